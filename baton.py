@@ -1,0 +1,32 @@
+"""The `baton` command: one verb a package, imported only when it is asked for.
+
+`baton train` needs the training extra, `baton serve` the serving extra, and the rest only `inference`;
+so nothing is imported here that the verb does not use.
+"""
+
+import importlib
+import sys
+
+VERBS = {
+    "train": ("training.__main__", "train a model, prove it and publish it as a bundle"),
+    "serve": ("serving.__main__", "serve a folder of bundles over HTTP"),
+    "inspect": ("inference.__main__", "show what a bundle promises"),
+    "check": ("inference.__main__", "open bundles and replay their golden examples"),
+    "predict": ("inference.__main__", "predict from files with a bundle, without a server"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; returns the process's exit status."""
+    args = sys.argv[1:] if argv is None else argv
+    if not args or args[0] in ("-h", "--help") or args[0] not in VERBS:
+        wanted = "\n".join(f"  {verb:8} {text}" for verb, (_, text) in VERBS.items())
+        print(f"usage: baton VERB ...\n\n{wanted}\n\n`baton VERB --help` lists a verb's options.")
+        return 0 if args[:1] in (["-h"], ["--help"]) else 2
+    module, _ = VERBS[args[0]]
+    status: int = importlib.import_module(module).main(args)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
