@@ -1,0 +1,150 @@
+"""A bundle on disk: `models/<name>/<version>/`, opened only if it is exactly what was published.
+
+What a manifest lists is there, unchanged; what it does not list is not there; and no path leaves the folder.
+A folder that holds only a graph somebody else made is opened too, with a manifest derived from the graph.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid, PathOutside
+from inference.manifest import FileRecord, Graph, Manifest, Precision, TensorSpec
+from inference.processors.config import TensorConfig
+from inference.session import OrtSession
+
+MANIFEST_FILE = "manifest.json"
+GRAPH_FILE = "model.onnx"
+
+# A graph of somebody else's that takes batches is given this limit; Triton's own default is 4, which
+# starves it. The server measures what pays below it.
+DERIVED_MAX_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A folder and its manifest. Files are read through `read`, which checks them again at that moment."""
+
+    path: Path
+    manifest: Manifest
+    derived: bool = False
+
+    @classmethod
+    def open(cls, path: Path) -> "Bundle":
+        """Open and check everything that needs no session; raises one of `BundleRefused`'s kinds."""
+        if not (path / MANIFEST_FILE).exists():
+            return cls._derive(path)
+        manifest = _read_manifest(path)
+        bundle = cls(path, manifest)
+        if manifest.name != path.parent.name or str(manifest.version) != path.name:
+            seen = f"{manifest.name}/{manifest.version}"
+            raise ManifestInvalid(path, f"it is for {seen}, wanted {path.parent.name}/{path.name}")
+        _refuse_unlisted(path, manifest)
+        for name in manifest.files:
+            bundle.read(name)
+        return bundle
+
+    @classmethod
+    def _derive(cls, path: Path) -> "Bundle":
+        graph = path / GRAPH_FILE
+        if not graph.is_file():
+            raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {GRAPH_FILE}")
+        return cls(path, _derive_manifest(path), derived=True)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a listed file, checked against their digest."""
+        record = self.manifest.files.get(name)
+        if record is None:
+            raise FileUnknown(self.path, f"{name} is not listed in {MANIFEST_FILE}")
+        data = self._locate(name).read_bytes()
+        if len(data) != record.size:
+            raise DigestMismatch(self.path, f"{name} has {len(data)} bytes, wanted {record.size}")
+        seen = hashlib.sha256(data).hexdigest()
+        if seen != record.sha256:
+            raise DigestMismatch(self.path, f"{name} has sha256 {seen}, wanted {record.sha256}")
+        return data
+
+    def read_json(self, name: str) -> Any:
+        """A listed file parsed as JSON."""
+        try:
+            return json.loads(self.read(name))
+        except ValueError as error:
+            raise ManifestInvalid(self.path, f"{name} is not JSON: {error}") from error
+
+    def graph(self, precision: Precision | None = None) -> Graph:
+        """The graph of that precision, by default the one that the manifest says to serve."""
+        wanted = precision or self.manifest.serve
+        if wanted not in self.manifest.graphs:
+            raise FileMissing(self.path, f"no graph in {wanted}, it has {sorted(self.manifest.graphs)}")
+        return self.manifest.graphs[wanted]
+
+    def graph_source(self, precision: Precision | None = None) -> bytes | Path:
+        """What a session is made from: checked bytes, or a bare graph's path, since it may keep weights beside it."""
+        name = self.graph(precision).file
+        return self.path / name if self.derived else self.read(name)
+
+    def output(self, name: str) -> TensorSpec:
+        """The output tensor of that name."""
+        for spec in self.manifest.outputs:
+            if spec.name == name:
+                return spec
+        raise ManifestInvalid(self.path, f"outputs: got no tensor named {name}, which its processor needs")
+
+    def _locate(self, name: str) -> Path:
+        file = self.path / name
+        if not file.resolve().is_relative_to(self.path.resolve()):
+            raise PathOutside(self.path, f"{name} leads to {file.resolve()}")
+        if not file.is_file():
+            raise FileMissing(self.path, f"{name} is listed in {MANIFEST_FILE} and is not there")
+        return file
+
+
+def file_record(data: bytes) -> FileRecord:
+    """Digest and size as a manifest lists them."""
+    return FileRecord(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def _read_manifest(path: Path) -> Manifest:
+    text = (path / MANIFEST_FILE).read_bytes()
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        kind = PathOutside if any("inside the bundle" in fault for fault in faults) else ManifestInvalid
+        raise kind(path, f"{MANIFEST_FILE}: {'; '.join(faults)}") from error
+
+
+def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
+    found = {file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir()}
+    unlisted = sorted(found - manifest.files.keys() - {MANIFEST_FILE})
+    if unlisted:
+        raise FileUnknown(path, f"{', '.join(unlisted)} not listed in {MANIFEST_FILE}")
+
+
+def _derive_manifest(path: Path) -> Manifest:
+    graph = path / GRAPH_FILE
+    session = OrtSession(graph, bundle=path)
+    batches = all(spec.shape[:1] == (-1,) for spec in (*session.inputs, *session.outputs))
+    return Manifest(
+        name=_derived_name(path),
+        version=int(path.name) if path.name.isdigit() else 1,
+        task="tensor",
+        description="a graph served as it was found",
+        architecture="unknown",
+        created=None,
+        inputs=session.inputs,
+        outputs=session.outputs,
+        max_batch_size=DERIVED_MAX_BATCH_SIZE if batches else 0,
+        processor=TensorConfig(kind="tensor"),
+        graphs={"fp32": Graph(file=GRAPH_FILE)},
+        serve="fp32",
+        files={GRAPH_FILE: file_record(graph.read_bytes())},
+    )
+
+
+def _derived_name(path: Path) -> str:
+    return path.parent.name if path.name.isdigit() else path.name

@@ -1,0 +1,189 @@
+"""The manifest: everything that serving must know of a model, written last when a bundle is published.
+
+Unknown fields are refused, and no parameter of a processor has a default: what is not in the manifest is
+not known. `ManifestInvalid` is raised by `inference.bundle`, which knows the path.
+"""
+
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from inference.processors.config import ProcessorConfig
+from inference.values import DataType
+
+SCHEMA_VERSION: Literal[1] = 1
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+
+TaskName = Literal["vision", "text", "recommendation", "tensor"]
+Precision = Literal["fp32", "int8"]
+
+
+def _inside(path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path or str(pure) != path:
+        raise ValueError(f"got {path!r}, wanted a plain relative path inside the bundle")
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_inside)]
+
+
+class Record(BaseModel):
+    """A frozen part of the manifest that refuses what it does not know, and numbers that are not finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TensorSpec(Record):
+    """One input or output of the graph; -1 stands for a dynamic axis, and the batch is the first."""
+
+    name: str
+    datatype: DataType
+    shape: tuple[int, ...]
+
+
+class FileRecord(Record):
+    """A file as it was published."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0, description="bytes")
+
+
+class Calibration(Record):
+    """Temperature scaling (Guo et al. 2017), fitted on validation and folded into the graph."""
+
+    temperature: float = Field(gt=0)
+    ece_before: float = Field(ge=0, le=1, description="expected calibration error on test, temperature 1")
+    ece_after: float = Field(ge=0, le=1, description="the same with the temperature in the graph")
+    bins: int = Field(gt=0)
+
+
+class Conformal(Record):
+    """Split conformal label sets (Sadinle et al. 2019): labels with probability ≥ 1 - quantile.
+
+    `quantiles` maps a coverage, such as "0.95", to the quantile found on validation; `covered` to the share
+    of test rows whose set held the truth.
+    """
+
+    quantiles: dict[str, float]
+    covered: dict[str, float]
+    default: str
+
+
+class OutOfDistribution(Record):
+    """The energy score -logsumexp(logits) (Liu et al. 2020); above the threshold a row is an outlier."""
+
+    threshold: float
+    false_alarm_rate: float = Field(ge=0, le=1, description="share of validation rows above the threshold")
+
+
+class Parity(Record):
+    """How far ONNX Runtime was from PyTorch on the same inputs, at the deployed optimisation level."""
+
+    max_abs_diff: float = Field(ge=0)
+    max_batch_diff: float = Field(ge=0, description="the same row alone against in a batch")
+    tolerance: float = Field(gt=0)
+    batch_sizes: tuple[int, ...]
+    rows: int = Field(gt=0)
+    optimization: str
+
+
+class ClassScore(Record):
+    """One class in the table of results."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    rows: int
+
+
+class SliceScore(Record):
+    """A metric on a named part of the test split, with its 95 % interval."""
+
+    column: str
+    value: str
+    rows: int
+    metric: str
+    score: float
+    low: float
+    high: float
+
+
+class Evaluation(Record):
+    """Figures of one shipped precision on the test split, taken through the published bundle."""
+
+    split: Literal["test"]
+    rows: int
+    metrics: dict[str, float]
+    per_class: tuple[ClassScore, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = Field((), description="rows are the truth, columns the guess")
+    slices: tuple[SliceScore, ...] = ()
+    robustness: dict[str, float] = Field(default_factory=dict, description="the main metric by corruption")
+
+
+class Graph(Record):
+    """One precision of the model: its file and what it costs and wins."""
+
+    file: RelativePath
+    evaluation: Evaluation | None = None
+    latency_ratio: float | None = Field(None, gt=0, description="latency over fp32's, measured in one run")
+
+
+class DataSource(Record):
+    """Where the rows came from."""
+
+    name: str
+    url: str | None
+    licence: str
+    digest: str = Field(description="sha256 over the files or rows that were read")
+    rows: dict[str, int] = Field(description="rows by split")
+
+
+class Provenance(Record):
+    """What is needed to make the model again."""
+
+    command: str
+    seed: int
+    code_revision: str
+    config: dict[str, str | int | float | bool | None]
+    libraries: dict[str, str]
+    parameters: int = Field(gt=0, description="trained weights")
+    epochs: float = Field(ge=0)
+    train_seconds: float = Field(ge=0)
+
+
+class Manifest(Record):
+    """A bundle's own account of itself; see the module's docstring."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str = Field(pattern=NAME_PATTERN)
+    version: int = Field(ge=1)
+    task: TaskName
+    description: str
+    architecture: str
+    created: datetime | None
+    inputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    max_batch_size: int = Field(ge=0, description="rows a run may hold; 0: the graph has no batch axis")
+    processor: ProcessorConfig
+    graphs: dict[Precision, Graph] = Field(min_length=1)
+    serve: Precision = Field(description="the precision to serve unless told otherwise")
+    calibration: Calibration | None = None
+    conformal: Conformal | None = None
+    out_of_distribution: OutOfDistribution | None = None
+    parity: Parity | None = None
+    data: DataSource | None = None
+    provenance: Provenance | None = None
+    files: dict[RelativePath, FileRecord]
+
+    @model_validator(mode="after")
+    def _graphs_are_files(self) -> Self:
+        if self.serve not in self.graphs:
+            raise ValueError(f"serve: got {self.serve!r}, wanted one of {sorted(self.graphs)}")
+        for precision, graph in self.graphs.items():
+            if graph.file not in self.files:
+                raise ValueError(f"graphs.{precision}.file: got {graph.file!r}, wanted one listed in files")
+        return self

@@ -1,0 +1,85 @@
+"""A bundle, opened and proved, that answers without a server: for evaluation, scripts and `baton predict`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.bundle import Bundle
+from inference.errors import GraphInvalid
+from inference.golden import replay
+from inference.manifest import Precision, TensorSpec
+from inference.processors import build_processor
+from inference.processors.base import Processor
+from inference.session import OrtSession, SessionOptions
+from inference.values import Payload, Prediction, Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """One processor and one session; thread-safe, since neither keeps anything of a call."""
+
+    bundle: Bundle
+    processor: Processor
+    session: OrtSession
+    precision: Precision
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        precision: Precision | None = None,
+        options: SessionOptions = SessionOptions(),
+        *,
+        prove: bool = True,
+    ) -> "Predictor":
+        """Open a bundle's folder, load its graph and replay its golden examples; raises `BundleRefused`."""
+        bundle = Bundle.open(path)
+        return cls.from_bundle(bundle, precision, options, prove=prove)
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: Bundle,
+        precision: Precision | None = None,
+        options: SessionOptions = SessionOptions(),
+        *,
+        prove: bool = True,
+    ) -> "Predictor":
+        """The same for a bundle that is open already."""
+        chosen = precision or bundle.manifest.serve
+        session = OrtSession(bundle.graph_source(chosen), bundle.path, options)
+        for seen, wanted in (
+            (session.inputs, bundle.manifest.inputs),
+            (session.outputs, bundle.manifest.outputs),
+        ):
+            if seen != wanted:
+                raise GraphInvalid(
+                    bundle.path, f"the graph has {_words(seen)}, the manifest says {_words(wanted)}"
+                )
+        predictor = cls(bundle, build_processor(bundle), session, chosen)
+        if prove and not bundle.derived:
+            replay(bundle, predictor.processor, session, chosen)
+        return predictor
+
+    def predict(self, payloads: Sequence[Payload], batch_size: int = 64) -> Iterator[Prediction]:
+        """One answer a payload, in order, `batch_size` rows to a run."""
+        for outputs, context in self.rows(payloads, batch_size):
+            yield self.processor.postprocess(outputs, context)
+
+    def rows(self, payloads: Sequence[Payload], batch_size: int = 64) -> Iterator[tuple[Tensors, object]]:
+        """Each row's outputs (first axis 1) with its context: what evaluation wants before it becomes words."""
+        limit = max(1, min(batch_size, self.bundle.manifest.max_batch_size))
+        for start in range(0, len(payloads), limit):
+            features = [
+                self.processor.preprocess(self.processor.decode(payload))
+                for payload in payloads[start : start + limit]
+            ]
+            outputs = self.session.run(self.processor.collate([feature.tensors for feature in features]))
+            for row, feature in zip(
+                self.processor.split(outputs, [1] * len(features)), features, strict=True
+            ):
+                yield row, feature.context
+
+
+def _words(specs: Sequence[TensorSpec]) -> str:
+    return ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in specs)

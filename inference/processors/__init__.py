@@ -1,0 +1,16 @@
+"""One processor a task: from what a caller sends to tensors, and from tensors to what a caller reads."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inference.bundle import Bundle
+    from inference.processors.base import Processor
+
+
+def build_processor(bundle: "Bundle") -> "Processor":
+    """The processor that the bundle's manifest describes, with its labels or catalogue read in."""
+    from inference.processors.image import ImageProcessor
+    from inference.processors.tensor import TensorProcessor
+
+    kinds: dict[str, type[Processor]] = {"image": ImageProcessor, "tensor": TensorProcessor}
+    return kinds[bundle.manifest.processor.kind].from_bundle(bundle)

@@ -1,0 +1,69 @@
+"""What every processor does, under the names that the stages have everywhere.
+
+    decode → preprocess → collate → (run) → split → postprocess
+
+A processor is pure: it holds parameters, never the state of a request, and may be used from any thread.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from inference.values import Features, Payload, Prediction, Tensors
+
+if TYPE_CHECKING:
+    from inference.bundle import Bundle
+
+
+class Processor(Protocol):
+    """The task's half of a prediction."""
+
+    media_types: tuple[str, ...]
+    """What a raw body may be, first the preferred one; empty where only JSON will do."""
+
+    @classmethod
+    def from_bundle(cls, bundle: "Bundle") -> Self:
+        """Build from the manifest and the files that it lists."""
+        ...
+
+    def decode(self, payload: Payload) -> Any:
+        """The instance as this task sees it (a picture, a text, a history); `InvalidInput` names what is wrong."""
+        ...
+
+    def preprocess(self, decoded: Any) -> Features:
+        """One row of tensors, first axis 1."""
+        ...
+
+    def collate(self, parts: Sequence[Tensors]) -> Tensors:
+        """One batch from the rows of several callers, in their order; pads where lengths differ."""
+        ...
+
+    def split(self, outputs: Tensors, sizes: Sequence[int]) -> list[Tensors]:
+        """Each caller's rows again, `sizes[i]` of them for the i-th."""
+        ...
+
+    def postprocess(self, outputs: Tensors, context: Any) -> Prediction:
+        """The answer for one row (first axis 1); `context` is what `preprocess` kept of the request."""
+        ...
+
+
+class StackingProcessor:
+    """Collate and split for rows of one fixed shape: concatenate, and slice without a copy."""
+
+    def collate(self, parts: Sequence[Tensors]) -> Tensors:
+        """Concatenate along the batch axis; a single part is passed on as it is."""
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def split(self, outputs: Tensors, sizes: Sequence[int]) -> list[Tensors]:
+        """Views of each caller's rows."""
+        if len(sizes) == 1:
+            return [outputs]
+        ends = list(accumulate(sizes))
+        return [
+            {name: array[end - size : end] for name, array in outputs.items()}
+            for size, end in zip(sizes, ends, strict=True)
+        ]

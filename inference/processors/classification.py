@@ -1,0 +1,69 @@
+"""From a row of class probabilities to an answer; shared by every task that names classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from inference.errors import ManifestInvalid
+from inference.manifest import Conformal, OutOfDistribution
+from inference.values import Array, Prediction, Tensors
+
+if TYPE_CHECKING:
+    from inference.bundle import Bundle
+
+LABELS_FILE = "labels.json"
+_DIGITS = 6  # of a probability in an answer: finer than float32 softmax is reproducible across machines
+
+
+def energy(logits: Array) -> Array:
+    """The energy score -logsumexp(logits), float32 [rows, classes] → float64 [rows] (Liu et al. 2020)."""
+    wide = logits.astype(np.float64)
+    top = wide.max(axis=-1)
+    score: Array = -(top + np.log(np.exp(wide - top[..., None]).sum(axis=-1)))
+    return score
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Labels, and what was measured on validation about how far to believe them."""
+
+    labels: Sequence[str]
+    conformal: Conformal | None
+    out_of_distribution: OutOfDistribution | None
+
+    @classmethod
+    def from_bundle(cls, bundle: "Bundle") -> Self:
+        """Read `labels.json`; there must be one label for each class of the graph."""
+        labels = bundle.read_json(LABELS_FILE)
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: wanted a list of strings")
+        classes = bundle.output("probabilities").shape[-1]
+        if classes != len(labels):
+            raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: got {len(labels)} labels, wanted {classes}")
+        return cls(tuple(labels), bundle.manifest.conformal, bundle.manifest.out_of_distribution)
+
+    def answer(self, outputs: Tensors) -> Prediction:
+        """One row of `probabilities` and `logits`, float32 [1, classes], as a caller reads it.
+
+        Keys: `label`, `probability`, `probabilities` (by label, highest first), `label_set` (holds the truth
+        as often as the coverage asked for), `outlier` (whether the energy score says that this is not the
+        kind of input that the model was trained on).
+        """
+        row = outputs["probabilities"][0]
+        order = np.argsort(-row, kind="stable")
+        best = int(order[0])
+        answer: Prediction = {
+            "label": self.labels[best],
+            "probability": round(float(row[best]), _DIGITS),
+            "probabilities": {self.labels[i]: round(float(row[i]), _DIGITS) for i in order},
+        }
+        if self.conformal is not None:
+            least = 1.0 - self.conformal.quantiles[self.conformal.default]
+            # The set is never empty: a caller who asks for a label gets at least the likeliest one.
+            answer["label_set"] = [self.labels[i] for i in order if i == best or row[i] >= least]
+        if self.out_of_distribution is not None:
+            score = float(energy(outputs["logits"])[0])
+            answer["outlier"] = score > self.out_of_distribution.threshold
+        return answer

@@ -1,0 +1,127 @@
+"""Pictures: from the bytes of a file to uint8 pixels, the same in training, in proof and in serving."""
+
+import base64
+import binascii
+import io
+import warnings
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
+from inference.processors.base import StackingProcessor
+from inference.processors.classification import Classification
+from inference.processors.config import ImageConfig
+from inference.values import Array, Features, Payload, Prediction, Tensors
+
+if TYPE_CHECKING:
+    from inference.bundle import Bundle
+
+FORMATS = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/webp": "WEBP",
+    "image/gif": "GIF",
+    "image/bmp": "BMP",
+}
+INPUT = "image"
+
+_RESAMPLE = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+class ImageProcessor(StackingProcessor):
+    """Decode, turn upright, flatten on the background, resize; the graph does the arithmetic."""
+
+    media_types = (*FORMATS, "application/octet-stream")
+
+    def __init__(self, config: ImageConfig, classification: Classification | None = None) -> None:
+        self.config = config
+        self.classification = classification
+
+    @classmethod
+    def from_bundle(cls, bundle: "Bundle") -> Self:
+        """Read the parameters from the manifest and the labels from their file."""
+        config = bundle.manifest.processor
+        if not isinstance(config, ImageConfig):
+            raise TypeError(f"got a {config.kind} processor, wanted an image processor")
+        return cls(config, Classification.from_bundle(bundle))
+
+    def decode(self, payload: Payload) -> Image.Image:
+        """The picture in the model's mode, upright and at its own size.
+
+        A JSON instance is `{"b64": "…"}`. Only the pixels of the first frame are read. The size is checked
+        before any pixel is decoded, so a small file cannot ask for gigabytes.
+        """
+        data, field = self._bytes_of(payload), payload.field
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels decides
+                picture = Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
+                self._check_size(picture, field)
+                # A JPEG may be decoded at 1/2, 1/4 or 1/8 scale while both sides stay at least twice the
+                # target's, which the resize that follows cannot tell from full scale to the eye.
+                picture.draft(self.config.mode, (2 * self.config.width, 2 * self.config.height))
+                picture.load()
+                return self._to_mode(ImageOps.exif_transpose(picture))
+        except (InvalidInput, MemoryError):
+            raise
+        except Exception as error:  # Pillow's decoders raise what they like on broken files
+            raise InvalidInput(field, f"{len(data)} bytes ({error})", f"a picture: {_names()}") from error
+
+    def preprocess(self, decoded: Image.Image) -> Features:
+        """uint8 pixels [1, height, width, channels]."""
+        size = (self.config.width, self.config.height)
+        if decoded.size != size:
+            resample = _RESAMPLE[self.config.interpolation]
+            if self.config.fit == "crop":
+                decoded = ImageOps.fit(decoded, size, resample)
+            else:
+                decoded = decoded.resize(size, resample)
+        pixels: Array = np.asarray(decoded, np.uint8)
+        return Features({INPUT: pixels.reshape(1, *size[::-1], -1)})
+
+    def postprocess(self, outputs: Tensors, context: Any) -> Prediction:
+        """The class, as `Classification.answer` words it."""
+        if self.classification is None:
+            raise TypeError("this processor was built to prepare inputs and has no labels")
+        return self.classification.answer(outputs)
+
+    def _bytes_of(self, payload: Payload) -> bytes:
+        if payload.media_type is not None:
+            if payload.media_type not in self.media_types:
+                raise UnsupportedMediaType(payload.field, payload.media_type, f"one of {_names()}")
+            return bytes(payload.data)
+        field, value = f"{payload.field}.b64", payload.data
+        if not isinstance(value, dict) or set(value) != {"b64"}:
+            raise InvalidInput(payload.field, value, 'an object {"b64": "<base64 of a picture>"}')
+        if not isinstance(value["b64"], str):
+            raise InvalidInput(field, value["b64"], "a string of base64")
+        try:
+            return base64.b64decode(value["b64"], validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidInput(field, value["b64"], f"base64 ({error})") from error
+
+    def _check_size(self, picture: Image.Image, field: str) -> None:
+        width, height = picture.size
+        if width * height > self.config.max_pixels:
+            wanted = f"at most {self.config.max_pixels} pixels"
+            raise InputTooLarge(field, f"a picture of {width}×{height}", wanted)
+
+    def _to_mode(self, picture: Image.Image) -> Image.Image:
+        if picture.mode in ("I;16", "I;16B", "I;16L", "I"):  # 16-bit grey: Pillow's own conversion would clip
+            picture = Image.fromarray((np.asarray(picture).clip(0, 65535) // 257).astype(np.uint8))
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            grey = (self.config.background,) * 3
+            canvas = Image.new("RGBA", picture.size, (*grey, 255))
+            picture = Image.alpha_composite(canvas, picture)
+        return picture.convert(self.config.mode)
+
+
+def _names() -> str:
+    return ", ".join(FORMATS)

@@ -1,0 +1,114 @@
+"""One ONNX Runtime session, with every choice that matters made explicitly."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import onnxruntime as ort
+
+from inference.errors import GraphInvalid, InferenceFailed, ProviderUnavailable
+from inference.machine import available_cpus
+from inference.manifest import TensorSpec
+from inference.values import Array, DataType, Tensors
+
+Device = Literal["cpu", "cuda", "auto"]
+
+# The level at which graphs are proved, replayed and served. A graph optimised differently is a different
+# program: verify at one level and serve at another proves nothing.
+OPTIMIZATION: Literal["all", "extended", "basic", "disabled"] = "all"
+
+_LEVELS = {
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_CUDA_OPTIONS = {
+    "arena_extend_strategy": "kSameAsRequested",
+    # The exhaustive search runs again for every new shape: PaddlePaddle/PaddleX issue 5057.
+    "cudnn_conv_algo_search": "HEURISTIC",
+}
+
+
+class SessionOptions(NamedTuple):
+    """How a graph is run: `threads` of one run (0: all this process may use), and where."""
+
+    threads: int = 0
+    device: Device = "cpu"
+    optimization: Literal["all", "extended", "basic", "disabled"] = OPTIMIZATION
+
+
+class OrtSession:
+    """A loaded graph. `run` may be called from several threads at once."""
+
+    def __init__(self, graph: bytes | Path, bundle: Path, options: SessionOptions = SessionOptions()) -> None:
+        """Load `graph`; `bundle` is what an error names. `GraphInvalid` or `ProviderUnavailable`."""
+        self.options = options
+        providers = _providers(options.device)
+        source = str(graph) if isinstance(graph, Path) else graph
+        try:
+            self._session = ort.InferenceSession(source, _ort_options(options), providers=providers)
+        except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
+            raise GraphInvalid(bundle, f"ONNX Runtime cannot load the graph: {error}") from error
+        self.provider: str = self._session.get_providers()[0]
+        # ONNX Runtime falls back to the CPU by itself when CUDA fails to start: onnxruntime issue 17801.
+        if options.device == "cuda" and self.provider != _PROVIDERS["cuda"]:
+            raise ProviderUnavailable("cuda", self._session.get_providers())
+        self.inputs = _specs(self._session.get_inputs(), bundle)
+        self.outputs = _specs(self._session.get_outputs(), bundle)
+        self._output_names = [spec.name for spec in self.outputs]
+
+    def run(self, tensors: Tensors) -> dict[str, Array]:
+        """Every output by name, for inputs by name. `InferenceFailed` says what ONNX Runtime said."""
+        try:
+            return dict(zip(self._output_names, self.run_raw(tensors), strict=True))
+        except Exception as error:
+            raise InferenceFailed(str(error)) from error
+
+    def run_raw(self, tensors: Tensors) -> list[Array]:
+        """The outputs in the graph's order, and ONNX Runtime's own exceptions: for loops that count microseconds."""
+        outputs: list[Array] = self._session.run(None, tensors)
+        return outputs
+
+
+def available_providers() -> list[str]:
+    """The execution providers that this build of ONNX Runtime holds."""
+    names: list[str] = ort.get_available_providers()
+    return names
+
+
+def _providers(device: Device) -> list[Any]:
+    cuda = _PROVIDERS["cuda"]
+    if device == "cpu" or (device == "auto" and cuda not in available_providers()):
+        return [_PROVIDERS["cpu"]]
+    if cuda not in available_providers():
+        raise ProviderUnavailable(device, available_providers())
+    return [(cuda, _CUDA_OPTIONS), _PROVIDERS["cpu"]]
+
+
+def _ort_options(options: SessionOptions) -> ort.SessionOptions:
+    made = ort.SessionOptions()
+    made.graph_optimization_level = _LEVELS[options.optimization]
+    made.intra_op_num_threads = options.threads or available_cpus()
+    made.inter_op_num_threads = 1
+    made.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # Threads that spin between runs take the CPU from everything else: roboflow/rf-detr issue 1456.
+    made.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    made.log_severity_level = 3  # errors reach the caller as exceptions
+    return made
+
+
+def _specs(arguments: Sequence[Any], bundle: Path) -> tuple[TensorSpec, ...]:
+    return tuple(_spec(argument, bundle) for argument in arguments)
+
+
+def _spec(argument: Any, bundle: Path) -> TensorSpec:
+    try:
+        datatype = DataType.from_onnx(argument.type)
+    except KeyError:
+        wanted = "a tensor of a type that the Open Inference Protocol has"
+        raise GraphInvalid(bundle, f"{argument.name}: got {argument.type}, wanted {wanted}") from None
+    # ONNX Runtime gives a symbolic axis as its name and an unknown one as None.
+    shape = tuple(axis if isinstance(axis, int) else -1 for axis in argument.shape)
+    return TensorSpec(name=argument.name, datatype=datatype, shape=shape)
