@@ -1,0 +1,48 @@
+"""One request as the layers below HTTP see it: what bounds it, and where its time went."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+STAGES = ("decode", "preprocess", "queue", "run", "postprocess", "encode")
+"""The parts of a request, in order; the same words in spans, metric labels and `Server-Timing`."""
+
+
+def _stays() -> bool:
+    return False
+
+
+@dataclass(slots=True)
+class StageTimes:
+    """Nanoseconds by stage, filled in as the request goes along, and the batch that it ran in."""
+
+    decode: int = 0
+    preprocess: int = 0
+    queue: int = 0
+    run: int = 0
+    postprocess: int = 0
+    encode: int = 0
+    batch_rows: int = 0
+
+    def server_timing(self) -> str:
+        """The value of a `Server-Timing` header: milliseconds by stage, and the rows of the batch."""
+        return (
+            f"decode;dur={self.decode * 1e-6:.3f}, preprocess;dur={self.preprocess * 1e-6:.3f}, "
+            f"queue;dur={self.queue * 1e-6:.3f}, run;dur={self.run * 1e-6:.3f}, "
+            f"postprocess;dur={self.postprocess * 1e-6:.3f}, encode;dur={self.encode * 1e-6:.3f}, "
+            f'batch;desc="{self.batch_rows}"'
+        )
+
+
+@dataclass(slots=True)
+class Call:
+    """What a request brings besides its data.
+
+    `deadline_s` is on the clock of the batcher (`time.monotonic`), None for none. `left` says whether the
+    caller has gone; it is asked before a batch forms. `priority` 0 goes before 1.
+    """
+
+    deadline_s: float | None = None
+    timeout_s: float = 0.0
+    left: Callable[[], bool] = _stays
+    priority: int = 0
+    times: StageTimes = field(default_factory=StageTimes)
