@@ -83,4 +83,4 @@ class Settings(BaseSettings):
 
 def read_settings(arguments: Sequence[str]) -> Settings:
     """From the flags of `baton serve` and the environment; `--help` and unknown flags exit."""
-    return Settings(_cli_parse_args=list(arguments), _cli_prog_name="baton serve")  # type: ignore[call-arg]
+    return Settings(_cli_parse_args=list(arguments), _cli_prog_name="baton serve")
