@@ -4,20 +4,11 @@ Plain integers in plain lists: an observation costs a bisect and two additions, 
 object. Everything is added to on the event loop only, and read there.
 """
 
-from asyncio import CancelledError
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import time
 
-from inference.errors import (
-    CallerLeft,
-    DeadlineExceeded,
-    InvalidInput,
-    ModelNotReady,
-    Overloaded,
-    Unsupported,
-)
 from serving.call import STAGES, StageTimes
 
 # fmt: off
@@ -76,10 +67,6 @@ class Tally:
         self.ns += ns
 
 
-def _nothing() -> int:
-    return 0
-
-
 SUCCESS, INVALID, REJECTED, DEADLINE, CANCELLED, FAILED = OUTCOMES = (
     "success",
     "invalid",
@@ -91,33 +78,16 @@ SUCCESS, INVALID, REJECTED, DEADLINE, CANCELLED, FAILED = OUTCOMES = (
 """How a request may end, as metric labels name it: answered, at fault, turned away, too late, left, our fault."""
 
 
-def classify(error: BaseException) -> tuple[str, str]:
-    """The outcome that an error stands for, and the reason behind it."""
-    match error:
-        case Overloaded():
-            return REJECTED, "queue_full"
-        case ModelNotReady():
-            return REJECTED, "not_ready"
-        case DeadlineExceeded():
-            return DEADLINE, "deadline"
-        case CallerLeft() | CancelledError():
-            return CANCELLED, "caller_left"
-        case InvalidInput() | Unsupported():
-            return INVALID, "invalid"
-    return FAILED, "failed"
-
-
 @dataclass(slots=True)
 class ModelMetrics:
     """One version of one model.
 
-    A request ends in exactly one of `observe_request` (answered) and `fail`. `queue_rows` and `in_flight`
-    say how things stand now.
+    A request ends in exactly one of `observe_request` (answered), `reject`, `fail`, `cancelled` and
+    `deadline_missed`. `in_flight` says how many are under way.
     """
 
     name: str
     version: int
-    queue_rows: Callable[[], int] = _nothing
     in_flight: int = 0
     requests: Distribution = field(default_factory=lambda: Distribution(_REQUEST_NS))
     stages: tuple[Distribution, ...] = field(
@@ -128,6 +98,8 @@ class ModelMetrics:
     outcomes: Counter[str] = field(default_factory=Counter)
     rejections: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    last_inference_ms: int = 0
+    """Unix time in milliseconds of the last batch; 0 before the first."""
 
     def observe_request(self, times: StageTimes, rows: int, seconds_total: float) -> None:
         """An answered request: its stages, its rows, and the seconds from its first byte to its last."""
@@ -144,22 +116,29 @@ class ModelMetrics:
     def observe_batch(self, rows: int, requests: int, run_ns: int) -> None:
         """One run of the graph over `rows` rows of `requests` requests."""
         self.batch_rows.observe(rows)
+        self.last_inference_ms = int(time() * 1e3)
         tally = self.batches.get(rows)
         if tally is None:
             tally = self.batches[rows] = Tally()
         tally.count += 1
         tally.ns += run_ns
 
-    def fail(self, error: BaseException) -> None:
-        """A request that was not answered, and why."""
-        outcome, reason = classify(error)
-        self.outcomes[outcome] += 1
-        if outcome == REJECTED:
-            self.rejections[reason] += 1
+    def reject(self, reason: str) -> None:
+        """A request that was turned away at the door: `queue_full` or `not_ready`."""
+        self.outcomes[REJECTED] += 1
+        self.rejections[reason] += 1
 
-    def close(self) -> None:
-        """The model is gone: let go of what `queue_rows` holds on to."""
-        self.queue_rows = _nothing
+    def fail(self, reason: str) -> None:
+        """A request that could not be answered: `invalid`, the caller's fault, or `failed`, ours."""
+        self.outcomes[reason] += 1
+
+    def cancelled(self) -> None:
+        """A request whose caller left before it was run."""
+        self.outcomes[CANCELLED] += 1
+
+    def deadline_missed(self) -> None:
+        """A request whose deadline passed before it was run."""
+        self.outcomes[DEADLINE] += 1
 
     @property
     def successes(self) -> int:
