@@ -162,10 +162,14 @@ class DynamicBatcher:
         self._wake()
         return entry.answer
 
+    async def idle(self) -> None:
+        """Return when all that was admitted is answered."""
+        await self._idle.wait()
+
     async def drain(self) -> None:
         """Admit nothing more and return when all that was admitted is answered."""
         self._draining = True
-        await self._idle.wait()
+        await self.idle()
 
     def _wake(self) -> None:
         # Dispatch runs at the end of this tick of the loop, when every request that arrived in it is queued.

@@ -24,6 +24,8 @@ from serving.batching import Plan
 HOP_S = 150e-6
 # While a graph runs on the loop no socket is read; more than this would be felt by other callers.
 INLINE_RUN_S = 2e-3
+# What a request costs around its run: parsing, scheduling, encoding. It bounds what a cheap graph can answer.
+REQUEST_S = 60e-6
 # Throughput within this factor of the best counts as equal, and the smaller batch (less latency) wins.
 AS_GOOD = 0.95
 _REPEATS = 5
@@ -65,7 +67,7 @@ class Profile(BaseModel):
         that one can gather while the other runs.
         """
         batch = max_batch_size or self.chosen.rows
-        in_time = int(p99_ms * 1e-3 * self.chosen.rows_per_s)
+        in_time = int(p99_ms * 1e-3 * min(self.chosen.rows_per_s, 1 / REQUEST_S))
         pending = max_pending_rows or max(in_time, 2 * batch * self.chosen.runs)
         return Plan(self.inline, self.chosen.runs, batch, pending)
 

@@ -227,7 +227,8 @@ class ModelRegistry:
         return task
 
     async def _let_go(self, model: ServedModel, *, forget: bool) -> None:
-        await model.batcher.drain()
+        # It still answers a call that found it in the table just before: a swap refuses nobody.
+        await model.batcher.idle()
         key = (model.name, model.version)
         if forget:
             self._index.pop(key, None)
