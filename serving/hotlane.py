@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
-from inference.errors import BatonError, CallerLeft, InvalidInput
+from inference.errors import BatonError, InvalidInput
 from serving.call import Call
 from serving.caller import RawHeaders, Receive, read_body, watch
 from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, decompress
@@ -19,7 +19,6 @@ from serving.codec.instances import decode_payloads, encode_predictions
 from serving.dataplane import DataPlane
 from serving.errors import Headers, error_body, error_headers, status_of
 from serving.lifecycle import Lifecycle
-from serving.metrics import INVALID
 from serving.registry import ModelRegistry, ServedModel
 from serving.settings import Settings
 from serving.targets import Target, find_target
@@ -113,7 +112,7 @@ class HotLane:
             call.priority = request.priority
             self._set_deadline(call, headers, request.timeout_us, started)
         except BatonError as error:
-            _count_refused(model, error)
+            model.metrics.fail(error)
             raise
         call.left, stop = watch(receive)
         times.decode = _clock_ns() - begun
@@ -126,7 +125,7 @@ class HotLane:
         try:
             encoded = codec.encode(request, outputs)
         except BatonError as error:
-            _count_refused(model, error)
+            model.metrics.fail(error)
             raise
         ended = _clock_ns()
         times.encode = ended - begun
@@ -148,7 +147,7 @@ class HotLane:
             payloads = decode_payloads(body, content_type, self._max_instances)
             self._set_deadline(call, headers, 0, started)
         except BatonError as error:
-            _count_refused(model, error)
+            model.metrics.fail(error)
             raise
         call.left, stop = watch(receive)
         times.decode = _clock_ns() - begun
@@ -206,14 +205,6 @@ class HotLane:
             added.append((b"x-request-id", request_id[:128]))
         if self._lifecycle.draining:
             added.append((b"connection", b"close"))  # so that the caller's next request goes elsewhere
-
-
-def _count_refused(model: ServedModel, error: BatonError) -> None:
-    """Count a request that the data plane never saw."""
-    if isinstance(error, CallerLeft):
-        model.metrics.cancelled()
-    else:
-        model.metrics.fail(INVALID)
 
 
 def _json_bytes(headers: RawHeaders, body_bytes: int) -> int | None:

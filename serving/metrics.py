@@ -4,11 +4,20 @@ Plain integers in plain lists: an observation costs a bisect and two additions, 
 object. Everything is added to on the event loop only, and read there.
 """
 
+from asyncio import CancelledError
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from time import time
 
+from inference.errors import (
+    CallerLeft,
+    DeadlineExceeded,
+    InvalidInput,
+    ModelNotReady,
+    Overloaded,
+    Unsupported,
+)
 from serving.call import STAGES, StageTimes
 
 # fmt: off
@@ -78,12 +87,28 @@ SUCCESS, INVALID, REJECTED, DEADLINE, CANCELLED, FAILED = OUTCOMES = (
 """How a request may end, as metric labels name it: answered, at fault, turned away, too late, left, our fault."""
 
 
+def classify(error: BaseException) -> tuple[str, str]:
+    """The outcome that an error stands for, and the reason behind it."""
+    match error:
+        case Overloaded():
+            return REJECTED, "queue_full"
+        case ModelNotReady():
+            return REJECTED, "not_ready"
+        case DeadlineExceeded():
+            return DEADLINE, "deadline"
+        case CallerLeft() | CancelledError():
+            return CANCELLED, "caller_left"
+        case InvalidInput() | Unsupported():
+            return INVALID, "invalid"
+    return FAILED, "failed"
+
+
 @dataclass(slots=True)
 class ModelMetrics:
     """One version of one model.
 
-    A request ends in exactly one of `observe_request` (answered), `reject`, `fail`, `cancelled` and
-    `deadline_missed`. `in_flight` says how many are under way.
+    A request ends in exactly one of `observe_request` (answered) and `fail`. `in_flight` says how many are
+    under way.
     """
 
     name: str
@@ -123,22 +148,12 @@ class ModelMetrics:
         tally.count += 1
         tally.ns += run_ns
 
-    def reject(self, reason: str) -> None:
-        """A request that was turned away at the door: `queue_full` or `not_ready`."""
-        self.outcomes[REJECTED] += 1
-        self.rejections[reason] += 1
-
-    def fail(self, reason: str) -> None:
-        """A request that could not be answered: `invalid`, the caller's fault, or `failed`, ours."""
-        self.outcomes[reason] += 1
-
-    def cancelled(self) -> None:
-        """A request whose caller left before it was run."""
-        self.outcomes[CANCELLED] += 1
-
-    def deadline_missed(self) -> None:
-        """A request whose deadline passed before it was run."""
-        self.outcomes[DEADLINE] += 1
+    def fail(self, error: BaseException) -> None:
+        """A request that was not answered, and why."""
+        outcome, reason = classify(error)
+        self.outcomes[outcome] += 1
+        if outcome == REJECTED:
+            self.rejections[reason] += 1
 
     @property
     def successes(self) -> int:
