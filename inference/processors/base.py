@@ -5,7 +5,7 @@
 A processor is pure: it holds parameters, never the state of a request, and may be used from any thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -36,6 +36,10 @@ class Processor(Protocol):
         """One row of tensors, first axis 1."""
         ...
 
+    def bucket(self, tensors: Tensors) -> Hashable:
+        """Rows of equal buckets may share a batch."""
+        ...
+
     def collate(self, parts: Sequence[Tensors]) -> Tensors:
         """One batch from the rows of several callers, in their order; pads where lengths differ."""
         ...
@@ -50,7 +54,11 @@ class Processor(Protocol):
 
 
 class StackingProcessor:
-    """Collate and split for rows of one fixed shape: concatenate, and slice without a copy."""
+    """Bucket, collate and split for rows of one shape: concatenate, and slice without a copy."""
+
+    def bucket(self, tensors: Tensors) -> Hashable:
+        """The shape of a row: what may be concatenated."""
+        return tuple([array.shape[1:] for array in tensors.values()])
 
     def collate(self, parts: Sequence[Tensors]) -> Tensors:
         """Concatenate along the batch axis; a single part is passed on as it is."""

@@ -1,0 +1,51 @@
+# Everything a newcomer or CI runs. `make serve` and `make test` install what they need into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+HOST ?= 127.0.0.1
+PORT ?= 8000
+MODELS ?= models
+
+BIN := $(VENV)/bin
+# --no-compile: byte-compiling while installing takes several times as long as the rest of it.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+
+.PHONY: help serve test check format clean
+
+help:
+	@echo "make serve   install what serving needs and serve $(MODELS)/ on http://$(HOST):$(PORT)"
+	@echo "make test    install everything and run every test"
+	@echo "make check   lint, format check and types, as CI runs them"
+	@echo "make format  format the code and mend what the linter can"
+	@echo "make clean   remove $(VENV) and the caches"
+
+serve: $(VENV)/.serving
+	@exec $(BIN)/baton serve --models $(MODELS) --host $(HOST) --port $(PORT)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info build
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is $$($(PYTHON) --version), wanted Python 3.11 or newer; try: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.serving: $(VENV)/.python pyproject.toml
+	$(PIP) -e '.[serving]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.serving

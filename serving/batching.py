@@ -1,0 +1,298 @@
+"""The dynamic batcher of one served model: whatever is queued runs together as soon as a run may start.
+
+There is no window to wait for. An idle model runs a request at once, alone; while runs are under way
+requests gather, and the next batch takes all of them that fit. It counts rows, not requests; only rows of
+one bucket share a batch; a caller who left, or whose deadline passed, is dropped before the batch forms;
+a failed batch is run again one by one, so a bad input fails alone.
+
+Everything but `_execute` happens on the event loop, so there are no locks. HTTP is not known here.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from inference.errors import CallerLeft, DeadlineExceeded, ModelNotReady, Overloaded
+from inference.golden import Runs
+from inference.processors.base import Processor
+from inference.values import Tensors
+from serving.call import Call
+
+_NS = 1e-9
+_COST_WEIGHT = 0.1  # of the newest batch in the moving mean of a row's cost: about the last ten batches
+
+
+class Plan(NamedTuple):
+    """How a model is run; `serving.profile` derives it from measurements.
+
+    `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
+    `concurrent_runs`: batches under way at once. `max_batch_size`, `max_pending_rows`: rows in a batch, and
+    rows admitted and not yet answered.
+    """
+
+    inline: bool
+    concurrent_runs: int
+    max_batch_size: int
+    max_pending_rows: int
+
+
+class BatchObserver(Protocol):
+    """Who is told of each run."""
+
+    def observe_batch(self, rows: int, requests: int, run_ns: int) -> None:
+        """A batch of `rows` rows from `requests` callers took `run_ns` nanoseconds."""
+        ...
+
+
+class Timer(Protocol):
+    """What scheduling a callback gives back."""
+
+    def cancel(self) -> None:
+        """The callback is not wanted any more."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One caller's rows in the queue; it owns the future that its caller awaits."""
+
+    tensors: Tensors
+    rows: int
+    call: Call
+    answer: asyncio.Future[Tensors]
+    queued_ns: int
+    timer: Timer | None = None
+
+
+class Outcome(NamedTuple):
+    """What a run gave: one result or error an entry, and how long it took."""
+
+    results: list[Tensors | Exception]
+    run_ns: int
+
+
+Lane = tuple[int, Hashable]
+"""Priority and bucket: entries of one lane may share a batch."""
+
+
+class DynamicBatcher:
+    """Queue, admission and dispatch for one model. Use it from one event loop only."""
+
+    def __init__(
+        self,
+        name: str,
+        session: Runs,
+        processor: Processor,
+        plan: Plan,
+        executor: Executor,
+        observer: BatchObserver,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        call_later: Callable[[float, Callable[[], None]], Timer] | None = None,
+    ) -> None:
+        """`clock_ns` and `call_later` (seconds, callback) are given by tests that step time by hand."""
+        self.name, self.plan = name, plan
+        self.pending_rows = 0
+        self._session, self._processor, self._observer = session, processor, observer
+        self._executor, self._clock_ns = executor, clock_ns
+        self._loop = asyncio.get_running_loop()
+        self._call_later = call_later or self._loop.call_later
+        self._lanes: dict[Lane, deque[Entry]] = {}
+        self._free = plan.concurrent_runs
+        self._awake = False
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._row_cost_s = 0.0
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait for a run."""
+        return sum(entry.rows for lane in self._lanes.values() for entry in lane)
+
+    @property
+    def running(self) -> int:
+        """Batches under way."""
+        return self.plan.concurrent_runs - self._free
+
+    @property
+    def oldest_age_s(self) -> float:
+        """Seconds that the longest waiting entry has waited; 0 with an empty queue."""
+        oldest = min((lane[0].queued_ns for lane in self._lanes.values()), default=None)
+        return 0.0 if oldest is None else (self._clock_ns() - oldest) * _NS
+
+    def admit(self, rows: int) -> None:
+        """Take `rows` in at the door, before anything is spent on them; pair it with `release`.
+
+        Raises `Overloaded` when the model has all it can answer in time, `ModelNotReady` while draining.
+        """
+        if self._draining:
+            raise ModelNotReady(self.name, "it is draining")
+        limit = self.plan.max_pending_rows
+        if self.pending_rows + rows > limit and self.pending_rows + rows - self._sweep() > limit:
+            raise Overloaded(self.name, limit, self.wait_s(self.pending_rows))
+        self.pending_rows += rows
+        self._idle.clear()
+
+    def release(self, rows: int) -> None:
+        """Admitted rows are answered, whichever way."""
+        self.pending_rows -= rows
+        if not self.pending_rows:
+            self._idle.set()
+
+    def wait_s(self, rows: int) -> float:
+        """Seconds that `rows` rows take at the pace of the last batches; 0 before the first."""
+        return rows * self._row_cost_s / self.plan.concurrent_runs
+
+    def submit(self, tensors: Tensors, rows: int, call: Call) -> asyncio.Future[Tensors]:
+        """Queue the rows of an admitted call; the future gives their outputs or one of `inference.errors`."""
+        entry = Entry(tensors, rows, call, self._loop.create_future(), self._clock_ns())
+        if call.deadline_s is not None:
+            left_s = call.deadline_s - entry.queued_ns * _NS
+            entry.timer = self._call_later(max(0.0, left_s), lambda: self._expire(entry))
+        lane = (call.priority, self._processor.bucket(tensors))
+        waiting = self._lanes.get(lane)
+        if waiting is None:
+            self._lanes[lane] = deque((entry,))
+        else:
+            waiting.append(entry)
+        self._wake()
+        return entry.answer
+
+    async def idle(self) -> None:
+        """Return when all that was admitted is answered."""
+        await self._idle.wait()
+
+    async def drain(self) -> None:
+        """Admit nothing more and return when all that was admitted is answered."""
+        self._draining = True
+        await self.idle()
+
+    def _wake(self) -> None:
+        # Dispatch runs at the end of this tick of the loop, when every request that arrived in it is queued.
+        if not self._awake and self._free:
+            self._awake = True
+            self._loop.call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._awake = False
+        while self._free:
+            batch = self._form()
+            if not batch:
+                return
+            self._start(batch)
+            if self.plan.inline:
+                return  # `_finish` has woken it for the rest; sockets are read between two runs
+
+    def _form(self) -> list[Entry]:
+        while self._lanes:
+            lane = min(self._lanes, key=lambda key: (key[0], self._lanes[key][0].queued_ns))
+            waiting, rows = self._lanes[lane], 0
+            batch: list[Entry] = []
+            while waiting and (not batch or rows + waiting[0].rows <= self.plan.max_batch_size):
+                entry = waiting.popleft()
+                if self._lives(entry):
+                    batch.append(entry)
+                    rows += entry.rows
+            if not waiting:
+                del self._lanes[lane]
+            if batch:
+                return batch
+        return []
+
+    def _lives(self, entry: Entry) -> bool:
+        if entry.answer.done():
+            return False
+        if entry.call.left():
+            _refuse(entry, CallerLeft("the caller closed the connection before the run"))
+            return False
+        if entry.timer is not None:
+            deadline_s = entry.call.deadline_s
+            if deadline_s is not None and self._clock_ns() * _NS >= deadline_s:
+                self._expire(entry)
+                return False
+            entry.timer.cancel()
+        return True
+
+    def _expire(self, entry: Entry) -> None:
+        _refuse(entry, DeadlineExceeded(self.name, entry.call.timeout_s))
+
+    def _sweep(self) -> int:
+        """Drop the queued entries that nobody waits for; the number of their rows."""
+        dropped = 0
+        for lane, waiting in list(self._lanes.items()):
+            living = deque(entry for entry in waiting if not entry.answer.done() and not entry.call.left())
+            gone = [entry for entry in waiting if entry.call.left()]
+            dropped += sum(entry.rows for entry in waiting) - sum(entry.rows for entry in living)
+            for entry in gone:
+                _refuse(entry, CallerLeft("the caller closed the connection before the run"))
+            if living:
+                self._lanes[lane] = living
+            else:
+                del self._lanes[lane]
+        return dropped
+
+    def _start(self, batch: list[Entry]) -> None:
+        self._free -= 1
+        if self.plan.inline:
+            self._finish(batch, self._execute(batch))
+            return
+
+        def hand_back(done: Future[Outcome]) -> None:
+            self._loop.call_soon_threadsafe(self._finish, batch, _outcome(done, len(batch)))
+
+        self._executor.submit(self._execute, batch).add_done_callback(hand_back)
+
+    def _execute(self, batch: list[Entry]) -> Outcome:
+        """Run a batch; on a worker thread unless the plan is inline. It never raises."""
+        started = self._clock_ns()
+        for entry in batch:
+            entry.call.times.queue = started - entry.queued_ns
+        try:
+            results: list[Tensors | Exception] = list(self._run(batch))
+        except Exception as error:  # whatever it is, it belongs to the callers, not to the loop
+            results = [error] if len(batch) == 1 else [self._run_alone(entry) for entry in batch]
+        return Outcome(results, self._clock_ns() - started)
+
+    def _run(self, batch: list[Entry]) -> Iterable[Tensors]:
+        tensors = self._processor.collate([entry.tensors for entry in batch])
+        return self._processor.split(self._session.run(tensors), [entry.rows for entry in batch])
+
+    def _run_alone(self, entry: Entry) -> Tensors | Exception:
+        try:
+            return self._session.run(entry.tensors)
+        except Exception as error:
+            return error
+
+    def _finish(self, batch: list[Entry], outcome: Outcome) -> None:
+        self._free += 1
+        rows = sum(entry.rows for entry in batch)
+        for entry, result in zip(batch, outcome.results, strict=True):
+            entry.call.times.run = outcome.run_ns
+            entry.call.times.batch_rows = rows
+            if isinstance(result, Exception):
+                _refuse(entry, result)
+            elif not entry.answer.done():
+                entry.answer.set_result(result)
+        cost_s = outcome.run_ns * _NS / rows
+        self._row_cost_s += (cost_s - self._row_cost_s) * (_COST_WEIGHT if self._row_cost_s else 1.0)
+        self._observer.observe_batch(rows, len(batch), outcome.run_ns)
+        if self._lanes:
+            self._wake()
+
+
+def _refuse(entry: Entry, error: Exception) -> None:
+    if not entry.answer.done():
+        entry.answer.set_exception(error)
+
+
+def _outcome(done: Future[Outcome], entries: int) -> Outcome:
+    error = done.exception()
+    if error is None:
+        return done.result()
+    # `_execute` raises nothing of its own, so this is an interpreter at its end, or out of memory.
+    failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+    return Outcome([failure] * entries, 0)

@@ -1,0 +1,152 @@
+"""The request path, which knows no HTTP: admit, decode, preprocess, batch, run, postprocess."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from types import TracebackType
+
+from inference.errors import (
+    BatonError,
+    CallerLeft,
+    DeadlineExceeded,
+    InferenceFailed,
+    InputTooLarge,
+    InvalidInput,
+    ModelNotReady,
+    Overloaded,
+    Unsupported,
+)
+from inference.values import Features, Payload, Prediction, Tensors
+from serving.call import Call
+from serving.metrics import ModelMetrics
+from serving.registry import ServedModel
+
+_clock_ns = time.perf_counter_ns
+
+
+class DataPlane:
+    """Answers calls on models that the registry has given. `pool` decodes what is too big for the loop."""
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
+
+    async def infer(self, model: ServedModel, tensors: Tensors, rows: int, call: Call) -> Tensors:
+        """Outputs for checked tensors; raises one of `inference.errors`."""
+        with _Admission(model, rows):
+            return await model.batcher.submit(tensors, rows, call)
+
+    async def predict(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Prediction]:
+        """One answer a payload, in order; the whole call fails if one of them does, and names it."""
+        with _Admission(model, len(payloads)):
+            features = await self._prepare(model, payloads, call)
+            outputs = await _run(model, features, call)
+            return _postprocess(model, features, outputs, call)
+
+    async def _prepare(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:
+        if sum(_size(payload) for payload in payloads) <= model.inline_bytes:
+            return _preprocess(model, payloads, call)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, _preprocess, model, payloads, call)
+
+
+class _Admission:
+    """Holds a call's place in the model from the door to the answer, and counts how it ended if badly."""
+
+    __slots__ = ("_model", "_rows")
+
+    def __init__(self, model: ServedModel, rows: int) -> None:
+        self._model, self._rows = model, rows
+
+    def __enter__(self) -> None:
+        limit = self._model.batcher.plan.max_pending_rows
+        try:
+            if self._rows > limit:
+                raise InputTooLarge("instances", self._rows, f"at most {limit} in a request")
+            self._model.batcher.admit(self._rows)
+        except BatonError as error:
+            _count(self._model.metrics, error)
+            raise
+        self._model.metrics.in_flight += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._model.metrics.in_flight -= 1
+        self._model.batcher.release(self._rows)
+        if error is None:
+            return
+        if isinstance(error, Exception) and not isinstance(error, BatonError):
+            failure = InferenceFailed(f"model '{self._model.name}': {type(error).__name__}: {error}")
+            _count(self._model.metrics, failure)
+            raise failure from error
+        _count(self._model.metrics, error)
+
+
+def _count(metrics: ModelMetrics, error: BaseException) -> None:
+    """Count a call that ended without an answer, once."""
+    match error:
+        case Overloaded():
+            metrics.reject("queue_full")
+        case ModelNotReady():
+            metrics.reject("not_ready")
+        case CallerLeft() | asyncio.CancelledError():
+            metrics.cancelled()
+        case DeadlineExceeded():
+            metrics.deadline_missed()
+        case InvalidInput() | Unsupported():
+            metrics.fail("invalid")
+        case _:
+            metrics.fail("failed")
+
+
+def _preprocess(model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:
+    """Decode and preprocess; stops between two payloads if the caller has gone."""
+    processor, times = model.predictor.processor, call.times
+    features: list[Features] = []
+    for payload in payloads:
+        start = _clock_ns()
+        decoded = processor.decode(payload)
+        middle = _clock_ns()
+        features.append(processor.preprocess(decoded))
+        times.decode += middle - start
+        times.preprocess += _clock_ns() - middle
+        if call.left():
+            raise CallerLeft("the caller closed the connection while its input was decoded")
+    return features
+
+
+async def _run(model: ServedModel, features: Sequence[Features], call: Call) -> list[Tensors]:
+    batcher = model.batcher
+    if len(features) == 1:
+        return [await batcher.submit(features[0].tensors, 1, call)]
+    # Row by row, so that the batcher may put each into the bucket and the batch that suit it.
+    answers = [batcher.submit(feature.tensors, 1, call) for feature in features]
+    try:
+        return list(await asyncio.gather(*answers))
+    except BaseException:
+        for answer in answers:
+            answer.cancel()
+        raise
+
+
+def _postprocess(
+    model: ServedModel, features: Sequence[Features], outputs: Sequence[Tensors], call: Call
+) -> list[Prediction]:
+    start = _clock_ns()
+    processor = model.predictor.processor
+    predictions = [
+        processor.postprocess(output, feature.context)
+        for output, feature in zip(outputs, features, strict=True)
+    ]
+    call.times.postprocess = _clock_ns() - start
+    return predictions
+
+
+def _size(payload: Payload) -> int:
+    data = payload.data
+    if isinstance(data, bytes | bytearray | memoryview | str):
+        return len(data)
+    if isinstance(data, dict):  # {"b64": "…"}: its text is the size, whatever its keys turn out to be
+        return sum(len(value) for value in data.values() if isinstance(value, str))
+    return 0

@@ -1,0 +1,140 @@
+"""From a folder to a model that may serve: open, measure, prove, and plan how to run it."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from inference.bundle import Bundle
+from inference.golden import Golden, payload_of
+from inference.machine import available_cpus
+from inference.manifest import Precision, TensorSpec
+from inference.predictor import Predictor
+from inference.processors.base import Processor
+from inference.session import Device, OrtSession, SessionOptions
+from inference.values import Array, DataType, Payload, Tensors
+from serving.batching import DynamicBatcher
+from serving.metrics import ModelMetrics
+from serving.profile import Profile, ProfileCache, cache_key, measure, sample_rows
+from serving.registry import Loaded, ServedModel
+
+# Preparing an input on the event loop keeps every other caller waiting for so long at most; beyond it the
+# hop to a worker thread is the smaller cost.
+INLINE_PREPARE_S = 0.3e-3
+
+# What a derived graph's dynamic axes other than the batch are measured with: nobody says what is usual.
+_UNKNOWN_AXIS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoader:
+    """Loads versions on a thread; what it is made with holds for every model of the server."""
+
+    device: Device
+    precision: Precision | None
+    p99_ms: float
+    max_batch_size: int | None
+    max_pending_rows: int | None
+    cache: ProfileCache
+    runs: Executor
+    """Where batches run that are not run on the event loop."""
+
+    def __call__(self, path: Path) -> Loaded:
+        """Open, measure and prove one version; raises `BundleRefused` or `ProviderUnavailable`."""
+        bundle = Bundle.open(path)
+        source = bundle.graph_source(self.precision)
+        example = _Example.of(bundle)
+        profile = self._profile(bundle, source, example)
+        options = SessionOptions(threads=profile.chosen.threads, device=self.device)
+        predictor = Predictor.from_bundle(bundle, self.precision, options)
+        inline_bytes = example.inline_bytes(predictor.processor)
+        loaded_at = time.time()
+
+        def finish() -> ServedModel:
+            manifest = bundle.manifest
+            batch_size = min(self.max_batch_size or profile.chosen.rows, manifest.max_batch_size) or 1
+            plan = profile.plan(self.p99_ms, batch_size, self.max_pending_rows)
+            metrics = ModelMetrics(manifest.name, manifest.version)
+            batcher = DynamicBatcher(
+                manifest.name, predictor.session, predictor.processor, plan, self.runs, metrics
+            )
+            return ServedModel(
+                name=manifest.name,
+                version=manifest.version,
+                manifest=manifest,
+                predictor=predictor,
+                batcher=batcher,
+                metrics=metrics,
+                profile=profile,
+                loaded_at=loaded_at,
+                inline_bytes=inline_bytes,
+            )
+
+        return finish
+
+    def _profile(self, bundle: Bundle, source: bytes | Path, example: "_Example") -> Profile:
+        digest = bundle.manifest.files[bundle.graph(self.precision).file].sha256
+        cpus = available_cpus()
+        key = cache_key(digest, self.device, cpus, ort.__version__)
+        known = self.cache.get(key)
+        if known is not None:
+            return known
+
+        def open_session(threads: int) -> OrtSession:
+            return OrtSession(source, bundle.path, SessionOptions(threads=threads, device=self.device))
+
+        profile = measure(open_session, sample_rows(example.tensors), cpus, bundle.manifest.max_batch_size)
+        self.cache.put(key, profile)
+        return profile
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """What to measure with: the golden payloads, or zeros where there are none."""
+
+    payloads: tuple[Payload, ...]
+    tensors: Tensors
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "_Example":
+        """Real inputs where the bundle has them."""
+        if bundle.derived:
+            return cls((), {spec.name: _zeros(spec) for spec in bundle.manifest.inputs})
+        from inference.processors import build_processor
+
+        processor = build_processor(bundle)
+        payloads = tuple(payload_of(bundle, example) for example in Golden.read(bundle).examples)
+        rows = [processor.preprocess(processor.decode(payload)).tensors for payload in payloads]
+        return cls(payloads, processor.collate(rows))
+
+    def inline_bytes(self, processor: Processor) -> int:
+        """The size up to which payloads may be prepared on the event loop: twice the examples', if quick."""
+        if not self.payloads:
+            return 0
+        seconds = min(_seconds(lambda: [processor.preprocess(processor.decode(each)) for each in self.payloads])
+                      for _ in range(3))  # fmt: skip
+        if seconds / len(self.payloads) > INLINE_PREPARE_S:
+            return 0
+        return 2 * max(
+            len(payload.data) for payload in self.payloads if isinstance(payload.data, bytes | str)
+        )
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start
+
+
+def _zeros(spec: TensorSpec) -> Array:
+    shape = [
+        1 if place == 0 and axis < 0 else _UNKNOWN_AXIS if axis < 0 else axis
+        for place, axis in enumerate(spec.shape)
+    ]
+    if spec.datatype is DataType.BYTES:
+        return np.full(shape, "", dtype=object)
+    return np.zeros(shape, spec.datatype.dtype)

@@ -1,0 +1,172 @@
+"""What is counted of a model while it answers. How it is shown is `serving.exposition`'s and `serving.statistics`'.
+
+Plain integers in plain lists: an observation costs a bisect and two additions, takes no lock and makes no
+object. Everything is added to on the event loop only, and read there.
+"""
+
+from asyncio import CancelledError
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from inference.errors import (
+    CallerLeft,
+    DeadlineExceeded,
+    InvalidInput,
+    ModelNotReady,
+    Overloaded,
+    Unsupported,
+)
+from serving.call import STAGES, StageTimes
+
+# fmt: off
+SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# fmt: on
+"""Upper bounds of latency buckets: 0.25 ms is a small graph's run, 10 s an operator's patience."""
+
+STAGE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, *SECONDS)
+"""A stage is a part of a request, so its buckets begin lower."""
+
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Upper bounds of batch sizes."""
+
+_NS = 1_000_000_000
+
+
+class Distribution:
+    """A histogram of whole numbers, which knows its sum exactly. Bounds are inclusive."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[int, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)  # the last is for what exceeds every bound
+        self.total = 0
+
+    def observe(self, value: int) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    @property
+    def count(self) -> int:
+        """How many values were observed."""
+        return sum(self.counts)
+
+
+def _nanoseconds(seconds: tuple[float, ...]) -> tuple[int, ...]:
+    return tuple(round(bound * _NS) for bound in seconds)
+
+
+_REQUEST_NS = _nanoseconds(SECONDS)
+_STAGE_NS = _nanoseconds(STAGE_SECONDS)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often something happened, and how long it took in all."""
+
+    count: int = 0
+    ns: int = 0
+
+    def add(self, ns: int, count: int = 1) -> None:
+        """Count it `count` times, `ns` nanoseconds together."""
+        self.count += count
+        self.ns += ns
+
+
+def _nothing() -> int:
+    return 0
+
+
+SUCCESS, INVALID, REJECTED, DEADLINE, CANCELLED, FAILED = OUTCOMES = (
+    "success",
+    "invalid",
+    "rejected",
+    "deadline",
+    "cancelled",
+    "failed",
+)
+"""How a request may end, as metric labels name it: answered, at fault, turned away, too late, left, our fault."""
+
+
+def classify(error: BaseException) -> tuple[str, str]:
+    """The outcome that an error stands for, and the reason behind it."""
+    match error:
+        case Overloaded():
+            return REJECTED, "queue_full"
+        case ModelNotReady():
+            return REJECTED, "not_ready"
+        case DeadlineExceeded():
+            return DEADLINE, "deadline"
+        case CallerLeft() | CancelledError():
+            return CANCELLED, "caller_left"
+        case InvalidInput() | Unsupported():
+            return INVALID, "invalid"
+    return FAILED, "failed"
+
+
+@dataclass(slots=True)
+class ModelMetrics:
+    """One version of one model.
+
+    A request ends in exactly one of `observe_request` (answered) and `fail`. `queue_rows` and `in_flight`
+    say how things stand now.
+    """
+
+    name: str
+    version: int
+    queue_rows: Callable[[], int] = _nothing
+    in_flight: int = 0
+    requests: Distribution = field(default_factory=lambda: Distribution(_REQUEST_NS))
+    stages: tuple[Distribution, ...] = field(
+        default_factory=lambda: tuple(Distribution(_STAGE_NS) for _ in STAGES)
+    )
+    batch_rows: Distribution = field(default_factory=lambda: Distribution(ROWS))
+    batches: dict[int, Tally] = field(default_factory=dict)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    rejections: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+
+    def observe_request(self, times: StageTimes, rows: int, seconds_total: float) -> None:
+        """An answered request: its stages, its rows, and the seconds from its first byte to its last."""
+        decode, preprocess, queue, run, postprocess, encode = self.stages
+        decode.observe(times.decode)
+        preprocess.observe(times.preprocess)
+        queue.observe(times.queue)
+        run.observe(times.run)
+        postprocess.observe(times.postprocess)
+        encode.observe(times.encode)
+        self.requests.observe(int(seconds_total * _NS))
+        self.rows += rows
+
+    def observe_batch(self, rows: int, requests: int, run_ns: int) -> None:
+        """One run of the graph over `rows` rows of `requests` requests."""
+        self.batch_rows.observe(rows)
+        tally = self.batches.get(rows)
+        if tally is None:
+            tally = self.batches[rows] = Tally()
+        tally.count += 1
+        tally.ns += run_ns
+
+    def fail(self, error: BaseException) -> None:
+        """A request that was not answered, and why."""
+        outcome, reason = classify(error)
+        self.outcomes[outcome] += 1
+        if outcome == REJECTED:
+            self.rejections[reason] += 1
+
+    def close(self) -> None:
+        """The model is gone: let go of what `queue_rows` holds on to."""
+        self.queue_rows = _nothing
+
+    @property
+    def successes(self) -> int:
+        """How many requests were answered."""
+        return self.requests.count
+
+    @property
+    def executions(self) -> int:
+        """How many runs of the graph there were."""
+        return self.batch_rows.count

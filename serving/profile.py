@@ -1,0 +1,185 @@
+"""What a run of a model costs here, measured before it takes traffic, and the plan that follows from it.
+
+A run of 20 µs should not pay 50 µs to reach a thread; on a CPU a bigger batch is often not cheaper by the
+row, and two single-thread runs side by side can beat one two-thread run. Which of these holds differs by
+model and machine, so it is measured: seconds by threads of a run, runs side by side, and rows of a batch.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from inference.golden import Runs
+from inference.values import Tensors
+from serving.batching import Plan
+
+# A hop to a worker thread and back costs about this much with the GIL handed over twice.
+HOP_S = 150e-6
+# While a graph runs on the loop no socket is read; more than this would be felt by other callers.
+INLINE_RUN_S = 2e-3
+# What a request costs around its run: parsing, scheduling, encoding. It bounds what a cheap graph can answer.
+REQUEST_S = 60e-6
+# Throughput within this factor of the best counts as equal, and the smaller batch (less latency) wins.
+AS_GOOD = 0.95
+_REPEATS = 5
+_PATIENCE_S = 0.06  # measuring one point: enough for a median, little enough to start quickly
+
+Rows = Callable[[int], Tensors]
+"""Gives the tensors of a batch of so many rows."""
+
+
+class Point(BaseModel):
+    """One measured combination: `seconds` from the start of `runs` runs side by side to the end of them all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threads: int
+    runs: int
+    rows: int
+    seconds: float
+
+    @property
+    def rows_per_s(self) -> float:
+        """Throughput with every slot busy."""
+        return self.rows * self.runs / self.seconds
+
+
+class Profile(BaseModel):
+    """The measured curve of one graph on one machine, and the point that was chosen on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    points: tuple[Point, ...]
+    chosen: Point
+    inline: bool
+
+    def plan(self, p99_ms: float, max_batch_size: int | None, max_pending_rows: int | None) -> Plan:
+        """What to run by: everything that is not set by hand follows from the curve and `p99_ms`.
+
+        So many rows are admitted as can be answered within `p99_ms`, and at least two full batches, so
+        that one can gather while the other runs.
+        """
+        batch = max_batch_size or self.chosen.rows
+        in_time = int(p99_ms * 1e-3 * min(self.chosen.rows_per_s, 1 / REQUEST_S))
+        pending = max_pending_rows or max(in_time, 2 * batch * self.chosen.runs)
+        return Plan(self.inline, self.chosen.runs, batch, pending)
+
+
+def measure(open_session: Callable[[int], Runs], rows: Rows, cpus: int, max_batch_size: int) -> Profile:
+    """Measure a graph; `open_session` takes the threads of a run. `max_batch_size` 0: it takes no batches."""
+    limit = max(1, max_batch_size)
+    single = open_session(1)
+    if _time(single, rows(1), runs=1) < HOP_S:
+        return _inline(_curve(single, rows, threads=1, runs=1, limit=limit))
+    points = _curve(single, rows, threads=1, runs=cpus, limit=limit)
+    if cpus > 1:
+        points += _curve(open_session(cpus), rows, threads=cpus, runs=1, limit=limit)
+    return _threaded(points)
+
+
+def _inline(points: list[Point]) -> Profile:
+    """On the loop: the biggest batch that does not keep it for long."""
+    short = [point for point in points if point.seconds <= INLINE_RUN_S]
+    return Profile(points=tuple(points), chosen=max(short, key=lambda point: point.rows), inline=True)
+
+
+def _threaded(points: list[Point]) -> Profile:
+    """On worker threads: the best throughput, and of those as good the smallest batch."""
+    enough = AS_GOOD * max(point.rows_per_s for point in points)
+    good = [point for point in points if point.rows_per_s >= enough]
+    chosen = min(good, key=lambda point: (point.rows, point.runs))
+    return Profile(points=tuple(points), chosen=chosen, inline=False)
+
+
+def _curve(session: Runs, rows: Rows, threads: int, runs: int, limit: int) -> list[Point]:
+    """Batches of 1, 2, 4 … rows for as long as a bigger one may still pay."""
+    curve: list[Point] = []
+    size = 1
+    while size <= limit:
+        seconds = _time(session, rows(size), runs)
+        curve.append(Point(threads=threads, runs=runs, rows=size, seconds=seconds))
+        best = max(curve, key=lambda point: point.rows_per_s)
+        if (
+            size >= 4 * best.rows
+        ):  # twice doubled without a gain: caches are full, and it only falls from here
+            break
+        size *= 2
+    return curve
+
+
+def _time(session: Runs, batch: Tensors, runs: int) -> float:
+    """Median seconds of `runs` runs side by side."""
+    session.run(batch)
+    if runs == 1:
+        return _median(lambda: session.run(batch))
+    with ThreadPoolExecutor(runs) as pool:
+
+        def side_by_side() -> None:
+            for done in [pool.submit(session.run, batch) for _ in range(runs)]:
+                done.result()
+
+        return _median(side_by_side)
+
+
+def _median(act: Callable[[], object]) -> float:
+    seconds: list[float] = []
+    began = time.perf_counter()
+    while len(seconds) < _REPEATS or (
+        len(seconds) < 10 * _REPEATS and time.perf_counter() - began < _PATIENCE_S
+    ):
+        start = time.perf_counter()
+        act()
+        seconds.append(time.perf_counter() - start)
+        if time.perf_counter() - began > 10 * _PATIENCE_S:  # a run this slow shows its cost at once
+            break
+    return median(seconds)
+
+
+class ProfileCache:
+    """Profiles on disk by what they depend on, so that a restart need not measure again."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """`folder` None: nothing is kept."""
+        self._folder = folder
+
+    def get(self, key: str) -> Profile | None:
+        """The profile kept under `key`; None if there is none that can be read."""
+        if self._folder is None:
+            return None
+        try:
+            return Profile.model_validate_json((self._folder / f"{key}.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def put(self, key: str, profile: Profile) -> None:
+        """Keep a profile; a folder that cannot be written (a read-only root) costs only the next measuring."""
+        if self._folder is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            scratch = self._folder / f".{key}.json"
+            scratch.write_text(profile.model_dump_json())
+            scratch.replace(self._folder / f"{key}.json")
+        except OSError:
+            return
+
+
+def cache_key(*parts: str | int) -> str:
+    """A name for a profile: graph digest, provider, CPUs and ONNX Runtime's version, for instance."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def sample_rows(example: Tensors) -> Rows:
+    """Batches made by repeating the rows of one real example."""
+
+    def make(size: int) -> Tensors:
+        return {name: np.resize(array, (size, *array.shape[1:])) for name, array in example.items()}
+
+    return make

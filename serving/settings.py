@@ -1,0 +1,86 @@
+"""Every setting of the server, with its unit and its reason, in one place.
+
+A field is the flag `--its-name` of `baton serve` and the variable `BATON_ITS_NAME`; a flag wins. Nothing
+here is read when the module is imported.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MiB = 1 << 20
+
+
+class Settings(BaseSettings):
+    """What `baton serve` may be told; `ValidationError` lists every fault at once."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BATON_",
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    models: Path = Field(Path("models"), description="folder of models: <name>/<version>/model.onnx")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    workers: int = Field(1, ge=1, description="processes; only 1 is offered yet")
+    device: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu", description="where graphs run; cuda that is not there is a failed start, auto falls back"
+    )
+    versions: Literal["latest", "all"] = Field(
+        "latest", description="serve each model's newest version, or every one (under /versions/{v})"
+    )
+    p99_ms: float = Field(
+        1000.0, gt=0, description="milliseconds that 99 % of accepted requests may take; bounds the queue"
+    )
+    max_batch_size: int | None = Field(
+        None, ge=1, description="rows of one run at most; default: the manifest's limit and what pays"
+    )
+    max_queue_rows: int | None = Field(
+        None, ge=1, description="rows that may wait before 429; default: from the measured cost and p99_ms"
+    )
+    request_timeout_s: float | None = Field(
+        None, gt=0, description="seconds until 504 for requests that name no deadline; default: none"
+    )
+    max_body_bytes: int = Field(
+        64 * MiB, ge=1, description="bytes of a body, before and after decompression; over it 413"
+    )
+    max_instances: int = Field(
+        1024, ge=1, description="instances of one :predict; more than a batch are run in several"
+    )
+    keep_alive_s: float = Field(
+        75.0, gt=0, description="seconds an idle connection lives; longer than the 60 s of common proxies"
+    )
+    drain_delay_s: float = Field(
+        0.0,
+        ge=0,
+        description="seconds after SIGTERM in which requests are still taken, unready; 5 behind Kubernetes",
+    )
+    shutdown_timeout_s: float = Field(
+        30.0, gt=0, description="seconds that requests in flight get to finish once nothing is accepted"
+    )
+    strict_readiness: bool = Field(
+        True, description="ready only if every model answers; else as soon as one does"
+    )
+    poll_s: float = Field(
+        0.0, ge=0, description="seconds between looks at the folder for new versions; 0 looks only at start"
+    )
+    profile_cache: Path | None = Field(
+        None, description="folder that keeps what was measured of each model, so that a restart need not"
+    )
+    admin_token: SecretStr | None = Field(
+        None, description="bearer token for load and unload, which are refused without one"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+
+
+def read_settings(arguments: Sequence[str]) -> Settings:
+    """From the flags of `baton serve` and the environment; `--help` and unknown flags exit."""
+    return Settings(_cli_parse_args=list(arguments), _cli_prog_name="baton serve")  # type: ignore[call-arg]

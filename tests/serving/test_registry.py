@@ -1,0 +1,185 @@
+"""Which versions answer: good ones only, swapped in one step, and readiness that tells the truth."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference.errors import ModelNotFound, ModelNotReady
+from inference.repository import ModelRepository
+from serving.loading import ModelLoader
+from serving.profile import ProfileCache
+from serving.registry import ModelRegistry, ModelState
+from tests.bundles import sum_graph, write_bare, write_brightness
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+def _registry(root: Path, pool: ThreadPoolExecutor, *, every_version: bool = False) -> ModelRegistry:
+    loader = ModelLoader("cpu", None, 1000.0, None, None, ProfileCache(None), pool)
+    return ModelRegistry(ModelRepository(root), loader, every_version=every_version)
+
+
+Scenario = Callable[[ModelRegistry, Path], Any]
+
+
+def _play(test: Scenario, root: Path, pool: ThreadPoolExecutor, **options: bool) -> None:
+    async def run() -> None:
+        await test(_registry(root, pool, **options), root)
+
+    asyncio.run(run())
+
+
+def _spoil(folder: Path) -> None:
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["examples"][0]["outputs"]["logits"][0] += 1
+    (folder / "golden.json").write_text(json.dumps(golden))
+
+
+def test_a_server_without_models_is_not_ready(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        assert not registry.ready()
+        await registry.start()
+        assert not registry.ready()
+
+    _play(story, tmp_path, pool)
+
+
+def test_a_refused_model_leaves_the_others_and_readiness_names_it(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_bare(root, "sum", sum_graph())
+        _spoil(write_brightness(root))
+        await registry.start()
+        assert registry.get("sum").version == 1
+        assert not registry.ready()
+        assert "golden.json has" in registry.problems()["brightness"]
+        with pytest.raises(ModelNotReady, match=r"golden\.json has"):
+            registry.get("brightness")
+
+    _play(story, tmp_path, pool)
+
+
+def test_a_new_version_takes_over_and_the_old_one_goes(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_brightness(root)
+        await registry.start()
+        old = registry.get("brightness")
+        write_brightness(root, version=2)
+        await registry.refresh()
+        assert registry.get("brightness").version == 2
+        with pytest.raises(ModelNotReady):
+            registry.get("brightness", 1)
+        await asyncio.sleep(0)
+        old.batcher.admit(1)  # a call that had found it in the table before the swap
+
+    _play(story, tmp_path, pool)
+
+
+def test_a_bad_new_version_never_takes_traffic(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_brightness(root)
+        await registry.start()
+        _spoil(write_brightness(root, version=2))
+        await registry.refresh()
+        assert registry.get("brightness").version == 1
+        assert registry.ready()
+        assert [(entry.version, entry.state) for entry in registry.index()] == [
+            (1, ModelState.READY),
+            (2, ModelState.REFUSED),
+        ]
+
+    _play(story, tmp_path, pool)
+
+
+def test_a_refused_version_that_is_published_again_is_tried_again(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        folder = write_brightness(root)
+        good = (folder / "golden.json").read_bytes()
+        _spoil(folder)
+        await registry.start()
+        assert not registry.ready()
+        (folder / "golden.json").write_bytes(good)
+        manifest = folder / "manifest.json"
+        manifest.write_text(manifest.read_text() + "\n")
+        await registry.refresh()
+        assert registry.ready()
+
+    _play(story, tmp_path, pool)
+
+
+def test_every_version_answers_under_its_number_when_all_are_served(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_brightness(root)
+        write_brightness(root, version=3)
+        await registry.start()
+        assert [model.version for model in registry.served()] == [1, 3]
+        assert registry.get("brightness").version == 3
+        assert registry.get("brightness", 1).version == 1
+
+    _play(story, tmp_path, pool, every_version=True)
+
+
+def test_unknown_names_and_versions_are_not_found(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_brightness(root)
+        await registry.start()
+        with pytest.raises(ModelNotFound, match="Request for unknown model: 'x' is not found"):
+            registry.get("x")
+        with pytest.raises(ModelNotFound, match="'brightness' version '9'"):
+            registry.get("brightness", 9)
+
+    _play(story, tmp_path, pool)
+
+
+def test_an_unloaded_model_stays_away_until_it_is_loaded(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_brightness(root)
+        await registry.start()
+        await registry.unload("brightness")
+        await registry.refresh()
+        with pytest.raises(ModelNotReady):
+            registry.get("brightness")
+        assert registry.problems() == {}
+        await registry.load("brightness")
+        assert registry.get("brightness").version == 1
+
+    _play(story, tmp_path, pool)
+
+
+def test_a_model_that_is_deleted_is_forgotten(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_bare(root, "sum", sum_graph())
+        folder = write_bare(root, "other", sum_graph())
+        await registry.start()
+        (folder / "model.onnx").unlink()
+        await registry.refresh()
+        with pytest.raises(ModelNotFound):
+            registry.get("other")
+        assert registry.ready()
+
+    _play(story, tmp_path, pool)
+
+
+def test_a_draining_server_admits_nothing(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_bare(root, "sum", sum_graph())
+        await registry.start()
+        await registry.drain()
+        with pytest.raises(ModelNotReady, match="draining"):
+            registry.get("sum").batcher.admit(1)
+
+    _play(story, tmp_path, pool)
