@@ -56,14 +56,30 @@ class Timer(Protocol):
         ...
 
 
+class Reply(Protocol):
+    """Where an entry's answer goes: an `asyncio.Future`, or what is called back without one."""
+
+    def done(self) -> bool:
+        """Whether it is answered, or nobody waits any more."""
+        ...
+
+    def set_result(self, outputs: Tensors, /) -> None:
+        """Answer it."""
+        ...
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Answer it with an error."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One caller's rows in the queue; it owns the future that its caller awaits."""
+    """One caller's rows in the queue; it owns the reply that its caller waits for."""
 
     tensors: Tensors
     rows: int
     call: Call
-    answer: asyncio.Future[Tensors]
+    answer: Reply
     queued_ns: int
     timer: Timer | None = None
 
@@ -149,7 +165,13 @@ class DynamicBatcher:
 
     def submit(self, tensors: Tensors, rows: int, call: Call) -> asyncio.Future[Tensors]:
         """Queue the rows of an admitted call; the future gives their outputs or one of `inference.errors`."""
-        entry = Entry(tensors, rows, call, self._loop.create_future(), self._clock_ns())
+        answer = self._loop.create_future()
+        self.enqueue(tensors, rows, call, answer)
+        return answer
+
+    def enqueue(self, tensors: Tensors, rows: int, call: Call, reply: Reply) -> None:
+        """`submit` with a reply of the caller's own, which must raise nothing."""
+        entry = Entry(tensors, rows, call, reply, self._clock_ns())
         if call.deadline_s is not None:
             left_s = call.deadline_s - entry.queued_ns * _NS
             entry.timer = self._call_later(max(0.0, left_s), lambda: self._expire(entry))
@@ -160,7 +182,6 @@ class DynamicBatcher:
         else:
             waiting.append(entry)
         self._wake()
-        return entry.answer
 
     async def idle(self) -> None:
         """Return when all that was admitted is answered."""
