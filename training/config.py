@@ -68,6 +68,15 @@ class TrainConfig(BaseSettings):
     image_size: tuple[int, int, int] = Field(
         default=(64, 64, 3), description="height, width and channels that a folder's pictures are brought to"
     )
+    image_fit: Literal["crop", "stretch"] = Field(
+        default="crop", description="vision: keep the aspect and cut the rest off, or distort"
+    )
+    background: int = Field(
+        default=255, ge=0, le=255, description="vision: grey level behind transparent pixels"
+    )
+    max_pixels: PositiveInt = Field(
+        default=50_000_000, description="vision: largest picture that is decoded, in training and in serving"
+    )
 
     # The model
     model: dict[str, Any] = Field(default_factory=dict, description="the architecture's own options by name")
