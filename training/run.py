@@ -87,7 +87,7 @@ class RunFiles:
 
 
 def open_run(config: TrainConfig) -> RunFiles:
-    """Create the run's directory, or go on with it when it was started with the same configuration."""
+    """The run's directory, if it is free or was started with the same configuration; nothing is written yet."""
     files = RunFiles(config.run_directory)
     wanted = config.learned_from()
     if files.config.exists():
@@ -97,9 +97,13 @@ def open_run(config: TrainConfig) -> RunFiles:
             raise RunError(f"{files.root} holds a run of another configuration; give another --run\n{listed}")
         if not config.resume:
             raise RunError(f"{files.root} already holds this run; remove it to start over, or let it resume")
-    files.root.mkdir(parents=True, exist_ok=True)
-    write_whole(files.config, json.dumps(wanted, indent=2))
     return files
+
+
+def begin_run(config: TrainConfig, files: RunFiles) -> None:
+    """Make the directory this configuration's own; called when its data were read, which is when most is wrong."""
+    files.root.mkdir(parents=True, exist_ok=True)
+    write_whole(files.config, json.dumps(config.learned_from(), indent=2))
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

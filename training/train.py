@@ -26,7 +26,7 @@ from training.data.splits import write_holdout
 from training.errors import DataError, RunError
 from training.figures import learning_curves
 from training.module import Batches, TrainingModule
-from training.run import RunFiles, write_whole
+from training.run import RunFiles, begin_run, write_whole
 from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
 
@@ -51,11 +51,12 @@ class FitResult:
 def load_data(config: TrainConfig, files: RunFiles) -> TaskData[Any]:
     """The task's data, with the split recorded in the run and every skipped example reported."""
     data = find_task(config.task).load(config)
-    write_holdout(files.split, data.held_out, seed=config.seed)
-    for line in data.skipped:
-        log.warning("skipped %s", line)
     if len(data.train) < config.batch_size * config.devices:
         raise DataError(f"{len(data.train)} training examples do not fill a batch of {config.batch_size}")
+    for line in data.skipped:
+        log.warning("skipped %s", line)
+    begin_run(config, files)
+    write_holdout(files.split, data.held_out, seed=config.seed)
     return data
 
 

@@ -32,7 +32,7 @@ def test_architecture_names_its_paper_and_has_only_keyword_options(architecture:
 
 def test_unknown_option_is_refused_with_the_ones_there_are() -> None:
     (fault,) = check_options(ARCHITECTURES["resnet"], {"withs": [1]})
-    assert fault == "model.withs: resnet has no such option; it has widths, blocks, stem_stride, dropout"
+    assert fault == "withs: resnet has no such option; it has widths, blocks, stem_stride, dropout"
 
 
 def test_unknown_architecture_is_refused_with_the_ones_there_are() -> None:

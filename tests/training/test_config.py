@@ -27,20 +27,25 @@ def test_flags_win_over_the_file_and_the_file_over_the_recipe(tmp_path: Path) ->
 
 
 def test_all_faults_are_named_at_once() -> None:
-    settings = {"task": "vision", "data": "d", "arch": "cnn", "epochs": 0, "erase": 2, "learningrate": 1}
+    settings = {"task": "vision", "data": "d", "arch": "lstm", "epochs": 0, "erase": 2, "learningrate": 1}
     with pytest.raises(ConfigError) as caught:
         make_config(settings)
-    for name in ("epochs", "erase", "learningrate"):
+    for name in ("arch", "epochs", "erase", "learningrate"):
         assert name in str(caught.value)
 
 
 def test_unknown_architecture_and_unknown_option_are_faults() -> None:
     with pytest.raises(
-        ConfigError, match="'lstm' is no architecture for vision; there are mlp, cnn, resnet, vit"
+        ConfigError, match="arch: 'lstm' is no architecture for vision; there are mlp, cnn, resnet, vit"
     ):
         make_config({"task": "vision", "data": "d", "arch": "lstm"})
-    with pytest.raises(ConfigError, match=r"model\.layers: cnn has no such option"):
+    with pytest.raises(ConfigError, match=r"model: layers: cnn has no such option"):
         make_config({"task": "vision", "data": "d", "arch": "cnn", "model": {"layers": 3}})
+
+
+def test_flag_that_cannot_be_read_is_a_fault_and_no_traceback() -> None:
+    with pytest.raises(ConfigError, match="model"):
+        load_config("vision", ("--data", "d", "--arch", "cnn", "--model", "widths"))
 
 
 def test_file_that_is_not_toml_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from inference.bundle import Bundle
 from inference.errors import GoldenMismatch
 from inference.predictor import Predictor
 from training.config import TrainConfig, load_config
-from training.errors import RunError
+from training.errors import DataError, RunError
 from training.pipeline import train
 from training.run import RunFiles, open_run
 from training.tasks.registry import find_task
@@ -84,6 +84,12 @@ def test_finished_run_is_not_done_again(root: Path, monkeypatch: pytest.MonkeyPa
 def test_run_of_another_configuration_is_refused_with_the_difference(root: Path) -> None:
     with pytest.raises(RunError, match=r"epochs: 2, now 3"):
         open_run(configure(root, "--epochs", "3"))
+
+
+def test_failed_start_leaves_no_run_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="neither a folder nor a named set"):
+        train(configure(tmp_path, "--data", str(tmp_path / "nowhere")))
+    assert not (tmp_path / "run").exists()
 
 
 def test_existing_version_is_never_overwritten_and_the_next_is_free(root: Path) -> None:
