@@ -120,8 +120,7 @@ class DynamicBatcher:
         self._free = plan.concurrent_runs
         self._awake = False
         self._draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None  # made for who waits: most of the time nobody does
         self._row_cost_s = 0.0
 
     @property
@@ -151,12 +150,11 @@ class DynamicBatcher:
         if self.pending_rows + rows > limit and self.pending_rows + rows - self._sweep() > limit:
             raise Overloaded(self.name, limit, self.wait_s(self.pending_rows))
         self.pending_rows += rows
-        self._idle.clear()
 
     def release(self, rows: int) -> None:
         """Admitted rows are answered, whichever way."""
         self.pending_rows -= rows
-        if not self.pending_rows:
+        if self._idle is not None and not self.pending_rows:
             self._idle.set()
 
     def wait_s(self, rows: int) -> float:
@@ -185,7 +183,10 @@ class DynamicBatcher:
 
     async def idle(self) -> None:
         """Return when all that was admitted is answered."""
-        await self._idle.wait()
+        while self.pending_rows:
+            self._idle = self._idle or asyncio.Event()
+            self._idle.clear()
+            await self._idle.wait()
 
     async def drain(self) -> None:
         """Admit nothing more and return when all that was admitted is answered."""
@@ -210,7 +211,7 @@ class DynamicBatcher:
 
     def _form(self) -> list[Entry]:
         while self._lanes:
-            lane = min(self._lanes, key=lambda key: (key[0], self._lanes[key][0].queued_ns))
+            lane = self._next_lane()
             waiting, rows = self._lanes[lane], 0
             batch: list[Entry] = []
             while waiting and (not batch or rows + waiting[0].rows <= self.plan.max_batch_size):
@@ -223,6 +224,12 @@ class DynamicBatcher:
             if batch:
                 return batch
         return []
+
+    def _next_lane(self) -> Lane:
+        """Of the most urgent lanes the one whose first entry waits longest."""
+        if len(self._lanes) == 1:
+            return next(iter(self._lanes))
+        return min(self._lanes, key=lambda key: (key[0], self._lanes[key][0].queued_ns))
 
     def _lives(self, entry: Entry) -> bool:
         if entry.answer.done():

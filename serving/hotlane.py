@@ -64,6 +64,7 @@ class HotLane:
         self._max_body_bytes, self._max_instances = settings.max_body_bytes, settings.max_instances
         self._timeout_s = settings.request_timeout_s
         self._targets: dict[str, Target] = {}
+        self._urls: dict[bytes, Target] = {}
         self._tasks: set[asyncio.Future[None]] = set()
 
     def in_front_of(self, rest: Asgi) -> Asgi:
@@ -85,6 +86,13 @@ class HotLane:
         """What a path asks for; None if that is nothing of the hot lane's."""
         return self._targets.get(path) or find_target(path)
 
+    def find_url(self, url: bytes) -> Target | None:
+        """The same for a path as it came over the wire; None too where it is escaped, or has a query."""
+        target = self._urls.get(url)
+        if target is not None:
+            return target
+        return None if b"%" in url or b"?" in url or not url.isascii() else find_target(url.decode("ascii"))
+
     def takes(self, headers: RawHeaders) -> bool:
         """Whether `respond` may be given this request: a body whose length is declared and admitted."""
         length = headers.get(b"content-length")
@@ -100,7 +108,7 @@ class HotLane:
         """The whole answer to one request, errors included; it raises nothing of its own."""
         headers, call = dict(scope["headers"]), Call()
         try:
-            model = self._model(target, scope["path"])
+            model = self._model(target)
             verb = self._infer if target.verb == "infer" else self._predict
             answer = await verb(model, target, headers, receive, call)
             answer = await self._compressed(answer, headers)
@@ -108,11 +116,11 @@ class HotLane:
             answer = _failure(error, scope["path"])
         return self._finished(answer, headers, call)
 
-    def respond(self, target: Target, path: str, headers: RawHeaders, body: bytes, caller: Caller) -> None:
+    def respond(self, target: Target, headers: RawHeaders, body: bytes, caller: Caller) -> None:
         """The same for a request that is here whole, given to `caller`; `infer` needs no task for it."""
         call = Call(left=caller.left)
         if target.verb == "predict" or b"content-encoding" in headers:
-            self._spawn(self._respond_later(target, path, headers, body, caller))
+            self._spawn(self._respond_later(target, headers, body, caller))
             return
 
         def answered(outputs: Tensors | None, error: BaseException | None) -> None:
@@ -124,21 +132,19 @@ class HotLane:
                     self._spawn(self._respond_compressed(answer, headers, call, caller))
                     return
             except Exception as failure:
-                answer = _failure(failure, path)
+                answer = _failure(failure, target.path)
             caller.send(self._finished(answer, headers, call))
 
         try:
-            model = self._model(target, path)
+            model = self._model(target)
             exchange = Exchange(model, target.codec(model), call)
             request = exchange.decode(body, headers, self._timeout_s)
             self._plane.start(model, request.tensors, request.rows, call, answered)
         except Exception as error:
-            caller.send(self._finished(_failure(error, path), headers, call))
+            caller.send(self._finished(_failure(error, target.path), headers, call))
 
-    async def _respond_later(
-        self, target: Target, path: str, headers: RawHeaders, body: bytes, caller: Caller
-    ) -> None:
-        scope = {"path": path, "headers": headers}
+    async def _respond_later(self, target: Target, headers: RawHeaders, body: bytes, caller: Caller) -> None:
+        scope = {"path": target.path, "headers": headers}
         caller.send(await self.answer(target, scope, WholeBody(body, caller.left)))
 
     async def _respond_compressed(
@@ -151,11 +157,14 @@ class HotLane:
         self._tasks.add(task)  # the loop itself holds tasks only weakly
         task.add_done_callback(self._tasks.discard)
 
-    def _model(self, target: Target, path: str) -> ServedModel:
+    def _model(self, target: Target) -> ServedModel:
         """The model that is asked; its path is remembered, which that of no model must not be."""
         model = self._registry.get(target.name, target.version)
-        if path not in self._targets and len(self._targets) < _MAX_TARGETS:
-            self._targets[path] = target
+        if not target.known and len(self._targets) < _MAX_TARGETS:
+            target.known = True
+            self._targets[target.path] = target
+            if target.path.isascii():
+                self._urls[target.path.encode()] = target
         return model
 
     async def _infer(
@@ -235,7 +244,7 @@ class HotLane:
         """The answer with the headers that every one has."""
         added = answer.headers
         added.append((b"content-length", b"%d" % len(answer.body)))
-        added.append((b"server-timing", call.times.server_timing().encode()))
+        added.append((b"server-timing", call.times.server_timing()))
         request_id = headers.get(b"x-request-id")
         if request_id is not None and request_id.isascii() and request_id.decode().isprintable():
             added.append((b"x-request-id", request_id[:128]))

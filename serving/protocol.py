@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from serving.caller import RawHeaders
 from serving.exchange import Answer
 from serving.hotlane import HotLane
 from serving.targets import Target
@@ -22,18 +23,12 @@ class HotCycle:
     """
 
     __slots__ = (
-        "_chunks",
-        "_path",
-        "_protocol",
-        "_target",
-        "disconnected",
-        "keep_alive",
-        "response_complete",
-    )
+        "_body", "_headers", "_protocol", "_target", "disconnected", "keep_alive", "response_complete",
+    )  # fmt: skip
 
-    def __init__(self, protocol: "HotProtocol", target: Target, path: str) -> None:
-        self._protocol, self._target, self._path = protocol, target, path
-        self._chunks: list[bytes] = []
+    def __init__(self, protocol: "HotProtocol", target: Target, headers: RawHeaders) -> None:
+        self._protocol, self._target, self._headers = protocol, target, headers
+        self._body: bytes | list[bytes] = b""
         self.disconnected = self.response_complete = False
         self.keep_alive = True
 
@@ -46,15 +41,18 @@ class HotCycle:
         """As an event: nothing to do."""
 
     def take(self, chunk: bytes) -> None:
-        """A part of the body."""
-        self._chunks.append(chunk)
+        """A part of the body; most come in one, so that nothing is copied."""
+        if not self._body:
+            self._body = chunk
+        elif isinstance(self._body, list):
+            self._body.append(chunk)
+        else:
+            self._body = [self._body, chunk]
 
-    def start(self, lane: HotLane, headers: list[tuple[bytes, bytes]]) -> None:
+    def start(self, lane: HotLane) -> None:
         """The request is here whole."""
-        chunks = self._chunks
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        lane.respond(self._target, self._path, dict(headers), body, self)
+        body, self._body = self._body, b""
+        lane.respond(self._target, self._headers, b"".join(body) if isinstance(body, list) else body, self)
 
     def left(self) -> bool:
         """Whether the caller has closed the connection."""
@@ -73,6 +71,7 @@ class HotProtocol(HttpToolsProtocol):
     lane: HotLane
     _hot: HotCycle | None = None
     _unwritten: HotCycle | None = None
+    _free_since: float = 0.0
 
     def on_message_begin(self) -> None:
         """httptools: a request begins; uvicorn's scope is made when it is known to be needed."""
@@ -86,10 +85,9 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """httptools: choose the way."""
-        target = self._hot_target()
-        if target is not None:
-            self._hot = HotCycle(self, target, self.url.decode("ascii"))
-            self.cycle = cast("RequestResponseCycle", self._hot)
+        cycle = self._hot = self._short_way()
+        if cycle is not None:
+            self.cycle = cast("RequestResponseCycle", cycle)
             return
         url, headers = self.url, self.headers
         super().on_message_begin()
@@ -108,23 +106,19 @@ class HotProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """httptools: the request is here whole."""
         if self._hot is not None:
-            self._hot.start(self.lane, self.headers)
+            self._hot.start(self.lane)
         else:
             super().on_message_complete()
 
     def write_answer(self, cycle: HotCycle, answer: Answer) -> None:
         """One write for head and body; then the connection is free, or closed where it is not kept."""
-        parts = [STATUS_LINE[answer.status]]
-        for name, value in self.server_state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        for name, value in answer.headers:
-            parts += (name, b": ", value, b"\r\n")
-            if name == b"connection":
-                cycle.keep_alive = False
-        if not cycle.keep_alive and answer.headers[-1][0] != b"connection":
-            parts.append(b"connection: close\r\n")
-        parts += (b"\r\n", answer.body)
-        self.transport.write(b"".join(parts))
+        headers = answer.headers
+        if headers[-1][0] == b"connection":  # a server that drains puts it there, last
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            headers.append((b"connection", b"close"))
+        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
+        self.transport.write(b"".join((STATUS_LINE[answer.status], *lines, b"\r\n", answer.body)))
         if (
             self.flow.write_paused
         ):  # a caller who reads slower than it asks: no next request until it has read
@@ -142,22 +136,57 @@ class HotProtocol(HttpToolsProtocol):
             cycle.response_complete = True
             self._written(cycle)
 
+    def on_response_complete(self) -> None:
+        """An answer is written: start what was pipelined behind it, or wait for the next request.
+
+        uvicorn sets a timer for every answer and cancels it for every request. Here one runs for as long as the
+        connection does, and looks at its end how long nothing was asked.
+        """
+        if self.pipeline or self.flow.read_paused or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self._free_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._watch(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The timer's end: close a connection that was free all the while."""
+        self.timeout_keep_alive_task = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            return  # its answer sets the timer again
+        left_s = self._free_since + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._watch(left_s)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        if self.transport.is_closing():  # else uvicorn means a request that came, which the timer outlives
+            super()._unset_keepalive_if_required()
+
+    def _watch(self, delay_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(delay_s, self.timeout_keep_alive_handler)
+
     def _written(self, cycle: HotCycle) -> None:
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
-    def _hot_target(self) -> Target | None:
-        """What is asked for, if it may take the short way; no header is looked at for any other path."""
+    def _short_way(self) -> HotCycle | None:
+        """The request, if it may go the short way."""
         if self.cycle is not None and not self.cycle.response_complete:
             return None  # pipelined: uvicorn keeps the order
-        parser = self.parser
-        if parser.get_method() != b"POST" or b"%" in self.url or b"?" in self.url or not self.url.isascii():
+        target, parser = self.lane.find_url(self.url), self.parser
+        if (
+            target is None
+            or parser.get_method() != b"POST"
+            or not parser.should_keep_alive()
+            or parser.get_http_version() != "1.1"
+        ):
             return None
-        target = self.lane.find(self.url.decode("ascii"))
-        if target is None or not parser.should_keep_alive() or parser.get_http_version() != "1.1":
-            return None
-        return target if self.lane.takes(dict(self.headers)) else None
+        headers = dict(self.headers)
+        return HotCycle(self, target, headers) if self.lane.takes(headers) else None
 
 
 def protocol_of(lane: HotLane) -> type[asyncio.Protocol]:
