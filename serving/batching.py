@@ -9,6 +9,7 @@ Everything but `_execute` happens on the event loop, so there are no locks. HTTP
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
@@ -31,13 +32,15 @@ class Plan(NamedTuple):
 
     `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
     `concurrent_runs`: batches under way at once. `max_batch_size`, `max_pending_rows`: rows in a batch, and
-    rows admitted and not yet answered.
+    rows admitted and not yet answered. `patience_s`: seconds that the last of those may wait at the pace of the
+    latest batches, since a machine that others use too is not always as fast as it was measured.
     """
 
     inline: bool
     concurrent_runs: int
     max_batch_size: int
     max_pending_rows: int
+    patience_s: float = math.inf
 
 
 class BatchObserver(Protocol):
@@ -146,7 +149,7 @@ class DynamicBatcher:
         """
         if self._draining:
             raise ModelNotReady(self.name, "it is draining")
-        limit = self.plan.max_pending_rows
+        limit = self._limit()
         if self.pending_rows + rows > limit and self.pending_rows + rows - self._sweep() > limit:
             raise Overloaded(self.name, limit, self.wait_s(self.pending_rows))
         self.pending_rows += rows
@@ -156,6 +159,15 @@ class DynamicBatcher:
         self.pending_rows -= rows
         if self._idle is not None and not self.pending_rows:
             self._idle.set()
+
+    def _limit(self) -> int:
+        """Rows that may be pending now: as planned, or fewer at the pace of the latest batches."""
+        plan = self.plan
+        if self.pending_rows * self._row_cost_s <= plan.patience_s * plan.concurrent_runs:
+            return plan.max_pending_rows
+        # Two full batches a slot are always let in, so that one can gather while the other runs.
+        in_time = int(plan.patience_s * plan.concurrent_runs / self._row_cost_s)
+        return min(plan.max_pending_rows, max(in_time, 2 * plan.max_batch_size * plan.concurrent_runs))
 
     def wait_s(self, rows: int) -> float:
         """Seconds that `rows` rows take at the pace of the last batches; 0 before the first."""
