@@ -9,7 +9,6 @@ Everything but `_execute` happens on the event loop, so there are no locks. HTTP
 """
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
@@ -33,14 +32,14 @@ class Plan(NamedTuple):
     `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
     `concurrent_runs`: batches under way at once. `max_batch_size`, `max_pending_rows`: rows in a batch, and
     rows admitted and not yet answered. `patience_s`: seconds that the last of those may wait at the pace of the
-    latest batches, since a machine that others use too is not always as fast as it was measured.
+    latest batches (None: for ever), since a machine that others use too is not always as fast as it was measured.
     """
 
     inline: bool
     concurrent_runs: int
     max_batch_size: int
     max_pending_rows: int
-    patience_s: float = math.inf
+    patience_s: float | None = None
 
 
 class BatchObserver(Protocol):
@@ -163,7 +162,10 @@ class DynamicBatcher:
     def _limit(self) -> int:
         """Rows that may be pending now: as planned, or fewer at the pace of the latest batches."""
         plan = self.plan
-        if self.pending_rows * self._row_cost_s <= plan.patience_s * plan.concurrent_runs:
+        if (
+            plan.patience_s is None
+            or self.pending_rows * self._row_cost_s <= plan.patience_s * plan.concurrent_runs
+        ):
             return plan.max_pending_rows
         # Two full batches a slot are always let in, so that one can gather while the other runs.
         in_time = int(plan.patience_s * plan.concurrent_runs / self._row_cost_s)

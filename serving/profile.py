@@ -7,7 +7,6 @@ model and machine, so it is measured: seconds by threads of a run, runs side by 
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -70,7 +69,7 @@ class Profile(BaseModel):
         batch = max_batch_size or self.chosen.rows
         in_time = int(p99_ms * 1e-3 * min(self.chosen.rows_per_s, 1 / REQUEST_S))
         pending = max_pending_rows or max(in_time, 2 * batch * self.chosen.runs)
-        patience_s = math.inf if max_pending_rows else p99_ms * 1e-3
+        patience_s = None if max_pending_rows else p99_ms * 1e-3
         return Plan(self.inline, self.chosen.runs, batch, pending, patience_s)
 
 

@@ -1,7 +1,6 @@
 """The batcher, with time and runs stepped by hand: nothing here sleeps or depends on a clock."""
 
 import asyncio
-import math
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -125,7 +124,7 @@ class Bench:
 
 
 def make(
-    inline: bool = False, runs: int = 1, batch: int = 4, pending: int = 100, patience_s: float = math.inf
+    inline: bool = False, runs: int = 1, batch: int = 4, pending: int = 100, patience_s: float | None = None
 ) -> Bench:
     timeline, puppet, observer = Timeline(), Puppet(), Observer()
     session = Doubler(timeline)
