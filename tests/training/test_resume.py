@@ -1,0 +1,52 @@
+"""A run killed in the middle of an epoch and resumed ends with the same bits as one left alone."""
+
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.fit_digits import fit_digits
+from training.checkpoint import read_checkpoint
+
+# The server imports torch and Lightning once; every run is then a fresh process forked from it.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.training.fit_digits"])
+
+
+def run(root: Path, die_at: Sequence[int] = ()) -> int | None:
+    process = PROCESSES.Process(target=fit_digits, args=(root, die_at))
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole") / "run"
+    assert run(root) == 0
+    return root
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [(33,), (60,), (5, 48)],
+    ids=["in the middle of an epoch", "before the validation of an epoch", "before any checkpoint and again"],
+)
+def test_killed_and_resumed_run_ends_the_same(
+    uninterrupted: Path, tmp_path: Path, kills: tuple[int, ...]
+) -> None:
+    root = tmp_path / "run"
+    for step in kills:
+        assert run(root, [step]) == -signal.SIGKILL
+    assert run(root) == 0
+    for name in ("resume.ckpt", "best.ckpt"):
+        whole = read_checkpoint(uninterrupted / "checkpoints" / name)
+        resumed = read_checkpoint(root / "checkpoints" / name)
+        assert whole["global_step"] == resumed["global_step"]
+        for part in ("state_dict", "current_model_state", "averaging_state"):
+            assert whole[part].keys() == resumed[part].keys()
+            for key, value in whole[part].items():
+                assert torch.equal(value, resumed[part][key]), f"{name}: {part}: {key}"

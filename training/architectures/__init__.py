@@ -1,0 +1,1 @@
+"""Architectures: one readable file each, and the registry that names them."""

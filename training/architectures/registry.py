@@ -1,0 +1,86 @@
+"""The architectures by name: what `--arch` accepts, and what `--help` lists.
+
+A builder takes what its task knows of the data first, then flat keyword options with defaults; those
+options are what `--model` (or the `[model]` table of a configuration) may set, and nothing else is.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from training.architectures import cnn, mlp, resnet, vit
+from training.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A named builder, with a line on what it is and where it was published."""
+
+    name: str
+    task: str
+    build: Callable[..., nn.Module]
+    summary: str
+    paper: str
+
+    def options(self) -> dict[str, Any]:
+        """The keyword options of the builder with their defaults."""
+        parameters = inspect.signature(self.build).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+_ALL = (
+    Architecture(
+        "mlp",
+        "vision",
+        mlp.build,
+        "fully connected layers on the flattened pixels: the baseline that knows nothing of pictures",
+        "Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0",
+    ),
+    Architecture(
+        "cnn",
+        "vision",
+        cnn.build,
+        "convolutions and pooling, then a small classifier: LeNet with batch norm and ReLU",
+        "LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791",
+    ),
+    Architecture(
+        "resnet",
+        "vision",
+        resnet.build,
+        "residual blocks with batch norm and skips, wide and shallow so that a CPU can train it",
+        "He, Zhang, Ren & Sun 2016, arXiv:1512.03385; wide: Zagoruyko & Komodakis 2016, arXiv:1605.07146",
+    ),
+    Architecture(
+        "vit",
+        "vision",
+        vit.build,
+        "a Transformer encoder over patches of the picture",
+        "Dosovitskiy et al. 2021, arXiv:2010.11929",
+    ),
+)
+
+ARCHITECTURES = {architecture.name: architecture for architecture in _ALL}
+
+
+def architectures_for(task: str) -> dict[str, Architecture]:
+    return {name: found for name, found in ARCHITECTURES.items() if found.task == task}
+
+
+def find_architecture(task: str, name: str) -> Architecture:
+    known = architectures_for(task)
+    if name not in known:
+        raise ConfigError(f"arch: {name!r} is no architecture for {task}; there are {', '.join(known)}")
+    return known[name]
+
+
+def check_options(architecture: Architecture, options: Mapping[str, Any]) -> list[str]:
+    """Faults of the `[model]` table against the builder's own keywords, one line each."""
+    known = architecture.options()
+    return [
+        f"model.{name}: {architecture.name} has no such option; it has {', '.join(known)}"
+        for name in options
+        if name not in known
+    ]

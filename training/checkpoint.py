@@ -1,0 +1,31 @@
+"""Reading checkpoints: tensors and plain values only, nothing is unpickled that could run code."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from training.errors import RunError
+
+PREFIX = "model."
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The checkpoint's contents, on the CPU."""
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise RunError(f"{path}: cannot be read as a checkpoint: {error}") from error
+    return dict(contents)
+
+
+def load_weights(model: nn.Module, path: Path) -> nn.Module:
+    """Put a checkpoint's weights into `model` (the averaged ones, where the run averaged); returns it in eval."""
+    state = read_checkpoint(path)["state_dict"]
+    weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"{path}: these weights are of another model: {error}") from error
+    return model.eval()

@@ -1,0 +1,189 @@
+"""The one configuration of a training run: typed fields, from flags over a TOML file over the shipped recipe.
+
+Each setting is documented where it stands. Nothing is read from the environment. A wrong configuration is
+refused before any work, all faults at once, and the one used is stored with the run.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from training.architectures.registry import ARCHITECTURES, architectures_for, check_options
+from training.errors import ConfigError
+
+TaskName = Literal["vision", "text", "recommendation"]
+
+RUN_SPECIFIC = frozenset({"run", "models", "name", "config", "resume", "version", "threads"})
+"""Settings that do not change what is learned: a run may be resumed with other values of these."""
+
+
+class TrainConfig(BaseSettings):
+    """What to train on, what to train, how, and where the result goes."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", cli_kebab_case=True, cli_implicit_flags=True, cli_prog_name="baton train TASK"
+    )
+
+    # What goes in and what comes out
+    task: TaskName = Field(description="which kind of model; the word after `baton train`")
+    data: str = Field(description="a named public set, or the path of your own data")
+    arch: str = Field(description="the architecture; `baton train --help` lists them")
+    name: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$",
+        description="the bundle's name; the data's if empty",
+    )
+    models: Path = Field(default=Path("models"), description="where bundles are published")
+    version: NonNegativeInt = Field(default=0, description="the bundle's version; 0: the next free one")
+    run: Path | None = Field(
+        default=None, description="directory of the run; runs/NAME-ARCH-SEED if not given"
+    )
+    config: Path | None = Field(default=None, description="a TOML file with these same settings")
+    resume: bool = Field(default=True, description="go on with an unfinished run of the same configuration")
+    strict: bool = Field(default=False, description="stop at bad data instead of skipping and reporting them")
+
+    # The data
+    seed: NonNegativeInt = Field(default=0, description="of the weights, the order and every random draw")
+    validation: float = Field(
+        default=0.1, gt=0, lt=0.5, description="share of train held out to choose the best epoch (stratified)"
+    )
+    image_size: tuple[int, int, int] = Field(
+        default=(64, 64, 3), description="height, width and channels that a folder's pictures are brought to"
+    )
+
+    # The model
+    model: dict[str, Any] = Field(default_factory=dict, description="the architecture's own options by name")
+
+    # Optimisation
+    epochs: PositiveInt = Field(default=20, description="passes over the training data")
+    batch_size: PositiveInt = Field(default=128, description="examples a step, in each process")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(
+        default="adamw",
+        description="sgd with Nesterov momentum; adam decays through the gradient, adamw apart",
+    )
+    learning_rate: PositiveFloat = Field(default=1e-3, description="peak of the schedule")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd; the first beta of adam and adamw")
+    weight_decay: NonNegativeFloat = Field(
+        default=0.01, description="on matrices and filters only; norms, biases and positions go free"
+    )
+    schedule: Literal["constant", "cosine", "one-cycle"] = Field(
+        default="cosine", description="after the warm-up: stay, fall as a cosine to 0, or Smith's one cycle"
+    )
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of all steps in which the rate rises")
+    gradient_clip: NonNegativeFloat = Field(default=0.0, description="largest norm of the gradient; 0: any")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        default="auto", description="auto: bf16 where the machine multiplies it in hardware, else 32 bits"
+    )
+
+    # Regularisation
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the target spread evenly")
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none", description="balanced: each class weighs the same in the loss, however rare"
+    )
+    ema: float = Field(default=0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
+    patience: NonNegativeInt = Field(default=0, description="epochs without a better one to stop; 0: never")
+    crop: NonNegativeInt = Field(default=0, description="vision: pad by so many pixels, crop at random")
+    flip: bool = Field(default=False, description="vision: mirror half of the pictures")
+    erase: float = Field(default=0.0, ge=0, le=1, description="vision: probability of a noisy rectangle")
+    mixup: NonNegativeFloat = Field(default=0.0, description="vision: alpha of blending two pictures; 0: off")
+    cutmix: NonNegativeFloat = Field(default=0.0, description="vision: alpha of pasting from another; 0: off")
+
+    # The run
+    checkpoint_every_steps: PositiveInt = Field(default=100, description="what a kill can cost, in steps")
+    log_every_steps: PositiveInt = Field(
+        default=20, description="steps between two points of the training curve"
+    )
+    threads: NonNegativeInt = Field(default=0, description="CPU threads of PyTorch; 0: as PyTorch decides")
+    devices: PositiveInt = Field(default=1, description="processes or accelerators on this machine")
+    accelerator: Literal["auto", "cpu", "gpu"] = Field(
+        default="auto", description="gpu that is missing: refused"
+    )
+    progress: bool = Field(default=True, description="show a progress bar")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what it is given: an exported variable must not change a run."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _known_architecture(self) -> "TrainConfig":
+        known = architectures_for(self.task)
+        if self.arch not in known:
+            raise ValueError(
+                f"arch: {self.arch!r} is no architecture for {self.task}; there are {', '.join(known)}"
+            )
+        if faults := check_options(ARCHITECTURES[self.arch], self.model):
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def bundle_name(self) -> str:
+        return self.name or Path(self.data).stem.lower()
+
+    @property
+    def run_directory(self) -> Path:
+        return self.run or Path("runs") / f"{self.bundle_name}-{self.arch}-{self.seed}"
+
+    def learned_from(self) -> dict[str, Any]:
+        """The settings that decide the weights, as JSON values: a run is resumed only with the same ones."""
+        return self.model_dump(mode="json", exclude=set(RUN_SPECIFIC))
+
+
+def load_config(task: str, argv: Sequence[str] = ()) -> TrainConfig:
+    """Merge flags over `--config` over the recipe shipped for the data and the architecture."""
+    flags = CliSettingsSource[Any](TrainConfig, cli_parse_args=["--task", task, *argv])()
+    chosen = {**_read_toml(Path(flags["config"])), **flags} if flags.get("config") else dict(flags)
+    recipe = shipped_recipe(str(chosen.get("data", "")), str(chosen.get("arch", "")))
+    return make_config({**recipe, **chosen})
+
+
+def make_config(settings: Mapping[str, Any]) -> TrainConfig:
+    """Check the settings; every fault is named with the value seen."""
+    try:
+        return TrainConfig(**settings)
+    except ValidationError as error:
+        raise ConfigError("the configuration is wrong:\n" + "\n".join(map(_fault, error.errors()))) from error
+
+
+def shipped_recipe(data: str, arch: str) -> dict[str, Any]:
+    """The measured settings for this set and architecture; empty where none were measured."""
+    file = resources.files("training") / "configs" / f"{Path(data).name}-{arch}.toml"
+    return tomllib.loads(file.read_text()) if file.is_file() else {}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"config: cannot read {path}: {error}") from error
+
+
+def _fault(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    seen = "" if error["type"] in ("missing", "value_error") else f" (it is {error['input']!r})"
+    return f"  {where}: {error['msg']}{seen}" if where else f"  {error['msg'].removeprefix('Value error, ')}"

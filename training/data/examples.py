@@ -1,0 +1,88 @@
+"""Examples and the loader: what the loop needs to know of a data set, whatever the task."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Batch = dict[str, Tensor]
+"""Tensors by name, the first axis of each the example: the model's inputs, and `label`."""
+
+
+class Examples(Protocol):
+    """A data set held in memory, that is collated by row number."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
+        """Collate `rows` (int64 [n]); whatever is drawn (negatives, crops of a text) comes from `generator`."""
+        ...
+
+    def order(self, generator: torch.Generator, batch_size: int) -> Tensor:
+        """Row numbers (int64 [rows]) in the order of one epoch; text sorts by length within this freedom."""
+        ...
+
+
+def seeded(*parts: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator that is a function of `parts` alone, such as (seed, epoch, step)."""
+    state = np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(state) >> 1)
+
+
+class EpochSampler:
+    """Holds the epoch; Lightning calls `set_epoch` before each one on the loader's `sampler`."""
+
+    epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+
+class Loader:
+    """Batches of an epoch, a pure function of (seed, epoch, position), so that a killed run resumes exactly.
+
+    With several processes every process draws the same order and takes its own slice of each global batch:
+    two processes see what one with the doubled batch size would. `training` shuffles and drops the
+    incomplete last batch; otherwise rows come in order, all of them.
+    """
+
+    def __init__(
+        self, examples: Examples, batch_size: int, *, seed: int, training: bool, rank: int = 0, world: int = 1
+    ) -> None:
+        self.examples, self.batch_size, self.seed, self.training = examples, batch_size, seed, training
+        self.rank, self.world = rank, world
+        self._epochs = EpochSampler()
+        if training:
+            self.sampler = self._epochs  # the name under which Lightning looks for `set_epoch`
+        self._position = 0
+        self._resume_at = 0
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.examples), self.batch_size * self.world)
+        return whole if self.training else whole + (rest > 0)
+
+    def __iter__(self) -> Iterator[Batch]:
+        start, self._resume_at = self._resume_at, 0
+        order = self._order()
+        for position in range(start, len(self)):
+            self._position = position + 1
+            yield self._batch(order, position)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Batches handed out of the epoch; Lightning keeps this in every checkpoint."""
+        return {"position": self._position % len(self)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._resume_at = state["position"]
+
+    def _order(self) -> Tensor:
+        if not self.training:
+            return torch.arange(len(self.examples))
+        return self.examples.order(seeded(self.seed, self._epochs.epoch), self.batch_size)
+
+    def _batch(self, order: Tensor, position: int) -> Batch:
+        first = (position * self.world + self.rank) * self.batch_size
+        rows = order[first : first + self.batch_size]
+        return self.examples.batch(rows, seeded(self.seed, self._epochs.epoch, position, self.rank))

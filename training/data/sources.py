@@ -1,0 +1,177 @@
+"""Named public data sets: their files, official addresses, checksums, licences and classes.
+
+A file is read from `BATON_DATA` when that is set, and otherwise downloaded once into the cache. Either way
+its SHA-256 must be the published one. What the files mean is in `vision`, `text` and `recommendation`.
+"""
+
+import hashlib
+import os
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.errors import ChecksumError, DataError
+
+DOWNLOAD_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class PublicFile:
+    """One file of a set: where it lies below `BATON_DATA`, and where it comes from (None: no public copy)."""
+
+    path: str
+    sha256: str
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """A data set that can be asked for by name."""
+
+    name: str
+    task: str
+    summary: str
+    licence: str
+    homepage: str
+    files: tuple[PublicFile, ...]
+    classes: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """SHA-256 over the digests of all files: what the manifest calls the data's digest."""
+        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
+
+
+_FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
+_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+
+
+def _idx_files(folder: str, url: str, digests: tuple[str, str, str, str]) -> tuple[PublicFile, ...]:
+    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    return tuple(
+        PublicFile(f"vision/{folder}/{name}-ubyte.gz", digest, f"{url}{name}-ubyte.gz")
+        for name, digest in zip(names, digests, strict=True)
+    )
+
+
+_SETS = (
+    PublicSet(
+        name="digits",
+        task="vision",
+        summary="1,797 handwritten digits of 8×8 pixels, embedded in scikit-learn; needs no network",
+        licence="CC BY 4.0 (Alpaydin & Kaynak 1998, UCI Optical Recognition of Handwritten Digits)",
+        homepage="https://archive.ics.uci.edu/dataset/80",
+        files=(),
+        classes=tuple("0123456789"),
+    ),
+    PublicSet(
+        name="fashion",
+        task="vision",
+        summary="Fashion-MNIST: 60,000 + 10,000 grey images of clothes, 28×28",
+        licence="MIT (Xiao, Rasul & Vollgraf 2017, Zalando SE)",
+        homepage="https://github.com/zalandoresearch/fashion-mnist",
+        files=_idx_files(
+            "fashion-mnist",
+            _FASHION,
+            (
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
+        ),
+        classes=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+    ),
+    PublicSet(
+        name="mnist",
+        task="vision",
+        summary="MNIST: 60,000 + 10,000 grey handwritten digits, 28×28",
+        licence="CC BY-SA 3.0 as usually given (LeCun, Cortes & Burges); none stated with the files",
+        homepage="http://yann.lecun.com/exdb/mnist/",
+        files=_idx_files(
+            "mnist",
+            _MNIST,
+            (
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
+        ),
+        classes=tuple("0123456789"),
+    ),
+    PublicSet(
+        name="cifar10-jpeg",
+        task="vision",
+        summary="CIFAR-10 re-encoded as JPEG: 50,000 + 10,000 colour photographs, 32×32",
+        licence="none stated (Krizhevsky 2009; lossy copies)",
+        homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
+        files=(
+            PublicFile(
+                "vision/cifar10-jpeg.zip", "ead45e06542622104d3e17a0e554f18656c4cf310408a9ee502d835a28cf897d"
+            ),
+        ),
+    ),
+)
+
+PUBLIC_SETS = {public.name: public for public in _SETS}
+
+
+def local_files(public: PublicSet) -> list[Path]:
+    """Paths of the set's files, in the order they are declared, every one with the published digest."""
+    return [_local_file(public, file) for file in public.files]
+
+
+def _local_file(public: PublicSet, file: PublicFile) -> Path:
+    root = os.environ.get("BATON_DATA")
+    path = Path(root) / file.path if root else _cache() / file.path
+    if not path.is_file():
+        if root:
+            raise DataError(f"data set {public.name!r}: {path} is missing; BATON_DATA points at {root}")
+        _download(public, file, path)
+    _check(path, file.sha256)
+    return path
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "baton"
+
+
+def _download(public: PublicSet, file: PublicFile, path: Path) -> None:
+    """Fetch into a neighbour and rename, so that a broken download never looks like a file."""
+    if file.url is None:
+        raise DataError(
+            f"data set {public.name!r}: {file.path} has no public address; "
+            f"set BATON_DATA to a folder that holds it (see {public.homepage})"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + f".{os.getpid()}.part")
+    try:
+        # Every address is a constant of this file, and the digest is checked before use.
+        with urllib.request.urlopen(file.url, timeout=DOWNLOAD_TIMEOUT_S) as reply:  # noqa: S310
+            partial.write_bytes(reply.read())
+        _check(partial, file.sha256)
+        partial.replace(path)
+    except OSError as error:
+        raise DataError(f"data set {public.name!r}: cannot download {file.url}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _check(path: Path, wanted: str) -> None:
+    with path.open("rb") as stream:
+        seen = hashlib.file_digest(stream, "sha256").hexdigest()
+    if seen != wanted:
+        raise ChecksumError(
+            f"{path}: sha256 is {seen}, the published file has {wanted}; delete it and try again"
+        )

@@ -1,0 +1,1 @@
+"""The three tasks: what differs between them, behind one protocol."""
