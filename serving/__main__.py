@@ -34,7 +34,7 @@ class BatonServer(uvicorn.Server):
         """A signal's handler; uvicorn installs it for SIGINT and SIGTERM."""
         if self._app.lifecycle.draining:
             os._exit(128 + sig)
-        self._app.lifecycle.draining = True
+        self._app.lifecycle.drain()
         self._close_at = time.monotonic() + self._drain_delay_s
 
     async def on_tick(self, counter: int) -> bool:
