@@ -45,10 +45,9 @@ class BatonServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def make_server(settings: Settings) -> BatonServer:
-    """The server, ready to run; also what tests start on a thread."""
-    app = create_app(settings)
-    config = uvicorn.Config(
+def make_config(settings: Settings, app: Application) -> uvicorn.Config:
+    """uvicorn, told everything that it would otherwise guess."""
+    return uvicorn.Config(
         app.asgi,
         host=settings.host,
         port=settings.port,
@@ -61,11 +60,9 @@ def make_server(settings: Settings) -> BatonServer:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=int(settings.keep_alive_s),
-        timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
-        backlog=2048,
+        timeout_keep_alive=max(1, round(settings.keep_alive_s)),
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
     )
-    return BatonServer(config, app, settings.drain_delay_s)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    make_server(settings).run()
+    app = create_app(settings)
+    BatonServer(make_config(settings, app), app, settings.drain_delay_s).run()
     return 0
 
 

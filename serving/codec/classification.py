@@ -31,9 +31,8 @@ def classify(array: Array, count: int, labels: Sequence[str], *, batched: bool, 
 
 
 def _row(row: Array, count: int, labels: Sequence[str]) -> list[str]:
-    # Stable on the reversed row would favour the last of equals; sorting the negated keeps the first.
-    keys = -row.astype(np.float64) if row.dtype.kind in "fb" else -row.astype(np.int64)
-    order = np.argsort(keys, kind="stable")[:count]
+    # Sorted upwards from behind, so that of equals the first comes first, and no type has to be negated.
+    order = row.size - 1 - np.argsort(row[::-1], kind="stable")[::-1][:count]
     return [_entry(row[index].item(), int(index), labels) for index in order]
 
 

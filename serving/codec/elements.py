@@ -78,21 +78,13 @@ def encode_elements(array: Array, datatype: DataType) -> bytes:
 
 def _pack(values: Sequence[Any], datatype: DataType, field: str) -> Array:
     if datatype is DataType.BYTES:
-        return _strings(values, field)
+        return np.array(values, dtype=np.object_)
     code, dtype = _PACKED[datatype]
     try:
         array: Array = np.frombuffer(struct.pack(f"<{len(values)}{code}", *values), dtype)
     except (struct.error, OverflowError):
         raise InvalidInput(field, "a number out of range", f"numbers that fit {datatype}") from None
     return narrow(array) if datatype is DataType.BF16 else array
-
-
-def _strings(values: Sequence[str], field: str) -> Array:
-    try:
-        "".join(values).encode()
-    except UnicodeEncodeError as error:  # JSON may escape half of a surrogate pair; ONNX strings are UTF-8
-        raise InvalidInput(field, f"a string that is no Unicode ({error.reason})", "Unicode") from None
-    return np.array(values, dtype=np.object_)
 
 
 def _decode_other(

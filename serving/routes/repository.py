@@ -1,16 +1,16 @@
 """The repository extension, and the answers that clients expect of shared memory, which is off."""
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Header, HTTPException, Response
+import orjson
+from fastapi import APIRouter, Header, HTTPException, Request, Response
 from pydantic import SecretStr
 
 from inference.errors import InvalidInput, Unsupported
 from serving.registry import ModelRegistry, ModelState
 from serving.routes.documented import Json, shows, takes
 
-Options = Annotated[dict[str, object] | None, Body()]
 Bearer = Annotated[str | None, Header(alias="Authorization", include_in_schema=False)]
 
 _INDEX = [{"name": "tiny", "version": "1", "state": "READY", "reason": ""}]
@@ -30,9 +30,9 @@ def repository_routes(registry: ModelRegistry, admin_token: SecretStr | None) ->
     @router.post(
         "/v2/repository/index", responses=shows(_INDEX, 400), openapi_extra=takes(json={"ready": True})
     )
-    async def index(options: Options = None) -> Response:
+    async def index(request: Request) -> Response:
         """Every version known, with its state and, where it was refused, the reason."""
-        only_ready = bool((options or {}).get("ready", False))
+        only_ready = (await _options(request)).get("ready") is True
         return Json(
             [
                 {
@@ -51,11 +51,12 @@ def repository_routes(registry: ModelRegistry, admin_token: SecretStr | None) ->
         responses=shows("", 400, 403, 404, 503),
         openapi_extra=takes(json={}),
     )
-    async def load(name: str, authorization: Bearer = None, options: Options = None) -> Response:
+    async def load(name: str, request: Request, authorization: Bearer = None) -> Response:
         """Load a model, or try a refused one again; answers when it serves. Configurations are not taken."""
         admit(authorization)
-        if (options or {}).get("parameters"):
-            raise InvalidInput("parameters", options, "none: a model is what its folder says")
+        parameters = (await _options(request)).get("parameters")
+        if parameters:
+            raise InvalidInput("parameters", parameters, "none: a model is what its folder says")
         await registry.load(name)
         return Response()
 
@@ -71,6 +72,18 @@ def repository_routes(registry: ModelRegistry, admin_token: SecretStr | None) ->
         return Response()
 
     return router
+
+
+async def _options(request: Request) -> dict[str, Any]:
+    """The body, which may be missing; its media type is not looked at, since Triton's client names none."""
+    body = await request.body()
+    try:
+        options = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput("body", f"{len(body)} bytes ({error})", "JSON") from None
+    if not isinstance(options, dict):
+        raise InvalidInput("body", options, "an object")
+    return options
 
 
 def shared_memory_routes() -> APIRouter:
