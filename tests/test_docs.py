@@ -28,16 +28,24 @@ def test_the_readme_shows_three_calls() -> None:
 
 
 @pytest.mark.parametrize(("command", "printed"), EXAMPLES, ids=[command[:60] for command, _ in EXAMPLES])
-def test_a_call_in_the_readme_answers_what_the_readme_prints(server: Server, command: str, printed: str) -> None:
+def test_a_call_in_the_readme_answers_what_the_readme_prints(
+    server: Server, command: str, printed: str
+) -> None:
     joined = command.replace("\\\n", " ").replace("localhost:8000", f"127.0.0.1:{server.port}")
-    done = subprocess.run(["bash", "-c", joined], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        ["bash", "-c", joined], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
     assert _close(json.loads(done.stdout), json.loads(printed)), done.stdout
 
 
 def _close(seen: Any, wanted: Any) -> bool:
     """Equal, with numbers as equal as the digits that an answer has: float32 differs in the last by machine."""
     if isinstance(wanted, dict):
-        return isinstance(seen, dict) and list(seen) == list(wanted) and all(_close(seen[k], wanted[k]) for k in wanted)
+        return (
+            isinstance(seen, dict)
+            and list(seen) == list(wanted)
+            and all(_close(seen[k], wanted[k]) for k in wanted)
+        )
     if isinstance(wanted, list):
         return len(seen) == len(wanted) and all(map(_close, seen, wanted))
     if isinstance(wanted, float):
@@ -63,7 +71,9 @@ def test_the_map_in_the_readme_names_what_is_there() -> None:
     drawn = re.search(r"```text\n(.*?)```", README, flags=re.DOTALL)
     assert drawn, "README.md has no map of the tree"
     named = {line.split()[0] for line in drawn[1].splitlines() if line and not line.startswith(" ")}
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     top = {f"{path.split('/')[0]}/" if "/" in path else path for path in tracked} - {".gitignore", ".ci/"}
     assert named == top
 

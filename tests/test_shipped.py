@@ -19,7 +19,9 @@ from tests.serving.conftest import ThreadedServer, start
 
 MODELS = Path(__file__).parent.parent / "models"
 REPOSITORY = ModelRepository(MODELS)
-SHIPPED = [REPOSITORY.path(name, version) for name in REPOSITORY.names() for version in REPOSITORY.versions(name)]
+SHIPPED = [
+    REPOSITORY.path(name, version) for name in REPOSITORY.names() for version in REPOSITORY.versions(name)
+]
 BUNDLE_LIMIT = 16 << 20  # bytes: what a bundle in the repository may weigh
 ROWS = 1000
 
@@ -61,7 +63,9 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(server:
     with httpx.Client(base_url=server.url) as client:
         for place in chosen:
             answer = client.post(
-                "/v1/models/fashion:predict", content=_png(images[place]), headers={"content-type": "image/png"}
+                "/v1/models/fashion:predict",
+                content=_png(images[place]),
+                headers={"content-type": "image/png"},
             )
             right += answer.json()["predictions"][0]["label"] == labels[truth[place]]
     evaluation = manifest.graphs[manifest.serve].evaluation
