@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from serving.settings import Settings
-from tests.serving.servers import Server, running_server
+from tests.serving.conftest import ThreadedServer, start
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,9 +18,9 @@ EXAMPLES = re.findall(r"```console\n\$ (curl .*?)\n(.*?)```", README, flags=re.D
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server(ROOT / "models") as started:
-        yield started
+def server() -> Iterator[ThreadedServer]:
+    with start(models=ROOT / "models") as running:
+        yield running
 
 
 def test_the_readme_shows_three_calls() -> None:
@@ -29,9 +29,9 @@ def test_the_readme_shows_three_calls() -> None:
 
 @pytest.mark.parametrize(("command", "printed"), EXAMPLES, ids=[command[:60] for command, _ in EXAMPLES])
 def test_a_call_in_the_readme_answers_what_the_readme_prints(
-    server: Server, command: str, printed: str
+    server: ThreadedServer, command: str, printed: str
 ) -> None:
-    joined = command.replace("\\\n", " ").replace("localhost:8000", f"127.0.0.1:{server.port}")
+    joined = command.replace("\\\n", " ").replace("localhost:8000", server.url.removeprefix("http://"))
     done = subprocess.run(
         ["bash", "-c", joined], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )

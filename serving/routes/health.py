@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
@@ -41,5 +42,7 @@ def health_routes(
     router.head("/v2/health/live", include_in_schema=False)(live)
     router.head("/v2/health/ready", include_in_schema=False)(ready)
     example = 'baton_requests_total{model="fashion",outcome="success",version="1"} 42.0\n'
-    router.get("/metrics", responses=shows(example, media_type="text/plain"))(scrape)
+    router.get(
+        "/metrics", response_class=PlainTextResponse, responses=shows(example, media_type="text/plain")
+    )(scrape)
     return router
