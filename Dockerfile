@@ -31,34 +31,38 @@ WORKDIR /tmp
 # alone, before the sources are copied, so that a changed source file costs a layer of kilobytes.
 FROM base AS build
 ARG PIP_NO_CACHE_DIR=1
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-RUN python -m venv --without-pip /opt/baton
+ENV PIP="/usr/local/bin/python -m pip --python /opt/baton/bin/python" \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+RUN /usr/local/bin/python -m venv --without-pip /opt/baton
 WORKDIR /src
 COPY pyproject.toml ./
 RUN mkdir inference serving training && touch README.md baton.py
 
 FROM build AS serving-environment
-RUN python -m pip --python /opt/baton/bin/python install '.[serving,tracing]' \
- && python -m pip --python /opt/baton/bin/python uninstall --yes --quiet baton
+# hf-xet speeds up downloads, of which a server makes none; NumPy's tests are a twentieth of the environment.
+RUN $PIP install '.[serving,tracing]' \
+ && $PIP uninstall --yes --quiet baton hf-xet \
+ && find /opt/baton -path '*/numpy/*' -name tests -type d -prune -exec rm -r {} +
 
 FROM build AS serving-cuda-environment
 # CUDA and cuDNN come as wheels, in the versions that this build of ONNX Runtime was made for.
-RUN python -m pip --python /opt/baton/bin/python install '.[serving-cuda,tracing]' 'onnxruntime-gpu[cuda,cudnn]' \
- && python -m pip --python /opt/baton/bin/python uninstall --yes --quiet baton
+RUN $PIP install '.[serving-cuda,tracing]' 'onnxruntime-gpu[cuda,cudnn]' \
+ && $PIP uninstall --yes --quiet baton
 
 FROM build AS training-environment
 # Which build of torch this finds is pip's own setting: PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS as build arguments.
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_FIND_LINKS
-RUN python -m pip --python /opt/baton/bin/python install '.[training]' \
- && python -m pip --python /opt/baton/bin/python uninstall --yes --quiet baton
+RUN $PIP install '.[training]' \
+ && $PIP uninstall --yes --quiet baton
 
 FROM build AS wheel
 COPY baton.py ./
 COPY inference inference
 COPY serving serving
 COPY training training
-RUN python -m pip wheel --no-deps --wheel-dir /dist .
+RUN $PIP wheel --no-deps --wheel-dir /dist .
 
 
 FROM base AS serving-base
@@ -79,7 +83,8 @@ FROM serving-base AS serving-cuda
 COPY --from=serving-cuda-environment /opt/baton /opt/baton
 USER 0
 RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
-    python -m pip --python /opt/baton/bin/python install --no-deps --no-index --no-cache-dir --quiet /dist/*.whl \
+    /usr/local/bin/python -m pip --python /opt/baton/bin/python \
+        install --no-deps --no-index --no-cache-dir --quiet --root-user-action=ignore /dist/*.whl \
  && python -c "import importlib.util as u, sys; sys.exit('torch is importable' if u.find_spec('torch') else 0)" \
  && ln -s /opt/baton/lib/python3.*/site-packages /opt/baton/packages
 USER 10001:10001
@@ -102,7 +107,7 @@ LABEL org.opencontainers.image.title="Baton (CUDA)" \
 FROM base AS training
 COPY --from=training-environment /opt/baton /opt/baton
 RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
-    python -m pip --python /opt/baton/bin/python install --no-deps --no-index --no-cache-dir --quiet /dist/*.whl
+    $PIP install --no-deps --no-index --no-cache-dir --quiet /dist/*.whl
 # `baton train` publishes into models/ and keeps its runs in runs/, below the working directory.
 WORKDIR /
 ENV BATON_DATA=/data \
@@ -126,7 +131,8 @@ COPY --from=serving-environment /opt/baton /opt/baton
 USER 0
 # The check: a server needs no torch, and an image that could import it would be ten times as big.
 RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
-    python -m pip --python /opt/baton/bin/python install --no-deps --no-index --no-cache-dir --quiet /dist/*.whl \
+    /usr/local/bin/python -m pip --python /opt/baton/bin/python \
+        install --no-deps --no-index --no-cache-dir --quiet --root-user-action=ignore /dist/*.whl \
  && python -c "import importlib.util as u, sys; sys.exit('torch is importable' if u.find_spec('torch') else 0)"
 USER 10001:10001
 ARG VERSION=0.1.0
