@@ -48,7 +48,8 @@ RUN $PIP install '.[serving,tracing]' \
 FROM build AS serving-cuda-environment
 # CUDA and cuDNN come as wheels, in the versions that this build of ONNX Runtime was made for.
 RUN $PIP install '.[serving-cuda,tracing]' 'onnxruntime-gpu[cuda,cudnn]' \
- && $PIP uninstall --yes --quiet baton
+ && $PIP uninstall --yes --quiet baton hf-xet \
+ && ln -s /opt/baton/lib/python3.*/site-packages /opt/baton/packages
 
 FROM build AS training-environment
 # Which build of torch this finds is pip's own setting: PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS as build arguments.
@@ -57,12 +58,13 @@ ARG PIP_FIND_LINKS
 RUN $PIP install '.[training]' \
  && $PIP uninstall --yes --quiet baton
 
-FROM build AS wheel
+# Baton's own code, installed into the same place with nothing else there, to be laid over its dependencies.
+FROM build AS code
 COPY baton.py ./
 COPY inference inference
 COPY serving serving
 COPY training training
-RUN $PIP wheel --no-deps --wheel-dir /dist .
+RUN $PIP install --no-deps .
 
 
 FROM base AS serving-base
@@ -81,13 +83,8 @@ CMD ["serve"]
 
 FROM serving-base AS serving-cuda
 COPY --from=serving-cuda-environment /opt/baton /opt/baton
-USER 0
-RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
-    /usr/local/bin/python -m pip --python /opt/baton/bin/python \
-        install --no-deps --no-index --no-cache-dir --quiet --root-user-action=ignore /dist/*.whl \
- && python -c "import importlib.util as u, sys; sys.exit('torch is importable' if u.find_spec('torch') else 0)" \
- && ln -s /opt/baton/lib/python3.*/site-packages /opt/baton/packages
-USER 10001:10001
+COPY --from=code /opt/baton /opt/baton
+RUN python -c "import importlib.util as u, sys; sys.exit('torch is importable' if u.find_spec('torch') else 0)"
 # The container toolkit mounts the driver; the rest of CUDA lies in the environment.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
@@ -106,8 +103,7 @@ LABEL org.opencontainers.image.title="Baton (CUDA)" \
 
 FROM base AS training
 COPY --from=training-environment /opt/baton /opt/baton
-RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
-    $PIP install --no-deps --no-index --no-cache-dir --quiet /dist/*.whl
+COPY --from=code /opt/baton /opt/baton
 # `baton train` publishes into models/ and keeps its runs in runs/, below the working directory.
 WORKDIR /
 ENV BATON_DATA=/data \
@@ -128,13 +124,9 @@ LABEL org.opencontainers.image.title="Baton (training)" \
 
 FROM serving-base AS serving
 COPY --from=serving-environment /opt/baton /opt/baton
-USER 0
-# The check: a server needs no torch, and an image that could import it would be ten times as big.
-RUN --mount=type=bind,from=wheel,source=/dist,target=/dist \
-    /usr/local/bin/python -m pip --python /opt/baton/bin/python \
-        install --no-deps --no-index --no-cache-dir --quiet --root-user-action=ignore /dist/*.whl \
- && python -c "import importlib.util as u, sys; sys.exit('torch is importable' if u.find_spec('torch') else 0)"
-USER 10001:10001
+COPY --from=code /opt/baton /opt/baton
+# A server needs no torch, and an image that could import it would be ten times as big.
+RUN python -c "import importlib.util as u, sys; sys.exit('torch is importable' if u.find_spec('torch') else 0)"
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG CREATED=unknown

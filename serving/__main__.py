@@ -85,7 +85,8 @@ class BatonServer(uvicorn.Server):
         answered, with `Connection: close`; who has nothing to ask is closed when the time is over.
         """
         until = time.monotonic() + LINGER_S
-        while self.server_state.connections and time.monotonic() < until and not self.force_exit:
+        # uvicorn tells nobody when a connection ends.
+        while self.server_state.connections and time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
