@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from tests.serving.conftest import ThreadedServer, start
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```console\n\$ (curl .*?)\n(.*?)```", README, flags=re.DOTALL)
+EXAMPLES = re.findall(r"```console\n\$ (curl .*?)\n(\{.*?)```", README, flags=re.DOTALL)
+SCRIPTS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,15 @@ def test_a_call_in_the_readme_answers_what_the_readme_prints(
         ["bash", "-c", joined], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert _close(json.loads(done.stdout), json.loads(printed)), done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_in_the_readme_runs(server: ThreadedServer, script: str) -> None:
+    asked = script.replace("localhost:8000", server.url.removeprefix("http://"))
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def _close(seen: Any, wanted: Any) -> bool:
