@@ -85,7 +85,11 @@ def test_the_map_in_the_readme_names_what_is_there() -> None:
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    top = {f"{path.split('/')[0]}/" if "/" in path else path for path in tracked} - {".gitignore", ".dockerignore", ".ci/"}
+    top = {f"{path.split('/')[0]}/" if "/" in path else path for path in tracked} - {
+        ".gitignore",
+        ".dockerignore",
+        ".ci/",
+    }
     assert named == top
 
 
