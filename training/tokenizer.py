@@ -5,6 +5,7 @@
 Ids begin with the padding, then the word that stands for every unknown one.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,33 +27,43 @@ def train_tokenizer(texts: Sequence[str], kind: Kind, vocabulary: int) -> Tokeni
     """At most `vocabulary` ids, the most frequent first; the same texts give the same tokenizer.
 
     words: one id a word. pieces: byte-pair encoding within words (Sennrich et al. 2016, arXiv:1508.07909), so
-    that rare words are spelled from parts.
+    that rare words are spelled from parts; a piece that begins a word begins with a low line.
     """
-    tokenizer = Tokenizer(_model(kind))
+    learned = _empty(models.WordLevel({}, UNKNOWN_TOKEN) if kind == "words" else models.BPE(), kind)
+    learned.train_from_iterator(texts, _trainer(kind, vocabulary), length=len(texts))
+    model = json.loads(learned.to_str())["model"]
+    ids = _numbered(model["vocab"])
+    if kind == "words":
+        return _empty(models.WordLevel(ids, UNKNOWN_TOKEN), kind)
+    merges = [tuple(pair) for pair in model["merges"]]
+    return _empty(models.BPE(ids, merges, unk_token=UNKNOWN_TOKEN), kind)
+
+
+def _numbered(vocabulary: dict[str, int]) -> dict[str, int]:
+    """The same words in the same order, after the padding and the unknown word.
+
+    The trainer would give the unknown word another id where the texts hold it, and would find both inside
+    any text that is tokenized later; a tokenizer made of the words alone does neither.
+    """
+    words = sorted(vocabulary.keys() - {PAD_TOKEN, UNKNOWN_TOKEN}, key=vocabulary.__getitem__)
+    return {word: number for number, word in enumerate((PAD_TOKEN, UNKNOWN_TOKEN, *words))}
+
+
+def _empty(model: models.Model, kind: Kind) -> Tokenizer:
+    """How every text is normalised and split, whatever the words are."""
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace(_LINE_BREAK, " ")]
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(_WORD, "removed", invert=True)
-    tokenizer.train_from_iterator(texts, _trainer(kind, vocabulary), length=len(texts))
+    words = pre_tokenizers.Split(_WORD, "removed", invert=True)
+    # Marking a word's beginning in the text keeps the alphabet in order; the trainer's own prefix for pieces
+    # that continue one numbers them differently in every run.
+    begin = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    tokenizer.pre_tokenizer = words if kind == "words" else pre_tokenizers.Sequence([words, begin])
     return tokenizer
 
 
-def _model(kind: Kind) -> models.Model:
-    if kind == "words":
-        return models.WordLevel(vocab={}, unk_token=UNKNOWN_TOKEN)
-    return models.BPE(unk_token=UNKNOWN_TOKEN, continuing_subword_prefix="##")
-
-
 def _trainer(kind: Kind, vocabulary: int) -> trainers.Trainer:
+    make = trainers.WordLevelTrainer if kind == "words" else trainers.BpeTrainer
     special = [PAD_TOKEN, UNKNOWN_TOKEN]
-    if kind == "words":
-        return trainers.WordLevelTrainer(
-            vocab_size=vocabulary, min_frequency=MIN_COUNT, special_tokens=special, show_progress=False
-        )
-    return trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        min_frequency=MIN_COUNT,
-        special_tokens=special,
-        continuing_subword_prefix="##",
-        show_progress=False,
-    )
+    return make(vocab_size=vocabulary, min_frequency=MIN_COUNT, special_tokens=special, show_progress=False)
