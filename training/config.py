@@ -82,6 +82,17 @@ class TrainConfig(BaseSettings):
     max_pixels: PositiveInt = Field(
         default=50_000_000, description="vision: largest picture that is decoded, in training and in serving"
     )
+    text_column: str = Field(default="text", description="text: the column of a table that holds the text")
+    label_column: str = Field(default="label", description="text: the column that holds the label")
+    tokenizer: Literal["words", "pieces"] = Field(
+        default="words",
+        description="text: an id for each word, or for the pieces that words are spelled from",
+    )
+    vocabulary: int = Field(default=30_000, ge=3, description="text: most ids, the frequent words first")
+    max_length: PositiveInt = Field(default=512, description="text: tokens that are read of a text")
+    max_characters: PositiveInt = Field(
+        default=100_000, description="text: a longer one is refused, in training and in serving"
+    )
 
     # The model
     model: dict[str, Any] = Field(
@@ -116,6 +127,9 @@ class TrainConfig(BaseSettings):
     )
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
     patience: NonNegativeInt = Field(default=0, description="epochs without a better one to stop; 0: never")
+    word_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="text: share of the words that are hidden"
+    )
     crop: NonNegativeInt = Field(default=0, description="vision: pad by so many pixels, crop at random")
     flip: bool = Field(default=False, description="vision: mirror half of the pictures")
     erase: float = Field(default=0.0, ge=0, le=1, description="vision: probability of a noisy rectangle")

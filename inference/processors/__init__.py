@@ -11,6 +11,11 @@ def build_processor(bundle: "Bundle") -> "Processor":
     """The processor that the bundle's manifest describes, with its labels or catalogue read in."""
     from inference.processors.image import ImageProcessor
     from inference.processors.tensor import TensorProcessor
+    from inference.processors.text import TextProcessor
 
-    kinds: dict[str, type[Processor]] = {"image": ImageProcessor, "tensor": TensorProcessor}
+    kinds: dict[str, type[Processor]] = {
+        "image": ImageProcessor,
+        "tensor": TensorProcessor,
+        "text": TextProcessor,
+    }
     return kinds[bundle.manifest.processor.kind].from_bundle(bundle)
