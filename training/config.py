@@ -68,6 +68,23 @@ class TrainConfig(BaseSettings):
     image_size: tuple[int, int, int] = Field(
         default=(64, 64, 3), description="height, width and channels that a folder's pictures are brought to"
     )
+    user_column: str = Field(default="user", description="recommendation: column of your file")
+    item_column: str = Field(default="item", description="recommendation: column of your file")
+    time_column: str = Field(
+        default="",
+        description="recommendation: column of your file, a number or an ISO date; rows are in order if empty",
+    )
+    title_column: str = Field(default="", description="recommendation: column with the items' titles, if any")
+    repeats: bool = Field(
+        default=False,
+        description="recommendation: in your file, taking the same item again is normal (a shop)",
+    )
+    history: PositiveInt = Field(
+        default=100, description="recommendation: most recent items that a model sees"
+    )
+    negatives: PositiveInt = Field(
+        default=4, description="recommendation, mf and neumf: items drawn for each one that the user has"
+    )
 
     # The model
     model: dict[str, Any] = Field(default_factory=dict, description="the architecture's own options by name")
