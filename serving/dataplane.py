@@ -6,20 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from types import TracebackType
 
-from inference.errors import (
-    BatonError,
-    CallerLeft,
-    DeadlineExceeded,
-    InferenceFailed,
-    InputTooLarge,
-    InvalidInput,
-    ModelNotReady,
-    Overloaded,
-    Unsupported,
-)
+from inference.errors import BatonError, CallerLeft, InferenceFailed, InputTooLarge
 from inference.values import Features, Payload, Prediction, Tensors
 from serving.call import Call
-from serving.metrics import ModelMetrics
 from serving.registry import ServedModel
 
 _clock_ns = time.perf_counter_ns
@@ -65,7 +54,7 @@ class _Admission:
                 raise InputTooLarge("instances", self._rows, f"at most {limit} in a request")
             self._model.batcher.admit(self._rows)
         except BatonError as error:
-            _count(self._model.metrics, error)
+            self._model.metrics.fail(error)
             raise
         self._model.metrics.in_flight += 1
 
@@ -78,26 +67,9 @@ class _Admission:
             return
         if isinstance(error, Exception) and not isinstance(error, BatonError):
             failure = InferenceFailed(f"model '{self._model.name}': {type(error).__name__}: {error}")
-            _count(self._model.metrics, failure)
+            self._model.metrics.fail(failure)
             raise failure from error
-        _count(self._model.metrics, error)
-
-
-def _count(metrics: ModelMetrics, error: BaseException) -> None:
-    """Count a call that ended without an answer, once."""
-    match error:
-        case Overloaded():
-            metrics.reject("queue_full")
-        case ModelNotReady():
-            metrics.reject("not_ready")
-        case CallerLeft() | asyncio.CancelledError():
-            metrics.cancelled()
-        case DeadlineExceeded():
-            metrics.deadline_missed()
-        case InvalidInput() | Unsupported():
-            metrics.fail("invalid")
-        case _:
-            metrics.fail("failed")
+        self._model.metrics.fail(error)
 
 
 def _preprocess(model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:

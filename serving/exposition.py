@@ -14,6 +14,9 @@ from prometheus_client.registry import Collector
 from serving.call import STAGES
 from serving.metrics import (
     CANCELLED,
+    DEADLINE,
+    FAILED,
+    INVALID,
     OUTCOMES,
     REJECTED,
     ROWS,
@@ -59,9 +62,10 @@ class ModelCollector(Collector):
         yield _requests(metrics)
         yield _stages(metrics)
         yield _batches(metrics)
-        yield _gauge("baton_queue_rows", "Rows that wait for a run.", metrics, lambda one: one.queue_rows())
-        yield _gauge("baton_in_flight", "Requests under way.", metrics, lambda one: one.in_flight)
+        yield _queued("baton_queue_rows", "Rows that wait for a run.", served)
+        yield _in_flight(metrics)
         yield from _triton(metrics)
+        yield _queued("nv_inference_pending_request_count", "Triton's name for what waits.", served)
 
 
 def metrics_registry(registry: Shown) -> CollectorRegistry:
@@ -144,12 +148,17 @@ def _batches(metrics: Iterable[ModelMetrics]) -> Metric:
     return family
 
 
-def _gauge(
-    name: str, documentation: str, metrics: Iterable[ModelMetrics], read: Callable[[ModelMetrics], float]
-) -> Metric:
+def _queued(name: str, documentation: str, served: Iterable[ServedModel]) -> Metric:
     family = GaugeMetricFamily(name, documentation, labels=_LABELS)
+    for model in served:
+        family.add_metric(_key(model.metrics), model.batcher.queued_rows)
+    return family
+
+
+def _in_flight(metrics: Iterable[ModelMetrics]) -> Metric:
+    family = GaugeMetricFamily("baton_in_flight", "Requests under way.", labels=_LABELS)
     for one in metrics:
-        family.add_metric(_key(one), read(one))
+        family.add_metric(_key(one), one.in_flight)
     return family
 
 
@@ -162,12 +171,6 @@ def _triton(metrics: Sequence[ModelMetrics]) -> Iterator[Metric]:
             family.add_sample(name, dict(zip(_LABELS, _key(one), strict=True)), read(one))
         yield family
     yield _triton_failures(metrics)
-    yield _gauge(
-        "nv_inference_pending_request_count",
-        "Triton's name for rows that wait.",
-        metrics,
-        lambda one: one.queue_rows(),
-    )
 
 
 def _triton_failures(metrics: Iterable[ModelMetrics]) -> Metric:
@@ -178,8 +181,8 @@ def _triton_failures(metrics: Iterable[ModelMetrics]) -> Metric:
         reasons = {
             "REJECTED": seen[REJECTED],
             "CANCELED": seen[CANCELLED],
-            "BACKEND": seen["failed"],
-            "OTHER": seen["invalid"] + seen["deadline"],
+            "BACKEND": seen[FAILED],
+            "OTHER": seen[INVALID] + seen[DEADLINE],
         }
         for reason, count in reasons.items():
             labels = {**dict(zip(_LABELS, _key(one), strict=True)), "reason": reason}

@@ -87,7 +87,9 @@ class ModelLoader:
         def open_session(threads: int) -> OrtSession:
             return OrtSession(source, bundle.path, SessionOptions(threads=threads, device=self.device))
 
-        profile = measure(open_session, sample_rows(example.tensors), cpus, bundle.manifest.max_batch_size)
+        limit = bundle.manifest.max_batch_size
+        rows = sample_rows(example.tensors) if limit else lambda _: example.tensors
+        profile = measure(open_session, rows, cpus, limit)
         self.cache.put(key, profile)
         return profile
 

@@ -7,8 +7,8 @@ object. Everything is added to on the event loop only, and read there.
 from asyncio import CancelledError
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import time
 
 from inference.errors import (
     CallerLeft,
@@ -76,10 +76,6 @@ class Tally:
         self.ns += ns
 
 
-def _nothing() -> int:
-    return 0
-
-
 SUCCESS, INVALID, REJECTED, DEADLINE, CANCELLED, FAILED = OUTCOMES = (
     "success",
     "invalid",
@@ -111,13 +107,12 @@ def classify(error: BaseException) -> tuple[str, str]:
 class ModelMetrics:
     """One version of one model.
 
-    A request ends in exactly one of `observe_request` (answered) and `fail`. `queue_rows` and `in_flight`
-    say how things stand now.
+    A request ends in exactly one of `observe_request` (answered) and `fail`. `in_flight` says how many are
+    under way.
     """
 
     name: str
     version: int
-    queue_rows: Callable[[], int] = _nothing
     in_flight: int = 0
     requests: Distribution = field(default_factory=lambda: Distribution(_REQUEST_NS))
     stages: tuple[Distribution, ...] = field(
@@ -128,6 +123,8 @@ class ModelMetrics:
     outcomes: Counter[str] = field(default_factory=Counter)
     rejections: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    last_inference_ms: int = 0
+    """Unix time in milliseconds of the last batch; 0 before the first."""
 
     def observe_request(self, times: StageTimes, rows: int, seconds_total: float) -> None:
         """An answered request: its stages, its rows, and the seconds from its first byte to its last."""
@@ -144,6 +141,7 @@ class ModelMetrics:
     def observe_batch(self, rows: int, requests: int, run_ns: int) -> None:
         """One run of the graph over `rows` rows of `requests` requests."""
         self.batch_rows.observe(rows)
+        self.last_inference_ms = int(time() * 1e3)
         tally = self.batches.get(rows)
         if tally is None:
             tally = self.batches[rows] = Tally()
@@ -156,10 +154,6 @@ class ModelMetrics:
         self.outcomes[outcome] += 1
         if outcome == REJECTED:
             self.rejections[reason] += 1
-
-    def close(self) -> None:
-        """The model is gone: let go of what `queue_rows` holds on to."""
-        self.queue_rows = _nothing
 
     @property
     def successes(self) -> int:

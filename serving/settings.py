@@ -11,6 +11,9 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from inference.manifest import Precision
+from inference.session import Device
+
 MiB = 1 << 20
 
 
@@ -31,11 +34,14 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, description="processes; only 1 is offered yet")
-    device: Literal["cpu", "cuda", "auto"] = Field(
+    device: Device = Field(
         "cpu", description="where graphs run; cuda that is not there is a failed start, auto falls back"
     )
     versions: Literal["latest", "all"] = Field(
         "latest", description="serve each model's newest version, or every one (under /versions/{v})"
+    )
+    precision: Precision | None = Field(
+        None, description="which of a bundle's graphs runs; default: the one its manifest says to serve"
     )
     p99_ms: float = Field(
         1000.0, gt=0, description="milliseconds that 99 % of accepted requests may take; bounds the queue"
@@ -83,4 +89,4 @@ class Settings(BaseSettings):
 
 def read_settings(arguments: Sequence[str]) -> Settings:
     """From the flags of `baton serve` and the environment; `--help` and unknown flags exit."""
-    return Settings(_cli_parse_args=list(arguments), _cli_prog_name="baton serve")  # type: ignore[call-arg]
+    return Settings(_cli_parse_args=list(arguments), _cli_prog_name="baton serve")

@@ -17,13 +17,15 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from training.architectures.registry import ARCHITECTURES, architectures_for, check_options
@@ -68,6 +70,15 @@ class TrainConfig(BaseSettings):
     image_size: tuple[int, int, int] = Field(
         default=(64, 64, 3), description="height, width and channels that a folder's pictures are brought to"
     )
+    image_fit: Literal["crop", "stretch"] = Field(
+        default="crop", description="vision: keep the aspect and cut the rest off, or distort"
+    )
+    background: int = Field(
+        default=255, ge=0, le=255, description="vision: grey level behind transparent pixels"
+    )
+    max_pixels: PositiveInt = Field(
+        default=50_000_000, description="vision: largest picture that is decoded, in training and in serving"
+    )
     user_column: str = Field(default="user", description="recommendation: column of your file")
     item_column: str = Field(default="item", description="recommendation: column of your file")
     time_column: str = Field(
@@ -79,15 +90,17 @@ class TrainConfig(BaseSettings):
         default=False,
         description="recommendation: in your file, taking the same item again is normal (a shop)",
     )
-    history: PositiveInt = Field(
-        default=100, description="recommendation: most recent items that a model sees"
-    )
+    history: int = Field(default=100, ge=2, description="recommendation: most recent items that a model sees")
+    default_k: PositiveInt = Field(default=10, description="recommendation: items in an answer, unless asked")
+    max_k: PositiveInt = Field(default=100, description="recommendation: items in an answer at most")
     negatives: PositiveInt = Field(
         default=4, description="recommendation, mf and neumf: items drawn for each one that the user has"
     )
 
     # The model
-    model: dict[str, Any] = Field(default_factory=dict, description="the architecture's own options by name")
+    model: dict[str, Any] = Field(
+        default_factory=dict, description="the architecture's own options by name, as JSON"
+    )
 
     # Optimisation
     epochs: PositiveInt = Field(default=20, description="passes over the training data")
@@ -147,16 +160,23 @@ class TrainConfig(BaseSettings):
         """Only what it is given: an exported variable must not change a run."""
         return (init_settings,)
 
-    @model_validator(mode="after")
-    def _known_architecture(self) -> "TrainConfig":
-        known = architectures_for(self.task)
-        if self.arch not in known:
+    @field_validator("arch")
+    @classmethod
+    def _known_architecture(cls, arch: str, info: ValidationInfo) -> str:
+        known = architectures_for(info.data.get("task", ""))
+        if known and arch not in known:
             raise ValueError(
-                f"arch: {self.arch!r} is no architecture for {self.task}; there are {', '.join(known)}"
+                f"{arch!r} is no architecture for {info.data['task']}; there are {', '.join(known)}"
             )
-        if faults := check_options(ARCHITECTURES[self.arch], self.model):
+        return arch
+
+    @field_validator("model")
+    @classmethod
+    def _known_options(cls, model: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        arch = info.data.get("arch")
+        if arch in ARCHITECTURES and (faults := check_options(ARCHITECTURES[arch], model)):
             raise ValueError("; ".join(faults))
-        return self
+        return model
 
     @property
     def bundle_name(self) -> str:
@@ -173,7 +193,10 @@ class TrainConfig(BaseSettings):
 
 def load_config(task: str, argv: Sequence[str] = ()) -> TrainConfig:
     """Merge flags over `--config` over the recipe shipped for the data and the architecture."""
-    flags = CliSettingsSource[Any](TrainConfig, cli_parse_args=["--task", task, *argv])()
+    try:
+        flags = CliSettingsSource[Any](TrainConfig, cli_parse_args=["--task", task, *argv])()
+    except SettingsError as error:
+        raise ConfigError(f"the flags cannot be read: {error}") from error
     chosen = {**_read_toml(Path(flags["config"])), **flags} if flags.get("config") else dict(flags)
     recipe = shipped_recipe(str(chosen.get("data", "")), str(chosen.get("arch", "")))
     return make_config({**recipe, **chosen})
@@ -203,4 +226,4 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _fault(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     seen = "" if error["type"] in ("missing", "value_error") else f" (it is {error['input']!r})"
-    return f"  {where}: {error['msg']}{seen}" if where else f"  {error['msg'].removeprefix('Value error, ')}"
+    return f"  {where}: {error['msg'].removeprefix('Value error, ')}{seen}"

@@ -2,18 +2,22 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from training.metrics import ReliabilityBin
+
 Points = list[tuple[float, float]]
 
 TRAIN_COLOUR, VALIDATION_COLOUR, GRID_COLOUR = "#9aa7b8", "#0b62c4", "#e3e7ee"
+MOST_CLASSES_WRITTEN = 30
 SIZE_INCHES, DOTS_PER_INCH = (9.0, 3.6), 120
 
 
-def learning_curves(logs: Path, target: Path, metric: str) -> None:
+def learning_curves(logs: Path, target: Path, metric: str, mode: str) -> None:
     """Training and validation loss on the left, the validation metric on the right, over steps."""
     curves = read_curves(logs)
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
@@ -23,7 +27,8 @@ def learning_curves(logs: Path, target: Path, metric: str) -> None:
     _line(right, curves[metric], VALIDATION_COLOUR, "validation")
     for axes, title in ((left, "loss"), (right, metric.removeprefix("val/").replace("_", " "))):
         _style(axes, title)
-    _mark_best(right, curves[metric])
+        axes.set_xlabel("step")
+    _mark_best(right, curves[metric], max if mode == "max" else min)
     figure.savefig(target)
 
 
@@ -41,6 +46,44 @@ def read_curves(logs: Path) -> dict[str, Points]:
     return defaultdict(list, {column: sorted(points.items()) for column, points in found.items()})
 
 
+def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], target: Path) -> None:
+    """Rows are the truth, columns the guess; shaded by the share of the row, so that rare classes show too."""
+    shares = [[count / max(1, sum(row)) for count in row] for row in counts]
+    side = 2.2 + 0.46 * len(classes)
+    figure = Figure(figsize=(side, side), dpi=DOTS_PER_INCH, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("guess")
+    axes.set_ylabel("truth")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if len(classes) <= MOST_CLASSES_WRITTEN:
+        for y, row in enumerate(counts):
+            for x, count in enumerate(row):
+                colour = "white" if shares[y][x] > 0.5 else "#33415c" if count else "#c3ccd9"
+                axes.text(x, y, str(count), ha="center", va="center", fontsize=8, color=colour)
+    figure.savefig(target)
+
+
+def reliability_diagram(curves: Mapping[str, Sequence[ReliabilityBin]], target: Path) -> None:
+    """Accuracy over confidence, before and after calibration; the area of a point is its rows."""
+    figure = Figure(figsize=(4.6, 4.4), dpi=DOTS_PER_INCH, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GRID_COLOUR, linewidth=1.5)
+    for (label, bins), colour in zip(curves.items(), (TRAIN_COLOUR, VALIDATION_COLOUR), strict=False):
+        rows = sum(found.rows for found in bins)
+        xs, ys = [found.confidence for found in bins], [found.accuracy for found in bins]
+        axes.plot(xs, ys, color=colour, label=label, linewidth=1.4)
+        axes.scatter(xs, ys, [8 + 240 * found.rows / rows for found in bins], color=colour, alpha=0.75)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    _style(axes, "accuracy by confidence")
+    axes.set_xlabel("confidence")
+    figure.savefig(target)
+
+
 def _line(axes: Axes, points: Points, colour: str, label: str) -> None:
     if points:
         steps, values = zip(*points, strict=True)
@@ -49,14 +92,13 @@ def _line(axes: Axes, points: Points, colour: str, label: str) -> None:
 
 def _style(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
-    axes.set_xlabel("step")
     axes.grid(color=GRID_COLOUR, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9)
 
 
-def _mark_best(axes: Axes, points: Points) -> None:
+def _mark_best(axes: Axes, points: Points, best: Callable[..., tuple[float, float]]) -> None:
     if points:
-        step, value = max(points, key=lambda point: point[1])
+        step, value = best(points, key=lambda point: point[1])
         axes.plot(step, value, "o", color=VALIDATION_COLOUR)
         axes.annotate(f"{value:.4f}", (step, value), textcoords="offset points", xytext=(0, -14), ha="center")

@@ -26,6 +26,7 @@ from training.data.splits import write_holdout
 from training.errors import DataError, RunError
 from training.figures import learning_curves
 from training.module import Batches, TrainingModule
+from training.run import RunFiles, begin_run, write_whole
 from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
 
@@ -47,67 +48,15 @@ class FitResult:
     seconds: float
 
 
-@dataclass(frozen=True)
-class RunFiles:
-    """Where a run keeps what."""
-
-    root: Path
-
-    @property
-    def config(self) -> Path:
-        return self.root / "config.json"
-
-    @property
-    def split(self) -> Path:
-        return self.root / "split.json"
-
-    @property
-    def resume_point(self) -> Path:
-        return self.root / "checkpoints" / "resume.ckpt"
-
-    @property
-    def best(self) -> Path:
-        return self.root / "checkpoints" / "best.ckpt"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def curves(self) -> Path:
-        return self.root / "learning_curves.png"
-
-    @property
-    def fit(self) -> Path:
-        return self.root / "fit.json"
-
-
-def open_run(config: TrainConfig) -> RunFiles:
-    """Create the run's directory, or go on with it when it was started with the same configuration."""
-    files = RunFiles(config.run_directory)
-    wanted = config.learned_from()
-    if files.config.exists():
-        started = json.loads(files.config.read_text())
-        if differing := [key for key in wanted if started.get(key) != wanted[key]]:
-            listed = "\n".join(
-                f"  {key}: {started.get(key)!r} there, {wanted[key]!r} now" for key in differing
-            )
-            raise RunError(f"{files.root} holds a run of another configuration; give another --run\n{listed}")
-        if not config.resume:
-            raise RunError(f"{files.root} already holds this run; remove it to start over, or let it resume")
-    files.root.mkdir(parents=True, exist_ok=True)
-    files.config.write_text(json.dumps(wanted, indent=2))
-    return files
-
-
 def load_data(config: TrainConfig, files: RunFiles) -> TaskData[Any]:
     """The task's data, with the split recorded in the run and every skipped example reported."""
     data = find_task(config.task).load(config)
-    write_holdout(files.split, data.held_out, seed=config.seed)
-    for line in data.skipped:
-        log.warning("skipped %s", line)
     if len(data.train) < config.batch_size * config.devices:
         raise DataError(f"{len(data.train)} training examples do not fill a batch of {config.batch_size}")
+    for line in data.skipped:
+        log.warning("skipped %s", line)
+    begin_run(config, files)
+    write_holdout(files.split, data.held_out, seed=config.seed)
     return data
 
 
@@ -138,8 +87,8 @@ def fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     result = _result(trainer, task.monitor, model, time.monotonic() - started)
-    learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}")
-    files.fit.write_text(json.dumps(asdict(result), indent=2))
+    learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
+    write_whole(files.fit, json.dumps(asdict(result), indent=2))
     return result
 
 

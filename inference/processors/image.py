@@ -3,7 +3,6 @@
 import base64
 import binascii
 import io
-import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -26,6 +25,9 @@ FORMATS = {
     "image/bmp": "BMP",
 }
 INPUT = "image"
+
+# Each bundle's own max_pixels decides, and as an error of ours; Pillow's limit warns first, for the process.
+Image.MAX_IMAGE_PIXELS = None
 
 _RESAMPLE = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -59,15 +61,13 @@ class ImageProcessor(StackingProcessor):
         """
         data, field = self._bytes_of(payload), payload.field
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels decides
-                picture = Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
-                self._check_size(picture, field)
-                # A JPEG may be decoded at 1/2, 1/4 or 1/8 scale while both sides stay at least twice the
-                # target's, which the resize that follows cannot tell from full scale to the eye.
-                picture.draft(self.config.mode, (2 * self.config.width, 2 * self.config.height))
-                picture.load()
-                return self._to_mode(ImageOps.exif_transpose(picture))
+            picture = Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
+            self._check_size(picture, field)
+            # A JPEG may be decoded at 1/2, 1/4 or 1/8 scale while both sides stay at least twice the
+            # target's, which the resize that follows cannot tell from full scale to the eye.
+            picture.draft(self.config.mode, (2 * self.config.width, 2 * self.config.height))
+            picture.load()
+            return self._to_mode(ImageOps.exif_transpose(picture))
         except (InvalidInput, MemoryError):
             raise
         except Exception as error:  # Pillow's decoders raise what they like on broken files

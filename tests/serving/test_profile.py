@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from inference.values import Tensors
-from serving import profile as profiles
 from serving.profile import Point, Profile, ProfileCache, measure, sample_rows
 
 
@@ -24,7 +23,7 @@ class Costly:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr(profiles.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr("serving.profile.time.perf_counter", lambda: now[0])
     return now
 
 

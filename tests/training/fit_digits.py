@@ -9,7 +9,8 @@ from typing import Any
 import lightning.pytorch as pl
 
 from training.config import load_config
-from training.train import fit, load_data, open_run
+from training.run import open_run
+from training.train import fit, load_data
 
 # 1,294 training digits in batches of 64: 20 steps an epoch, 80 in all. Dropout, mixing, averaging and early
 # stopping are on, since each has state of its own that a resume could lose.

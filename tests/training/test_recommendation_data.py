@@ -117,7 +117,7 @@ def test_no_held_out_event_is_in_train_and_test_follows_all_of_its_history() -> 
     baskets = hold_out(shop.log, 0.2, 1)
     trained = set(splits.train_log.basket.tolist())
     for part in ("validation", "test"):
-        assert not trained & set(baskets.of(part).tolist())  # type: ignore[arg-type]
+        assert not trained & set(baskets.of(part).tolist())
     for row in range(len(splits.test)):
         user = int(splits.test.user[row])
         everything = shop.log.item[shop.log.user == user].tolist()

@@ -108,7 +108,7 @@ def check_options(architecture: Architecture, options: Mapping[str, Any]) -> lis
     """Faults of the `[model]` table against the builder's own keywords, one line each."""
     known = architecture.options()
     return [
-        f"model.{name}: {architecture.name} has no such option; it has {', '.join(known)}"
+        f"{name}: {architecture.name} has no such option; it has {', '.join(known)}"
         for name in options
         if name not in known
     ]

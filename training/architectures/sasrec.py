@@ -90,7 +90,7 @@ class SASRec(nn.Module):
     def states(self, history: Tensor) -> Tensor:
         """int64 [n, length] → float [n, length, width]; what stands on padding is never looked at."""
         length = history.shape[1]
-        from_end = torch.arange(length, device=history.device) + (self.length - length)
+        from_end = (torch.arange(length, device=history.device) + (self.length - length)).clamp(min=0)
         x = self.dropout(self.item(history) * self.width**0.5 + self.position(from_end))
         allowed = _allowed(history)
         for layer in self.layers:

@@ -75,15 +75,16 @@ class TwoTowers(nn.Module):
     def score(self, history: Tensor, vectors: Tensor) -> Tensor:
         """history int64 [n, length], vectors float [items + 1, width] → float [n, items]."""
         length, present = history.shape[1], history != 0
+        from_end = (torch.arange(length, device=history.device) + (self.length - length)).clamp(min=0)
         items = F.embedding(history, vectors)
-        appeal = self.interest(items).squeeze(-1) + self.recency[self.length - length :]
+        appeal = self.interest(items).squeeze(-1) + self.recency[from_end]
         weights = appeal.float().masked_fill(~present, -1e4).softmax(-1).to(items.dtype)
         pooled = (weights[:, None] @ items).squeeze(1)
         person = self.dropout(pooled + self.mlp(pooled))
         scores = self.scale * F.linear(person, vectors[1:]) + self.bias
         if not self.repeats:
             return scores
-        again = torch.where(present, self.again[self.length - length :], 0.0).to(scores.dtype)
+        again = torch.where(present, self.again[from_end], 0.0).to(scores.dtype)
         bought = scores.new_zeros(history.shape[0], vectors.shape[0])
         return scores + bought.scatter_add(1, history, again)[:, 1:]
 

@@ -167,6 +167,10 @@ class Held(Shuffled):
     length: int
     by_user: bool
     filtered: bool
+    ids: tuple[str | int, ...]
+    """External ids of the items, in order."""
+    users: tuple[str | int, ...]
+    """External ids of the users, in order."""
     others: Tensor | None = None
 
     def __len__(self) -> int:

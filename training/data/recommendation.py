@@ -121,7 +121,7 @@ class _Maker:
         chosen = self.baskets.of(part)
         histories, targets = self._spans(chosen)
         users = torch.from_numpy(self.baskets.user[chosen])
-        return Held(users, histories, targets, self.length, self.by_user, filtered=not self.found.repeats)
+        return self._make(users, histories, targets, self.by_user, not self.found.repeats)
 
     def _spans(self, baskets: Ints) -> tuple[Spans, Spans]:
         """Histories before the baskets, and the baskets."""
@@ -138,7 +138,19 @@ class _Maker:
         place = torch.searchsorted(owner, users.contiguous())
         histories = Spans(spans.values, spans.start[place], spans.stop[place])
         each = torch.arange(len(items))
-        return Held(users, histories, Spans(items, each, each + 1), self.length, True, False, others)
+        return self._make(users, histories, Spans(items, each, each + 1), True, False, others)
+
+    def _make(
+        self,
+        users: Tensor,
+        histories: Spans,
+        targets: Spans,
+        by_user: bool,
+        filtered: bool,
+        others: Tensor | None = None,
+    ) -> Held:
+        ids = self.found.catalogue.ids
+        return Held(users, histories, targets, self.length, by_user, filtered, ids, self.found.users, others)
 
 
 def _single(baskets: Baskets) -> bool:

@@ -16,9 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from inference.errors import InvalidInput
+from inference.processors.config import ImageConfig
+from inference.processors.image import INPUT, ImageProcessor
+from inference.values import Payload
 from training.data.examples import Batch
 from training.data.sources import PUBLIC_SETS, local_files
 from training.data.splits import stratified_holdout
@@ -62,13 +66,14 @@ class ImageSet:
     classes: tuple[str, ...]
     licence: str
     digest: str
+    url: str | None
     skipped: tuple[str, ...] = field(default=())
 
 
-def load_images(data: str, size: tuple[int, int, int] | None, *, strict: bool) -> ImageSet:
+def load_images(data: str, processor: ImageConfig, *, strict: bool) -> ImageSet:
     """Read a named set, or a folder of images by class.
 
-    size: (height, width, channels) that a folder's pictures are brought to; named sets keep their own.
+    processor: how a folder's pictures become pixels, the same as in serving; named sets have their own size.
     strict: stop at the first fault instead of skipping and reporting it.
     """
     if data in PUBLIC_SETS:
@@ -79,7 +84,7 @@ def load_images(data: str, size: tuple[int, int, int] | None, *, strict: bool) -
     if not path.is_dir():
         known = ", ".join(name for name, public in PUBLIC_SETS.items() if public.task == "vision")
         raise DataError(f"--data {data!r} is neither a folder nor a named set ({known})")
-    return read_folder(path, size or (64, 64, 3), strict=strict)
+    return read_folder(path, processor, strict=strict)
 
 
 def read_idx(path: Path) -> Pixels:
@@ -114,6 +119,7 @@ def _read_mnist_like(name: str) -> ImageSet:
         classes=public.classes,
         licence=public.licence,
         digest=public.digest(),
+        url=public.homepage,
     )
 
 
@@ -126,9 +132,9 @@ def _read_digits(name: str) -> ImageSet:
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
     split = stratified_holdout(digits.target, len(pixels) // 5, FOLDER_TEST_SEED)
     whole = _images(pixels, digits.target)
-    return ImageSet(
-        name, whole.take(split.train), whole.take(split.held), public.classes, public.licence, public.digest()
-    )
+    train, test = whole.take(split.train), whole.take(split.held)
+    digest = _content_digest(train, test)
+    return ImageSet(name, train, test, public.classes, public.licence, digest, public.homepage)
 
 
 def _read_cifar_zip(name: str) -> ImageSet:
@@ -139,7 +145,9 @@ def _read_cifar_zip(name: str) -> ImageSet:
         members = sorted(entry for entry in archive.namelist() if entry.endswith(".jpg"))
         classes = tuple(sorted({Path(member).parent.name for member in members}))
         parts = {part: _read_members(archive, members, part, classes) for part in ("train", "test")}
-    return ImageSet(name, parts["train"], parts["test"], classes, public.licence, public.digest())
+    return ImageSet(
+        name, parts["train"], parts["test"], classes, public.licence, public.digest(), public.homepage
+    )
 
 
 def _read_members(
@@ -150,20 +158,21 @@ def _read_members(
     return _images(pixels, [classes.index(Path(member).parent.name) for member in chosen])
 
 
-def read_folder(root: Path, size: tuple[int, int, int], *, strict: bool) -> ImageSet:
-    """Read ROOT/CLASS/*, or ROOT/train/CLASS/* with ROOT/test/CLASS/*; any format, mode and size of picture.
+def read_folder(root: Path, processor: ImageConfig, *, strict: bool) -> ImageSet:
+    """Read ROOT/CLASS/*, or ROOT/train/CLASS/* with ROOT/test/CLASS/*; any mode and size of picture.
 
     A file that is no picture is skipped and reported by name (`strict`: refused). Without a test folder, a
     seeded fifth of each class becomes the test split.
     """
+    reader = ImageProcessor(processor)
     if (root / "train").is_dir() and (root / "test").is_dir():
         classes = _class_names(root / "train")
-        train, train_faults = _read_classes(root / "train", classes, size)
-        test, test_faults = _read_classes(root / "test", classes, size)
+        train, train_faults = _read_classes(root / "train", classes, reader)
+        test, test_faults = _read_classes(root / "test", classes, reader)
         faults = train_faults + test_faults
     else:
         classes = _class_names(root)
-        whole, faults = _read_classes(root, classes, size)
+        whole, faults = _read_classes(root, classes, reader)
         held = stratified_holdout(
             whole.labels.numpy(), int(len(whole) * FOLDER_TEST_SHARE) or 1, FOLDER_TEST_SEED
         )
@@ -171,7 +180,7 @@ def read_folder(root: Path, size: tuple[int, int, int], *, strict: bool) -> Imag
     if strict and faults:
         raise DataError(f"{root}: {len(faults)} faults:\n" + "\n".join(faults))
     return ImageSet(
-        root.name, train, test, classes, "the user's own", _content_digest(train, test), tuple(faults)
+        root.name, train, test, classes, "the user's own", _content_digest(train, test), None, tuple(faults)
     )
 
 
@@ -182,9 +191,7 @@ def _class_names(root: Path) -> tuple[str, ...]:
     return names
 
 
-def _read_classes(
-    root: Path, classes: tuple[str, ...], size: tuple[int, int, int]
-) -> tuple[Images, list[str]]:
+def _read_classes(root: Path, classes: tuple[str, ...], reader: ImageProcessor) -> tuple[Images, list[str]]:
     faults: list[str] = []
     pixels: list[Pixels] = []
     labels: list[int] = []
@@ -192,10 +199,10 @@ def _read_classes(
         before = len(pixels)
         for path in _files(root / name):
             try:
-                pixels.append(_fit(path, size))
+                pixels.append(_fit(path, reader))
                 labels.append(label)
-            except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-                faults.append(f"{path}: unreadable: {error}")
+            except (OSError, InvalidInput) as error:
+                faults.append(str(error))
         if len(pixels) - before < 2:
             listed = "\n".join(faults)
             raise DataError(f"{root / name}: a class needs at least two readable pictures\n{listed}".rstrip())
@@ -208,15 +215,11 @@ def _files(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
 
 
-def _fit(path: Path, size: tuple[int, int, int]) -> Pixels:
-    """Decode, convert to grey or RGB, and resize without keeping the aspect (bilinear)."""
-    height, width, channels = size
-    with Image.open(path) as picture:
-        picture.load()
-        fitted = picture.convert("L" if channels == 1 else "RGB").resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
-    return np.asarray(fitted, np.uint8).reshape(height, width, channels)
+def _fit(path: Path, reader: ImageProcessor) -> Pixels:
+    """One picture as the server would see it: uint8 [height, width, channels]."""
+    payload = Payload(path.read_bytes(), "application/octet-stream", field=str(path))
+    pixels: Pixels = reader.preprocess(reader.decode(payload)).tensors[INPUT][0]
+    return pixels
 
 
 def _content_digest(*parts: Images) -> str:

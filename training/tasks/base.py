@@ -1,18 +1,32 @@
-"""What a task is to the loop: data, a model, a loss and metrics. The loop knows nothing else of it.
+"""What a task is to the pipeline: data, a model, a loss, metrics, a graph, raw inputs, an evaluation.
 
-A task never trains, saves or exports; it is asked. `tasks.registry` knows them by name.
+A task never trains, saves or publishes; it is asked. `tasks.registry` knows them by name.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.manifest import Calibration, Conformal, DataSource, Evaluation, OutOfDistribution
+from inference.predictor import Predictor
+from inference.processors.config import ProcessorConfig
+from inference.values import Payload
+from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples
 from training.data.splits import Holdout
+from training.export import Axes
+
+Facts = dict[str, Any]
+"""What a task knows of its data besides the examples: classes and their counts, vocabulary, catalogue."""
+
+ExamplesT = TypeVar("ExamplesT", bound=Examples)
 
 
 @dataclass(frozen=True)
@@ -24,23 +38,8 @@ class Monitor:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where data came from: what the manifest repeats."""
-
-    name: str
-    licence: str
-    digest: str
-
-
-Facts = dict[str, Any]
-"""What a task knows of its data besides the examples: classes and their counts, vocabulary, catalogue."""
-
-ExamplesT = TypeVar("ExamplesT", bound=Examples)
-
-
-@dataclass(frozen=True)
 class TaskData(Generic[ExamplesT]):
-    """The three splits; `test` is opened by `training.evaluate` alone.
+    """The three splits; `test` is opened by `Task.evaluate` alone.
 
     held_out: which rows of the published train became validation; skipped: a line for every example that
     was left out.
@@ -50,9 +49,24 @@ class TaskData(Generic[ExamplesT]):
     validation: ExamplesT
     test: ExamplesT
     held_out: Holdout
-    source: Source
+    source: DataSource
     facts: Facts
     skipped: tuple[str, ...] = field(default=())
+
+
+class Report(BaseModel):
+    """What the evaluation of a candidate bundle found, in the manifest's own records.
+
+    pictures: files in the run's `pictures` folder, by the caption that the card gives them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    evaluation: Evaluation
+    calibration: Calibration | None = None
+    conformal: Conformal | None = None
+    out_of_distribution: OutOfDistribution | None = None
+    pictures: dict[str, str] = {}
 
 
 class Task(Protocol):
@@ -60,13 +74,17 @@ class Task(Protocol):
 
     name: str
     monitor: Monitor
+    outputs: tuple[str, ...]
+    """The graph's outputs, in order."""
+    axes: Axes
+    """The inputs' dynamic axes besides the batch."""
 
     def load(self, config: TrainConfig) -> TaskData[Any]:
         """Read the data and split them; the same configuration gives the same rows."""
         ...
 
     def build(self, config: TrainConfig, data: TaskData[Any]) -> nn.Module:
-        """A fresh model whose `forward` takes the batch's inputs by name and gives logits or scores."""
+        """A fresh model whose `forward` takes the batch's inputs in order and gives logits or scores."""
         ...
 
     def augment(self, batch: Batch, config: TrainConfig, facts: Facts, generator: torch.Generator) -> Batch:
@@ -83,4 +101,38 @@ class Task(Protocol):
 
     def score(self, model: nn.Module, batch: Batch, metrics: MetricCollection) -> Tensor:
         """Run the model on a validation batch, update the metrics, and return its plain loss (a scalar)."""
+        ...
+
+    def inputs(self, batch: Batch) -> Batch:
+        """What of a batch the graph takes, in the graph's order."""
+        ...
+
+    def calibrate(self, model: nn.Module, data: TaskData[Any]) -> Calibrated:
+        """Fit on validation what answers are corrected and judged by."""
+        ...
+
+    def deployed(self, model: nn.Module, calibrated: Calibrated) -> nn.Module:
+        """The module to export: the inputs in order to the outputs in order."""
+        ...
+
+    def processor(self, config: TrainConfig, data: TaskData[Any]) -> ProcessorConfig:
+        """How serving prepares a raw input for the graph."""
+        ...
+
+    def files(self, data: TaskData[Any]) -> Mapping[str, bytes]:
+        """What the bundle holds besides the graph: labels, tokenizer, catalogue."""
+        ...
+
+    def payload(self, examples: Any, row: int) -> Payload:
+        """An example as a caller would send it."""
+        ...
+
+    def golden_rows(self, data: TaskData[Any]) -> list[int]:
+        """The validation rows that become golden examples."""
+        ...
+
+    def evaluate(
+        self, predictor: Predictor, data: TaskData[Any], calibrated: Calibrated, pictures: Path
+    ) -> Report:
+        """Judge the bundle on the test split, through its own processor and ONNX Runtime; draw the pictures."""
         ...

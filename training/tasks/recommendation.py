@@ -1,30 +1,49 @@
 """Recommendation: what comes next. A history (or a user) in, a score for every item of the catalogue out."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.manifest import DataSource
+from inference.predictor import Predictor
+from inference.processors.config import RecommendationConfig
+from inference.processors.recommendation import HISTORY, ITEMS_FILE, SCORES, USER, catalogue_json
+from inference.values import Payload
 from training.architectures.matrix_factorisation import MatrixFactorisation
 from training.architectures.neumf import NeuMF
 from training.architectures.registry import find_architecture
 from training.architectures.sasrec import SASRec
+from training.architectures.two_towers import TwoTowers
 from training.baselines import popularity
+from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.events import Columns
-from training.data.examples import Batch, Examples
+from training.data.examples import Batch
+from training.data.histories import Held
 from training.data.interactions import InteractionSet
 from training.data.recommendation import Learns, Splits, load_interactions, make_splits
 from training.data.splits import Holdout
+from training.export import Axes
 from training.losses import basket_loss, dense_logistic_loss
-from training.ranking import MeanFigure, full_ranks, hit_rate, ndcg, reciprocal_rank, sampled_ranks
-from training.tasks.base import Facts, Monitor, Source, TaskData
+from training.ranking import MeanFigure, hit_rate, ndcg, reciprocal_rank
+from training.ranking_report import baselines, ranks_of, report
+from training.tasks.base import Facts, Monitor, Report, TaskData
 
 LEARNS: dict[str, Learns] = {"mf": "users", "neumf": "pairs", "two-towers": "baskets", "sasrec": "sequences"}
 """What each architecture is trained on."""
 
-RecommendationData = TaskData[Examples]
+GOLDEN_EXAMPLES = 6
+EVALUATION_BATCH = 64
+
+RecommendationData = TaskData[Any]
+"""Training examples are of another kind than the held-out ones, which are `Held`."""
 
 
 class RecommendationTask:
@@ -32,6 +51,8 @@ class RecommendationTask:
 
     name = "recommendation"
     monitor = Monitor("ndcg", "max")
+    outputs = (SCORES,)
+    axes: Axes = MappingProxyType({HISTORY: {1: "length"}})
 
     def load(self, config: TrainConfig) -> RecommendationData:
         columns = Columns(config.user_column, config.item_column, config.time_column, config.title_column)
@@ -44,7 +65,7 @@ class RecommendationTask:
             validation=splits.validation,
             test=splits.test,
             held_out=Holdout(train=np.setdiff1d(rows, splits.held_rows), held=splits.held_rows),
-            source=Source(found.name, found.licence, found.digest),
+            source=_source(found, splits),
             facts=_facts(found, splits, learns),
             skipped=found.skipped,
         )
@@ -87,19 +108,85 @@ class RecommendationTask:
         return basket_loss(scores, batch["target"])
 
     def inputs(self, batch: Batch) -> Batch:
-        return {name: batch[name] for name in ("history", "user") if name in batch}
+        """A history is at least two items wide: the exporter takes an axis of one as fixed."""
+        if USER in batch:
+            return {USER: batch[USER]}
+        history = batch[HISTORY]
+        return {HISTORY: F.pad(history, (1, 0)) if history.shape[1] == 1 else history}
+
+    def calibrate(self, model: nn.Module, data: RecommendationData) -> Calibrated:
+        """Nothing: scores order items and are no probabilities."""
+        return Calibrated()
+
+    def deployed(self, model: nn.Module, calibrated: Calibrated) -> nn.Module:
+        return ScoresGraph(model.deployed() if isinstance(model, TwoTowers) else model)
+
+    def processor(self, config: TrainConfig, data: RecommendationData) -> RecommendationConfig:
+        items = len(data.facts["ids"])
+        return RecommendationConfig(
+            kind="recommendation",
+            subject=data.facts["subject"],
+            max_history=config.history,
+            default_k=min(config.default_k, items),
+            max_k=min(config.max_k, items),
+            filter_history=not data.facts["repeats"],
+        )
+
+    def files(self, data: RecommendationData) -> Mapping[str, bytes]:
+        facts = data.facts
+        users = facts["users"] if facts["subject"] == USER else ()
+        counts = facts["popularity"].tolist()
+        content = {"ids": facts["ids"], "titles": facts["titles"], "popularity": counts, "users": users}
+        return {ITEMS_FILE: catalogue_json(content)}
+
+    def payload(self, examples: Held, row: int) -> Payload:
+        """The user, or the whole history in the shop's own ids."""
+        if examples.by_user:
+            return Payload({USER: examples.users[int(examples.user[row])]}, field=f"row {row}")
+        history = [examples.ids[index - 1] for index in examples.histories.row(row)]
+        return Payload({HISTORY: history}, field=f"row {row}")
+
+    def golden_rows(self, data: RecommendationData) -> list[int]:
+        """Rows of different lengths: every so many of validation."""
+        rows = len(data.validation)
+        return list(range(0, rows, max(1, rows // GOLDEN_EXAMPLES)))[:GOLDEN_EXAMPLES]
+
+    def evaluate(
+        self, predictor: Predictor, data: RecommendationData, calibrated: Calibrated, pictures: Path
+    ) -> Report:
+        test, facts = data.test, data.facts
+
+        def score(rows: Tensor) -> Tensor:
+            payloads = [self.payload(test, row) for row in rows.tolist()]
+            return torch.from_numpy(
+                np.concatenate([outputs[SCORES] for outputs, _ in predictor.rows(payloads, EVALUATION_BATCH)])
+            )
+
+        rivals = baselines(facts["train_log"], len(facts["ids"]), data.validation, repeats=facts["repeats"])
+        return report(test, score, rivals, pictures, history_lengths=not test.by_user)
 
 
-def ranks_of(scores: Tensor, batch: Batch) -> Tensor:
-    """Ranks by the protocol of the data: among the given others, or in the whole catalogue; int64 [n, most]."""
-    if "others" in batch:
-        return sampled_ranks(scores, batch["target"], batch["others"])
-    return full_ranks(scores, batch["target"], batch.get("seen"))
+class ScoresGraph(nn.Module):
+    """What is deployed: the model's input → scores float32 [n, items], as the one output."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, subject: Tensor) -> tuple[Tensor]:
+        """A history int64 [n, length] or a user int64 [n]."""
+        return (self.model(subject).float(),)
+
+
+def _source(found: InteractionSet, splits: Splits) -> DataSource:
+    rows = {"train": len(splits.train_log), "validation": len(splits.validation), "test": len(splits.test)}
+    return DataSource(name=found.name, url=found.url, licence=found.licence, digest=found.digest, rows=rows)
 
 
 def _facts(found: InteractionSet, splits: Splits, learns: Learns) -> Facts:
     return {
         "learns": learns,
+        "subject": USER if splits.test.by_user else HISTORY,
         "ids": found.catalogue.ids,
         "titles": found.catalogue.titles,
         "users": found.users,

@@ -5,7 +5,9 @@ from training.tasks.base import Task
 from training.tasks.recommendation import RecommendationTask
 from training.tasks.vision import VisionTask
 
-TASKS: dict[str, Task] = {task.name: task for task in (VisionTask(), RecommendationTask())}
+_ALL: tuple[Task, ...] = (VisionTask(), RecommendationTask())
+
+TASKS = {task.name: task for task in _ALL}
 
 
 def find_task(name: str) -> Task:

@@ -1,21 +1,34 @@
 """Vision: image classification. Pixels in, a class out."""
 
-from collections.abc import Sequence
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+from PIL import Image
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
+from inference.manifest import DataSource
+from inference.predictor import Predictor
+from inference.processors.classification import LABELS_FILE
+from inference.processors.config import ImageConfig
+from inference.processors.image import INPUT
+from inference.values import Payload
 from training.architectures.registry import find_architecture
 from training.augment import Augment
+from training.calibrate import Calibrated
 from training.classifier import ImageClassifier
 from training.config import TrainConfig
 from training.data.examples import Batch
 from training.data.splits import stratified_holdout
 from training.data.vision import Images, load_images, pixel_statistics
-from training.tasks.base import Facts, Monitor, Source, TaskData
+from training.export import Axes, ClassifierGraph
+from training.tasks import classification
+from training.tasks.base import Facts, Monitor, Report, TaskData
 
 VisionData = TaskData[Images]
 
@@ -25,21 +38,27 @@ class VisionTask:
 
     name = "vision"
     monitor = Monitor("accuracy", "max")
+    outputs: tuple[str, ...] = ("probabilities", "logits")
+    axes: Axes = MappingProxyType({})
 
     def load(self, config: TrainConfig) -> VisionData:
-        images = load_images(config.data, config.image_size, strict=config.strict)
+        images = load_images(config.data, _processor(config, *config.image_size), strict=config.strict)
         labels = images.train.labels.numpy()
         held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
-        train = images.train.take(held.train)
+        train, validation = images.train.take(held.train), images.train.take(held.held)
+        classes = images.classes
+        rows = {"train": len(train), "validation": len(validation), "test": len(images.test)}
         return TaskData(
             train=train,
-            validation=images.train.take(held.held),
+            validation=validation,
             test=images.test,
             held_out=held,
-            source=Source(images.name, images.licence, images.digest),
+            source=DataSource(
+                name=images.name, url=images.url, licence=images.licence, digest=images.digest, rows=rows
+            ),
             facts={
-                "classes": images.classes,
-                "class_counts": torch.bincount(train.labels, minlength=len(images.classes)).tolist(),
+                "classes": classes,
+                "class_counts": torch.bincount(train.labels, minlength=len(classes)).tolist(),
             },
             skipped=images.skipped,
         )
@@ -54,32 +73,62 @@ class VisionTask:
 
     def augment(self, batch: Batch, config: TrainConfig, facts: Facts, generator: torch.Generator) -> Batch:
         change = Augment(config.crop, config.flip, config.erase, config.mixup, config.cutmix)
-        images, labels = change(batch["image"], batch["label"], len(facts["classes"]), generator)
-        return {"image": images, "label": labels}
+        images, labels = change(batch[INPUT], batch["label"], len(facts["classes"]), generator)
+        return {INPUT: images, "label": labels}
 
     def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
-        logits = model(batch["image"])
-        weights = None
-        if config.class_weights == "balanced":
-            weights = balanced_weights(facts["class_counts"]).to(logits.device)
-        return F.cross_entropy(logits, batch["label"], weights, label_smoothing=config.label_smoothing)
+        return classification.loss(model(batch[INPUT]), batch["label"], config, facts)
 
     def metrics(self, facts: Facts) -> MetricCollection:
-        classes = len(facts["classes"])
-        return MetricCollection(
-            {
-                "accuracy": MulticlassAccuracy(classes, average="micro"),
-                "macro_f1": MulticlassF1Score(classes, average="macro"),
-            }
-        )
+        return classification.metrics(facts)
 
     def score(self, model: nn.Module, batch: Batch, metrics: MetricCollection) -> Tensor:
-        logits = model(batch["image"])
+        logits = model(batch[INPUT])
         metrics.update(logits, batch["label"])
         return F.cross_entropy(logits, batch["label"])
 
+    def inputs(self, batch: Batch) -> Batch:
+        return {INPUT: batch[INPUT]}
 
-def balanced_weights(counts: Sequence[int]) -> Tensor:
-    """Weight of each class, rows / (classes · rows of the class): float32 [classes], 1 where balanced."""
-    rows = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
-    return rows.sum() / (len(counts) * rows)
+    def calibrate(self, model: nn.Module, data: VisionData) -> Calibrated:
+        return classification.calibrate_on(model, data.validation, self.inputs)
+
+    def deployed(self, model: nn.Module, calibrated: Calibrated) -> nn.Module:
+        return ClassifierGraph(model, calibrated.temperature)
+
+    def processor(self, config: TrainConfig, data: VisionData) -> ImageConfig:
+        height, width, channels = data.train.pixels.shape[1:]
+        return _processor(config, height, width, channels)
+
+    def files(self, data: VisionData) -> Mapping[str, bytes]:
+        return {LABELS_FILE: json.dumps(data.facts["classes"], ensure_ascii=False, indent=1).encode()}
+
+    def payload(self, examples: Images, row: int) -> Payload:
+        """As PNG, which keeps every pixel."""
+        pixels = examples.pixels[row].numpy()
+        stream = io.BytesIO()
+        Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(stream, "PNG")
+        return Payload(stream.getvalue(), "image/png", field=f"row {row}")
+
+    def golden_rows(self, data: VisionData) -> list[int]:
+        return classification.golden_rows(data.validation.labels, len(data.facts["classes"]))
+
+    def evaluate(
+        self, predictor: Predictor, data: VisionData, calibrated: Calibrated, pictures: Path
+    ) -> Report:
+        payloads = [self.payload(data.test, row) for row in range(len(data.test))]
+        classes = data.facts["classes"]
+        return classification.evaluate(predictor, payloads, data.test.labels, classes, calibrated, pictures)
+
+
+def _processor(config: TrainConfig, height: int, width: int, channels: int) -> ImageConfig:
+    return ImageConfig(
+        kind="image",
+        height=height,
+        width=width,
+        mode="L" if channels == 1 else "RGB",
+        fit=config.image_fit,
+        interpolation="bilinear",
+        background=config.background,
+        max_pixels=config.max_pixels,
+    )

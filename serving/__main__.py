@@ -1,0 +1,110 @@
+"""`baton serve`: listen, load, serve, drain."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+import uvicorn
+from pydantic import ValidationError
+
+from inference.errors import ProviderUnavailable
+from inference.session import available_providers
+from serving.app import Application, create_app
+from serving.settings import Settings, read_settings
+
+log = logging.getLogger("baton")
+
+
+class BatonServer(uvicorn.Server):
+    """uvicorn, stopped in steps: unready at once, then closed to new connections, then empty, then gone.
+
+    Traffic still arrives for a while after SIGTERM (triton server issue 6230), so it is answered for
+    `drain_delay_s`, and liveness stays. A second signal ends the process where it stands.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: Application, drain_delay_s: float) -> None:
+        super().__init__(config)
+        self._app, self._drain_delay_s = app, drain_delay_s
+        self._close_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal's handler; uvicorn installs it for SIGINT and SIGTERM."""
+        if self._app.lifecycle.draining:
+            os._exit(128 + sig)
+        self._app.lifecycle.draining = True
+        self._close_at = time.monotonic() + self._drain_delay_s
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn's heartbeat, ten times a second; True ends the serving."""
+        if self._close_at is not None and time.monotonic() >= self._close_at:
+            log.info("draining: no new connections, requests under way are finished")
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def make_config(settings: Settings, app: Application) -> uvicorn.Config:
+    """uvicorn, told everything that it would otherwise guess."""
+    return uvicorn.Config(
+        app.asgi,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        loop="auto",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=max(1, round(settings.keep_alive_s)),
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb; the process's exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        settings = read_settings(arguments[1:] if arguments[:1] == ["serve"] else arguments)
+    except ValidationError as error:
+        print(_faults(error), file=sys.stderr)
+        return 2
+    refusal = _refusal(settings)
+    if refusal:
+        print(f"baton serve: {refusal}", file=sys.stderr)
+        return 2
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    app = create_app(settings)
+    BatonServer(make_config(settings, app), app, settings.drain_delay_s).run()
+    return 0
+
+
+def _faults(error: ValidationError) -> str:
+    lines = [
+        f"  --{'.'.join(map(str, fault['loc'])).replace('_', '-')}: got {fault['input']!r}: {fault['msg']}"
+        for fault in error.errors()
+    ]
+    return "\n".join(("baton serve: settings at fault", *lines))
+
+
+def _refusal(settings: Settings) -> str:
+    """Why these settings cannot work here; "" if they can."""
+    if not settings.models.is_dir():
+        return f"--models: got {str(settings.models)!r}, wanted a folder of models"
+    if settings.workers > 1:
+        return (
+            f"--workers: got {settings.workers}, wanted 1: several processes on one port are not offered yet"
+        )
+    if settings.device == "cuda" and "CUDAExecutionProvider" not in available_providers():
+        return str(ProviderUnavailable("cuda", available_providers()))
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The application, put together in one place from plain parts; nothing lives in module globals."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from inference.errors import BatonError
+from inference.machine import available_cpus
+from inference.repository import ModelRepository
+from serving.dataplane import DataPlane
+from serving.diagnostics import server_version
+from serving.errors import error_body, error_headers, status_of
+from serving.exposition import metrics_registry
+from serving.hotlane import Asgi, HotLane
+from serving.lifecycle import Lifecycle
+from serving.loading import ModelLoader
+from serving.profile import ProfileCache
+from serving.registry import ModelRegistry
+from serving.routes.health import health_routes
+from serving.routes.infer import infer_routes
+from serving.routes.models import model_routes
+from serving.routes.pages import OPENAPI, add_docs, page_routes
+from serving.routes.repository import repository_routes, shared_memory_routes
+from serving.routes.tasks import task_routes
+from serving.settings import Settings
+
+log = logging.getLogger("baton.app")
+
+_DESCRIPTION = """\
+Models over two open protocols: tensors by the Open Inference Protocol v2, tasks by KServe's v1 verbs.
+Every error is `{"error": "…"}`; every answer says in `Server-Timing` where its time went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The ASGI application, with the parts that its process asks about."""
+
+    asgi: Asgi
+    registry: ModelRegistry
+    lifecycle: Lifecycle
+
+
+def create_app(settings: Settings) -> Application:
+    """Everything that serves, wired; models are loaded when the application starts."""
+    cpus = available_cpus()
+    runs = ThreadPoolExecutor(cpus, thread_name_prefix="run")
+    decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
+    loader = ModelLoader(
+        device=settings.device,
+        precision=settings.precision,
+        p99_ms=settings.p99_ms,
+        max_batch_size=settings.max_batch_size,
+        max_pending_rows=settings.max_queue_rows,
+        cache=ProfileCache(settings.profile_cache),
+        runs=runs,
+    )
+    registry = ModelRegistry(
+        ModelRepository(settings.models), loader, every_version=settings.versions == "all"
+    )
+    lifecycle = Lifecycle()
+    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(_watch(registry, settings.poll_s))
+        yield
+        watching.cancel()
+        await registry.drain()
+        runs.shutdown()
+        decodes.shutdown()
+
+    app = FastAPI(
+        title="Baton",
+        version=server_version(),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=OPENAPI,
+    )
+    metrics = metrics_registry(registry)
+    for router in (
+        health_routes(registry, lifecycle, metrics, strict=settings.strict_readiness),
+        model_routes(registry, settings.device),
+        infer_routes(lane),
+        task_routes(lane, registry),
+        repository_routes(registry, settings.admin_token),
+        shared_memory_routes(),
+        page_routes(),
+    ):
+        app.include_router(router)
+    add_docs(app)
+    _word_errors(app)
+    return Application(lane.in_front_of(app), registry, lifecycle)
+
+
+async def _watch(registry: ModelRegistry, poll_s: float) -> None:
+    """Load everything, then look again every `poll_s` seconds, if that is not 0."""
+    await registry.start()
+    while poll_s:
+        await asyncio.sleep(poll_s)
+        try:
+            await registry.refresh()
+        except OSError as error:  # a folder on a network comes and goes; what serves goes on serving
+            log.warning("the models folder cannot be read: %s", error)
+
+
+def _word_errors(app: FastAPI) -> None:
+    """One body for every error, FastAPI's own too."""
+
+    @app.exception_handler(BatonError)
+    async def ours(_: Request, error: BatonError) -> Response:
+        return _error(status_of(error), str(error), dict(_text(error_headers(error))))
+
+    @app.exception_handler(HTTPException)
+    async def routing(_: Request, error: HTTPException) -> Response:
+        return _error(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(_: Request, error: RequestValidationError) -> Response:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        return _error(400, "; ".join(faults), {})
+
+    @app.exception_handler(Exception)
+    async def bug(_: Request, error: Exception) -> Response:
+        return _error(500, "internal error", {})
+
+
+def _error(status: int, message: str, headers: dict[str, str]) -> Response:
+    return Response(error_body(message), status, headers, "application/json")
+
+
+def _text(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(name.decode(), value.decode()) for name, value in headers]

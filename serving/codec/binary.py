@@ -1,0 +1,66 @@
+"""The elements of a tensor as the binary tensor extension sends them: little-endian, row-major, unpadded."""
+
+import struct
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from inference.errors import InvalidInput
+from inference.values import Array, DataType
+
+_LENGTH = struct.Struct("<I")  # before each element of BYTES
+
+
+def decode_binary(blob: memoryview, datatype: DataType, shape: Sequence[int], field: str) -> Array:
+    """An array over `blob` itself, without a copy but for BYTES; `InvalidInput` where the size is wrong."""
+    if datatype is DataType.BYTES:
+        return _decode_strings(blob, shape, field)
+    dtype = datatype.dtype
+    wanted = prod(shape) * dtype.itemsize
+    if len(blob) != wanted:
+        raise InvalidInput(field, f"{len(blob)} bytes", f"{wanted} for {datatype} of shape {list(shape)}")
+    if datatype is DataType.BOOL and np.frombuffer(blob, np.uint8).max(initial=0) > 1:
+        raise InvalidInput(field, "a byte over 1", "0 or 1 for each BOOL")
+    array: Array = np.frombuffer(blob, dtype).reshape(shape)
+    return array
+
+
+def encode_binary(array: Array, datatype: DataType) -> bytes | memoryview:
+    """The bytes of an array; a view of the array itself where it lies in one piece."""
+    if datatype is DataType.BYTES:
+        return b"".join(_encode_string(element) for element in array.reshape(-1).tolist())
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def text_of(blob: bytes | memoryview, field: str) -> str:
+    """An element of BYTES as the graph takes it: ONNX strings are UTF-8."""
+    try:
+        return str(blob, "utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(field, f"bytes that are not UTF-8 ({error})", "UTF-8, as ONNX has it") from None
+
+
+def _decode_strings(blob: memoryview, shape: Sequence[int], field: str) -> Array:
+    elements: list[str] = []
+    start, end = 0, len(blob)
+    while start < end:
+        if start + _LENGTH.size > end:
+            raise InvalidInput(field, f"{end - start} bytes too many", "4 bytes of length before an element")
+        (length,) = _LENGTH.unpack_from(blob, start)
+        start += _LENGTH.size
+        if start + length > end:
+            raise InvalidInput(
+                f"{field}[{len(elements)}]", f"{end - start} bytes left", f"the {length} that its length says"
+            )
+        elements.append(text_of(blob[start : start + length], f"{field}[{len(elements)}]"))
+        start += length
+    if len(elements) != prod(shape):
+        wanted = f"{prod(shape)}, the product of shape {list(shape)}"
+        raise InvalidInput(field, f"{len(elements)} elements", wanted)
+    return np.array(elements, dtype=np.object_).reshape(shape)
+
+
+def _encode_string(element: str | bytes) -> bytes:
+    data = element if isinstance(element, bytes) else str(element).encode()
+    return _LENGTH.pack(len(data)) + data

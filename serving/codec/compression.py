@@ -1,0 +1,52 @@
+"""Compressed bodies, both ways: gzip and deflate, with a cap on what comes out."""
+
+import zlib
+
+from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
+
+_WINDOW = {"gzip": 31, "deflate": 15}  # zlib's word for a gzip member and for a zlib stream
+LEVEL = 1
+"""Fastest: an answer is numbers, and a server's core is dearer than a local network."""
+LEAST_BYTES = 1024
+"""Smaller answers fit a packet as they are; browsers and httpx ask for gzip without being asked."""
+
+
+def decompress(body: bytes, encoding: str, limit: int) -> bytes:
+    """The body as it was before `Content-Encoding`; `InputTooLarge` when it would pass `limit` bytes."""
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return body
+    if name not in _WINDOW:
+        raise UnsupportedMediaType("Content-Encoding", encoding, "gzip or deflate")
+    stream = zlib.decompressobj(_WINDOW[name])
+    try:
+        data = stream.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise InvalidInput("body", f"{len(body)} bytes ({error})", f"a {name} stream") from None
+    if len(data) > limit:
+        raise InputTooLarge("body", f"more than {limit} bytes after {name}", f"at most {limit} bytes")
+    if not stream.eof or stream.unused_data:
+        raise InvalidInput("body", f"{len(body)} bytes", f"one whole {name} stream and nothing after it")
+    return data
+
+
+def choose_encoding(accepted: str) -> str:
+    """The encoding to answer in by the caller's `Accept-Encoding`, q-values and all; "" for none."""
+    quality: dict[str, float] = {}
+    for part in accepted.lower().split(","):
+        name, _, parameters = part.partition(";")
+        key, _, value = parameters.strip().partition("=")
+        try:
+            quality[name.strip()] = float(value) if key.strip() == "q" else 1.0
+        except ValueError:
+            continue
+    # gzip first among equals, which is what most callers can read.
+    ranked = [(quality.get(name, quality.get("*", 0.0)), name) for name in ("gzip", "deflate")]
+    best, name = max(ranked, key=lambda pair: pair[0])
+    return name if best > 0.0 and best >= quality.get("identity", 0.0) else ""
+
+
+def compress(body: bytes, encoding: str) -> bytes:
+    """The body in that encoding."""
+    stream = zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW[encoding])
+    return stream.compress(body) + stream.flush()

@@ -1,0 +1,79 @@
+"""The task protocol, KServe's v1: what a caller sends to `:predict`, as payloads, and the answers to it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
+from inference.values import Payload, Prediction
+from serving.codec.multipart import decode_parts
+from serving.codec.request import json_fault
+
+_FORM = "application/x-www-form-urlencoded"  # what curl says of a body that it was told nothing about
+
+
+class Instances(msgspec.Struct, gc=False):
+    """The JSON body of `:predict`; members that KServe or TensorFlow Serving add are ignored."""
+
+    instances: list[Any]
+
+
+_decode = msgspec.json.Decoder(Instances).decode
+
+
+def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]:
+    """One payload an instance: of a JSON body, of a form's parts in order, or the body itself as one.
+
+    At most `limit` of them. `content_type` is the header's value, "" where there is none.
+    """
+    media_type, _, parameters = content_type.partition(";")
+    media_type = media_type.strip().lower()
+    if media_type in ("", _FORM, "application/json") or media_type.endswith("+json"):
+        return _from_json(body, media_type, limit)
+    if media_type == "multipart/form-data":
+        parts = decode_parts(body, content_type, limit)
+        if not parts:
+            raise InvalidInput("body", "a form without parts", "at least one file")
+        return [
+            Payload(part.data, _plain(part.media_type), field=part.name or f"part {place}")
+            for place, part in enumerate(parts)
+        ]
+    _check_charset(parameters, content_type)
+    return [Payload(body, media_type)]
+
+
+def encode_predictions(predictions: Sequence[Prediction]) -> bytes:
+    """`{"predictions": [...]}`."""
+    return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _from_json(body: bytes, media_type: str, limit: int) -> list[Payload]:
+    if media_type in ("", _FORM) and not body.lstrip().startswith(b"{"):
+        seen = media_type or "none"
+        wanted = "the media type of the body, such as image/png, or JSON as body"
+        raise UnsupportedMediaType("Content-Type", seen, wanted)
+    try:
+        instances = _decode(body).instances
+    except msgspec.MsgspecError as error:
+        raise json_fault(error, body) from None
+    except RecursionError:
+        raise InvalidInput("body", "JSON nested too deeply", "a few levels") from None
+    if not instances:
+        raise InvalidInput("instances", "an empty list", "at least one instance")
+    if len(instances) > limit:
+        raise InputTooLarge("instances", f"{len(instances)} instances", f"at most {limit}")
+    return [Payload(instance, field=f"instances[{place}]") for place, instance in enumerate(instances)]
+
+
+def _plain(content_type: str) -> str:
+    media_type, _, parameters = content_type.partition(";")
+    _check_charset(parameters, content_type)
+    return media_type.strip().lower()
+
+
+def _check_charset(parameters: str, content_type: str) -> None:
+    key, _, value = parameters.strip().partition("=")
+    if key.strip().lower() == "charset" and value.strip(' "').lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType("Content-Type", content_type, "charset=utf-8")

@@ -1,0 +1,108 @@
+"""What is told of a served model: its metadata, its configuration as Triton words it, its statistics."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from inference.manifest import TensorSpec
+from inference.values import DataType
+from serving.call import STAGES
+from serving.metrics import CANCELLED, DEADLINE, FAILED, INVALID, REJECTED, ModelMetrics
+from serving.registry import ServedModel
+
+PLATFORM = "onnxruntime_onnx"  # Triton's word for it
+
+
+def metadata(model: ServedModel, versions: Iterable[int]) -> dict[str, Any]:
+    """Model metadata; `versions` are those that answer."""
+    return {
+        "name": model.name,
+        "versions": [str(version) for version in versions],
+        "platform": PLATFORM,
+        "inputs": [_tensor(spec) for spec in model.manifest.inputs],
+        "outputs": [_tensor(spec) for spec in model.manifest.outputs],
+    }
+
+
+def config(model: ServedModel) -> dict[str, Any]:
+    """The part of Triton's ModelConfig that its clients and perf_analyzer read."""
+    manifest, plan = model.manifest, model.batcher.plan
+    batched = manifest.max_batch_size > 0
+    on_gpu = model.predictor.session.provider.startswith("CUDA")
+    told: dict[str, Any] = {
+        "name": model.name,
+        "platform": PLATFORM,
+        "backend": "onnxruntime",
+        "version_policy": {"specific": {"versions": [model.version]}},
+        "max_batch_size": manifest.max_batch_size,
+        "input": [_config_tensor(spec, batched=batched) for spec in manifest.inputs],
+        "output": [_config_tensor(spec, batched=batched) for spec in manifest.outputs],
+        "instance_group": [
+            {
+                "name": model.name,
+                "kind": "KIND_GPU" if on_gpu else "KIND_CPU",
+                "count": plan.concurrent_runs,
+            }
+        ],
+        "default_model_filename": manifest.graphs[model.predictor.precision].file,
+        "parameters": {},
+        "model_transaction_policy": {"decoupled": False},
+    }
+    if batched:
+        told["dynamic_batching"] = {
+            "preferred_batch_size": [plan.max_batch_size],
+            "max_queue_delay_microseconds": 0,
+        }
+    return told
+
+
+def statistics(model: ServedModel) -> dict[str, Any]:
+    """One entry of `model_stats`: counts and nanoseconds since the version was loaded."""
+    seen = model.metrics
+    answered = seen.successes
+    nothing = {"count": 0, "ns": 0}
+    return {
+        "name": model.name,
+        "version": str(model.version),
+        "last_inference": seen.last_inference_ms,
+        "inference_count": seen.rows,
+        "execution_count": seen.executions,
+        "inference_stats": {
+            "success": {"count": answered, "ns": seen.requests.total},
+            "fail": {"count": _failures(seen), "ns": 0},
+            "queue": {"count": answered, "ns": _ns(seen, "queue")},
+            "compute_input": {"count": answered, "ns": _ns(seen, "decode", "preprocess")},
+            "compute_infer": {"count": answered, "ns": _ns(seen, "run")},
+            "compute_output": {"count": answered, "ns": _ns(seen, "postprocess", "encode")},
+            "cache_hit": nothing,
+            "cache_miss": nothing,
+        },
+        "response_stats": {},
+        "batch_stats": [
+            {
+                "batch_size": rows,
+                "compute_input": {"count": tally.count, "ns": 0},
+                "compute_infer": {"count": tally.count, "ns": tally.ns},
+                "compute_output": {"count": tally.count, "ns": 0},
+            }
+            for rows, tally in sorted(seen.batches.items())
+        ],
+        "memory_usage": [],
+    }
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype.value, "shape": list(spec.shape)}
+
+
+def _config_tensor(spec: TensorSpec, *, batched: bool) -> dict[str, Any]:
+    datatype = "STRING" if spec.datatype is DataType.BYTES else spec.datatype.value
+    dims: Sequence[int] = spec.shape[1:] if batched else spec.shape
+    return {"name": spec.name, "data_type": f"TYPE_{datatype}", "dims": list(dims)}
+
+
+def _ns(seen: ModelMetrics, *stages: str) -> int:
+    return sum(seen.stages[STAGES.index(stage)].total for stage in stages)
+
+
+def _failures(seen: ModelMetrics) -> int:
+    return sum(seen.outcomes[outcome] for outcome in (INVALID, REJECTED, DEADLINE, CANCELLED, FAILED))

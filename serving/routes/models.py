@@ -1,0 +1,137 @@
+"""What is served: the server's and the models' metadata, configuration, statistics and measured profile."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from serving.description import config, metadata, statistics
+from serving.diagnostics import SERVER_NAME, diagnose, server_version
+from serving.registry import ModelRegistry, ServedModel
+from serving.routes.documented import Json, shows
+from serving.targets import parse_version
+
+# Only what is implemented: perf_analyzer, for one, asks for what it finds named here.
+EXTENSIONS = [
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+]
+_TENSOR = {"name": "x", "datatype": "FP32", "shape": [-1, 64]}
+_METADATA = {
+    "name": "tiny",
+    "versions": ["1"],
+    "platform": "onnxruntime_onnx",
+    "inputs": [_TENSOR],
+    "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 10]}],
+}
+_STATS = {"model_stats": [{"name": "tiny", "version": "1", "inference_count": 42, "execution_count": 12}]}
+_CONFIG = {"name": "tiny", "platform": "onnxruntime_onnx", "max_batch_size": 64, "dynamic_batching": {}}
+_PROFILE = {
+    "plan": {"inline": True, "concurrent_runs": 1, "max_batch_size": 64, "max_pending_rows": 4096},
+    "profile": {"points": [{"threads": 1, "runs": 1, "rows": 1, "seconds": 2e-05}]},
+}
+
+Tell = Callable[[ServedModel], Any]
+
+
+def model_routes(registry: ModelRegistry, device: str) -> APIRouter:
+    """Everything under GET /v2 that is not health, and /v1/models."""
+    router = APIRouter(tags=["models"])
+
+    def versions(name: str) -> list[int]:
+        return [model.version for model in registry.served() if model.name == name]
+
+    def both(suffix: str, tell: Tell, summary: str, example: Any) -> None:
+        """The same answer with and without a version in the path."""
+
+        async def newest(name: str) -> Response:
+            return Json(tell(registry.get(name)))
+
+        async def exactly(name: str, version: str) -> Response:
+            return Json(tell(registry.get(name, parse_version(version))))
+
+        slug = suffix.strip("/") or "metadata"
+        shown = shows(example, 404, 503)
+        router.get(
+            f"/v2/models/{{name}}{suffix}",
+            summary=summary,
+            responses=shown,
+            operation_id=f"model_{slug}",
+        )(newest)
+        router.get(
+            f"/v2/models/{{name}}/versions/{{version}}{suffix}",
+            summary=f"{summary}, of one version",
+            responses=shown,
+            operation_id=f"version_{slug}",
+        )(exactly)
+
+    @router.get("/v2/", include_in_schema=False)
+    @router.get("/v2", responses=shows({"name": "baton", "version": "0.1.0", "extensions": EXTENSIONS}))
+    async def server_metadata() -> Response:
+        """The server's name, version and the protocol's extensions that it offers."""
+        return Json({"name": SERVER_NAME, "version": server_version(), "extensions": EXTENSIONS})
+
+    @router.get("/v2/diagnostics", responses=shows({"cpus": 2, "cpu_quota": 2.0, "models": []}))
+    async def diagnostics() -> Response:
+        """What is really in force: quota, threads, providers, digests, plans."""
+        return Json(diagnose(registry, device))
+
+    @router.get("/v2/models", responses=shows({"models": ["tiny"]}))
+    async def list_models() -> Response:
+        """The names of the models that answer."""
+        return Json({"models": _names(registry)})
+
+    @router.get("/v2/models/stats", responses=shows(_STATS))
+    async def every_statistics() -> Response:
+        """Statistics of every version that answers."""
+        return Json({"model_stats": [statistics(model) for model in registry.served()]})
+
+    both("", lambda model: metadata(model, versions(model.name)), "Model metadata", _METADATA)
+    both(
+        "/ready",
+        lambda model: {"name": model.name, "ready": True},
+        "Whether the model answers",
+        {"name": "tiny", "ready": True},
+    )
+    both("/config", config, "Model configuration", _CONFIG)
+    both("/stats", lambda model: {"model_stats": [statistics(model)]}, "Statistics", _STATS)
+    both("/profile", _profile, "What a run costs here, and the plan made from it", _PROFILE)
+
+    @router.get("/v1/models", responses=shows({"models": ["fashion"]}))
+    async def list_tasks() -> Response:
+        """The names of the models that answer, as KServe's v1 protocol lists them."""
+        return Json({"models": _names(registry)})
+
+    @router.get("/v1/models/{name}", responses=shows({"name": "fashion", "ready": True}, 404))
+    async def task_ready(name: str) -> Response:
+        """Whether the model answers, with what it is for."""
+        model = registry.get(name)
+        manifest = model.manifest
+        evaluation = manifest.graphs[model.predictor.precision].evaluation
+        return Json(
+            {
+                "name": name,
+                "ready": True,
+                "version": model.version,
+                "task": manifest.task,
+                "description": manifest.description,
+                "architecture": manifest.architecture,
+                "media_types": list(model.predictor.processor.media_types),
+                "metrics": {} if evaluation is None else evaluation.metrics,
+            }
+        )
+
+    return router
+
+
+def _names(registry: ModelRegistry) -> list[str]:
+    return sorted({model.name for model in registry.served()})
+
+
+def _profile(model: ServedModel) -> dict[str, Any]:
+    return {"plan": model.batcher.plan._asdict(), "profile": model.profile.model_dump()}

@@ -1,0 +1,62 @@
+"""The paths of the hot lane: which model and version they name, and what to do with it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from inference.errors import InvalidInput
+from serving.codec.infer import InferCodec
+from serving.registry import ServedModel
+
+Verb = Literal["infer", "predict"]
+
+# Versions that are no number above 0 are left to the router, which refuses them.
+_PATHS: tuple[tuple[Verb, re.Pattern[str]], ...] = (
+    ("infer", re.compile(r"/v2/models/([^/]+)(?:/versions/([1-9][0-9]{0,17}))?/infer")),
+    ("predict", re.compile(r"/v1/models/([^/:]+)(?:/versions/([1-9][0-9]{0,17}))?:predict")),
+)
+
+
+class Target:
+    """What a path asks for, and the codec of the version that answers it now."""
+
+    __slots__ = ("_codec", "_model", "name", "verb", "version")
+
+    def __init__(self, verb: Verb, name: str, version: int | None) -> None:
+        self.verb, self.name, self.version = verb, name, version
+        self._model: ServedModel | None = None
+        self._codec: InferCodec | None = None
+
+    def codec(self, model: ServedModel) -> InferCodec:
+        """The codec of `model`, made anew when another version has taken its place."""
+        if self._codec is None or self._model is not model:
+            self._model, self._codec = model, InferCodec(model.manifest, labels_of(model))
+        return self._codec
+
+
+def find_target(path: str) -> Target | None:
+    """The target of a path; None for every path that is not of the hot lane."""
+    for verb, pattern in _PATHS:
+        found = pattern.fullmatch(path)
+        if found is not None:
+            name, version = found.groups()
+            return Target(verb, name, None if version is None else int(version))
+    return None
+
+
+def parse_version(text: str) -> int:
+    """A version as a path gives it; `InvalidInput` where it is not a whole number above 0."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18) or int(text) == 0:
+        raise InvalidInput("version", text, "a whole number above 0")
+    return int(text)
+
+
+def labels_of(model: ServedModel) -> Mapping[str, Sequence[str]]:
+    """What the elements of an output's row are called, for outputs that have one element a label."""
+    classification = getattr(model.predictor.processor, "classification", None)
+    labels: Sequence[str] = getattr(classification, "labels", ())
+    return {
+        spec.name: labels
+        for spec in model.manifest.outputs
+        if labels and spec.shape and spec.shape[-1] == len(labels)
+    }

@@ -1,0 +1,36 @@
+"""Small graphs, each made to show one part of the protocol."""
+
+from onnx import TensorProto, helper
+
+from tests.bundles import graph_bytes
+
+TYPES = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
+}
+"""Every datatype that a session here can be given, by the protocol's name."""
+
+
+def identity_graph(kind: int, *axes: int | str) -> bytes:
+    """x → y, unchanged."""
+    infos = [helper.make_tensor_value_info(name, kind, list(axes)) for name in ("x", "y")]
+    return graph_bytes([helper.make_node("Identity", ["x"], ["y"])], infos[:1], infos[1:], {})
+
+
+def types_graph() -> bytes:
+    """One pair in_T [batch, 2] → out_T for every datatype T."""
+    nodes = [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in TYPES]
+    inputs = [helper.make_tensor_value_info(f"in_{n}", kind, ["batch", 2]) for n, kind in TYPES.items()]
+    outputs = [helper.make_tensor_value_info(f"out_{n}", kind, ["batch", 2]) for n, kind in TYPES.items()]
+    return graph_bytes(nodes, inputs, outputs, {})

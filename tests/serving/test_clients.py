@@ -1,0 +1,148 @@
+"""The server as `tritonclient` meets it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tritonclient.http as triton
+from onnx import numpy_helper
+from tritonclient.utils import InferenceServerException
+
+from tests.bundles import write_bare
+from tests.serving.conftest import ThreadedServer, start
+
+LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
+
+
+def connect(server: ThreadedServer) -> Any:
+    return triton.InferenceServerClient(server.url.removeprefix("http://"))
+
+
+@pytest.fixture
+def client(server: ThreadedServer) -> Iterator[Any]:
+    made = connect(server)
+    yield made
+    made.close()
+
+
+def tensor(name: str, array: Any, datatype: str, *, binary: bool) -> Any:
+    made = triton.InferInput(name, list(array.shape), datatype)
+    made.set_data_from_numpy(array, binary_data=binary)
+    return made
+
+
+def test_health_and_metadata(client: Any) -> None:
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("sum")
+    assert client.is_model_ready("sum", "1")
+    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+    told = client.get_model_metadata("sum")
+    assert told["inputs"][0] == {"name": "x", "datatype": "FP32", "shape": [-1, 3]}
+    assert told["versions"] == ["1"]
+    assert client.get_model_config("sum")["max_batch_size"] == 64
+    assert {
+        "name": "sum",
+        "version": "1",
+        "state": "READY",
+        "reason": "",
+    } in client.get_model_repository_index()
+
+
+@pytest.mark.parametrize("binary_in", [False, True], ids=["json in", "binary in"])
+@pytest.mark.parametrize("binary_out", [False, True], ids=["json out", "binary out"])
+def test_two_inputs_with_a_batch_that_nobody_wrote_a_manifest_for(
+    client: Any, binary_in: bool, binary_out: bool
+) -> None:
+    x, y = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((2, 3), np.float32)
+    inputs = [tensor("x", x, "FP32", binary=binary_in), tensor("y", y, "FP32", binary=binary_in)]
+    outputs = [triton.InferRequestedOutput("total", binary_data=binary_out)]
+    answer = client.infer("sum", inputs, outputs=outputs, request_id="7")
+    np.testing.assert_array_equal(answer.as_numpy("total"), x + y)
+    assert answer.get_response()["id"] == "7"
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
+def test_bytes_come_back_unchanged(client: Any, binary: bool) -> None:
+    texts = np.array([["naïve"], [""], ["日本"]], dtype=np.object_)
+    outputs = [triton.InferRequestedOutput("y", binary_data=binary)]
+    answer = client.infer("echo", [tensor("x", texts, "BYTES", binary=binary)], outputs=outputs)
+    got = [text.decode() if isinstance(text, bytes) else text for text in answer.as_numpy("y")[:, 0]]
+    assert got == ["naïve", "", "日本"]
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
+def test_classification_names_the_likeliest(client: Any, binary: bool) -> None:
+    pixels = np.full((2, 4, 4, 1), 255, np.uint8)
+    pixels[1] = 0
+    outputs = [triton.InferRequestedOutput("probabilities", binary_data=binary, class_count=2)]
+    answer = client.infer("brightness", [tensor("image", pixels, "UINT8", binary=True)], outputs=outputs)
+    got = answer.as_numpy("probabilities")
+    words = [[text.decode() if isinstance(text, bytes) else text for text in row] for row in got]
+    assert [row[0].split(":")[1:] for row in words] == [["1", "bright"], ["0", "dark"]]
+    assert words[0][0].startswith("0.9996")
+    assert len(words[0][0].split(":")[0]) == len("0.999665")
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_compressed_both_ways(client: Any, algorithm: str) -> None:
+    long = np.arange(2000, dtype=np.float32).reshape(1, -1)
+    answer = client.infer(
+        "flex",
+        [tensor("x", long, "FP32", binary=True)],
+        request_compression_algorithm=algorithm,
+        response_compression_algorithm=algorithm,
+    )
+    np.testing.assert_array_equal(answer.as_numpy("y"), long)
+
+
+def test_statistics_count_what_was_asked(client: Any) -> None:
+    def now() -> dict[str, Any]:
+        told: dict[str, Any] = client.get_inference_statistics("whole")["model_stats"][0]
+        return told
+
+    before = now()
+    for _ in range(3):
+        client.infer("whole", [tensor("x", np.zeros((2, 3), np.float32), "FP32", binary=True)])
+    after = now()
+    assert after["inference_count"] - before["inference_count"] == 3
+    assert after["execution_count"] - before["execution_count"] == 3
+    stats = after["inference_stats"]
+    assert set(stats) == {
+        "success", "fail", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss",
+    }  # fmt: skip
+    assert stats["queue"]["count"] == stats["success"]["count"]
+    assert stats["success"]["ns"] >= stats["compute_infer"]["ns"] > 0
+    assert after["batch_stats"][0]["batch_size"] == 1
+    assert after["last_inference"] > 1_700_000_000_000
+
+
+def test_errors_arrive_with_their_words(client: Any) -> None:
+    with pytest.raises(InferenceServerException, match="Request for unknown model: 'x' is not found"):
+        client.get_model_metadata("x")
+    with pytest.raises(InferenceServerException, match=r"inputs\[0\]\.shape"):
+        client.infer("flex", [tensor("x", np.zeros((1, 2, 3), np.float32), "FP32", binary=True)])
+    with pytest.raises(InferenceServerException, match="shared memory"):
+        client.register_system_shared_memory("region", "/key", 8)
+    assert client.get_system_shared_memory_status() == []
+    client.unregister_system_shared_memory()
+    client.unregister_cuda_shared_memory()
+
+
+def test_squeezenet_of_the_onnx_package_gives_its_expected_output(tmp_path: Path) -> None:
+    write_bare(tmp_path, "squeezenet", (LIGHT / "light_squeezenet.onnx").read_bytes())
+    wanted = numpy_helper.to_array(onnx.load_tensor(LIGHT / "light_squeezenet_output_0.pb"))
+    with start(models=tmp_path) as server:
+        client = connect(server)
+        spec = client.get_model_metadata("squeezenet")["inputs"][0]
+        shape = [1 if axis < 0 else axis for axis in spec["shape"]]
+        # The package's own runner makes the input of its light models like this.
+        size = int(np.prod(shape))
+        pixels = (np.arange(size, dtype=np.float32) / size).reshape(shape)
+        answer = client.infer("squeezenet", [tensor(spec["name"], pixels, "FP32", binary=True)])
+        name = answer.get_response()["outputs"][0]["name"]
+        np.testing.assert_allclose(answer.as_numpy(name), wanted, rtol=1e-3, atol=1e-6)
+        client.close()

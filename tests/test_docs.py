@@ -1,0 +1,83 @@
+"""README says what is: its calls answer what it prints, its settings are all of them, its map is the tree."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.settings import Settings
+from tests.serving.servers import Server, running_server
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```console\n\$ (curl .*?)\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server(ROOT / "models") as started:
+        yield started
+
+
+def test_the_readme_shows_three_calls() -> None:
+    assert len(EXAMPLES) >= 3
+
+
+@pytest.mark.parametrize(("command", "printed"), EXAMPLES, ids=[command[:60] for command, _ in EXAMPLES])
+def test_a_call_in_the_readme_answers_what_the_readme_prints(
+    server: Server, command: str, printed: str
+) -> None:
+    joined = command.replace("\\\n", " ").replace("localhost:8000", f"127.0.0.1:{server.port}")
+    done = subprocess.run(
+        ["bash", "-c", joined], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert _close(json.loads(done.stdout), json.loads(printed)), done.stdout
+
+
+def _close(seen: Any, wanted: Any) -> bool:
+    """Equal, with numbers as equal as the digits that an answer has: float32 differs in the last by machine."""
+    if isinstance(wanted, dict):
+        return (
+            isinstance(seen, dict)
+            and list(seen) == list(wanted)
+            and all(_close(seen[k], wanted[k]) for k in wanted)
+        )
+    if isinstance(wanted, list):
+        return len(seen) == len(wanted) and all(map(_close, seen, wanted))
+    if isinstance(wanted, float):
+        return bool(seen == pytest.approx(wanted, abs=2e-4))
+    return bool(seen == wanted)
+
+
+def settings_table() -> str:
+    """The settings as README prints them: made from their declarations."""
+    lines = ["| flag | variable | default | what it is |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`"
+        flag, variable = f"`--{name.replace('_', '-')}`", f"`BATON_{name.upper()}`"
+        lines.append(f"| {flag} | {variable} | {default} | {field.description} |")
+    return "\n".join(lines)
+
+
+def test_the_table_of_settings_in_the_readme_is_made_from_the_settings() -> None:
+    assert settings_table() in README, f"put this table into README.md:\n{settings_table()}"
+
+
+def test_the_map_in_the_readme_names_what_is_there() -> None:
+    drawn = re.search(r"```text\n(.*?)```", README, flags=re.DOTALL)
+    assert drawn, "README.md has no map of the tree"
+    named = {line.split()[0] for line in drawn[1].splitlines() if line and not line.startswith(" ")}
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    top = {f"{path.split('/')[0]}/" if "/" in path else path for path in tracked} - {".gitignore", ".ci/"}
+    assert named == top
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_a_link_in_the_readme_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()

@@ -1,0 +1,80 @@
+"""What the shipped bundles promise, asked of a real server with the real test data."""
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from inference.bundle import MANIFEST_FILE
+from inference.manifest import Manifest
+from inference.predictor import Predictor
+from inference.repository import ModelRepository
+from inference.values import Array
+from tests.serving.conftest import ThreadedServer, start
+
+MODELS = Path(__file__).parent.parent / "models"
+REPOSITORY = ModelRepository(MODELS)
+SHIPPED = [
+    REPOSITORY.path(name, version) for name in REPOSITORY.names() for version in REPOSITORY.versions(name)
+]
+BUNDLE_LIMIT = 16 << 20  # bytes: what a bundle in the repository may weigh
+ROWS = 1000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ThreadedServer]:
+    with start(models=MODELS) as running:
+        yield running
+
+
+def test_the_fashion_model_is_shipped() -> None:
+    assert "fashion" in REPOSITORY.names()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_shipped_bundle_is_proved_small_and_accounted_for(path: Path) -> None:
+    manifest = Predictor.open(path).bundle.manifest
+    assert sum(record.size for record in manifest.files.values()) < BUNDLE_LIMIT
+    assert manifest.data is not None
+    assert manifest.data.licence
+    assert manifest.provenance is not None
+    assert manifest.parity is not None
+    assert manifest.parity.max_abs_diff <= manifest.parity.tolerance
+    assert all(graph.evaluation is not None for graph in manifest.graphs.values())
+
+
+def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(server: ThreadedServer) -> None:
+    if "BATON_DATA" not in os.environ:
+        pytest.skip("BATON_DATA is not set: the Fashion-MNIST test pictures are read from it")
+    from training.data.vision import read_idx
+
+    folder = Path(os.environ["BATON_DATA"]) / "vision" / "fashion-mnist"
+    images = read_idx(folder / "t10k-images-idx3-ubyte.gz")
+    truth = read_idx(folder / "t10k-labels-idx1-ubyte.gz")
+    chosen = range(0, len(images), len(images) // ROWS)
+    manifest = Manifest.model_validate_json((MODELS / "fashion" / "1" / MANIFEST_FILE).read_bytes())
+    labels = json.loads((MODELS / "fashion" / "1" / "labels.json").read_text())
+    right = 0
+    with httpx.Client(base_url=server.url) as client:
+        for place in chosen:
+            answer = client.post(
+                "/v1/models/fashion:predict",
+                content=_png(images[place]),
+                headers={"content-type": "image/png"},
+            )
+            right += answer.json()["predictions"][0]["label"] == labels[truth[place]]
+    evaluation = manifest.graphs[manifest.serve].evaluation
+    assert evaluation is not None
+    assert evaluation.metrics["accuracy"] >= 0.940
+    assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.005
+
+
+def _png(pixels: Array) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,66 @@
+"""The configuration: flags over a file over the shipped recipe, checked as a whole."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from training.architectures.registry import ARCHITECTURES
+from training.config import load_config, make_config, shipped_recipe
+from training.data.sources import PUBLIC_SETS
+from training.errors import ConfigError
+
+RECIPES = sorted(
+    entry.name.removesuffix(".toml")
+    for entry in (resources.files("training") / "configs").iterdir()
+    if entry.name.endswith(".toml")
+)
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("epochs = 3\nbatch_size = 32\n")
+    flags = ("--data", "fashion", "--arch", "resnet", "--config", str(file), "--batch-size", "16")
+    config = load_config("vision", flags)
+    assert (config.epochs, config.batch_size) == (3, 16)
+    assert config.optimizer == shipped_recipe("fashion", "resnet")["optimizer"] == "sgd"
+
+
+def test_all_faults_are_named_at_once() -> None:
+    settings = {"task": "vision", "data": "d", "arch": "lstm", "epochs": 0, "erase": 2, "learningrate": 1}
+    with pytest.raises(ConfigError) as caught:
+        make_config(settings)
+    for name in ("arch", "epochs", "erase", "learningrate"):
+        assert name in str(caught.value)
+
+
+def test_unknown_architecture_and_unknown_option_are_faults() -> None:
+    with pytest.raises(
+        ConfigError, match="arch: 'lstm' is no architecture for vision; there are mlp, cnn, resnet, vit"
+    ):
+        make_config({"task": "vision", "data": "d", "arch": "lstm"})
+    with pytest.raises(ConfigError, match=r"model: layers: cnn has no such option"):
+        make_config({"task": "vision", "data": "d", "arch": "cnn", "model": {"layers": 3}})
+
+
+def test_flag_that_cannot_be_read_is_a_fault_and_no_traceback() -> None:
+    with pytest.raises(ConfigError, match="model"):
+        load_config("vision", ("--data", "d", "--arch", "cnn", "--model", "widths"))
+
+
+def test_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("epochs: 3")
+    with pytest.raises(ConfigError, match=r"bad\.toml"):
+        load_config("vision", ("--data", "d", "--arch", "cnn", "--config", str(tmp_path / "bad.toml")))
+
+
+def test_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EPOCHS", "99")
+    assert load_config("vision", ("--data", "digits", "--arch", "cnn")).epochs != 99
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_shipped_recipe_is_valid_for_a_named_set_and_an_architecture(recipe: str) -> None:
+    data, _, arch = recipe.rpartition("-")
+    assert data in PUBLIC_SETS
+    make_config({"task": ARCHITECTURES[arch].task, "data": data, "arch": arch, **shipped_recipe(data, arch)})

@@ -1,0 +1,149 @@
+"""The whole line on the embedded digits: from data to a bundle that answers, and what it refuses."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from inference.bundle import Bundle
+from inference.errors import GoldenMismatch
+from inference.predictor import Predictor
+from training.config import TrainConfig, load_config
+from training.errors import DataError, RunError
+from training.pipeline import train
+from training.run import RunFiles, open_run
+from training.tasks.registry import find_task
+
+FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
+FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+
+RECORDED_SCORE, RECORDED_LOSS = 0.8958, 0.4360
+
+
+def configure(root: Path, *more: str) -> TrainConfig:
+    flags = (*FLAGS, *FIXED, "--models", str(root / "models"), "--run", str(root / "run"), *more)
+    return load_config("vision", flags)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with its published bundle."""
+    path = tmp_path_factory.mktemp("pipeline")
+    assert train(configure(path)) == path / "models" / "digits" / "1"
+    return path
+
+
+def manifest_of(root: Path, version: int = 1) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (root / "models" / "digits" / str(version) / "manifest.json").read_text()
+    )
+    return found
+
+
+def test_seeded_short_run_has_the_recorded_score_and_loss(root: Path) -> None:
+    fitted = json.loads((root / "run" / "fit.json").read_text())
+    assert fitted["score"] == pytest.approx(RECORDED_SCORE, abs=0.01)
+    rows = (root / "run" / "logs" / "csv" / "version_0" / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("val/loss")
+    last = [row.split(",")[column] for row in rows[1:] if row.split(",")[column]][-1]
+    assert float(last) == pytest.approx(RECORDED_LOSS, rel=0.02)
+
+
+def test_published_bundle_answers_as_its_manifest_says(root: Path) -> None:
+    config = configure(root)
+    task = find_task("vision")
+    data = task.load(config)
+    predictor = Predictor.open(root / "models" / "digits" / "1")
+    answers = list(predictor.predict([task.payload(data.test, row) for row in range(len(data.test))]))
+    truth = [str(label) for label in data.test.labels.tolist()]
+    right = np.mean([answer["label"] == label for answer, label in zip(answers, truth, strict=True)])
+    assert right == pytest.approx(manifest_of(root)["graphs"]["fp32"]["evaluation"]["metrics"]["accuracy"])
+    assert right > 0.85
+
+
+def test_pixels_of_a_golden_example_are_those_it_was_trained_on(root: Path) -> None:
+    """No skew: raw input → the bundle's processor → the validation row's own bytes."""
+    task = find_task("vision")
+    data = task.load(configure(root))
+    predictor = Predictor.open(root / "models" / "digits" / "1")
+    for row in task.golden_rows(data):
+        decoded = predictor.processor.decode(task.payload(data.validation, row))
+        seen = predictor.processor.preprocess(decoded).tensors["image"]
+        assert (seen[0] == data.validation.pixels[row].numpy()).all()
+
+
+def test_finished_run_is_not_done_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.pipeline.load_data", lambda *_: pytest.fail("the data were read again"))
+    assert train(configure(root)) == root / "models" / "digits" / "1"
+
+
+def test_run_of_another_configuration_is_refused_with_the_difference(root: Path) -> None:
+    with pytest.raises(RunError, match=r"epochs: 2, now 3"):
+        open_run(configure(root, "--epochs", "3"))
+
+
+def test_failed_start_leaves_no_run_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="neither a folder nor a named set"):
+        train(configure(tmp_path, "--data", str(tmp_path / "nowhere")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_existing_version_is_never_overwritten_and_the_next_is_free(root: Path) -> None:
+    before = (root / "models" / "digits" / "1" / "manifest.json").read_bytes()
+    RunFiles(root / "run").published.unlink()
+    with pytest.raises(RunError, match="1 exists; a published version is never overwritten"):
+        train(configure(root, "--version", "1"))
+    assert train(configure(root)).name == "2"
+    assert (root / "models" / "digits" / "1" / "manifest.json").read_bytes() == before
+    assert sorted(entry.name for entry in (root / "models").iterdir()) == ["digits"]
+
+
+def test_failed_publication_leaves_nothing_behind(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted((root / "models").rglob("*"))
+    RunFiles(root / "run").published.unlink(missing_ok=True)
+    monkeypatch.setattr("training.publish.write_card", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(RunError, match="disk full"):
+        train(configure(root))
+    assert sorted((root / "models").rglob("*")) == before
+
+
+def test_graph_with_other_weights_fails_its_golden_examples(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "models" / "digits" / "1", tmp_path / "digits" / "1")
+    bundle = Bundle.open(tmp_path / "digits" / "1")
+    golden = json.loads((bundle.path / "golden.json").read_text())
+    golden["examples"][0]["outputs"]["logits"][0] += 0.1
+    _replace(bundle.path, "golden.json", json.dumps(golden).encode())
+    with pytest.raises(GoldenMismatch, match="logits"):
+        Predictor.open(bundle.path)
+
+
+def _replace(folder: Path, name: str, content: bytes) -> None:
+    """Change a file and its record in the manifest."""
+    from inference.bundle import file_record
+
+    (folder / name).write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = file_record(content).model_dump()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_manifest_holds_no_path_of_this_machine(root: Path) -> None:
+    text = (root / "models" / "digits" / "1" / "manifest.json").read_text()
+    assert str(root) not in text
+    assert str(Path.home()) not in text
+    assert manifest_of(root)["parity"]["max_batch_diff"] < 1e-4
+
+
+def test_steps_keep_torch_deterministic(root: Path) -> None:
+    """Calibration repeated from the same weights gives the same bytes."""
+    files = RunFiles(root / "run")
+    before = files.calibration.read_bytes()
+    files.calibration.unlink()
+    RunFiles(root / "run").published.unlink(missing_ok=True)
+    torch.manual_seed(99)
+    train(configure(root, "--version", "7"))
+    assert files.calibration.read_bytes() == before

@@ -1,0 +1,79 @@
+"""`card.md`: the account of a model for people, with pictures; every figure of it is in the manifest too."""
+
+from pathlib import Path
+from typing import Any
+
+from training.config import TrainConfig
+from training.provenance import command
+from training.tasks.base import Report, TaskData
+from training.train import FitResult
+
+
+def write_card(
+    target: Path, config: TrainConfig, data: TaskData[Any], fitted: FitResult, report: Report
+) -> None:
+    """Figures on test first, then pictures, data and how it was trained."""
+    sections = (
+        _head(config, data, report),
+        _per_class(report),
+        _calibration(report),
+        _pictures(report),
+        _training(config, data, fitted),
+    )
+    target.write_text("\n\n".join(section for section in sections if section) + "\n")
+
+
+def _head(config: TrainConfig, data: TaskData[Any], report: Report) -> str:
+    figures = report.evaluation.metrics
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in figures.items())
+    return (
+        f"# {config.bundle_name}: {config.arch} trained on {data.source.name}\n\n"
+        f"Figures on the {report.evaluation.rows:,} examples of the test split, taken through this bundle "
+        f"with ONNX Runtime; nothing was chosen on them.\n\n| metric | test |\n|---|--:|\n{rows}"
+    )
+
+
+def _per_class(report: Report) -> str:
+    if not report.evaluation.per_class:
+        return ""
+    rows = "\n".join(
+        f"| {score.label} | {score.precision:.3f} | {score.recall:.3f} | {score.f1:.3f} | {score.rows:,} |"
+        for score in report.evaluation.per_class
+    )
+    return f"## By class\n\n| class | precision | recall | F1 | rows |\n|---|--:|--:|--:|--:|\n{rows}"
+
+
+def _calibration(report: Report) -> str:
+    found = report.calibration
+    if found is None:
+        return ""
+    lines = ["## Calibration\n"]
+    lines.append(
+        f"Temperature {found.temperature:.3f}, fitted on validation and folded into the graph; the expected "
+        f"calibration error on test ({found.bins} bins) went from {found.ece_before:.4f} to {found.ece_after:.4f}."
+    )
+    if report.conformal is not None:
+        sets = ", ".join(
+            f"{share} ({report.conformal.covered[share]:.3f})" for share in report.conformal.quantiles
+        )
+        lines.append(f"Label sets by the coverage asked for (and found on test): {sets}.")
+    return "\n".join(lines)
+
+
+def _pictures(report: Report) -> str:
+    shown = {"learning_curves.png": "Learning curves", **report.pictures}
+    return "## Pictures\n\n" + "\n\n".join(f"![{caption}]({name})" for name, caption in shown.items())
+
+
+def _training(config: TrainConfig, data: TaskData[Any], fitted: FitResult) -> str:
+    source, rows = data.source, data.source.rows
+    origin = f" <{source.url}>" if source.url else ""
+    return (
+        "## Data and training\n\n"
+        f"- Data: {source.name}{origin}, licence: {source.licence}\n"
+        f"- Rows: {', '.join(f'{count:,} {split}' for split, count in rows.items())}; validation is held out of "
+        "train, seeded and stratified\n"
+        f"- Command: `{command(config)}`; every setting is in the manifest\n"
+        f"- {fitted.parameters:,} parameters, {fitted.epochs} epochs, {fitted.steps:,} steps; the best epoch had "
+        f"validation {fitted.metric.replace('_', ' ')} {fitted.score:.4f}"
+    )

@@ -1,0 +1,85 @@
+"""From a trained module to one ONNX file: dynamic batch, everything between raw input and answer inside."""
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from training.run import write_whole
+
+# ONNX Runtime 1.20, the oldest that serves, knows opsets up to 21.
+OPSET = 20
+
+Axes = Mapping[str, Mapping[int, str]]
+"""Axes, besides the batch, that stay dynamic: {input: {axis: name}}, such as the length of a text."""
+
+
+class _Positional(nn.Module):
+    """Any graph as a function of positional inputs, so that one rule describes their dynamic axes."""
+
+    def __init__(self, deployed: nn.Module) -> None:
+        super().__init__()
+        self.deployed = deployed  # `graph` is a name that torch.export takes for itself
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        outputs: tuple[Tensor, ...] = self.deployed(*inputs)
+        return outputs
+
+
+class ClassifierGraph(nn.Module):
+    """What is deployed of a classifier: inputs → probabilities and logits, float32 [n, classes].
+
+    The logits are those behind the temperature, so that softmax(logits) are the probabilities.
+    """
+
+    def __init__(self, model: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The model's inputs in its own order."""
+        logits = self.model(*inputs) / self.temperature
+        return logits.softmax(1), logits
+
+
+def export(
+    graph: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    target: Path,
+    axes: Axes | None = None,
+) -> None:
+    """Write `graph` as ONNX; `inputs` are examples by name, of two rows or more."""
+    # The channels-last layout of training would be exported as a chain of index arithmetic.
+    graph = graph.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    with warnings.catch_warnings():
+        # The exporter uses names of PyTorch and of Python that are deprecated.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            _Positional(graph),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=(_dynamic(inputs, axes or {}),),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    write_whole(target, program.model_proto.SerializeToString())
+
+
+def _dynamic(inputs: Mapping[str, Tensor], axes: Axes) -> tuple[dict[int, Dim], ...]:
+    """Axes by input, in order; an axis name that occurs twice is one dimension."""
+    names = {"batch", *(name for named in axes.values() for name in named.values())}
+    dims = {name: Dim(name) for name in names}
+    return tuple(
+        {0: dims["batch"], **{axis: dims[name] for axis, name in axes.get(tensor, {}).items()}}
+        for tensor in inputs
+    )

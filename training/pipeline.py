@@ -1,0 +1,105 @@
+"""The steps of a training in order, each from artefact to artefact.
+
+    data → fit → calibrate → export → verify → candidate → evaluate → publish
+
+A step leaves its artefact in the run's directory; one that is there is read instead of made again. So a run
+that was stopped, at any step and in the middle of an epoch, goes on by the same command.
+"""
+
+import json
+import logging
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from inference.manifest import Parity
+from inference.predictor import Predictor
+from training.calibrate import Calibrated
+from training.config import TrainConfig
+from training.data.examples import Batch
+from training.export import export
+from training.publish import Made, make_candidate, publish
+from training.run import RunFiles, open_run, write_whole
+from training.tasks.base import Report, Task, TaskData
+from training.tasks.registry import find_task
+from training.train import best_model, fit, load_data
+from training.verify import verify
+
+log = logging.getLogger(__name__)
+
+VERIFIED_ROWS = 128
+
+
+def train(config: TrainConfig) -> Path:
+    """Run every step that is not done yet; returns the folder of the published bundle."""
+    files = open_run(config)
+    if (published := already_published(config, files)) is not None:
+        log.info("this run is published already")
+        return published
+    task = find_task(config.task)
+    data = load_data(config, files)
+    log.info(
+        "data: %s: %s", data.source.name, ", ".join(f"{n:,} {split}" for split, n in data.source.rows.items())
+    )
+    fitted = fit(config, files, data)
+    log.info("fit: best validation %s %.4f after %d epochs", fitted.metric, fitted.score, fitted.epochs)
+    model = best_model(config, files, data)
+    calibrated = calibrate(task, model, data, files)
+    deployed = task.deployed(model, calibrated).eval()
+    parity = export_and_verify(task, deployed, data, files)
+    log.info("verify: at most %.2g from PyTorch", parity.max_abs_diff)
+    made = Made(config, task, data, fitted, files.graph, parity)
+    candidate = make_candidate(made, deployed, files.candidates)
+    report = evaluate(task, candidate, data, calibrated, files)
+    log.info(
+        "test: %s", ", ".join(f"{name} {value:.4f}" for name, value in report.evaluation.metrics.items())
+    )
+    published = publish(made, candidate, report, files)
+    write_whole(files.published, json.dumps({"bundle": str(published)}))
+    return published
+
+
+def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
+    """The bundle that this run became, if it is still there and where the configuration wants it."""
+    if not files.published.exists():
+        return None
+    bundle = Path(json.loads(files.published.read_text())["bundle"])
+    wanted = config.models / config.bundle_name / (str(config.version) if config.version else bundle.name)
+    return bundle if bundle == wanted and bundle.is_dir() else None
+
+
+def calibrate(task: Task, model: nn.Module, data: TaskData[Any], files: RunFiles) -> Calibrated:
+    """Temperature and thresholds from validation."""
+    if not files.calibration.exists():
+        write_whole(files.calibration, task.calibrate(model, data).model_dump_json(indent=1))
+    return Calibrated.model_validate_json(files.calibration.read_text())
+
+
+def export_and_verify(task: Task, deployed: nn.Module, data: TaskData[Any], files: RunFiles) -> Parity:
+    """The graph, proved on validation examples; an unproved graph is exported again."""
+    if not files.parity.exists():
+        rows = random.Random(0).sample(range(len(data.validation)), min(VERIFIED_ROWS, len(data.validation)))
+
+        def collate(chosen: Sequence[int]) -> Batch:
+            index = torch.tensor([rows[position] for position in chosen])
+            return task.inputs(data.validation.batch(index, torch.Generator()))
+
+        export(deployed, collate([0, 1]), task.outputs, files.graph, task.axes)
+        parity = verify(deployed, files.graph, collate, task.outputs, len(rows))
+        write_whole(files.parity, parity.model_dump_json(indent=1))
+    return Parity.model_validate_json(files.parity.read_text())
+
+
+def evaluate(
+    task: Task, candidate: Path, data: TaskData[Any], calibrated: Calibrated, files: RunFiles
+) -> Report:
+    """Figures on test through the candidate bundle, golden examples replayed first."""
+    if not files.report.exists():
+        files.pictures.mkdir(exist_ok=True)
+        report = task.evaluate(Predictor.open(candidate), data, calibrated, files.pictures)
+        write_whole(files.report, report.model_dump_json(indent=1))
+    return Report.model_validate_json(files.report.read_text())

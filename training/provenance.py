@@ -1,0 +1,58 @@
+"""Where a model came from: command, code revision, libraries; never a path, a host or a user of this machine."""
+
+import json
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from inference.manifest import Provenance
+from training.config import TrainConfig
+from training.train import FitResult
+
+LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "onnx", "onnxscript", "onnxruntime")
+
+
+def provenance(config: TrainConfig, fitted: FitResult) -> Provenance:
+    """What is needed to make the model again."""
+    return Provenance(
+        command=command(config),
+        seed=config.seed,
+        code_revision=code_revision(),
+        config=flat_config(config),
+        libraries={name: version(name) for name in LIBRARIES},
+        parameters=fitted.parameters,
+        epochs=fitted.epochs,
+        train_seconds=fitted.seconds,
+    )
+
+
+def command(config: TrainConfig) -> str:
+    """The command line with the data's name; the other settings are in the configuration beside it."""
+    return (
+        f"baton train {config.task} --data {Path(config.data).name} --arch {config.arch} --seed {config.seed}"
+    )
+
+
+def code_revision() -> str:
+    """The commit of this source tree, with `+changes` where files differ from it; `unknown` outside of git."""
+    here = Path(__file__).parent
+    try:
+        revision = _git(here, "rev-parse", "HEAD")
+        return f"{revision}+changes" if _git(here, "status", "--porcelain", "--", ".") else revision
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def flat_config(config: TrainConfig) -> dict[str, str | int | float | bool | None]:
+    """Every setting as one scalar; nested ones as JSON, the data as a name."""
+    settings = {**config.learned_from(), "data": Path(config.data).name}
+    return {
+        name: value if isinstance(value, str | int | float | bool | None) else json.dumps(value)
+        for name, value in settings.items()
+    }
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    # Fixed arguments, and whichever git the user has.
+    run = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)  # noqa: S603, S607
+    return run.stdout.strip()

@@ -1,0 +1,113 @@
+"""The directory of a run: which artefact each step leaves where, and whose run it is."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.config import TrainConfig
+from training.errors import RunError
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where a run keeps what. A step whose artefact is there is finished, and is not done again."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings that decide the weights."""
+        return self.root / "config.json"
+
+    @property
+    def split(self) -> Path:
+        """The rows held out as validation."""
+        return self.root / "split.json"
+
+    @property
+    def resume_point(self) -> Path:
+        """Everything that a killed fit needs to go on."""
+        return self.root / "checkpoints" / "resume.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the best epoch."""
+        return self.root / "checkpoints" / "best.ckpt"
+
+    @property
+    def logs(self) -> Path:
+        """CSV and TensorBoard logs, a version for each attempt."""
+        return self.root / "logs"
+
+    @property
+    def curves(self) -> Path:
+        """The learning curves as a picture."""
+        return self.root / "learning_curves.png"
+
+    @property
+    def fit(self) -> Path:
+        """What fitting came to; written when it is done."""
+        return self.root / "fit.json"
+
+    @property
+    def calibration(self) -> Path:
+        """Temperature and thresholds found on validation."""
+        return self.root / "calibration.json"
+
+    @property
+    def graph(self) -> Path:
+        """The exported graph."""
+        return self.root / "model.onnx"
+
+    @property
+    def parity(self) -> Path:
+        """The proof that the graph computes what PyTorch does."""
+        return self.root / "parity.json"
+
+    @property
+    def candidates(self) -> Path:
+        """A model repository with the one bundle that is to be evaluated."""
+        return self.root / "candidate"
+
+    @property
+    def report(self) -> Path:
+        """Figures on test, taken through the candidate."""
+        return self.root / "report.json"
+
+    @property
+    def pictures(self) -> Path:
+        """Pictures of the evaluation."""
+        return self.root / "pictures"
+
+    @property
+    def published(self) -> Path:
+        """Where the bundle went."""
+        return self.root / "published.json"
+
+
+def open_run(config: TrainConfig) -> RunFiles:
+    """The run's directory, if it is free or was started with the same configuration; nothing is written yet."""
+    files = RunFiles(config.run_directory)
+    wanted = config.learned_from()
+    if files.config.exists():
+        started = json.loads(files.config.read_text())
+        if differing := [key for key in wanted if started.get(key) != wanted[key]]:
+            listed = "\n".join(f"  {key}: {started.get(key)!r}, now {wanted[key]!r}" for key in differing)
+            raise RunError(f"{files.root} holds a run of another configuration; give another --run\n{listed}")
+        if not config.resume:
+            raise RunError(f"{files.root} already holds this run; remove it to start over, or let it resume")
+    return files
+
+
+def begin_run(config: TrainConfig, files: RunFiles) -> None:
+    """Make the directory this configuration's own; called when its data were read, which is when most is wrong."""
+    files.root.mkdir(parents=True, exist_ok=True)
+    write_whole(files.config, json.dumps(config.learned_from(), indent=2))
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write to a neighbour and rename: whoever finds the file finds all of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    partial.replace(path)

@@ -1,0 +1,121 @@
+"""What vision and text share: cross-entropy over classes, its metrics, calibration and evaluation."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from inference.manifest import Calibration, Conformal, Evaluation, OutOfDistribution
+from inference.predictor import Predictor
+from inference.values import Payload
+from training import metrics as measure
+from training.calibrate import DEFAULT_COVERAGE, FALSE_ALARM_RATE, Calibrated, calibrate, covered
+from training.config import TrainConfig
+from training.data.examples import Batch, Examples, Loader
+from training.figures import confusion_matrix, reliability_diagram
+from training.tasks.base import Facts, Report
+
+EVALUATION_BATCH = 250
+GOLDEN_EXAMPLES = 10
+
+
+def loss(logits: Tensor, labels: Tensor, config: TrainConfig, facts: Facts) -> Tensor:
+    """Cross-entropy with the configured smoothing and class weights; labels int64 [n] or float [n, classes]."""
+    weights = None
+    if config.class_weights == "balanced":
+        weights = balanced_weights(facts["class_counts"]).to(logits.device)
+    return F.cross_entropy(logits, labels, weights, label_smoothing=config.label_smoothing)
+
+
+def balanced_weights(counts: Sequence[int]) -> Tensor:
+    """Weight of each class, rows / (classes · rows of the class): float32 [classes], 1 where balanced."""
+    rows = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
+    return rows.sum() / (len(counts) * rows)
+
+
+def metrics(facts: Facts) -> MetricCollection:
+    """Accuracy and macro F1 of validation."""
+    classes = len(facts["classes"])
+    return MetricCollection(
+        {
+            "accuracy": MulticlassAccuracy(classes, average="micro"),
+            "macro_f1": MulticlassF1Score(classes, average="macro"),
+        }
+    )
+
+
+def calibrate_on(model: nn.Module, examples: Examples, inputs: Callable[[Batch], Batch]) -> Calibrated:
+    """Fit the temperature and thresholds on the validation examples, in float32."""
+    logits, labels = [], []
+    with torch.inference_mode():
+        for batch in Loader(examples, EVALUATION_BATCH, seed=0, training=False):
+            logits.append(model(*inputs(batch).values()))
+            labels.append(batch["label"])
+    return calibrate(torch.cat(logits), torch.cat(labels))
+
+
+def golden_rows(labels: Tensor, classes: int) -> list[int]:
+    """The first validation row of each class, up to ten classes."""
+    chosen = [int((labels == label).nonzero()[0, 0]) for label in range(classes) if (labels == label).any()]
+    return chosen[:GOLDEN_EXAMPLES]
+
+
+def evaluate(
+    predictor: Predictor,
+    payloads: Sequence[Payload],
+    labels: Tensor,
+    classes: Sequence[str],
+    calibrated: Calibrated,
+    pictures: Path,
+) -> Report:
+    """Send every payload through the bundle and judge the answers; labels int64 [rows]."""
+    logits = torch.from_numpy(
+        np.concatenate([row["logits"] for row, _ in predictor.rows(payloads, EVALUATION_BATCH)])
+    )
+    probabilities = logits.double().softmax(1)
+    uncalibrated = (logits.double() * calibrated.temperature).softmax(1)
+    counts = measure.confusion(probabilities, labels)
+    confusion_matrix(counts, classes, pictures / "confusion_matrix.png")
+    reliability_diagram(
+        {
+            "before": measure.reliability(uncalibrated, labels),
+            "after": measure.reliability(probabilities, labels),
+        },
+        pictures / "reliability.png",
+    )
+    return Report(
+        evaluation=Evaluation(
+            split="test",
+            rows=len(labels),
+            metrics=measure.classification_metrics(probabilities, labels),
+            per_class=measure.class_scores(counts, classes),
+            confusion=counts,
+        ),
+        calibration=Calibration(
+            temperature=calibrated.temperature,
+            ece_before=measure.expected_calibration_error(uncalibrated, labels),
+            ece_after=measure.expected_calibration_error(probabilities, labels),
+            bins=measure.ECE_BINS,
+        ),
+        conformal=Conformal(
+            quantiles=calibrated.quantiles,
+            covered=covered(probabilities, labels, calibrated.quantiles),
+            default=str(DEFAULT_COVERAGE),
+        ),
+        out_of_distribution=_out_of_distribution(calibrated),
+        pictures={
+            "confusion_matrix.png": "Confusion matrix on test: rows are the truth, columns the guess",
+            "reliability.png": "Reliability on test, before and after temperature scaling",
+        },
+    )
+
+
+def _out_of_distribution(calibrated: Calibrated) -> OutOfDistribution | None:
+    if calibrated.outlier_threshold is None:
+        return None
+    return OutOfDistribution(threshold=calibrated.outlier_threshold, false_alarm_rate=FALSE_ALARM_RATE)
