@@ -93,6 +93,23 @@ class TrainConfig(BaseSettings):
     max_characters: PositiveInt = Field(
         default=100_000, description="text: a longer one is refused, in training and in serving"
     )
+    user_column: str = Field(default="user", description="recommendation: column of your file")
+    item_column: str = Field(default="item", description="recommendation: column of your file")
+    time_column: str = Field(
+        default="",
+        description="recommendation: column of your file, a number or an ISO date; rows are in order if empty",
+    )
+    title_column: str = Field(default="", description="recommendation: column with the items' titles, if any")
+    repeats: bool = Field(
+        default=False,
+        description="recommendation: in your file, taking the same item again is normal (a shop)",
+    )
+    history: int = Field(default=100, ge=2, description="recommendation: most recent items that a model sees")
+    default_k: PositiveInt = Field(default=10, description="recommendation: items in an answer, unless asked")
+    max_k: PositiveInt = Field(default=100, description="recommendation: items in an answer at most")
+    negatives: PositiveInt = Field(
+        default=4, description="recommendation, mf and neumf: items drawn for each one that the user has"
+    )
 
     # The model
     model: dict[str, Any] = Field(

@@ -61,4 +61,17 @@ class TextConfig(_Config):
         return self
 
 
-ProcessorConfig = Annotated[TensorConfig | ImageConfig | TextConfig, Field(discriminator="kind")]
+class RecommendationConfig(_Config):
+    """From a history of external ids, or a user's id, to item indexes; and from scores to the best items."""
+
+    kind: Literal["recommendation"]
+    subject: Literal["history", "user"] = Field(description="what an instance gives, and the graph's input")
+    max_history: int = Field(gt=0, description="items; the newest of a longer history are used")
+    default_k: int = Field(gt=0, description="items in an answer when the instance does not say")
+    max_k: int = Field(gt=0, description="items in an answer at most")
+    filter_history: bool = Field(description="whether items of the history are left out of the answer")
+
+
+ProcessorConfig = Annotated[
+    TensorConfig | ImageConfig | TextConfig | RecommendationConfig, Field(discriminator="kind")
+]
