@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from inference.errors import ProviderUnavailable
 from inference.session import available_providers
 from serving.app import Application, create_app
+from serving.protocol import protocol_of
 from serving.settings import Settings, read_settings
 
 log = logging.getLogger("baton")
@@ -96,7 +97,7 @@ def make_config(settings: Settings, app: Application) -> uvicorn.Config:
         app.asgi,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=protocol_of(app.lane),
         loop="auto",
         ws="none",
         lifespan="on",

@@ -44,6 +44,7 @@ class Application:
     """The ASGI application, with the parts that its process asks about."""
 
     asgi: Asgi
+    lane: HotLane
     registry: ModelRegistry
     lifecycle: Lifecycle
 
@@ -103,7 +104,7 @@ def create_app(settings: Settings) -> Application:
         app.include_router(router)
     add_docs(app)
     _word_errors(app)
-    return Application(lane.in_front_of(app), registry, lifecycle)
+    return Application(lane.in_front_of(app), lane, registry, lifecycle)
 
 
 async def _watch(registry: ModelRegistry, poll_s: float) -> None:
