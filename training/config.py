@@ -33,7 +33,10 @@ from training.errors import ConfigError
 
 TaskName = Literal["vision", "text", "recommendation"]
 
-RUN_SPECIFIC = frozenset({"run", "models", "name", "config", "resume", "version", "threads"})
+RUN_SPECIFIC = frozenset(
+    {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
+    | {"log_every_steps", "checkpoint_every_steps"}
+)
 """Settings that do not change what is learned: a run may be resumed with other values of these."""
 
 
@@ -79,6 +82,34 @@ class TrainConfig(BaseSettings):
     max_pixels: PositiveInt = Field(
         default=50_000_000, description="vision: largest picture that is decoded, in training and in serving"
     )
+    text_column: str = Field(default="text", description="text: the column of a table that holds the text")
+    label_column: str = Field(default="label", description="text: the column that holds the label")
+    tokenizer: Literal["words", "pieces"] = Field(
+        default="words",
+        description="text: an id for each word, or for the pieces that words are spelled from",
+    )
+    vocabulary: int = Field(default=30_000, ge=3, description="text: most ids, the frequent words first")
+    max_length: PositiveInt = Field(default=512, description="text: tokens that are read of a text")
+    max_characters: PositiveInt = Field(
+        default=100_000, description="text: a longer one is refused, in training and in serving"
+    )
+    user_column: str = Field(default="user", description="recommendation: column of your file")
+    item_column: str = Field(default="item", description="recommendation: column of your file")
+    time_column: str = Field(
+        default="",
+        description="recommendation: column of your file, a number or an ISO date; rows are in order if empty",
+    )
+    title_column: str = Field(default="", description="recommendation: column with the items' titles, if any")
+    repeats: bool = Field(
+        default=False,
+        description="recommendation: in your file, taking the same item again is normal (a shop)",
+    )
+    history: int = Field(default=100, ge=2, description="recommendation: most recent items that a model sees")
+    default_k: PositiveInt = Field(default=10, description="recommendation: items in an answer, unless asked")
+    max_k: PositiveInt = Field(default=100, description="recommendation: items in an answer at most")
+    negatives: PositiveInt = Field(
+        default=4, description="recommendation, mf and neumf: items drawn for each one that the user has"
+    )
 
     # The model
     model: dict[str, Any] = Field(
@@ -113,6 +144,9 @@ class TrainConfig(BaseSettings):
     )
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
     patience: NonNegativeInt = Field(default=0, description="epochs without a better one to stop; 0: never")
+    word_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="text: share of the words that are hidden"
+    )
     crop: NonNegativeInt = Field(default=0, description="vision: pad by so many pixels, crop at random")
     flip: bool = Field(default=False, description="vision: mirror half of the pictures")
     erase: float = Field(default=0.0, ge=0, le=1, description="vision: probability of a noisy rectangle")

@@ -10,7 +10,14 @@ if TYPE_CHECKING:
 def build_processor(bundle: "Bundle") -> "Processor":
     """The processor that the bundle's manifest describes, with its labels or catalogue read in."""
     from inference.processors.image import ImageProcessor
+    from inference.processors.recommendation import RecommendationProcessor
     from inference.processors.tensor import TensorProcessor
+    from inference.processors.text import TextProcessor
 
-    kinds: dict[str, type[Processor]] = {"image": ImageProcessor, "tensor": TensorProcessor}
+    kinds: dict[str, type[Processor]] = {
+        "image": ImageProcessor,
+        "recommendation": RecommendationProcessor,
+        "tensor": TensorProcessor,
+        "text": TextProcessor,
+    }
     return kinds[bundle.manifest.processor.kind].from_bundle(bundle)

@@ -53,6 +53,15 @@ def _idx_files(folder: str, url: str, digests: tuple[str, str, str, str]) -> tup
     )
 
 
+_GROUPLENS = (
+    "GroupLens: research use with acknowledgement; no redistribution, no commercial use without permission"
+)
+
+
+def _ml_1m(*files: tuple[str, str]) -> tuple[PublicFile, ...]:
+    return tuple(PublicFile(f"recsys/ml-1m/{name}", digest) for name, digest in files)
+
+
 _SETS = (
     PublicSet(
         name="digits",
@@ -119,6 +128,139 @@ _SETS = (
         files=(
             PublicFile(
                 "vision/cifar10-jpeg.zip", "ead45e06542622104d3e17a0e554f18656c4cf310408a9ee502d835a28cf897d"
+            ),
+        ),
+    ),
+    PublicSet(
+        name="tickets",
+        task="text",
+        summary="4,000 messages to a support desk in 5 classes, composed by a grammar here; needs no network",
+        licence="Apache-2.0 (synthetic, part of Baton)",
+        homepage="",
+        files=(),
+        classes=("account", "billing", "bug", "delivery", "praise"),
+    ),
+    PublicSet(
+        name="imdb",
+        task="text",
+        summary="IMDB: 25,000 + 25,000 film reviews, negative or positive",
+        licence="none stated; cite Maas et al. 2011",
+        homepage="https://ai.stanford.edu/~amaas/data/sentiment/",
+        files=(
+            PublicFile(
+                "text/imdb/train.csv.xz", "976471e7f8abc7dfa95b94f8cd5b07b94135ad28c80da2cd24922872ad9ea9ec"
+            ),
+            PublicFile(
+                "text/imdb/test.csv.xz", "cd65afc2b9b59195d21439fafe691fab12c3c6639fc1cd24c98037eab23debf3"
+            ),
+        ),
+        classes=("negative", "positive"),
+    ),
+    PublicSet(
+        name="sst2",
+        task="text",
+        summary="SST-2: 67,349 phrases to train on, 872 + 1,821 sentences of film reviews, negative or positive",
+        licence="none stated; cite Socher et al. 2013",
+        homepage="https://nlp.stanford.edu/sentiment/",
+        files=(
+            PublicFile(
+                "text/sst2/train.tsv.gz", "1c4843303462f8f93e006ff618a9e61d207468cafd030046d7d7fd6b78af342b"
+            ),
+            PublicFile(
+                "text/sst2/dev.tsv.gz", "19553efc6f7bac0b7fdd37d4e29dc37c15e9e779767249a16f857fbfcedb23fa"
+            ),
+            PublicFile(
+                "text/sst2/test.tsv.gz", "d4b84622426b0005f9061c725b15e93450877a9219b2e903ce3c6ca20e93f099"
+            ),
+        ),
+        classes=("negative", "positive"),
+    ),
+    PublicSet(
+        name="ag_news",
+        task="text",
+        summary="AG News: 120,000 + 7,600 news articles in 4 topics, as lower-cased tokens",
+        licence="research and other non-commercial use (Gulli; Zhang, Zhao & LeCun 2015)",
+        homepage="http://groups.di.unipi.it/~gulli/AG_corpus_of_news_articles.html",
+        files=(
+            PublicFile(
+                "text/ag_news/train.tokens.csv.xz",
+                "84dabb4f2ecf7af357ffce084f6c25858c24321475d35890a2262c878045adc2",
+            ),
+            PublicFile(
+                "text/ag_news/test.csv.gz", "3c277beb6ce3dd635407635cb90a7c5ceaf87168fabb3be218e39aa2b097f706"
+            ),
+        ),
+        classes=("World", "Sports", "Business", "Sci/Tech"),
+    ),
+    PublicSet(
+        name="shop",
+        task="recommendation",
+        summary="900 made-up customers of a made-up shop, 72 products, drawn from a seed; needs no network",
+        licence="CC0 1.0 (made up by this project)",
+        homepage="",
+        files=(),
+    ),
+    PublicSet(
+        name="online-retail",
+        task="recommendation",
+        summary="Online Retail: invoices of a British gift shop, 2010-12 to 2011-12, as baskets",
+        licence="CC BY 4.0 (Chen 2015, Online Retail, UCI Machine Learning Repository, doi:10.24432/C5BW33)",
+        homepage="https://archive.ics.uci.edu/dataset/352/online+retail",
+        files=(
+            PublicFile(
+                "recsys/online-retail/online-retail.csv.xz",
+                "d166e479e8904fee731cf9a2bbff80586f751dc4a235d920755cf508016dbd49",
+            ),
+        ),
+    ),
+    PublicSet(
+        name="movielens-1m",
+        task="recommendation",
+        summary="MovieLens 1M as SASRec uses it: next movie, full ranking",
+        licence=_GROUPLENS,
+        homepage="https://grouplens.org/datasets/movielens/1m/",
+        files=_ml_1m(
+            ("sasrec-ml-1m.txt.gz", "7c5d534ef3a363c21c424a260fa8e4e0dd0237d8370eb1a250280afbf03fd7dd"),
+            (
+                "sasrec-users-to-original.txt",
+                "121893a66ab13fad83a67e12e3b3e6ddc56bcd01f0bcedf2ccb10bd8405e6239",
+            ),
+            (
+                "sasrec-items-to-original.txt",
+                "9ae42c23af0b0fe2f189b9d5acc6cf3936bffe1a9568390cf5d100c0c1b1fca1",
+            ),
+            ("movies.dat", "0140fc2356357c1a851d0f52e893a1e4d3696df632c4141cea8d5bc3d621f0b9"),
+        ),
+    ),
+    PublicSet(
+        name="movielens-1m-ncf",
+        task="recommendation",
+        summary="MovieLens 1M as NCF splits it: one held-out movie among 99 given negatives",
+        licence=_GROUPLENS,
+        homepage="https://grouplens.org/datasets/movielens/1m/",
+        files=_ml_1m(
+            ("ncf-ml-1m.train.pairs.gz", "8c1ca8d39d27c7baef5a06485dcc4aa55aded890da034140440c04d0163afa61"),
+            ("ncf-ml-1m.test.rating.gz", "b1c79b74e632123e78fce4a770d2c4060ff9854f206870c9358187a15a7e66da"),
+            (
+                "ncf-ml-1m.test.negative.gz",
+                "64a4a97e70c3be1f71cc383f01e37d1ef6e1afca0f7a74acc505f8d33fb9cf22",
+            ),
+            ("ncf-items-to-original.tsv", "b974f9805a1fcb819846ac8eb7c504a576e0a96f0ccf38c44d76e50031d070d4"),
+            ("movies.dat", "0140fc2356357c1a851d0f52e893a1e4d3696df632c4141cea8d5bc3d621f0b9"),
+        ),
+    ),
+    PublicSet(
+        name="movielens-100k",
+        task="recommendation",
+        summary="MovieLens 100K: next movie, full ranking",
+        licence=_GROUPLENS,
+        homepage="https://grouplens.org/datasets/movielens/100k/",
+        files=(
+            PublicFile(
+                "recsys/ml-100k/u.data.gz", "d5cd19fba4562fe2867bf2964d99d97ec55bce45b150df3763dfa8668cf22f4f"
+            ),
+            PublicFile(
+                "recsys/ml-100k/u.item", "553841ebc7de3a0fd0d6b62a204ea30c1e651aacfb2814c7a6584ac52f2c5701"
             ),
         ),
     ),

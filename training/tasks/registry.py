@@ -2,9 +2,13 @@
 
 from training.errors import ConfigError
 from training.tasks.base import Task
+from training.tasks.recommendation import RecommendationTask
+from training.tasks.text import TextTask
 from training.tasks.vision import VisionTask
 
-TASKS: dict[str, Task] = {task.name: task for task in (VisionTask(),)}
+_ALL: tuple[Task, ...] = (VisionTask(), TextTask(), RecommendationTask())
+
+TASKS = {task.name: task for task in _ALL}
 
 
 def find_task(name: str) -> Task:

@@ -1,0 +1,63 @@
+"""NeuMF: matrix factorisation beside a multilayer perceptron on the pair, joined by one last layer.
+
+    user int64 [n], item int64 [n]
+      GMF   user vector · item vector, element by element          [n, width]
+      MLP   user and item vector side by side → layers, ReLU       [n, layers[-1]]
+      → both side by side → linear                                 [n]
+
+He, Liao, Zhang, Nie, Hu & Chua 2017, "Neural Collaborative Filtering" (arXiv:1708.05031). Served, one user meets
+the whole catalogue. The first layer of the MLP is a sum of a user's and an item's part, so that over a catalogue each
+part is computed once.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class NeuMF(nn.Module):
+    """Both branches with tables of their own, as in the paper."""
+
+    def __init__(self, users: int, items: int, width: int, layers: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        half = layers[0] // 2
+        self.items = items
+        self.gmf_user, self.gmf_item = nn.Embedding(users, width), nn.Embedding(items, width)
+        self.mlp_user, self.mlp_item = nn.Embedding(users, half), nn.Embedding(items, half)
+        self.first_user = nn.Linear(half, layers[1])
+        self.first_item = nn.Linear(half, layers[1], bias=False)
+        rest: list[nn.Module] = [nn.ReLU()]
+        for inner, outer in pairwise(layers[1:]):
+            rest += [nn.Dropout(dropout), nn.Linear(inner, outer), nn.ReLU()]
+        self.rest = nn.Sequential(*rest)
+        self.out = nn.Linear(width + layers[-1], 1)
+        for table in (self.gmf_user, self.gmf_item, self.mlp_user, self.mlp_item):
+            nn.init.normal_(table.weight, std=0.01)
+
+    def pairs(self, user: Tensor, item: Tensor) -> Tensor:
+        """Scores of pairs: user int64 [n], item index from 1, int64 [n] → float [n]."""
+        column = item - 1
+        product = self.gmf_user(user) * self.gmf_item(column)
+        first = self.first_user(self.mlp_user(user)) + self.first_item(self.mlp_item(column))
+        return self.out(torch.cat([product, self.rest(first)], -1)).squeeze(-1)  # type: ignore[no-any-return]
+
+    def forward(self, user: Tensor) -> Tensor:
+        """int64 [n] → float [n, items]; column j is the item of index j + 1."""
+        product = self.gmf_user(user)[:, None] * self.gmf_item.weight
+        item_part = self.first_item(self.mlp_item.weight)
+        deep = self.rest(self.first_user(self.mlp_user(user))[:, None] + item_part)
+        return self.out(torch.cat([product, deep], -1)).squeeze(-1)  # type: ignore[no-any-return]
+
+
+def build(
+    users: int,
+    items: int,
+    *,
+    width: int = 32,
+    layers: Sequence[int] = (128, 64, 32),
+    dropout: float = 0.0,
+) -> nn.Module:
+    """width: factors of GMF; layers: of the MLP, first its input (user and item half each)."""
+    return NeuMF(users, items, width, layers, dropout)

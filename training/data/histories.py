@@ -1,0 +1,190 @@
+"""Examples for recommenders: what a batch of histories, baskets, users or pairs looks like as tensors.
+
+Histories are padded with 0 on the left, so that the newest item is always the last.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.data.examples import Batch
+
+POOL_BATCHES = 50
+"""Batches among which sequences are sorted by length."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Stretches `start[i]:stop[i]` (int64 [rows]) of one long line of item indexes (int64 [events])."""
+
+    values: Tensor
+    start: Tensor
+    stop: Tensor
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def row(self, row: int) -> list[int]:
+        """The items of one stretch, all of them."""
+        return self.values[int(self.start[row]) : int(self.stop[row])].tolist()
+
+    def last(self, rows: Tensor, most: int | None = None) -> Tensor:
+        """The newest `most` items of each row, int64 [n, longest], at least one column, padded on the left."""
+        start, stop = self.start[rows], self.stop[rows]
+        length = stop - start
+        if most is not None:
+            length = length.clamp(max=most)
+        width = max(1, int(length.max())) if len(rows) else 1
+        place = stop[:, None] - width + torch.arange(width)
+        inside = place >= (stop - length)[:, None]
+        if not len(self.values):
+            return torch.zeros(len(rows), width, dtype=torch.int64)
+        return self.values[place.clamp(min=0)].where(inside, 0)
+
+
+class Shuffled:
+    """A plain random order, which is all that these examples need."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def order(self, generator: torch.Generator, batch_size: int) -> Tensor:
+        return torch.randperm(len(self), generator=generator)
+
+
+@dataclass(frozen=True)
+class Windows(Shuffled):
+    """Stretches of single events; every position is an example of what comes next.
+
+    Batch: history int64 [n, length] and next int64 [n, length], what followed each item.
+    """
+
+    sequences: Spans
+    length: int
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
+        whole = self.sequences.last(rows, self.length + 1)
+        return {"history": whole[:, :-1].contiguous(), "next": whole[:, 1:].contiguous()}
+
+    def order(self, generator: torch.Generator, batch_size: int) -> Tensor:
+        """Random, with batches of like lengths: padding is a third of MovieLens otherwise."""
+        rows = torch.randperm(len(self), generator=generator)
+        pools = torch.split(rows, POOL_BATCHES * batch_size)
+        length = self.sequences.stop - self.sequences.start
+        sorted_pools = torch.cat([pool[length[pool].argsort()] for pool in pools])
+        whole = len(rows) - len(rows) % batch_size
+        batches = sorted_pools[:whole].reshape(-1, batch_size)
+        shuffled = batches[torch.randperm(len(batches), generator=generator)].flatten()
+        return torch.cat([shuffled, sorted_pools[whole:]])
+
+
+@dataclass(frozen=True)
+class Steps(Shuffled):
+    """Everything before a basket, and the basket.
+
+    Batch: history int64 [n, ≤ length] and target int64 [n, largest basket].
+    """
+
+    histories: Spans
+    targets: Spans
+    length: int
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+    def batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
+        return {"history": self.histories.last(rows, self.length), "target": self.targets.last(rows)}
+
+
+@dataclass(frozen=True)
+class Liked(Shuffled):
+    """A user, and everything of theirs at once. Batch: user int64 [n], liked int64 [n, most]."""
+
+    user: Tensor
+    items: Spans
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
+        return {"user": self.user[rows], "liked": self.items.last(rows)}
+
+
+@dataclass(frozen=True)
+class Pairs(Shuffled):
+    """Pairs seen and pairs drawn, as in He et al. 2017: `negatives` items a pair that the user has not.
+
+    Batch: user, item int64 and label float32, all [n · (1 + negatives)].
+    """
+
+    user: Tensor
+    item: Tensor
+    seen: Tensor
+    """Sorted keys user · (items + 1) + item of all pairs, int64."""
+    items: int
+    negatives: int
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
+        user = self.user[rows].repeat(1 + self.negatives)
+        count = len(rows) * self.negatives
+        drawn = self._unseen(
+            user[len(rows) :], torch.randint(1, self.items + 1, (count,), generator=generator)
+        )
+        label = torch.cat([torch.ones(len(rows)), torch.zeros(count)])
+        return {"user": user, "item": torch.cat([self.item[rows], drawn]), "label": label}
+
+    def _unseen(self, user: Tensor, drawn: Tensor) -> Tensor:
+        """Move every drawn item that the user has on to the next one; a few steps reach a free one."""
+        for _ in range(self.items):
+            key = user * (self.items + 1) + drawn
+            place = torch.searchsorted(self.seen, key).clamp(max=len(self.seen) - 1)
+            taken = self.seen[place] == key
+            if not taken.any():
+                break
+            drawn = torch.where(taken, drawn % self.items + 1, drawn)
+        return drawn
+
+
+@dataclass(frozen=True)
+class Held(Shuffled):
+    """Validation or test: a history or a user, what they took next, and what it is to be ranked among.
+
+    Batch: history int64 [n, ≤ length] (or user int64 [n]); target int64 [n, largest basket]; seen int64
+    [n, longest], the items that the answer leaves out (if any are); others int64 [n, negatives] (if the
+    protocol samples).
+    """
+
+    user: Tensor
+    histories: Spans
+    targets: Spans
+    length: int
+    by_user: bool
+    filtered: bool
+    ids: tuple[str | int, ...]
+    """External ids of the items, in order."""
+    users: tuple[str | int, ...]
+    """External ids of the users, in order."""
+    others: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
+        batch: Batch = {}
+        if self.by_user:
+            batch["user"] = self.user[rows]
+        else:
+            batch["history"] = self.histories.last(rows, self.length)
+        batch["target"] = self.targets.last(rows)
+        if self.filtered:
+            batch["seen"] = self.histories.last(rows)
+        if self.others is not None:
+            batch["others"] = self.others[rows]
+        return batch
