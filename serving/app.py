@@ -31,6 +31,7 @@ from serving.routes.pages import OPENAPI, add_docs, page_routes
 from serving.routes.repository import repository_routes, shared_memory_routes
 from serving.routes.tasks import task_routes
 from serving.settings import Settings
+from serving.telemetry import Tracing, observer
 from serving.vitals import VitalsCollector
 
 log = logging.getLogger("baton.app")
@@ -50,7 +51,7 @@ class Application:
     lifecycle: Lifecycle
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, tracing: Tracing | None = None) -> Application:
     """Everything that serves, wired; models are loaded when the application starts."""
     cpus = available_cpus()
     runs = ThreadPoolExecutor(cpus, thread_name_prefix="run")
@@ -68,7 +69,8 @@ def create_app(settings: Settings) -> Application:
         ModelRepository(settings.models), loader, every_version=settings.versions == "all"
     )
     lifecycle = Lifecycle()
-    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes)
+    observe = observer(registry, tracing, access_log=settings.access_log)
+    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes, observe)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

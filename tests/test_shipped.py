@@ -76,6 +76,28 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.005
 
 
+def test_a_thousand_test_reviews_over_http_score_what_the_manifest_says(server: ThreadedServer) -> None:
+    if "BATON_DATA" not in os.environ:
+        pytest.skip("BATON_DATA is not set: the test reviews of IMDB are read from it")
+    from training.data.text_sets import load_texts
+
+    test = load_texts("imdb", "text", "label", strict=False).test
+    rows = [test[place] for place in np.random.default_rng(0).choice(len(test), ROWS, replace=False)]
+    with httpx.Client(base_url=server.url, headers={"content-type": "text/plain"}) as client:
+        answers = [
+            client.post("/v1/models/reviews:predict", content=row.text.encode()).json() for row in rows
+        ]
+    guesses = [answer["predictions"][0]["label"] for answer in answers]
+    predictor = Predictor.open(MODELS / "reviews" / "1")
+    offline = predictor.predict([Payload(row.text) for row in rows])
+    assert guesses == [answer["label"] for answer in offline]
+    evaluation = predictor.bundle.manifest.graphs["fp32"].evaluation
+    assert evaluation is not None
+    assert evaluation.metrics["accuracy"] >= 0.905
+    right = sum(guess == row.label for guess, row in zip(guesses, rows, strict=True))
+    assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.02
+
+
 def _png(pixels: Array) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
