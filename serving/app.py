@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,9 @@ def create_app(settings: Settings, tracing: Tracing | None = None) -> Applicatio
 async def _watch(registry: ModelRegistry, poll_s: float) -> None:
     """Load everything, then look again every `poll_s` seconds, if that is not 0."""
     await registry.start()
+    # What is loaded stays: the collector need not walk over it again and again while requests are answered.
+    gc.collect()
+    gc.freeze()
     while poll_s:
         await asyncio.sleep(poll_s)
         try:
