@@ -1,7 +1,10 @@
 """`baton serve`: listen, load, serve, drain."""
 
+import asyncio
+import contextlib
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +19,9 @@ from serving.app import Application, create_app
 from serving.settings import Settings, read_settings
 
 log = logging.getLogger("baton")
+
+LINGER_S = 1.0
+"""For a request that was sent before its caller could know that the server is leaving."""
 
 
 class BatonServer(uvicorn.Server):
@@ -34,7 +40,7 @@ class BatonServer(uvicorn.Server):
         """A signal's handler; uvicorn installs it for SIGINT and SIGTERM."""
         if self._app.lifecycle.draining:
             os._exit(128 + sig)
-        self._app.lifecycle.draining = True
+        self._app.lifecycle.drain()
         self._close_at = time.monotonic() + self._drain_delay_s
 
     async def on_tick(self, counter: int) -> bool:
@@ -43,6 +49,45 @@ class BatonServer(uvicorn.Server):
             log.info("draining: no new connections, requests under way are finished")
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door, answer who is inside, then uvicorn's own shutdown."""
+        await self._close_door()
+        await self._linger()
+        await super().shutdown(sockets)
+
+    async def _close_door(self) -> None:
+        """Listen no more, and answer who had come to the door: the kernel resets what it has not handed over."""
+        loop = asyncio.get_running_loop()
+        doors = [os.dup(listening.fileno()) for server in self.servers for listening in server.sockets]
+        for server in self.servers:
+            server.close()
+        came: list[socket.socket] = []
+        for door in doors:
+            with socket.socket(fileno=door) as listening:
+                listening.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        came.append(listening.accept()[0])
+        for connection in came:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes one for each connection."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def _linger(self) -> None:
+        """Let a connection that is new or idle bring the request that may be under way on it.
+
+        uvicorn closes such connections at once, and their callers lose what they have just sent. Here they are
+        answered, with `Connection: close`; who has nothing to ask is closed when the time is over.
+        """
+        until = time.monotonic() + LINGER_S
+        # uvicorn tells nobody when a connection ends.
+        while self.server_state.connections and time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def make_config(settings: Settings, app: Application) -> uvicorn.Config:

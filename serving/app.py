@@ -30,6 +30,7 @@ from serving.routes.pages import OPENAPI, add_docs, page_routes
 from serving.routes.repository import repository_routes, shared_memory_routes
 from serving.routes.tasks import task_routes
 from serving.settings import Settings
+from serving.vitals import VitalsCollector
 
 log = logging.getLogger("baton.app")
 
@@ -85,9 +86,13 @@ def create_app(settings: Settings) -> Application:
         redoc_url=None,
         openapi_url=OPENAPI,
     )
-    metrics = metrics_registry(registry)
+
+    def ready() -> bool:
+        return registry.ready() or (not settings.strict_readiness and bool(registry.served()))
+
+    metrics = metrics_registry(registry, VitalsCollector(lifecycle, ready, settings.device))
     for router in (
-        health_routes(registry, lifecycle, metrics, strict=settings.strict_readiness),
+        health_routes(registry, lifecycle, metrics, ready),
         model_routes(registry, settings.device),
         infer_routes(lane),
         task_routes(lane, registry),

@@ -14,10 +14,13 @@ from prometheus_client.registry import Collector
 from serving.call import STAGES
 from serving.metrics import (
     CANCELLED,
+    CONFIDENCE,
     DEADLINE,
     FAILED,
     INVALID,
+    MILLIONTHS,
     OUTCOMES,
+    REASONS,
     REJECTED,
     ROWS,
     SECONDS,
@@ -28,6 +31,10 @@ from serving.metrics import (
 )
 from serving.registry import IndexEntry, ModelState, ServedModel
 
+MAX_LABELS = 64
+"""Labels of a model that have a series of their own; a model of a thousand classes must not fill Prometheus."""
+
+OTHER = "other"
 _LABELS = ("model", "version")
 _US = 1e-3  # microseconds in a nanosecond
 _S = 1e-9
@@ -44,6 +51,10 @@ class Shown(Protocol):
         """Every version known."""
         ...
 
+    def refused(self) -> list[tuple[str, int]]:
+        """Every version that was refused."""
+        ...
+
 
 class ModelCollector(Collector):
     """Renders each served model's accumulators at the moment of a scrape."""
@@ -57,20 +68,43 @@ class ModelCollector(Collector):
         metrics = [model.metrics for model in served]
         yield _info(served)
         yield _states(self._registry.index())
+        yield _refused(self._registry)
+        yield _loaded(served)
+        yield _quality(served)
         yield _outcomes(metrics)
         yield _rejections(metrics)
         yield _requests(metrics)
         yield _stages(metrics)
         yield _batches(metrics)
         yield _queued("baton_queue_rows", "Rows that wait for a run.", served)
+        yield _read(
+            "baton_queue_age_seconds",
+            "Seconds that the oldest row in the queue has waited.",
+            served,
+            lambda model: model.batcher.oldest_age_s,
+        )
+        yield _read(
+            "baton_pending_rows",
+            "Rows that were admitted and are not yet answered.",
+            served,
+            lambda model: model.batcher.pending_rows,
+        )
+        yield _read(
+            "baton_pending_rows_limit",
+            "Rows admitted at most; over it requests are turned away.",
+            served,
+            lambda model: model.batcher.plan.max_pending_rows,
+        )
         yield _in_flight(metrics)
+        yield from _predictions(served)
         yield from _triton(metrics)
         yield _queued("nv_inference_pending_request_count", "Triton's name for what waits.", served)
 
 
-def metrics_registry(registry: Shown) -> CollectorRegistry:
+def metrics_registry(registry: Shown, vitals: Collector) -> CollectorRegistry:
     """A registry of this server's own, so that two servers in one process do not meet."""
     made = CollectorRegistry(auto_describe=False)
+    made.register(vitals)
     ProcessCollector(registry=made)
     PlatformCollector(registry=made)
     GCCollector(registry=made)
@@ -101,6 +135,85 @@ def _states(index: Iterable[IndexEntry]) -> Metric:
     return family
 
 
+def _refused(registry: Shown) -> Metric:
+    family = GaugeMetricFamily(
+        "baton_model_refused", "1 for a version that was tried and takes no traffic.", labels=_LABELS
+    )
+    refused = set(registry.refused())
+    for entry in registry.index():
+        key = entry.name, entry.version
+        family.add_metric((entry.name, str(entry.version)), key in refused)
+    return family
+
+
+def _loaded(served: Iterable[ServedModel]) -> Metric:
+    family = GaugeMetricFamily(
+        "baton_model_loaded_timestamp_seconds", "Unix time since which a version answers.", labels=_LABELS
+    )
+    for model in served:
+        family.add_metric(_key(model.metrics), model.loaded_at)
+    return family
+
+
+def _quality(served: Iterable[ServedModel]) -> Metric:
+    """What training measured, beside what serving measures: as the manifest has it."""
+    family = GaugeMetricFamily(
+        "baton_model_quality",
+        "A metric on the test split, from the manifest.",
+        labels=(*_LABELS, "precision", "metric"),
+    )
+    for model in served:
+        for precision, graph in model.manifest.graphs.items():
+            scores = graph.evaluation.metrics if graph.evaluation else {}
+            for metric, score in scores.items():
+                family.add_metric((*_key(model.metrics), precision, metric), score)
+    return family
+
+
+def _predictions(served: Sequence[ServedModel]) -> Iterator[Metric]:
+    """Of tasks that answer with a label. The labels are the bundle's, of which so many have their own series."""
+    labels = (*_LABELS, "label")
+    counts = CounterMetricFamily("baton_predictions", "Answers by label.", labels=labels)
+    sums = CounterMetricFamily(
+        "baton_predicted_probability", "Sum of the probabilities of the answers, by label.", labels=labels
+    )
+    confidence = HistogramMetricFamily(
+        "baton_confidence", "Probability of the label that was answered.", labels=_LABELS
+    )
+    outliers = CounterMetricFamily(
+        "baton_outliers", "Answers to inputs unlike those of training.", labels=_LABELS
+    )
+    for model in served:
+        one = model.metrics
+        known = _label_names(model)
+        if not known:
+            continue
+        confidence.add_metric(
+            _key(one), _buckets(one.confidence, CONFIDENCE), one.confidence.total / MILLIONTHS
+        )
+        outliers.add_metric(_key(one), one.outliers)
+        for label, (count, millionths) in _fold(one, known).items():
+            counts.add_metric((*_key(one), label), count)
+            sums.add_metric((*_key(one), label), millionths / MILLIONTHS)
+    yield from (counts, sums, confidence, outliers)
+
+
+def _fold(one: ModelMetrics, known: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Count and millionths by label, zeros too; labels beyond the first `MAX_LABELS` together."""
+    shown = dict.fromkeys(known[:MAX_LABELS], (0, 0))
+    for label, share in one.labels.items():
+        name = label if label in shown else OTHER
+        count, millionths = shown.get(name, (0, 0))
+        shown[name] = count + share.count, millionths + share.millionths
+    return shown
+
+
+def _label_names(model: ServedModel) -> Sequence[str]:
+    classification = getattr(model.predictor.processor, "classification", None)
+    names: Sequence[str] = getattr(classification, "labels", ())
+    return names
+
+
 def _outcomes(metrics: Iterable[ModelMetrics]) -> Metric:
     family = CounterMetricFamily(
         "baton_requests", "Requests by how they ended.", labels=(*_LABELS, "outcome")
@@ -117,8 +230,8 @@ def _rejections(metrics: Iterable[ModelMetrics]) -> Metric:
         "baton_rejected", "Requests that were turned away.", labels=(*_LABELS, "reason")
     )
     for one in metrics:
-        for reason, count in one.rejections.items():
-            family.add_metric((*_key(one), reason), count)
+        for reason in REASONS:  # at 0 too: a rate does not see what a counter begins with
+            family.add_metric((*_key(one), reason), one.rejections[reason])
     return family
 
 
@@ -149,9 +262,15 @@ def _batches(metrics: Iterable[ModelMetrics]) -> Metric:
 
 
 def _queued(name: str, documentation: str, served: Iterable[ServedModel]) -> Metric:
+    return _read(name, documentation, served, lambda model: model.batcher.queued_rows)
+
+
+def _read(
+    name: str, documentation: str, served: Iterable[ServedModel], read: Callable[[ServedModel], float]
+) -> Metric:
     family = GaugeMetricFamily(name, documentation, labels=_LABELS)
     for model in served:
-        family.add_metric(_key(model.metrics), model.batcher.queued_rows)
+        family.add_metric(_key(model.metrics), read(model))
     return family
 
 

@@ -161,6 +161,7 @@ class HotLane:
         ended = _clock_ns()
         times.encode = ended - begun
         model.metrics.observe_request(times, len(payloads), (ended - started) * 1e-9)
+        model.metrics.observe_predictions(predictions)
         return Answer(200, [JSON], encoded)
 
     async def _body(self, headers: RawHeaders, receive: Receive) -> bytes:

@@ -6,7 +6,8 @@ object. Everything is added to on the event loop only, and read there.
 
 from asyncio import CancelledError
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from time import time
 
@@ -18,6 +19,7 @@ from inference.errors import (
     Overloaded,
     Unsupported,
 )
+from inference.values import Prediction
 from serving.call import STAGES, StageTimes
 
 # fmt: off
@@ -31,6 +33,10 @@ STAGE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, *SECONDS)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Upper bounds of batch sizes."""
 
+CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+"""Upper bounds of the probability of the label that was answered."""
+
+MILLIONTHS = 1_000_000
 _NS = 1_000_000_000
 
 
@@ -61,6 +67,7 @@ def _nanoseconds(seconds: tuple[float, ...]) -> tuple[int, ...]:
 
 _REQUEST_NS = _nanoseconds(SECONDS)
 _STAGE_NS = _nanoseconds(STAGE_SECONDS)
+_CONFIDENCE = tuple(round(bound * MILLIONTHS) for bound in CONFIDENCE)
 
 
 @dataclass(slots=True)
@@ -76,6 +83,14 @@ class Tally:
         self.ns += ns
 
 
+@dataclass(slots=True)
+class Share:
+    """How often a label was answered, and the sum of its probabilities in millionths."""
+
+    count: int = 0
+    millionths: int = 0
+
+
 SUCCESS, INVALID, REJECTED, DEADLINE, CANCELLED, FAILED = OUTCOMES = (
     "success",
     "invalid",
@@ -87,13 +102,17 @@ SUCCESS, INVALID, REJECTED, DEADLINE, CANCELLED, FAILED = OUTCOMES = (
 """How a request may end, as metric labels name it: answered, at fault, turned away, too late, left, our fault."""
 
 
+QUEUE_FULL, NOT_READY = REASONS = ("queue_full", "not_ready")
+"""Why a request may be turned away."""
+
+
 def classify(error: BaseException) -> tuple[str, str]:
     """The outcome that an error stands for, and the reason behind it."""
     match error:
         case Overloaded():
-            return REJECTED, "queue_full"
+            return REJECTED, QUEUE_FULL
         case ModelNotReady():
-            return REJECTED, "not_ready"
+            return REJECTED, NOT_READY
         case DeadlineExceeded():
             return DEADLINE, "deadline"
         case CallerLeft() | CancelledError():
@@ -125,6 +144,10 @@ class ModelMetrics:
     rows: int = 0
     last_inference_ms: int = 0
     """Unix time in milliseconds of the last batch; 0 before the first."""
+    confidence: Distribution = field(default_factory=lambda: Distribution(_CONFIDENCE))
+    """Millionths of the probability of each answered label."""
+    labels: dict[str, Share] = field(default_factory=lambda: defaultdict(Share))
+    outliers: int = 0
 
     def observe_request(self, times: StageTimes, rows: int, seconds_total: float) -> None:
         """An answered request: its stages, its rows, and the seconds from its first byte to its last."""
@@ -147,6 +170,20 @@ class ModelMetrics:
             tally = self.batches[rows] = Tally()
         tally.count += 1
         tally.ns += run_ns
+
+    def observe_predictions(self, predictions: Iterable[Prediction]) -> None:
+        """What was answered, for tasks that answer with a label: its mix, its confidence, the outliers."""
+        for prediction in predictions:
+            label = prediction.get("label")
+            if label is None:
+                return
+            millionths = round(prediction["probability"] * MILLIONTHS)
+            self.confidence.observe(millionths)
+            share = self.labels[label]
+            share.count += 1
+            share.millionths += millionths
+            if prediction.get("outlier"):
+                self.outliers += 1
 
     def fail(self, error: BaseException) -> None:
         """A request that was not answered, and why."""

@@ -105,6 +105,10 @@ class ModelRegistry:
         """Every version known, refused ones too."""
         return [self._index[key] for key in sorted(self._index)]
 
+    def refused(self) -> list[tuple[str, int]]:
+        """The versions that were tried and found wanting, as they stand on disk."""
+        return sorted(self._refused)
+
     def ready(self) -> bool:
         """Whether the first look at the repository is over and everything that should answer does."""
         return self._started and bool(self._served) and not self.problems()
@@ -158,6 +162,8 @@ class ModelRegistry:
     async def _bring_up(self, name: str) -> None:
         """Serve the newest version that is good (or every one that is), and retire the others."""
         versions = self._repository.versions(name)
+        for key in [key for key in self._refused if key[0] == name and key[1] not in versions]:
+            del self._refused[key], self._index[key]  # a bad version that was taken away is no fault any more
         good: list[int] = []
         for version in reversed(versions):
             if await self._is_good(name, version):

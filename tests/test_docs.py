@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,19 @@ from typing import Any
 import pytest
 
 from serving.settings import Settings
-from tests.serving.servers import Server, running_server
+from tests.serving.conftest import ThreadedServer, start
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```console\n\$ (curl .*?)\n(.*?)```", README, flags=re.DOTALL)
+EXAMPLES = re.findall(r"```console\n\$ (curl .*?)\n(\{.*?)```", README, flags=re.DOTALL)
+UNSEEN = {".gitignore", ".dockerignore", ".ci/"}  # what a listing of the folder does not show
+SCRIPTS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server(ROOT / "models") as started:
-        yield started
+def server() -> Iterator[ThreadedServer]:
+    with start(models=ROOT / "models") as running:
+        yield running
 
 
 def test_the_readme_shows_three_calls() -> None:
@@ -29,13 +32,22 @@ def test_the_readme_shows_three_calls() -> None:
 
 @pytest.mark.parametrize(("command", "printed"), EXAMPLES, ids=[command[:60] for command, _ in EXAMPLES])
 def test_a_call_in_the_readme_answers_what_the_readme_prints(
-    server: Server, command: str, printed: str
+    server: ThreadedServer, command: str, printed: str
 ) -> None:
-    joined = command.replace("\\\n", " ").replace("localhost:8000", f"127.0.0.1:{server.port}")
+    joined = command.replace("\\\n", " ").replace("localhost:8000", server.url.removeprefix("http://"))
     done = subprocess.run(
         ["bash", "-c", joined], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert _close(json.loads(done.stdout), json.loads(printed)), done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_in_the_readme_runs(server: ThreadedServer, script: str) -> None:
+    asked = script.replace("localhost:8000", server.url.removeprefix("http://"))
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def _close(seen: Any, wanted: Any) -> bool:
@@ -74,7 +86,7 @@ def test_the_map_in_the_readme_names_what_is_there() -> None:
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    top = {f"{path.split('/')[0]}/" if "/" in path else path for path in tracked} - {".gitignore", ".ci/"}
+    top = {f"{path.split('/')[0]}/" if "/" in path else path for path in tracked} - UNSEEN
     assert named == top
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 COVERAGES = (0.9, 0.95, 0.99)
 DEFAULT_COVERAGE = 0.95
-FALSE_ALARM_RATE = 0.05
+FALSE_ALARM_RATE = 0.01
 
 
 class Calibrated(BaseModel):

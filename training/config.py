@@ -33,7 +33,10 @@ from training.errors import ConfigError
 
 TaskName = Literal["vision", "text", "recommendation"]
 
-RUN_SPECIFIC = frozenset({"run", "models", "name", "config", "resume", "version", "threads"})
+RUN_SPECIFIC = frozenset(
+    {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
+    | {"log_every_steps", "checkpoint_every_steps"}
+)
 """Settings that do not change what is learned: a run may be resumed with other values of these."""
 
 

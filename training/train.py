@@ -15,6 +15,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import nn
@@ -23,7 +24,7 @@ from training.callbacks import MovingAverage, Progress, ResumePoint
 from training.checkpoint import load_weights
 from training.config import TrainConfig
 from training.data.splits import write_holdout
-from training.errors import DataError, RunError
+from training.errors import ConfigError, DataError, RunError
 from training.figures import learning_curves
 from training.module import Batches, TrainingModule
 from training.run import RunFiles, begin_run, write_whole
@@ -81,11 +82,11 @@ def fit(
     started = time.monotonic()
     with warnings.catch_warnings():
         _silence_lightning()
-        trainer.fit(
-            module, datamodule=Batches(data, config), ckpt_path=_resume_from(files), weights_only=True
-        )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        batches = Batches(data, config)
+        try:
+            trainer.fit(module, datamodule=batches, ckpt_path=_resume_from(files), weights_only=True)
+        except SystemExit as stopped:  # what Lightning makes of Ctrl+C
+            raise KeyboardInterrupt from stopped
     result = _result(trainer, task.monitor, model, time.monotonic() - started)
     learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
     write_whole(files.fit, json.dumps(asdict(result), indent=2))
@@ -98,6 +99,15 @@ def best_model(config: TrainConfig, files: RunFiles, data: TaskData[Any]) -> nn.
 
 
 def _trainer(config: TrainConfig, files: RunFiles, callbacks: list[Callback]) -> pl.Trainer:
+    try:
+        return _build_trainer(config, files, callbacks)
+    except MisconfigurationException as error:  # a device that is not there, a precision it does not have
+        raise ConfigError(
+            f"accelerator {config.accelerator!r}, precision {config.precision!r}: {error}"
+        ) from error
+
+
+def _build_trainer(config: TrainConfig, files: RunFiles, callbacks: list[Callback]) -> pl.Trainer:
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,

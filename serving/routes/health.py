@@ -1,8 +1,11 @@
 """Whether the server lives, whether it should be sent requests, and what it measures of itself."""
 
-from fastapi import APIRouter, Response
+from collections.abc import Callable
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from serving.lifecycle import Lifecycle
 from serving.registry import ModelRegistry
@@ -10,9 +13,9 @@ from serving.routes.documented import Json, shows
 
 
 def health_routes(
-    registry: ModelRegistry, lifecycle: Lifecycle, metrics: CollectorRegistry, *, strict: bool
+    registry: ModelRegistry, lifecycle: Lifecycle, metrics: CollectorRegistry, is_ready: Callable[[], bool]
 ) -> APIRouter:
-    """`strict`: ready only if every model answers."""
+    """`is_ready`: whether the models that should answer do."""
     router = APIRouter(tags=["health"])
 
     async def live() -> Response:
@@ -23,20 +26,23 @@ def health_routes(
         """Whether to send requests: every model proved and serving, and no stop announced."""
         if lifecycle.draining:
             return Json({"ready": False, "error": "the server is draining"}, 503)
-        problems = registry.problems()
-        if registry.ready() or (not strict and registry.served()):
+        if is_ready():
             return Json({"ready": True})
+        problems = registry.problems()
         said = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
         return Json({"ready": False, "error": said or "no model is served", "models": problems}, 503)
 
-    async def scrape() -> Response:
+    async def scrape(request: Request) -> Response:
         """Prometheus metrics: a histogram for each stage, and Triton's names as aliases."""
-        return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(metrics), media_type=content_type)
 
     router.get("/v2/health/live", responses=shows({"live": True}))(live)
     router.get("/v2/health/ready", responses=shows({"ready": True}, 503))(ready)
     router.head("/v2/health/live", include_in_schema=False)(live)
     router.head("/v2/health/ready", include_in_schema=False)(ready)
     example = 'baton_requests_total{model="fashion",outcome="success",version="1"} 42.0\n'
-    router.get("/metrics", responses=shows(example, media_type="text/plain"))(scrape)
+    router.get(
+        "/metrics", response_class=PlainTextResponse, responses=shows(example, media_type="text/plain")
+    )(scrape)
     return router

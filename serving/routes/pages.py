@@ -11,6 +11,12 @@ from fastapi.staticfiles import StaticFiles
 OPENAPI = "/openapi.json"
 _PAGE = Path(__file__).parent.parent / "page" / "index.html"
 _ASSETS = "/docs/assets"
+_HEADERS = {
+    "cache-control": "no-cache",
+    # The page talks to this server alone, and runs nothing that came from anywhere else.
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
 
 
 def page_routes() -> APIRouter:
@@ -19,7 +25,7 @@ def page_routes() -> APIRouter:
 
     @router.get("/")
     async def page() -> Response:
-        return FileResponse(_PAGE, media_type="text/html", headers={"cache-control": "no-cache"})
+        return FileResponse(_PAGE, media_type="text/html", headers=_HEADERS)
 
     return router
 

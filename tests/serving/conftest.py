@@ -68,7 +68,7 @@ def write_models(root: Path) -> None:
 
 
 def start(**settings: Any) -> contextlib.AbstractContextManager[ThreadedServer]:
-    return ThreadedServer(Settings(port=0, keep_alive_s=1, **settings)).running()
+    return ThreadedServer(Settings(port=0, **settings)).running()
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedServer]
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def http(server: ThreadedServer) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, headers={"accept-encoding": "identity"}) as client:
         yield client

@@ -1,0 +1,45 @@
+"""`python -m serving.healthcheck [ready|live]`: what a container's health check runs; exit status 0 or 1.
+
+It asks the server of the same container over HTTP with nothing but the standard library, since it runs
+every few seconds beside the server: no framework is imported.
+"""
+
+import http.client
+import os
+import sys
+from collections.abc import Sequence
+
+TIMEOUT_S = 2.0
+PROBES = ("ready", "live")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Ask the server on `BATON_PORT`; `ready` unless `live` is named."""
+    probe = argv[0] if argv else PROBES[0]
+    if probe not in PROBES or len(argv) > 1:
+        print(f"usage: python -m serving.healthcheck [{'|'.join(PROBES)}]", file=sys.stderr)
+        return 2
+    host, port = _address()
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", f"/v2/health/{probe}")
+        answer = connection.getresponse()
+        body = answer.read(500).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        print(f"{probe}: {host}:{port}: {error}")
+        return 1
+    finally:
+        connection.close()
+    print(f"{probe}: {answer.status} {body}")
+    return 0 if answer.status == http.client.OK else 1
+
+
+def _address() -> tuple[str, int]:
+    """Where the server of this container listens, as its own settings have it."""
+    host = os.environ.get("BATON_HOST", "127.0.0.1")
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+    return everywhere.get(host, host), int(os.environ.get("BATON_PORT", "8000"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

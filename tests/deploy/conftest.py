@@ -1,0 +1,93 @@
+"""A real server in a process of its own, as it is deployed, and what it exports."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.bundles import sum_graph, write_bare, write_brightness
+from tests.deploy.tools import ROOT
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(true: Callable[[], bool], what: str, limit_s: float = 60.0) -> None:
+    """Wait for something that another process does."""
+    end = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < end, f"waited {limit_s:.0f} s for {what}"
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@dataclass(frozen=True)
+class Server:
+    """`baton serve` under way."""
+
+    url: str
+    models: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> str:
+        return self.url.removeprefix("http://")
+
+
+@contextlib.contextmanager
+def serving(models: Path, log: Path, **settings: object) -> Iterator[Server]:
+    """A server on a free port, ready; ended by its process id."""
+    port = free_port()
+    variables = {f"BATON_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, str(ROOT / "baton.py"), "serve", "--models", str(models), "--port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **variables}, stdout=output, stderr=output
+        )
+    server = Server(f"http://127.0.0.1:{port}", models, process)
+    try:
+        until(
+            lambda: process.poll() is not None or answers(f"{server.url}/v2/health/ready"), "a ready server"
+        )
+        assert process.poll() is None, log.read_text()
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    root = tmp_path_factory.mktemp("deployed")
+    models = root / "models"
+    models.mkdir()
+    write_brightness(models)
+    write_bare(models, "sum", sum_graph())
+    with serving(models, root / "server.log", poll_s=0.5) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def exported(server: Server) -> set[str]:
+    """The name of every series that the server exports, and of the runs' exporter."""
+    text = httpx.get(f"{server.url}/metrics").text
+    return set(re.findall(r"^([a-zA-Z_:][\w:]*)[ {]", text, re.MULTILINE))
