@@ -188,7 +188,7 @@ def test_a_seeded_short_run_has_the_recorded_loss(tmp_path: Path, arch: str) -> 
     for _, batch in zip(range(6), loader, strict=False):
         loss = task.loss(model, batch, config, data.facts)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert loss.item() == pytest.approx(LOSSES[arch], rel=1e-3)
 

@@ -51,7 +51,7 @@ class RecommendationTask:
 
     name = "recommendation"
     monitor = Monitor("ndcg", "max")
-    outputs = (SCORES,)
+    outputs: tuple[str, ...] = (SCORES,)
     axes: Axes = MappingProxyType({HISTORY: {1: "length"}})
 
     def load(self, config: TrainConfig) -> RecommendationData:
