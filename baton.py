@@ -10,6 +10,7 @@ import sys
 VERBS = {
     "train": ("training.__main__", "train a model, prove it and publish it as a bundle"),
     "serve": ("serving.__main__", "serve a folder of bundles over HTTP"),
+    "bench": ("serving.bench.__main__", "load a server of the open protocol, and say what came of it"),
     "inspect": ("inference.__main__", "show what a bundle promises"),
     "check": ("inference.__main__", "open bundles and replay their golden examples"),
     "predict": ("inference.__main__", "predict from files with a bundle, without a server"),

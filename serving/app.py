@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ from serving.routes.pages import OPENAPI, add_docs, page_routes
 from serving.routes.repository import repository_routes, shared_memory_routes
 from serving.routes.tasks import task_routes
 from serving.settings import Settings
+from serving.telemetry import Tracing, observer
 from serving.vitals import VitalsCollector
 
 log = logging.getLogger("baton.app")
@@ -44,11 +46,12 @@ class Application:
     """The ASGI application, with the parts that its process asks about."""
 
     asgi: Asgi
+    lane: HotLane
     registry: ModelRegistry
     lifecycle: Lifecycle
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, tracing: Tracing | None = None) -> Application:
     """Everything that serves, wired; models are loaded when the application starts."""
     cpus = available_cpus()
     runs = ThreadPoolExecutor(cpus, thread_name_prefix="run")
@@ -66,7 +69,8 @@ def create_app(settings: Settings) -> Application:
         ModelRepository(settings.models), loader, every_version=settings.versions == "all"
     )
     lifecycle = Lifecycle()
-    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes)
+    observe = observer(registry, tracing, access_log=settings.access_log)
+    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes, observe)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -103,12 +107,15 @@ def create_app(settings: Settings) -> Application:
         app.include_router(router)
     add_docs(app)
     _word_errors(app)
-    return Application(lane.in_front_of(app), registry, lifecycle)
+    return Application(lane.in_front_of(app), lane, registry, lifecycle)
 
 
 async def _watch(registry: ModelRegistry, poll_s: float) -> None:
     """Load everything, then look again every `poll_s` seconds, if that is not 0."""
     await registry.start()
+    # What is loaded stays: the collector need not walk over it again and again while requests are answered.
+    gc.collect()
+    gc.freeze()
     while poll_s:
         await asyncio.sleep(poll_s)
         try:

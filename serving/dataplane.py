@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from types import TracebackType
 
@@ -12,6 +12,9 @@ from serving.call import Call
 from serving.registry import ServedModel
 
 _clock_ns = time.perf_counter_ns
+
+Then = Callable[[Tensors | None, BaseException | None], None]
+"""Takes the outputs, or the error in their place."""
 
 
 class DataPlane:
@@ -25,6 +28,12 @@ class DataPlane:
         with _Admission(model, rows):
             return await model.batcher.submit(tensors, rows, call)
 
+    def start(self, model: ServedModel, tensors: Tensors, rows: int, call: Call, then: Then) -> None:
+        """`infer` for who is called back: `then` gets the outputs or the error. A refusal is raised at once."""
+        admission = _Admission(model, rows)
+        admission.enter()
+        model.batcher.enqueue(tensors, rows, call, _Reply(admission, then))
+
     async def predict(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Prediction]:
         """One answer a payload, in order; the whole call fails if one of them does, and names it."""
         with _Admission(model, len(payloads)):
@@ -33,7 +42,7 @@ class DataPlane:
             return _postprocess(model, features, outputs, call)
 
     async def _prepare(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:
-        if sum(_size(payload) for payload in payloads) <= model.inline_bytes:
+        if sum(payload.size for payload in payloads) <= model.inline_bytes:
             return _preprocess(model, payloads, call)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, _preprocess, model, payloads, call)
@@ -47,7 +56,8 @@ class _Admission:
     def __init__(self, model: ServedModel, rows: int) -> None:
         self._model, self._rows = model, rows
 
-    def __enter__(self) -> None:
+    def enter(self) -> None:
+        """Take the place; raises `InputTooLarge`, `Overloaded` or `ModelNotReady`."""
         limit = self._model.batcher.plan.max_pending_rows
         try:
             if self._rows > limit:
@@ -58,18 +68,49 @@ class _Admission:
             raise
         self._model.metrics.in_flight += 1
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def leave(self, error: BaseException | None) -> BaseException | None:
+        """Give the place back; the error as the caller is told it."""
         self._model.metrics.in_flight -= 1
         self._model.batcher.release(self._rows)
         if error is None:
-            return
+            return None
         if isinstance(error, Exception) and not isinstance(error, BatonError):
-            failure = InferenceFailed(f"model '{self._model.name}': {type(error).__name__}: {error}")
-            self._model.metrics.fail(failure)
-            raise failure from error
+            cause = error
+            error = InferenceFailed(f"model '{self._model.name}': {type(cause).__name__}: {cause}")
+            error.__cause__ = cause
         self._model.metrics.fail(error)
+        return error
+
+    def __enter__(self) -> None:
+        self.enter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        told = self.leave(error)
+        if told is not error and told is not None:
+            raise told from error
+
+
+class _Reply:
+    """What the batcher answers in place of a future: the callback runs at once, not in the loop's next turn."""
+
+    __slots__ = ("_admission", "_done", "_then")
+
+    def __init__(self, admission: _Admission, then: Then) -> None:
+        self._admission, self._then, self._done = admission, then, False
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, outputs: Tensors) -> None:
+        self._done = True
+        self._admission.leave(None)
+        self._then(outputs, None)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._done = True
+        self._then(None, self._admission.leave(error))
 
 
 def _preprocess(model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:
@@ -113,12 +154,3 @@ def _postprocess(
     ]
     call.times.postprocess = _clock_ns() - start
     return predictions
-
-
-def _size(payload: Payload) -> int:
-    data = payload.data
-    if isinstance(data, bytes | bytearray | memoryview | str):
-        return len(data)
-    if isinstance(data, dict):  # {"b64": "…"}: its text is the size, whatever its keys turn out to be
-        return sum(len(value) for value in data.values() if isinstance(value, str))
-    return 0

@@ -6,22 +6,24 @@ are documented in the same OpenAPI (`serving.routes`), and every other path goes
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from concurrent.futures import Executor
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
-from inference.errors import BatonError, InvalidInput
+from inference.errors import BatonError
+from inference.values import Tensors
 from serving.call import Call
-from serving.caller import RawHeaders, Receive, read_body, watch
+from serving.caller import RawHeaders, Receive, WholeBody, read_body, watch
 from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, decompress
 from serving.codec.instances import decode_payloads, encode_predictions
 from serving.dataplane import DataPlane
-from serving.errors import Headers, error_body, error_headers, status_of
+from serving.errors import error_body
+from serving.exchange import JSON, Answer, Exchange, clock_ns, refusal, set_deadline
 from serving.lifecycle import Lifecycle
 from serving.registry import ModelRegistry, ServedModel
 from serving.settings import Settings
 from serving.targets import Target, find_target
+from serving.telemetry import Observer
 
 log = logging.getLogger("baton.http")
 
@@ -29,22 +31,22 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-JSON = (b"content-type", b"application/json")
-BINARY = (b"content-type", b"application/octet-stream")
-
 _MAX_TARGETS = (
     4096  # paths remembered: only those of served models are, but a version may be written 1 or 001
 )
 _OFF_LOOP_BYTES = 64 * 1024  # bodies over this are (de)compressed on a thread, since zlib lets go of the GIL
-_clock_ns = time.monotonic_ns  # the batcher's clock, on which deadlines are
 
 
-class Answer(NamedTuple):
-    """A response, whole."""
+class Caller(Protocol):
+    """Who waits for the answer to a whole request."""
 
-    status: int
-    headers: Headers
-    body: bytes
+    def left(self) -> bool:
+        """Whether nobody waits any more."""
+        ...
+
+    def send(self, answer: Answer) -> None:
+        """Take the answer; called once."""
+        ...
 
 
 class HotLane:
@@ -57,19 +59,26 @@ class HotLane:
         settings: Settings,
         lifecycle: Lifecycle,
         pool: Executor,
+        observer: Observer | None = None,
     ) -> None:
-        """`pool` takes what would keep the event loop for long: big compressed bodies."""
+        """`pool` takes what would keep the event loop for long: big compressed bodies.
+
+        `observer` is told of each answer, where somebody wants to be.
+        """
+        self._observer = observer
         self._registry, self._plane, self._lifecycle, self._pool = registry, plane, lifecycle, pool
         self._max_body_bytes, self._max_instances = settings.max_body_bytes, settings.max_instances
         self._timeout_s = settings.request_timeout_s
         self._targets: dict[str, Target] = {}
+        self._urls: dict[bytes, Target] = {}
+        self._tasks: set[asyncio.Future[None]] = set()
 
     def in_front_of(self, rest: Asgi) -> Asgi:
         """The application that answers the hot lane's paths here and leaves all others to `rest`."""
 
         async def lane(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http" and scope["method"] == "POST":
-                target = self._targets.get(scope["path"]) or find_target(scope["path"])
+                target = self.find(scope["path"])
                 if target is not None:
                     status, headers, body = await self.answer(target, scope, receive)
                     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -79,90 +88,139 @@ class HotLane:
 
         return lane
 
+    def find(self, path: str) -> Target | None:
+        """What a path asks for; None if that is nothing of the hot lane's."""
+        return self._targets.get(path) or find_target(path)
+
+    def find_url(self, url: bytes) -> Target | None:
+        """The same for a path as it came over the wire; None too where it is escaped, or has a query."""
+        target = self._urls.get(url)
+        if target is not None:
+            return target
+        return None if b"%" in url or b"?" in url or not url.isascii() else find_target(url.decode("ascii"))
+
+    def takes(self, headers: RawHeaders) -> bool:
+        """Whether `respond` may be given this request: a body whose length is declared and admitted."""
+        length = headers.get(b"content-length")
+        return (
+            length is not None
+            and length.isdigit()
+            and int(length) <= self._max_body_bytes
+            and b"expect" not in headers
+            and b"upgrade" not in headers
+        )
+
     async def answer(self, target: Target, scope: Scope, receive: Receive) -> Answer:
         """The whole answer to one request, errors included; it raises nothing of its own."""
-        headers = dict(scope["headers"])
-        call = Call()
+        headers, call = dict(scope["headers"]), Call()
         try:
-            model = self._registry.get(target.name, target.version)
-            if len(self._targets) < _MAX_TARGETS:
-                self._targets[scope["path"]] = target
+            model = self._model(target)
             verb = self._infer if target.verb == "infer" else self._predict
             answer = await verb(model, target, headers, receive, call)
-            accepted = headers.get(b"accept-encoding")
-            if accepted is not None and len(answer.body) >= LEAST_BYTES:
-                answer = await self._compressed(answer, accepted)
-        except BatonError as error:
-            answer = Answer(status_of(error), [JSON, *error_headers(error)], error_body(str(error)))
-        except Exception:
-            log.exception("POST %s failed", scope["path"])
-            answer = Answer(500, [JSON], error_body("internal error"))
-        self._finish(answer, headers, call)
-        return answer
+            answer = await self._compressed(answer, headers)
+        except Exception as error:
+            answer = _failure(error, scope["path"])
+        return self._finished(target, answer, headers, call)
+
+    def respond(self, target: Target, headers: RawHeaders, body: bytes, caller: Caller) -> None:
+        """The same for a request that is here whole, given to `caller`; `infer` needs no task for it."""
+        call = Call(left=caller.left)
+        if target.verb == "predict" or b"content-encoding" in headers:
+            self._spawn(self._respond_later(target, headers, body, caller))
+            return
+
+        def answered(outputs: Tensors | None, error: BaseException | None) -> None:
+            try:
+                if outputs is None:
+                    raise error or RuntimeError("a run without outputs and without an error")
+                answer = exchange.encode(outputs)
+                if len(answer.body) >= LEAST_BYTES and b"accept-encoding" in headers:
+                    self._spawn(self._respond_compressed(target, answer, headers, call, caller))
+                    return
+            except Exception as failure:
+                answer = _failure(failure, target.path)
+            caller.send(self._finished(target, answer, headers, call))
+
+        try:
+            model = self._model(target)
+            exchange = Exchange(model, target.codec(model), call)
+            request = exchange.decode(body, headers, self._timeout_s)
+            self._plane.start(model, request.tensors, request.rows, call, answered)
+        except Exception as error:
+            caller.send(self._finished(target, _failure(error, target.path), headers, call))
+
+    async def _respond_later(self, target: Target, headers: RawHeaders, body: bytes, caller: Caller) -> None:
+        scope = {"path": target.path, "headers": headers}
+        caller.send(await self.answer(target, scope, WholeBody(body, caller.left)))
+
+    async def _respond_compressed(
+        self, target: Target, answer: Answer, headers: RawHeaders, call: Call, caller: Caller
+    ) -> None:
+        caller.send(self._finished(target, await self._compressed(answer, headers), headers, call))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(self._tasks.discard)
+
+    def _model(self, target: Target) -> ServedModel:
+        """The model that is asked; its path is remembered, which that of no model must not be."""
+        model = self._registry.get(target.name, target.version)
+        if not target.known and len(self._targets) < _MAX_TARGETS:
+            target.known = True
+            self._targets[target.path] = target
+            if target.path.isascii():
+                self._urls[target.path.encode()] = target
+        return model
 
     async def _infer(
         self, model: ServedModel, target: Target, headers: RawHeaders, receive: Receive, call: Call
     ) -> Answer:
-        started = _clock_ns()
-        times, codec = call.times, target.codec(model)
-        try:
-            body = await self._body(headers, receive)
-            begun = _clock_ns()
-            request = codec.decode(body, _json_bytes(headers, len(body)))
-            call.priority = request.priority
-            self._set_deadline(call, headers, request.timeout_us, started)
-        except BatonError as error:
-            model.metrics.fail(error)
-            raise
+        exchange = Exchange(model, target.codec(model), call)
+        body = await self._counted_body(model, headers, receive)
+        request = exchange.decode(body, headers, self._timeout_s)
         call.left, stop = watch(receive)
-        times.decode = _clock_ns() - begun
         try:
             outputs = await self._plane.infer(model, request.tensors, request.rows, call)
         finally:
             if stop is not None:
                 stop()
-        begun = _clock_ns()
-        try:
-            encoded = codec.encode(request, outputs)
-        except BatonError as error:
-            model.metrics.fail(error)
-            raise
-        ended = _clock_ns()
-        times.encode = ended - begun
-        model.metrics.observe_request(times, request.rows, (ended - started) * 1e-9)
-        if encoded.json_bytes is None:
-            return Answer(200, [JSON], encoded.body)
-        length = (b"inference-header-content-length", b"%d" % encoded.json_bytes)
-        return Answer(200, [BINARY, length], encoded.body)
+        return exchange.encode(outputs)
 
     async def _predict(
         self, model: ServedModel, target: Target, headers: RawHeaders, receive: Receive, call: Call
     ) -> Answer:
-        started = _clock_ns()
-        times = call.times
+        started, times = clock_ns(), call.times
+        body = await self._counted_body(model, headers, receive)
+        begun = clock_ns()
         try:
-            body = await self._body(headers, receive)
-            begun = _clock_ns()
             content_type = headers.get(b"content-type", b"").decode("latin-1")
             payloads = decode_payloads(body, content_type, self._max_instances)
-            self._set_deadline(call, headers, 0, started)
+            set_deadline(call, headers, 0, self._timeout_s, started)
         except BatonError as error:
             model.metrics.fail(error)
             raise
         call.left, stop = watch(receive)
-        times.decode = _clock_ns() - begun
+        times.decode = clock_ns() - begun
         try:
             predictions = await self._plane.predict(model, payloads, call)
         finally:
             if stop is not None:
                 stop()
-        begun = _clock_ns()
+        begun = clock_ns()
         encoded = encode_predictions(predictions)
-        ended = _clock_ns()
+        ended = clock_ns()
         times.encode = ended - begun
         model.metrics.observe_request(times, len(payloads), (ended - started) * 1e-9)
         model.metrics.observe_predictions(predictions)
         return Answer(200, [JSON], encoded)
+
+    async def _counted_body(self, model: ServedModel, headers: RawHeaders, receive: Receive) -> bytes:
+        try:
+            return await self._body(headers, receive)
+        except BatonError as error:
+            model.metrics.fail(error)
+            raise
 
     async def _body(self, headers: RawHeaders, receive: Receive) -> bytes:
         body = await read_body(receive, headers, self._max_body_bytes)
@@ -174,7 +232,10 @@ class HotLane:
             return decompress(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._pool, decompress, *arguments)
 
-    async def _compressed(self, answer: Answer, accepted: bytes) -> Answer:
+    async def _compressed(self, answer: Answer, headers: RawHeaders) -> Answer:
+        accepted = headers.get(b"accept-encoding")
+        if accepted is None or len(answer.body) < LEAST_BYTES:
+            return answer
         encoding = choose_encoding(accepted.decode("latin-1"))
         if not encoding:
             return answer
@@ -186,45 +247,23 @@ class HotLane:
         named = (b"content-encoding", encoding.encode())
         return Answer(answer.status, [*answer.headers, named, (b"vary", b"accept-encoding")], body)
 
-    def _set_deadline(self, call: Call, headers: RawHeaders, timeout_us: int, started: int) -> None:
-        """The nearest of the body's timeout (microseconds), the header's (milliseconds) and the server's."""
-        timeout_s = self._timeout_s
-        header = headers.get(b"x-request-timeout-ms")
-        if timeout_us:
-            timeout_s = min(timeout_us * 1e-6, timeout_s or float("inf"))
-        if header is not None:
-            timeout_s = min(_milliseconds(header) * 1e-3, timeout_s or float("inf"))
-        if timeout_s is not None:
-            call.timeout_s, call.deadline_s = timeout_s, started * 1e-9 + timeout_s
-
-    def _finish(self, answer: Answer, headers: RawHeaders, call: Call) -> None:
+    def _finished(self, target: Target, answer: Answer, headers: RawHeaders, call: Call) -> Answer:
+        """The answer with the headers that every one has."""
         added = answer.headers
         added.append((b"content-length", b"%d" % len(answer.body)))
-        added.append((b"server-timing", call.times.server_timing().encode()))
+        added.append((b"server-timing", call.times.server_timing()))
         request_id = headers.get(b"x-request-id")
         if request_id is not None and request_id.isascii() and request_id.decode().isprintable():
             added.append((b"x-request-id", request_id[:128]))
         if self._lifecycle.draining:
             added.append((b"connection", b"close"))  # so that the caller's next request goes elsewhere
+        if self._observer is not None:
+            self._observer(target, headers, call.times, answer.status)
+        return answer
 
 
-def _json_bytes(headers: RawHeaders, body_bytes: int) -> int | None:
-    value = headers.get(b"inference-header-content-length")
-    if value is None:
-        return None
-    text = value.decode("latin-1")
-    length = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
-    if not 0 <= length <= body_bytes:
-        wanted = f"a number from 0 to the {body_bytes} bytes of the body"
-        raise InvalidInput("Inference-Header-Content-Length", text, wanted)
-    return length
-
-
-def _milliseconds(header: bytes) -> float:
-    try:
-        value = float(header)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise InvalidInput("X-Request-Timeout-Ms", header.decode("latin-1"), "milliseconds above 0")
-    return value
+def _failure(error: Exception, path: str) -> Answer:
+    if isinstance(error, BatonError):
+        return refusal(error)
+    log.error("POST %s failed", path, exc_info=error)
+    return Answer(500, [JSON], error_body("internal error"))

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,8 +27,8 @@ INLINE_RUN_S = 2e-3
 REQUEST_S = 60e-6
 # Throughput within this factor of the best counts as equal, and the smaller batch (less latency) wins.
 AS_GOOD = 0.95
-_REPEATS = 5
-_PATIENCE_S = 0.06  # measuring one point: enough for a median, little enough to start quickly
+_WINDOW_S, _WINDOWS = 0.02, 3  # of measuring one point: little enough to start quickly
+_SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
 Rows = Callable[[int], Tensors]
 """Gives the tensors of a batch of so many rows."""
@@ -69,7 +68,8 @@ class Profile(BaseModel):
         batch = max_batch_size or self.chosen.rows
         in_time = int(p99_ms * 1e-3 * min(self.chosen.rows_per_s, 1 / REQUEST_S))
         pending = max_pending_rows or max(in_time, 2 * batch * self.chosen.runs)
-        return Plan(self.inline, self.chosen.runs, batch, pending)
+        patience_s = None if max_pending_rows else p99_ms * 1e-3
+        return Plan(self.inline, self.chosen.runs, batch, pending, patience_s)
 
 
 def measure(open_session: Callable[[int], Runs], rows: Rows, cpus: int, max_batch_size: int) -> Profile:
@@ -106,40 +106,42 @@ def _curve(session: Runs, rows: Rows, threads: int, runs: int, limit: int) -> li
         seconds = _time(session, rows(size), runs)
         curve.append(Point(threads=threads, runs=runs, rows=size, seconds=seconds))
         best = max(curve, key=lambda point: point.rows_per_s)
-        if (
-            size >= 4 * best.rows
-        ):  # twice doubled without a gain: caches are full, and it only falls from here
+        # Twice doubled without a gain: caches are full, and it only falls from here.
+        if size >= 4 * best.rows or seconds > _SLOW_S:
             break
         size *= 2
     return curve
 
 
 def _time(session: Runs, batch: Tensors, runs: int) -> float:
-    """Median seconds of `runs` runs side by side."""
+    """Seconds of `runs` runs side by side, each begun when the one before it in its thread has ended.
+
+    The best of some windows, since on a shared machine everything else only makes them longer.
+    """
+    start = time.perf_counter()
     session.run(batch)
+    windows = _WINDOWS if time.perf_counter() - start < _WINDOW_S else 1
     if runs == 1:
-        return _median(lambda: session.run(batch))
+        return min(_window(session, batch) for _ in range(windows))
     with ThreadPoolExecutor(runs) as pool:
-
-        def side_by_side() -> None:
-            for done in [pool.submit(session.run, batch) for _ in range(runs)]:
-                done.result()
-
-        return _median(side_by_side)
+        return min(_side_by_side(pool, session, batch, runs) for _ in range(windows))
 
 
-def _median(act: Callable[[], object]) -> float:
-    seconds: list[float] = []
-    began = time.perf_counter()
-    while len(seconds) < _REPEATS or (
-        len(seconds) < 10 * _REPEATS and time.perf_counter() - began < _PATIENCE_S
-    ):
-        start = time.perf_counter()
-        act()
-        seconds.append(time.perf_counter() - start)
-        if time.perf_counter() - began > 10 * _PATIENCE_S:  # a run this slow shows its cost at once
-            break
-    return median(seconds)
+def _side_by_side(pool: ThreadPoolExecutor, session: Runs, batch: Tensors, runs: int) -> float:
+    """A slower neighbour is not waited for between two runs, as it would not be while serving."""
+    each = [pool.submit(_window, session, batch) for _ in range(runs)]
+    return runs / sum(1 / mean.result() for mean in each)
+
+
+def _window(session: Runs, batch: Tensors) -> float:
+    """Mean seconds of a run, one after the other for a while."""
+    start = now = time.perf_counter()
+    count = 0
+    while now - start < _WINDOW_S:
+        session.run(batch)
+        count += 1
+        now = time.perf_counter()
+    return (now - start) / count
 
 
 class ProfileCache:

@@ -20,10 +20,13 @@ _PATHS: tuple[tuple[Verb, re.Pattern[str]], ...] = (
 class Target:
     """What a path asks for, and the codec of the version that answers it now."""
 
-    __slots__ = ("_codec", "_model", "name", "verb", "version")
+    __slots__ = ("_codec", "_model", "known", "name", "path", "verb", "version")
 
-    def __init__(self, verb: Verb, name: str, version: int | None) -> None:
-        self.verb, self.name, self.version = verb, name, version
+    def __init__(self, verb: Verb, name: str, version: int | None, path: str = "") -> None:
+        """`path`: as the caller wrote it; "" if that is not to be remembered."""
+        self.verb, self.name, self.version, self.path = verb, name, version, path
+        self.known = not path
+        """Whether the path is remembered already, or need not be."""
         self._model: ServedModel | None = None
         self._codec: InferCodec | None = None
 
@@ -40,7 +43,7 @@ def find_target(path: str) -> Target | None:
         found = pattern.fullmatch(path)
         if found is not None:
             name, version = found.groups()
-            return Target(verb, name, None if version is None else int(version))
+            return Target(verb, name, None if version is None else int(version), path)
     return None
 
 

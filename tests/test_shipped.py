@@ -49,6 +49,15 @@ def test_a_shipped_bundle_is_proved_small_and_accounted_for(path: Path) -> None:
     assert all(graph.evaluation is not None for graph in manifest.graphs.values())
 
 
+def test_every_shipped_model_answers(server: ThreadedServer) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/v2/health/ready").json() == {"ready": True}
+        index = client.post("/v2/repository/index").json()
+    assert {(entry["name"], entry["state"]) for entry in index} == {
+        (path.parent.name, "READY") for path in SHIPPED
+    }
+
+
 def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     server: ThreadedServer,
 ) -> None:
@@ -74,6 +83,37 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     assert evaluation is not None
     assert evaluation.metrics["accuracy"] >= 0.940
     assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.005
+
+
+def test_every_shipped_model_answers(server: ThreadedServer) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/v2/health/ready").json() == {"ready": True}
+        index = client.post("/v2/repository/index").json()
+    assert {(entry["name"], entry["state"]) for entry in index} == {
+        (path.parent.name, "READY") for path in SHIPPED
+    }
+
+
+def test_a_thousand_test_reviews_over_http_score_what_the_manifest_says(server: ThreadedServer) -> None:
+    if "BATON_DATA" not in os.environ:
+        pytest.skip("BATON_DATA is not set: the test reviews of IMDB are read from it")
+    from training.data.text_sets import load_texts
+
+    test = load_texts("imdb", "text", "label", strict=False).test
+    rows = [test[place] for place in np.random.default_rng(0).choice(len(test), ROWS, replace=False)]
+    with httpx.Client(base_url=server.url, headers={"content-type": "text/plain"}) as client:
+        answers = [
+            client.post("/v1/models/reviews:predict", content=row.text.encode()).json() for row in rows
+        ]
+    guesses = [answer["predictions"][0]["label"] for answer in answers]
+    predictor = Predictor.open(MODELS / "reviews" / "1")
+    offline = predictor.predict([Payload(row.text) for row in rows])
+    assert guesses == [answer["label"] for answer in offline]
+    evaluation = predictor.bundle.manifest.graphs["fp32"].evaluation
+    assert evaluation is not None
+    assert evaluation.metrics["accuracy"] >= 0.905
+    right = sum(guess == row.label for guess, row in zip(guesses, rows, strict=True))
+    assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.02
 
 
 def _png(pixels: Array) -> bytes:

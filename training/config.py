@@ -35,7 +35,7 @@ TaskName = Literal["vision", "text", "recommendation"]
 
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
-    | {"log_every_steps", "checkpoint_every_steps"}
+    | {"log_every_steps", "checkpoint_every_steps", "quantize", "quantize_budget"}
 )
 """Settings that do not change what is learned: a run may be resumed with other values of these."""
 
@@ -81,6 +81,17 @@ class TrainConfig(BaseSettings):
     )
     max_pixels: PositiveInt = Field(
         default=50_000_000, description="vision: largest picture that is decoded, in training and in serving"
+    )
+    text_column: str = Field(default="text", description="text: the column of a table that holds the text")
+    label_column: str = Field(default="label", description="text: the column that holds the label")
+    tokenizer: Literal["words", "pieces"] = Field(
+        default="words",
+        description="text: an id for each word, or for the pieces that words are spelled from",
+    )
+    vocabulary: int = Field(default=30_000, ge=3, description="text: most ids, the frequent words first")
+    max_length: PositiveInt = Field(default=512, description="text: tokens that are read of a text")
+    max_characters: PositiveInt = Field(
+        default=100_000, description="text: a longer one is refused, in training and in serving"
     )
     user_column: str = Field(default="user", description="recommendation: column of your file")
     item_column: str = Field(default="item", description="recommendation: column of your file")
@@ -133,11 +144,22 @@ class TrainConfig(BaseSettings):
     )
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
     patience: NonNegativeInt = Field(default=0, description="epochs without a better one to stop; 0: never")
+    word_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="text: share of the words that are hidden"
+    )
     crop: NonNegativeInt = Field(default=0, description="vision: pad by so many pixels, crop at random")
     flip: bool = Field(default=False, description="vision: mirror half of the pictures")
     erase: float = Field(default=0.0, ge=0, le=1, description="vision: probability of a noisy rectangle")
     mixup: NonNegativeFloat = Field(default=0.0, description="vision: alpha of blending two pictures; 0: off")
     cutmix: NonNegativeFloat = Field(default=0.0, description="vision: alpha of pasting from another; 0: off")
+
+    # Compression
+    quantize: Literal["auto", "off"] = Field(
+        default="auto", description="auto: an int8 graph too, where it stays inside the budget"
+    )
+    quantize_budget: NonNegativeFloat = Field(
+        default=0.5, description="points of the validation metric that int8 may lose"
+    )
 
     # The run
     checkpoint_every_steps: PositiveInt = Field(default=100, description="what a kill can cost, in steps")

@@ -12,10 +12,12 @@ def build_processor(bundle: "Bundle") -> "Processor":
     from inference.processors.image import ImageProcessor
     from inference.processors.recommendation import RecommendationProcessor
     from inference.processors.tensor import TensorProcessor
+    from inference.processors.text import TextProcessor
 
     kinds: dict[str, type[Processor]] = {
         "image": ImageProcessor,
         "recommendation": RecommendationProcessor,
         "tensor": TensorProcessor,
+        "text": TextProcessor,
     }
     return kinds[bundle.manifest.processor.kind].from_bundle(bundle)

@@ -1,8 +1,8 @@
 """Every parameter of every processor, as the manifest carries them. None has a default."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Config(BaseModel):
@@ -33,6 +33,34 @@ class ImageConfig(_Config):
     max_pixels: int = Field(gt=0, description="width × height of the largest picture that is decoded")
 
 
+class TextConfig(_Config):
+    """From a text to token ids int64 [1, length], with padding only in a batch and only at the end.
+
+    Lower-casing, splitting and the vocabulary are `tokenizer.json`.
+    """
+
+    kind: Literal["text"]
+    max_length: int = Field(gt=0, description="tokens; the rest of a longer text is not read")
+    length_buckets: tuple[int, ...] = Field(
+        min_length=1, description="tokens, rising; only texts of one bucket share a batch"
+    )
+    pad_id: int = Field(ge=0, description="fills a batch; the graph gives it no meaning")
+    unknown_id: int = Field(ge=0, description="stands for a word that is not in the vocabulary")
+    max_characters: int = Field(
+        gt=0, description="of the longest text that is tokenized; above it is refused"
+    )
+
+    @model_validator(mode="after")
+    def _buckets_reach_the_longest(self) -> Self:
+        if list(self.length_buckets) != sorted(set(self.length_buckets)):
+            raise ValueError(f"length_buckets: got {self.length_buckets}, wanted them to rise")
+        if self.length_buckets[-1] != self.max_length:
+            raise ValueError(
+                f"length_buckets: the last is {self.length_buckets[-1]}, wanted max_length, {self.max_length}"
+            )
+        return self
+
+
 class RecommendationConfig(_Config):
     """From a history of external ids, or a user's id, to item indexes; and from scores to the best items."""
 
@@ -44,4 +72,6 @@ class RecommendationConfig(_Config):
     filter_history: bool = Field(description="whether items of the history are left out of the answer")
 
 
-ProcessorConfig = Annotated[TensorConfig | ImageConfig | RecommendationConfig, Field(discriminator="kind")]
+ProcessorConfig = Annotated[
+    TensorConfig | ImageConfig | TextConfig | RecommendationConfig, Field(discriminator="kind")
+]

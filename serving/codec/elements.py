@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain
 from math import prod
@@ -81,10 +81,15 @@ def _pack(values: Sequence[Any], datatype: DataType, field: str) -> Array:
         return np.array(values, dtype=np.object_)
     code, dtype = _PACKED[datatype]
     try:
-        array: Array = np.frombuffer(struct.pack(f"<{len(values)}{code}", *values), dtype)
+        array: Array = np.frombuffer(_packer(len(values), code)(*values), dtype)
     except (struct.error, OverflowError):
         raise InvalidInput(field, "a number out of range", f"numbers that fit {datatype}") from None
     return narrow(array) if datatype is DataType.BF16 else array
+
+
+@lru_cache(maxsize=256)
+def _packer(count: int, code: str) -> Callable[..., bytes]:
+    return struct.Struct(f"<{count}{code}").pack
 
 
 def _decode_other(

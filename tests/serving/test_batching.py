@@ -123,11 +123,13 @@ class Bench:
         return asyncio.get_running_loop().create_task(answered())
 
 
-def make(inline: bool = False, runs: int = 1, batch: int = 4, pending: int = 100) -> Bench:
+def make(
+    inline: bool = False, runs: int = 1, batch: int = 4, pending: int = 100, patience_s: float | None = None
+) -> Bench:
     timeline, puppet, observer = Timeline(), Puppet(), Observer()
     session = Doubler(timeline)
     batcher = DynamicBatcher(
-        "doubler", session, TensorProcessor(), Plan(inline, runs, batch, pending), puppet, observer,
+        "doubler", session, TensorProcessor(), Plan(inline, runs, batch, pending, patience_s), puppet, observer,
         clock_ns=timeline.now_ns, call_later=timeline.call_later,
     )  # fmt: skip
     return Bench(batcher, timeline, puppet, session, observer)
@@ -323,6 +325,24 @@ async def test_a_full_queue_refuses_at_the_door_with_an_honest_wait() -> None:
     while bench.puppet.held:
         await bench.puppet.let_run()
     assert [await answer for answer in accepted] == [[2], [4]]
+
+
+@scenario
+async def test_a_machine_slower_than_it_was_measured_admits_no_more_than_it_answers_in_time() -> None:
+    bench = make(batch=1, pending=100, patience_s=1.0)
+    bench.session.takes_s = 0.2
+    first = bench.ask(0)
+    await settle()
+    await bench.puppet.let_run()
+    await first
+    accepted = [bench.ask(value) for value in range(6)]
+    await settle()
+    with pytest.raises(Overloaded) as refused:
+        await bench.ask(6)
+    assert refused.value.limit == 5
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert await asyncio.gather(*accepted) == [[0], [2], [4], [6], [8], [10]]
 
 
 @scenario

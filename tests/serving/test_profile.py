@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inference.values import Tensors
+from serving.batching import Plan
 from serving.profile import Point, Profile, ProfileCache, measure, sample_rows
 
 
@@ -67,7 +68,10 @@ def test_the_queue_is_as_long_as_can_be_answered_in_time() -> None:
     profile = Profile(points=(point,), chosen=point, inline=False)
     assert profile.plan(1000.0, None, None).max_pending_rows == 400
     assert profile.plan(1.0, None, None).max_pending_rows == 16
-    assert profile.plan(1.0, 2, 5) == (False, 2, 2, 5)
+    assert profile.plan(1.0, None, None).patience_s == 0.001
+    assert profile.plan(1.0, 2, 5) == Plan(
+        inline=False, concurrent_runs=2, max_batch_size=2, max_pending_rows=5
+    )
 
 
 def test_samples_repeat_whole_rows() -> None:

@@ -11,7 +11,20 @@ from typing import Any
 
 from torch import nn
 
-from training.architectures import cnn, matrix_factorisation, mlp, neumf, resnet, sasrec, two_towers, vit
+from training.architectures import (
+    bag,
+    cnn,
+    lstm,
+    matrix_factorisation,
+    mlp,
+    neumf,
+    resnet,
+    sasrec,
+    textcnn,
+    transformer,
+    two_towers,
+    vit,
+)
 from training.errors import ConfigError
 
 
@@ -59,6 +72,41 @@ _ALL = (
         vit.build,
         "a Transformer encoder over patches of the picture",
         "Dosovitskiy et al. 2021, arXiv:2010.11929",
+    ),
+    Architecture(
+        "bag",
+        "text",
+        bag.build,
+        "hashed words and word pairs, weighted by naive Bayes and then by gradient: linear, cheap, hard to beat",
+        "Wang & Manning 2012, aclanthology.org/P12-2018",
+    ),
+    Architecture(
+        "textcnn",
+        "text",
+        textcnn.build,
+        "filters over three to five words, and the strongest answer of each",
+        "Kim 2014, arXiv:1408.5882",
+    ),
+    Architecture(
+        "lstm",
+        "text",
+        lstm.build,
+        "reads the words in order, both ways, with a gated memory",
+        "Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
+    ),
+    Architecture(
+        "gru",
+        "text",
+        lstm.build_gru,
+        "the same with one gate less",
+        "Cho et al. 2014, arXiv:1406.1078",
+    ),
+    Architecture(
+        "transformer",
+        "text",
+        transformer.build,
+        "an encoder in which every word attends to every other",
+        "Vaswani et al. 2017, arXiv:1706.03762",
     ),
     Architecture(
         "mf",

@@ -132,6 +132,67 @@ _SETS = (
         ),
     ),
     PublicSet(
+        name="tickets",
+        task="text",
+        summary="4,000 messages to a support desk in 5 classes, composed by a grammar here; needs no network",
+        licence="Apache-2.0 (synthetic, part of Baton)",
+        homepage="",
+        files=(),
+        classes=("account", "billing", "bug", "delivery", "praise"),
+    ),
+    PublicSet(
+        name="imdb",
+        task="text",
+        summary="IMDB: 25,000 + 25,000 film reviews, negative or positive",
+        licence="none stated; cite Maas et al. 2011",
+        homepage="https://ai.stanford.edu/~amaas/data/sentiment/",
+        files=(
+            PublicFile(
+                "text/imdb/train.csv.xz", "976471e7f8abc7dfa95b94f8cd5b07b94135ad28c80da2cd24922872ad9ea9ec"
+            ),
+            PublicFile(
+                "text/imdb/test.csv.xz", "cd65afc2b9b59195d21439fafe691fab12c3c6639fc1cd24c98037eab23debf3"
+            ),
+        ),
+        classes=("negative", "positive"),
+    ),
+    PublicSet(
+        name="sst2",
+        task="text",
+        summary="SST-2: 67,349 phrases to train on, 872 + 1,821 sentences of film reviews, negative or positive",
+        licence="none stated; cite Socher et al. 2013",
+        homepage="https://nlp.stanford.edu/sentiment/",
+        files=(
+            PublicFile(
+                "text/sst2/train.tsv.gz", "1c4843303462f8f93e006ff618a9e61d207468cafd030046d7d7fd6b78af342b"
+            ),
+            PublicFile(
+                "text/sst2/dev.tsv.gz", "19553efc6f7bac0b7fdd37d4e29dc37c15e9e779767249a16f857fbfcedb23fa"
+            ),
+            PublicFile(
+                "text/sst2/test.tsv.gz", "d4b84622426b0005f9061c725b15e93450877a9219b2e903ce3c6ca20e93f099"
+            ),
+        ),
+        classes=("negative", "positive"),
+    ),
+    PublicSet(
+        name="ag_news",
+        task="text",
+        summary="AG News: 120,000 + 7,600 news articles in 4 topics, as lower-cased tokens",
+        licence="research and other non-commercial use (Gulli; Zhang, Zhao & LeCun 2015)",
+        homepage="http://groups.di.unipi.it/~gulli/AG_corpus_of_news_articles.html",
+        files=(
+            PublicFile(
+                "text/ag_news/train.tokens.csv.xz",
+                "84dabb4f2ecf7af357ffce084f6c25858c24321475d35890a2262c878045adc2",
+            ),
+            PublicFile(
+                "text/ag_news/test.csv.gz", "3c277beb6ce3dd635407635cb90a7c5ceaf87168fabb3be218e39aa2b097f706"
+            ),
+        ),
+        classes=("World", "Sports", "Business", "Sci/Tech"),
+    ),
+    PublicSet(
         name="shop",
         task="recommendation",
         summary="900 made-up customers of a made-up shop, 72 products, drawn from a seed; needs no network",

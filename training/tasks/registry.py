@@ -3,9 +3,10 @@
 from training.errors import ConfigError
 from training.tasks.base import Task
 from training.tasks.recommendation import RecommendationTask
+from training.tasks.text import TextTask
 from training.tasks.vision import VisionTask
 
-_ALL: tuple[Task, ...] = (VisionTask(), RecommendationTask())
+_ALL: tuple[Task, ...] = (VisionTask(), TextTask(), RecommendationTask())
 
 TASKS = {task.name: task for task in _ALL}
 

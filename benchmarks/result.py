@@ -1,0 +1,103 @@
+"""What every benchmark writes: a table and what was promised of it, in results/NAME.json."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from serving.bench.figures import Interval
+from serving.bench.machine import Machine, fingerprint
+
+FOLDER = Path(__file__).parent / "results"
+
+
+class Claim(BaseModel):
+    """A promise beside what was seen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    wanted: str
+    seen: str
+    kept: bool
+
+
+class Result(BaseModel):
+    """One benchmark's outcome; the first column of `rows` names the row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    command: str
+    machine: Machine
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    claims: tuple[Claim, ...] = ()
+
+
+def parser(name: str, text: str | None) -> argparse.ArgumentParser:
+    """A benchmark's command line, with where its result goes."""
+    made = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=text)
+    made.add_argument("--out", type=Path, default=FOLDER / f"{name}.json", help="where the result is written")
+    return made
+
+
+def write(
+    out: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], claims: Sequence[Claim]
+) -> int:
+    """Write and print a result; the exit status: 1 if a promise was not kept."""
+    name = out.stem
+    result = Result(
+        name=name,
+        command=" ".join(
+            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *map(_unplaced, sys.argv[1:])]
+        ),
+        machine=fingerprint(),
+        columns=columns,
+        rows=tuple(rows),
+        claims=tuple(claims),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(result.model_dump_json(indent=1) + "\n")
+    print(markdown(result))
+    return 0 if all(claim.kept for claim in claims) else 1
+
+
+def _unplaced(argument: str) -> str:
+    """An argument without the folders of this machine, since results are published."""
+    path = Path(argument)
+    return path.name if path.is_absolute() else argument
+
+
+def markdown(result: Result) -> str:
+    """The result as README.md shows it."""
+    machine = result.machine
+    lines = [
+        f"`{result.command}` on {machine.taken:%Y-%m-%d}: {_words(machine)}",
+        "",
+        *_table(result.columns, result.rows),
+    ]
+    if result.claims:
+        rows = [(c.text, c.wanted, c.seen, "yes" if c.kept else "**no**") for c in result.claims]
+        lines += ["", *_table(("promise", "wanted", "seen", "kept"), rows)]
+    return "\n".join(lines)
+
+
+def _words(machine: Machine) -> str:
+    load = "" if machine.load_average is None else f", load average {machine.load_average[0]:.1f}"
+    versions = f"Python {machine.python}, ONNX Runtime {machine.packages.get('onnxruntime', 'none')}"
+    return f"{machine.cpu}, {machine.usable_cpus} CPUs{load}, {versions}."
+
+
+def shown(value: Interval, form: str = "{:.2f}") -> str:
+    """A median with its 95 % interval."""
+    if value.low is None or value.high is None:
+        return form.format(value.median)
+    return f"{form.format(value.median)} ({form.format(value.low)}–{form.format(value.high)})"
+
+
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    rule = "|".join(["---", *["--:"] * (len(columns) - 1)])
+    return [f"| {' | '.join(columns)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]

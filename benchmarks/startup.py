@@ -1,0 +1,68 @@
+"""What a start costs: processor and wall seconds to the first right answer, and the memory then."""
+
+import sys
+from pathlib import Path
+
+from benchmarks.asking import TIMEOUT_S
+from benchmarks.result import Claim, parser, shown, write
+from benchmarks.server import serving
+from inference.bundle import Bundle
+from inference.golden import Golden, payload_of
+from inference.repository import ModelRepository
+from serving.bench.figures import interval
+from serving.bench.request import fetch
+from serving.bench.values import BenchError
+
+WANTED_CPU_S, WANTED_MIB = 2.0, 200
+
+
+def main() -> int:
+    """Measure, write, and say whether the promises hold."""
+    made = parser("startup", __doc__)
+    made.add_argument("--models", type=Path, default=Path("models"), help="the folder that is served")
+    made.add_argument("--rounds", type=int, default=5)
+    given = made.parse_args()
+    questions = _questions(given.models)
+    cpu: list[float] = []
+    wall: list[float] = []
+    rss: list[float] = []
+    for _ in range(given.rounds):
+        with serving(given.models) as server:
+            for path, body, media_type in questions:
+                headers = {"Content-Type": media_type}
+                status, answer = fetch(server.url, "POST", path, body, TIMEOUT_S, headers)
+                if status != 200:
+                    raise BenchError(f"{path}: {status}: {answer!r}")
+            cpu.append(server.cpu_s())
+            wall.append(server.seconds)
+            rss.append(server.rss_mib())
+    rows = [
+        ("processor seconds to the first answers", shown(interval(cpu))),
+        ("wall seconds to ready", shown(interval(wall))),
+        ("RSS MiB after the first answers", shown(interval(rss), "{:.0f}")),
+    ]
+    seconds, memory = interval(cpu).median, interval(rss).median
+    claims = [
+        Claim(text="processor seconds", wanted=f"under {WANTED_CPU_S:g}", seen=f"{seconds:.2f}",
+              kept=seconds < WANTED_CPU_S),
+        Claim(text="RSS MiB", wanted=f"under {WANTED_MIB}", seen=f"{memory:.0f}", kept=memory < WANTED_MIB),
+    ]  # fmt: skip
+    return write(given.out, (f"{len(questions)} models", "median of starts"), rows, claims)
+
+
+def _questions(models: Path) -> list[tuple[str, bytes, str]]:
+    """One golden example a model; its answers are proved by the server itself before it is ready."""
+    repository = ModelRepository(models)
+    asked: list[tuple[str, bytes, str]] = []
+    for name in repository.names():
+        bundle = Bundle.open(repository.path(name, repository.versions(name)[-1]))
+        if bundle.derived:
+            raise BenchError(f"{bundle.path} is a bare graph: this wants bundles with golden examples")
+        payload = payload_of(bundle, Golden.read(bundle).examples[0])
+        body = payload.data.encode() if isinstance(payload.data, str) else payload.data
+        asked.append((f"/v1/models/{name}:predict", body, payload.media_type or "application/json"))
+    return asked
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Text: from a string to token ids, the same in training, in proof and in serving.
+
+    text → tokenizer.json: normalise, split, look up → the first `max_length` ids → int64 [1, length]
+
+Lower-casing and splitting are part of `tokenizer.json`, so that whoever sends tensors makes the same ids
+with that file alone. Rows are as long as their text; only a batch is padded, and only at the end.
+"""
+
+from bisect import bisect_left
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+
+from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, UnsupportedMediaType
+from inference.processors.base import StackingProcessor
+from inference.processors.classification import Classification
+from inference.processors.config import TextConfig
+from inference.values import Array, Features, Payload, Prediction, Tensors
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from inference.bundle import Bundle
+
+INPUT = "ids"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class Reading(NamedTuple):
+    """What was read of a text: `tokens` reached the model, `unknown` of them it has no word for."""
+
+    tokens: int
+    unknown: int
+    truncated: bool
+
+
+class TextProcessor(StackingProcessor):
+    """Look a text's tokens up, cut it to the model's length, pad a batch to its longest row."""
+
+    media_types: tuple[str, ...] = ("text/plain",)
+
+    def __init__(
+        self, config: TextConfig, tokenizer: "Tokenizer", classification: Classification | None = None
+    ) -> None:
+        self.config = config
+        self.classification = classification
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def from_bundle(cls, bundle: "Bundle") -> Self:
+        """Read the parameters from the manifest, the tokenizer and the labels from their files."""
+        config = bundle.manifest.processor
+        if not isinstance(config, TextConfig):
+            raise TypeError(f"got a {config.kind} processor, wanted a text processor")
+        try:
+            tokenizer = read_tokenizer(bundle.read(TOKENIZER_FILE).decode())
+        except ValueError as error:
+            raise ManifestInvalid(bundle.path, f"{TOKENIZER_FILE}: {error}") from error
+        return cls(config, tokenizer, Classification.from_bundle(bundle))
+
+    def decode(self, payload: Payload) -> str:
+        """The text: a JSON string, or a body in UTF-8."""
+        text, field = _text_of(payload), payload.field
+        if len(text) > self.config.max_characters:
+            seen = f"a text of {len(text)} characters"
+            raise InputTooLarge(field, seen, f"at most {self.config.max_characters}")
+        if not text.strip():
+            raise InvalidInput(field, "an empty text", "a text with at least one word")
+        return text
+
+    def preprocess(self, decoded: str) -> Features:
+        """int64 ids [1, length], 1 ≤ length ≤ `max_length`; the context is a `Reading`."""
+        found = self.encode([decoded])[0]
+        if not found:
+            raise InvalidInput("text", decoded, "a text with at least one word")
+        ids = np.array([found[: self.config.max_length]], np.int64)
+        length = ids.shape[1]
+        unknown = int((ids == self.config.unknown_id).sum())
+        return Features({INPUT: ids}, Reading(length, unknown, len(found) > length), length)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of many texts, not cut; may be empty for a text that holds no token."""
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [row.ids for row in encoded]
+
+    def bucket(self, tensors: Tensors) -> Hashable:
+        """The first of `length_buckets` that holds the row: texts of much the same length share a batch."""
+        length = tensors[INPUT].shape[1]
+        place = bisect_left(self.config.length_buckets, length)
+        return self.config.length_buckets[place] if place < len(self.config.length_buckets) else length
+
+    def collate(self, parts: Sequence[Tensors]) -> Tensors:
+        """One batch, every row padded at its end to the longest of them."""
+        if len(parts) == 1:
+            return parts[0]
+        return {INPUT: pad([part[INPUT] for part in parts], self.config.pad_id)}
+
+    def postprocess(self, outputs: Tensors, context: Any) -> Prediction:
+        """The class, as `Classification.answer` words it, and what was read of the text."""
+        if self.classification is None:
+            raise TypeError("this processor was built to prepare inputs and has no labels")
+        return {**self.classification.answer(outputs), **context._asdict()}
+
+
+def read_tokenizer(content: str) -> "Tokenizer":
+    """A Hugging Face tokenizer from the content of `tokenizer.json`; ValueError where it is none."""
+    from tokenizers import Tokenizer  # here, so that a server without text models pays nothing for it
+
+    try:
+        tokenizer = Tokenizer.from_str(content)
+    except Exception as error:  # the library raises bare Exception
+        raise ValueError(f"not a tokenizer: {error}") from error
+    # Cutting and padding are the processor's: one place decides them.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def pad(rows: Sequence[Array], pad_id: int) -> Array:
+    """Arrays int64 [rows, length] of several lengths as one [all rows, longest], filled up at the end."""
+    longest = max(row.shape[1] for row in rows)
+    batch: Array = np.full((sum(row.shape[0] for row in rows), longest), pad_id, np.int64)
+    start = 0
+    for row in rows:
+        batch[start : start + row.shape[0], : row.shape[1]] = row
+        start += row.shape[0]
+    return batch
+
+
+def _text_of(payload: Payload) -> str:
+    if payload.media_type is None:
+        if not isinstance(payload.data, str):
+            raise InvalidInput(payload.field, payload.data, "a string")
+        return payload.data
+    if payload.media_type != "text/plain":
+        raise UnsupportedMediaType(payload.field, payload.media_type, "text/plain in UTF-8")
+    try:
+        return bytes(payload.data).decode("utf-8")
+    except UnicodeDecodeError as error:
+        seen = f"byte 0x{error.object[error.start]:02x} at {error.start}"
+        raise InvalidInput(payload.field, seen, "a text in UTF-8") from error

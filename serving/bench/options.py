@@ -1,0 +1,176 @@
+"""What `baton bench` may be told."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from serving.bench.request import parse_shape
+from serving.bench.values import BenchError, Closed, Load, Open
+
+Value = TypeVar("Value", int, float)
+
+_EPILOG = """
+Several servers are driven by turns, round by round, and compared with the first in the same round, since a
+machine's speed drifts. Examples:
+
+  baton bench http://127.0.0.1:8000 --model tiny --connections 1,16,64
+  baton bench http://127.0.0.1:8000 --model tiny --rate 500,1000 --rounds 5 --json result.json --picture result.png
+  baton bench http://127.0.0.1:8000 --model tiny --find-rate --limit-ms 50
+  baton bench http://127.0.0.1:8000 --model photos --data cat.jpg
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything, checked."""
+
+    urls: tuple[str, ...]
+    model: str
+    path: str | None
+    data: Path | None
+    content_type: str | None
+    headers: dict[str, str]
+    binary: bool
+    rows: int
+    shapes: dict[str, tuple[int, ...]]
+    connections: tuple[int, ...]
+    rates: tuple[float, ...]
+    find_rate: bool
+    limit_ms: float | None
+    share: float
+    duration_s: float
+    warmup_s: float
+    rounds: int
+    timeout_s: float
+    seed: int
+    json: Path | None
+    picture: Path | None
+
+    def loads(self) -> tuple[Load, ...]:
+        """Open loop at every rate over the most connections given; without a rate, closed loop at each number."""
+        if self.rates:
+            return tuple(Open(rate, max(self.connections)) for rate in self.rates)
+        return tuple(Closed(connections) for connections in self.connections)
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """From the command line; `--help` and unknown flags exit, `BenchError` names what does not go together."""
+    given = vars(_parser().parse_args(list(arguments)))
+    given["headers"] = dict(_header(text) for text in given.pop("header"))
+    given["shapes"] = dict(parse_shape(text) for text in given.pop("shape"))
+    given["rates"] = given.pop("rate")
+    checked: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+    }
+    options = Options(**checked)
+    if not options.model and (options.path is None or options.data is None):
+        raise BenchError("--model is wanted, or --path with --data for another protocol than the open one")
+    if options.find_rate and options.limit_ms is None:
+        raise BenchError("--find-rate wants --limit-ms: a rate is sustained while answers come in time")
+    if options.find_rate and options.rates:
+        raise BenchError("--find-rate looks for the rate that --rate gives; only one of them")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="baton bench",
+        description="Load one or more servers of the Open Inference Protocol, and say what came of it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("urls", nargs="+", metavar="URL", help="http://host:port; several are driven by turns")
+    asked = parser.add_argument_group("what is asked")
+    add = asked.add_argument
+    add(
+        "--model",
+        default="",
+        help="the model; its inputs are read from the first server and filled at random",
+    )
+    add("--data", type=Path, help="a body instead: an image or text for :predict, or JSON")
+    add("--content-type", help="of --data; default: by the file's name")
+    add("--path", help="default: /v2/models/MODEL/infer, with --data /v1/models/MODEL:predict")
+    add("--header", action="append", default=[], metavar="NAME:VALUE", help="sent with every request")
+    add("--binary", action="store_true", help="tensors as bytes (binary extension), both ways")
+    add("--rows", type=_whole, default=1, help="rows of a request (default 1)")
+    add(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="NAME:1,64",
+        help="shape of an input whose axes are open",
+    )
+    load = parser.add_argument_group("the load")
+    add = load.add_argument
+    add("--connections", type=_list_of(_whole), default=[16], metavar="N,…",
+        help="closed loop at each number; open loop over at most the greatest (default 16)")  # fmt: skip
+    add(
+        "--rate",
+        type=_list_of(_positive),
+        default=[],
+        metavar="R,…",
+        help="open loop: arrivals a second (Poisson)",
+    )
+    add("--find-rate", action="store_true", help="search the highest rate that is sustained, open loop")
+    add("--limit-ms", type=_positive, help="milliseconds within which an answer is good")
+    add("--share", type=_share, default=0.99, help="good answers that make a rate sustained (default 0.99)")
+    add("--duration", dest="duration_s", type=_positive, default=5.0, help="seconds of a round (default 5)")
+    add("--warmup", dest="warmup_s", type=_seconds, default=1.0, help="seconds before the rounds (default 1)")
+    add("--rounds", type=_whole, default=3, help="times that everything is measured, by turns (default 3)")
+    add(
+        "--timeout",
+        dest="timeout_s",
+        type=_positive,
+        default=30.0,
+        help="seconds a request may take (default 30)",
+    )
+    add("--seed", type=int, default=0, help="of arrivals and random inputs")
+    out = parser.add_argument_group("the result")
+    out.add_argument("--json", type=Path, help="write everything there")
+    out.add_argument("--picture", type=Path, help="draw latencies there (.png, .svg); needs matplotlib")
+    return parser
+
+
+def _list_of(kind: Callable[[str], Value]) -> Callable[[str], list[Value]]:
+    def parse(text: str) -> list[Value]:
+        return [kind(part) for part in text.split(",")]
+
+    return parse
+
+
+def _whole(text: str) -> int:
+    return int(_at_least(1, text, int(text)))
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text}: wanted a number above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    return _at_least(0, text, float(text))
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: wanted a number above 0, at most 1")
+    return value
+
+
+def _at_least(least: float, text: str, value: float) -> float:
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text}: wanted at least {least:g}")
+    return value
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, found, value = text.partition(":")
+    if not found or not name or "\n" in text or "\r" in text:
+        raise BenchError(f"--header {text!r}: wanted NAME:VALUE")
+    return name.strip(), value.strip()

@@ -1,0 +1,113 @@
+"""The order of a benchmark: everything is asked once, warmed up, then measured by turns."""
+
+from collections.abc import Sequence
+
+from serving.bench.figures import Round, summarize
+from serving.bench.load import Target, drive
+from serving.bench.machine import fingerprint
+from serving.bench.options import Options
+from serving.bench.request import (
+    Body,
+    build_target,
+    check,
+    file_body,
+    parse_url,
+    random_bodies,
+    read_metadata,
+    read_server,
+)
+from serving.bench.result import Probe, Result, Saturated, Series, Server, make_series
+from serving.bench.search import find_saturation
+from serving.bench.values import Closed, Load, Open
+
+
+async def bench(options: Options, targets: Sequence[Target], asked: str) -> Result:
+    """Measure what was asked for; `BenchError` where that cannot be."""
+    machine = fingerprint()
+    servers = tuple(
+        Server(url=target.url.geturl(), name=read_server(target.url, options.timeout_s)) for target in targets
+    )
+    await _warm_up(options, targets)
+    result = Result(machine=machine, servers=servers, asked=asked, duration_s=options.duration_s)
+    if options.find_rate:
+        found = [await _saturate(options, place, target) for place, target in enumerate(targets)]
+        return result.model_copy(update={"saturation": tuple(found)})
+    return result.model_copy(update={"series": await _by_turns(options, targets)})
+
+
+def prepare(options: Options) -> tuple[list[Target], str]:
+    """Targets whose servers answer the request rightly, and the request in words; `BenchError` if one does not.
+
+    It blocks: no load is running yet.
+    """
+    urls = [parse_url(text) for text in options.urls]
+    if options.data is not None:
+        bodies = [file_body(options.data, options.content_type)]
+        path = options.path or f"/v1/models/{options.model}:predict"
+    else:
+        metadata = read_metadata(urls[0], options.model, options.timeout_s)
+        bodies = random_bodies(
+            metadata, options.rows, options.shapes, binary=options.binary, seed=options.seed
+        )
+        path = options.path or f"/v2/models/{options.model}/infer"
+    targets = [build_target(url, path, bodies, options.headers) for url in urls]
+    for target in targets:
+        check(target, path, bodies[0], options.headers, options.timeout_s)
+    return targets, f"{path}, {_size(bodies)} bytes"
+
+
+def _size(bodies: Sequence[Body]) -> int:
+    return sum(len(body.data) for body in bodies) // len(bodies)
+
+
+async def _warm_up(options: Options, targets: Sequence[Target]) -> None:
+    if options.warmup_s:
+        for target in targets:
+            await drive(target, Closed(max(options.connections)), options.warmup_s, options.timeout_s)
+
+
+async def _by_turns(options: Options, targets: Sequence[Target]) -> tuple[Series, ...]:
+    """Each round drives every server under one load before the next load, and back again the round after."""
+    loads = options.loads()
+    rounds: dict[tuple[int, int], list[Round]] = {}
+    for turn in range(options.rounds):
+        for at, load in enumerate(loads):
+            order = list(enumerate(targets))
+            for place, target in order if turn % 2 == 0 else reversed(order):
+                round_ = await _round(options, target, load, options.seed + turn)
+                rounds.setdefault((at, place), []).append(round_)
+    return tuple(
+        make_series(
+            place,
+            str(load),
+            load.rate if isinstance(load, Open) else None,
+            load.connections,
+            tuple(rounds[at, place]),
+            tuple(rounds[at, 0]),
+        )
+        for at, load in enumerate(loads)
+        for place in range(len(targets))
+    )
+
+
+async def _saturate(options: Options, place: int, target: Target) -> Saturated:
+    """Begin from what closed loop reaches, which is near the answer."""
+    connections = max(options.connections)
+
+    async def probe(rate: float) -> Round:
+        return await _round(options, target, Open(rate, connections), options.seed)
+
+    closed = await _round(options, target, Closed(connections), options.seed)
+    found = await find_saturation(probe, options.share, max(1.0, 0.9 * closed.rate))
+    return Saturated(
+        server=place,
+        rate=found.rate,
+        limit_ms=options.limit_ms,
+        share=options.share,
+        probes=tuple(Probe(rate=rate, sustained=kept, round=round_) for rate, kept, round_ in found.probes),
+    )
+
+
+async def _round(options: Options, target: Target, load: Load, seed: int) -> Round:
+    record = await drive(target, load, options.duration_s, options.timeout_s, seed)
+    return summarize(record, options.limit_ms)

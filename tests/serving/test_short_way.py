@@ -1,0 +1,211 @@
+"""The short way through the protocol: the same answers as uvicorn's way, whatever the bytes on the wire look like."""
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.bundles import sum_graph, write_bare
+from tests.serving.conftest import ThreadedServer, start
+
+PATH = "/v2/models/sum/infer"
+
+
+def body(*x: float) -> bytes:
+    tensors = [("x", x), ("y", (1.0, 1.0, 1.0))]
+    return json.dumps(
+        {"inputs": [{"name": n, "shape": [1, 3], "datatype": "FP32", "data": list(d)} for n, d in tensors]}
+    ).encode()
+
+
+def request(content: bytes, *headers: str, path: str = PATH, version: str = "1.1") -> bytes:
+    lines = (f"POST {path} HTTP/{version}", "Host: here", *headers)
+    return "\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""]).encode() + content
+
+
+def chunked(content: bytes) -> bytes:
+    head = f"POST {PATH} HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    return (
+        head + b"".join((b"%x\r\n%b\r\n" % (len(c), c)) for c in (content[:10], content[10:])) + b"0\r\n\r\n"
+    )
+
+
+def connect(server: ThreadedServer) -> socket.socket:
+    url = urlsplit(server.url)
+    return socket.create_connection((url.hostname, url.port), timeout=20)
+
+
+def read(connection: socket.socket, count: int) -> list[tuple[int, bytes, bytes]]:
+    """Status, head and body of `count` answers."""
+    answers: list[tuple[int, bytes, bytes]] = []
+    buffer = b""
+    while len(answers) < count:
+        head, found, rest = buffer.partition(b"\r\n\r\n")
+        length = int(re.findall(rb"content-length: (\d+)", head)[0]) if found else 0
+        if not found or len(rest) < length:
+            received = connection.recv(1 << 16)
+            assert received, f"closed after {len(answers)} answers and {buffer!r}"
+            buffer += received
+            continue
+        answers.append((int(head.split()[1]), head, rest[:length]))
+        buffer = rest[length:]
+    assert not buffer
+    return answers
+
+
+def total(answer: bytes) -> list[float]:
+    found: list[float] = json.loads(answer)["outputs"][0]["data"]
+    return found
+
+
+def ask(server: ThreadedServer, *sent: bytes, count: int = 1) -> list[tuple[int, bytes, bytes]]:
+    with closing(connect(server)) as connection:
+        for part in sent:
+            connection.sendall(part)
+            time.sleep(0.01)
+        return read(connection, count)
+
+
+def test_both_ways_give_the_same_answer_and_the_same_headers(server: ThreadedServer) -> None:
+    short, long = ask(server, request(body(1, 2, 3))), ask(server, chunked(body(1, 2, 3)))
+    assert short[0][2] == long[0][2]
+    names = [re.findall(rb"\r\n([a-z-]+):", head) for _, head, _ in (short[0], long[0])]
+    assert names[0] == names[1]
+    assert b"server-timing" in names[0]
+
+
+def test_a_body_may_come_in_many_pieces(server: ThreadedServer) -> None:
+    whole = request(body(1, 2, 3))
+    pieces = [whole[at : at + 37] for at in range(0, len(whole), 37)]
+    ((status, _, answer),) = ask(server, *pieces)
+    assert (status, total(answer)) == (200, [2, 3, 4])
+
+
+def test_requests_sent_without_waiting_are_answered_in_their_order(server: ThreadedServer) -> None:
+    live = b"GET /v2/health/live HTTP/1.1\r\nHost: here\r\n\r\n"
+    sent = [request(body(i, i, i)) for i in range(3)]
+    answers = ask(server, sent[0] + live + sent[1] + chunked(body(7, 7, 7)) + sent[2], count=5)
+    assert [status for status, _, _ in answers] == [200] * 5
+    assert [total(answers[at][2])[0] for at in (0, 2, 3, 4)] == [1, 2, 8, 3]
+
+
+def test_one_connection_serves_many_requests(server: ThreadedServer) -> None:
+    with closing(connect(server)) as connection:
+        for i in range(20):
+            connection.sendall(request(body(i, i, i)))
+            assert total(read(connection, 1)[0][2])[0] == i + 1
+
+
+def test_a_head_that_came_before_is_answered_alike_however_its_body_comes(server: ThreadedServer) -> None:
+    first, second = request(body(1, 2, 3)), request(body(4, 5, 6))
+    assert len(first) == len(second)  # so that their heads are equal, byte for byte
+    with closing(connect(server)) as connection:
+        for sent, wanted in ((first, 2), (second, 5), (first, 2)):
+            connection.sendall(sent)
+            assert total(read(connection, 1)[0][2])[0] == wanted
+        connection.sendall(first + second)  # both in one packet
+        assert [total(answer)[0] for _, _, answer in read(connection, 2)] == [2, 5]
+        for at in range(0, len(second), 50):  # the head and the body in pieces
+            connection.sendall(second[at : at + 50])
+            time.sleep(0.002)
+        assert total(read(connection, 1)[0][2])[0] == 5
+        connection.sendall(second[:-5])
+        time.sleep(0.01)
+        connection.sendall(second[-5:] + first)
+        assert [total(answer)[0] for _, _, answer in read(connection, 2)] == [5, 2]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [request(body(1, 2, 3), "Connection: close"), request(body(1, 2, 3), version="1.0")],
+    ids=["close", "http-1.0"],
+)
+def test_a_connection_that_is_not_kept_is_closed_after_its_answer(
+    server: ThreadedServer, sent: bytes
+) -> None:
+    with closing(connect(server)) as connection:
+        connection.sendall(sent)
+        assert total(read(connection, 1)[0][2]) == [2, 3, 4]
+        assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (request(b"{"), 400),
+        (request(b"{}", path="/v2/models/none/infer"), 404),
+        (request(b"x" * ((1 << 20) + 1)), 413),
+        (request(b"{}", "Content-Encoding: br"), 415),
+        (request(body(1, 2, 3), "X-Request-Timeout-Ms: soon"), 400),
+        (request(b"", path="/v2/models/none/infer?x=1"), 404),
+    ],
+    ids=["no json", "no model", "too large", "encoding", "deadline", "query"],
+)
+def test_a_refusal_leaves_the_connection_fit_for_the_next_request(
+    server: ThreadedServer, sent: bytes, status: int
+) -> None:
+    with closing(connect(server)) as connection:
+        connection.sendall(sent)
+        assert read(connection, 1)[0][0] == status
+        connection.sendall(request(body(1, 2, 3)))
+        assert read(connection, 1)[0][0] == 200
+
+
+def test_expect_100_continue_is_answered_before_the_body_is_sent(server: ThreadedServer) -> None:
+    content = body(1, 2, 3)
+    whole = request(content, "Expect: 100-continue")
+    with closing(connect(server)) as connection:
+        connection.sendall(whole[: -len(content)])
+        assert connection.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(content)
+        assert read(connection, 1)[0][0] == 200
+
+
+def test_bytes_that_are_no_http_are_refused(server: ThreadedServer) -> None:
+    with closing(connect(server)) as connection:
+        connection.sendall(b"GET nonsense\r\n\r\n\r\n")
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
+        assert connection.recv(1) == b""
+
+
+def test_of_a_caller_who_does_not_read_no_more_is_read(server: ThreadedServer) -> None:
+    count = 100  # answers of 400 kB: together far more than the sockets hold
+    content = bytes(400_000)
+    sent = request(content, "Inference-Header-Content-Length: 0", path="/v2/models/flex/infer")
+    with closing(connect(server)) as connection:
+        connection.settimeout(1.0)
+        asked = 0
+        try:
+            for _ in range(count):
+                connection.sendall(sent)
+                asked += 1
+        except TimeoutError:  # the server reads no more until its answers are read
+            pass
+        assert 0 < asked < count
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedServer]:
+    models: Path = tmp_path_factory.mktemp("impatient")
+    write_bare(models, "sum", sum_graph())
+    with start(models=models, keep_alive_s=1) as running:
+        yield running
+
+
+def test_an_idle_connection_is_closed_when_it_was_free_for_long_enough(impatient: ThreadedServer) -> None:
+    with closing(connect(impatient)) as connection:
+        for _ in range(4):  # 1.6 s in all, but never idle for 1 s
+            connection.sendall(request(body(1, 2, 3)))
+            read(connection, 1)
+            time.sleep(0.4)
+        connection.sendall(request(body(1, 2, 3)))
+        read(connection, 1)
+        freed = time.monotonic()
+        assert connection.recv(1) == b""
+        assert 0.8 < time.monotonic() - freed < 3

@@ -1,0 +1,136 @@
+"""The whole line on the embedded tickets: from sentences to a bundle that answers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from inference.predictor import Predictor
+from inference.values import Payload
+from training.config import TrainConfig, load_config
+from training.data.text import Texts
+from training.pipeline import train
+from training.tasks.registry import find_task
+from training.tasks.text import hide_words, length_buckets
+from training.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
+
+FLAGS = ("--data", "tickets", "--arch", "textcnn", "--name", "tickets", "--epochs", "3", "--batch-size", "64")
+MODEL = ("--model", '{"width": 24, "filters": 16}', "--learning-rate", "0.01", "--word-dropout", "0.1")
+FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+
+RECORDED_LOSS = 0.1873
+"""Of validation, after the first epoch."""
+
+
+def configure(root: Path, *more: str) -> TrainConfig:
+    flags = (*FLAGS, *MODEL, *FIXED, "--models", str(root / "models"), "--run", str(root / "run"), *more)
+    return load_config("text", flags)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with its published bundle."""
+    path = tmp_path_factory.mktemp("tickets")
+    assert train(configure(path)) == path / "models" / "tickets" / "1"
+    return path
+
+
+@pytest.fixture(scope="module")
+def predictor(root: Path) -> Predictor:
+    return Predictor.open(root / "models" / "tickets" / "1")
+
+
+def manifest_of(root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((root / "models" / "tickets" / "1" / "manifest.json").read_text())
+    return found
+
+
+def test_seeded_short_run_has_the_recorded_loss(root: Path) -> None:
+    rows = (root / "run" / "logs" / "csv" / "version_0" / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("val/loss")
+    first = next(row.split(",")[column] for row in rows[1:] if row.split(",")[column])
+    assert float(first) == pytest.approx(RECORDED_LOSS, rel=0.03)
+
+
+def test_bundle_answers_as_its_manifest_says_and_sensibly(root: Path, predictor: Predictor) -> None:
+    assert manifest_of(root)["graphs"]["fp32"]["evaluation"]["metrics"]["accuracy"] > 0.97
+    asked = ("My parcel never came, where is it?", "I WANT MY MONEY BACK, you charged me twice")
+    answers = list(predictor.predict([Payload(text) for text in asked]))
+    assert [answer["label"] for answer in answers] == ["delivery", "billing"]
+    assert answers[0]["truncated"] is False
+    assert answers[0]["tokens"] == 9
+
+
+def test_text_has_one_answer_alone_and_among_longer_ones(predictor: Predictor) -> None:
+    short, long = Payload("The tent has not arrived"), Payload("the app crashes " * 30)
+    (alone,) = predictor.predict([short])
+    together, _ = predictor.predict([short, long])
+    assert alone["probabilities"] == pytest.approx(together["probabilities"], abs=2e-6)
+
+
+def test_ids_of_a_golden_text_are_those_it_was_trained_on(root: Path, predictor: Predictor) -> None:
+    """No skew: raw text → the bundle's processor → the validation row's own ids."""
+    task = find_task("text")
+    data = task.load(configure(root))
+    files = sorted((root / "models" / "tickets" / "1" / "golden").iterdir())
+    rows = task.golden_rows(data)
+    assert len(files) == len(rows) == 7
+    for row, file in zip(rows, files, strict=True):
+        assert file.read_text() == data.validation.raw[row]
+        seen = predictor.processor.preprocess(file.read_text()).tensors["ids"]
+        assert seen.tolist() == data.validation.batch(torch.tensor([row]), torch.Generator())["ids"].tolist()
+
+
+def test_vocabulary_is_learned_from_the_training_rows_alone(root: Path) -> None:
+    data = find_task("text").load(configure(root))
+    words = Tokenizer.from_str(data.facts["tokenizer"]).get_vocab()
+    training = " ".join(data.train.raw).lower()
+    assert all(word in training for word in words if not word.startswith("<"))
+
+
+def test_splits_are_disjoint_and_make_up_the_set(root: Path) -> None:
+    data = find_task("text").load(configure(root))
+    splits: list[Texts] = [data.train, data.validation, data.test]
+    assert sum(len(split) for split in splits) == 4000
+    assert len({text for split in splits for text in split.raw}) == 4000
+
+
+@pytest.mark.parametrize("kind", ["words", "pieces"])
+def test_tokenizer_learned_twice_is_the_same_and_survives_its_file(kind: Any) -> None:
+    texts = ["The film isn't good.<br />Not at ALL!", "A good, good film", "the film", "isn't ﬁne"] * 3
+    first, second = (train_tokenizer(texts, kind, 60) for _ in range(2))
+    assert first.to_str() == second.to_str()
+    again = Tokenizer.from_str(first.to_str())
+    for text in (*texts, "unheard-of words, ﬁne"):
+        assert again.encode(text).ids == first.encode(text).ids
+    assert first.token_to_id("<pad>") == PAD_ID
+    assert first.token_to_id("<unk>") == UNKNOWN_ID
+
+
+def test_words_are_split_from_marks_in_lower_case_without_line_breaks() -> None:
+    texts = ["It isn't GOOD.<br /><br />Café-like, <unk>!"] * 2
+    tokens = train_tokenizer(texts, "words", 100).encode(texts[0]).tokens
+    assert tokens == ["it", "isn't", "good", ".", "café", "-", "like", ",", "<unk>", "!"]
+
+
+def test_unknown_word_keeps_its_id_where_texts_hold_it_and_padding_cannot_be_written() -> None:
+    tokenizer = train_tokenizer(["a <unk> b", "a <unk> b"], "words", 100)
+    assert tokenizer.encode("<unk> zebra").ids == [UNKNOWN_ID, UNKNOWN_ID]
+    assert PAD_ID not in tokenizer.encode("a <pad> b").ids
+
+
+def test_word_dropout_hides_that_share_of_the_words_and_no_padding() -> None:
+    ids = torch.tensor([[5] * 900 + [0] * 100])
+    hidden = hide_words(ids, 0.3, torch.Generator().manual_seed(0))
+    assert (hidden[0, 900:] == 0).all()
+    assert (hidden == UNKNOWN_ID).sum().item() == pytest.approx(270, abs=45)
+
+
+@pytest.mark.parametrize(
+    ("longest", "buckets"), [(10, (10,)), (16, (16,)), (100, (16, 32, 64, 100)), (64, (16, 32, 64))]
+)
+def test_buckets_double_up_to_the_longest(longest: int, buckets: tuple[int, ...]) -> None:
+    assert length_buckets(longest) == buckets

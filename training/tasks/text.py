@@ -1,0 +1,205 @@
+"""Text: classification of a text of any length. A string in, a class out."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torchmetrics import MetricCollection
+
+from inference.manifest import DataSource
+from inference.predictor import Predictor
+from inference.processors.classification import LABELS_FILE
+from inference.processors.config import TextConfig
+from inference.processors.text import INPUT, TOKENIZER_FILE, TextProcessor, read_tokenizer
+from inference.values import Payload
+from training.architectures.bag import BagOfNgrams
+from training.architectures.registry import find_architecture
+from training.architectures.words import PAD, Words
+from training.calibrate import Calibrated
+from training.config import TrainConfig
+from training.data.examples import Batch
+from training.data.splits import Holdout, stratified_holdout
+from training.data.tables import Row
+from training.data.text import Texts
+from training.data.text_sets import TextSet, load_texts
+from training.errors import DataError
+from training.export import Axes, ClassifierGraph
+from training.tasks import classification
+from training.tasks.base import Facts, Monitor, Report, TaskData
+from training.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
+
+TextData = TaskData[Texts]
+
+COUNTING_BATCH = 256
+SHORTEST_BUCKET = 16
+
+
+class TextTask:
+    """Token ids in batches of like length, cross-entropy over classes, best epoch by accuracy."""
+
+    name = "text"
+    monitor = Monitor("accuracy", "max")
+    outputs: tuple[str, ...] = ("probabilities", "logits")
+    axes: Axes = MappingProxyType({INPUT: {1: "length"}})
+
+    def load(self, config: TrainConfig) -> TextData:
+        """The tokenizer is learned from the rows that are trained on, and from no other."""
+        texts = load_texts(config.data, config.text_column, config.label_column, strict=config.strict)
+        held = _held_out(texts, config)
+        pool = texts.train + texts.validation
+        splits = {
+            "train": [pool[row] for row in held.train],
+            "validation": [pool[row] for row in held.held],
+            "test": texts.test,
+        }
+        tokenizer = train_tokenizer(
+            [row.text for row in splits["train"]], config.tokenizer, config.vocabulary
+        ).to_str()
+        processor = TextProcessor(_processor(config), read_tokenizer(tokenizer))
+        encoded = {
+            split: encode(processor, rows, texts.classes, by_length=split != "train")
+            for split, rows in splits.items()
+        }
+        return TaskData(
+            **encoded,
+            held_out=held,
+            source=DataSource(
+                name=texts.name,
+                url=texts.url,
+                licence=texts.licence,
+                digest=texts.digest,
+                rows={split: len(rows) for split, rows in encoded.items()},
+            ),
+            facts={
+                "classes": texts.classes,
+                "class_counts": encoded["train"].labels.bincount(minlength=len(texts.classes)).tolist(),
+                "tokenizer": tokenizer,
+                "vocabulary": read_tokenizer(tokenizer).get_vocab_size(),
+            },
+            skipped=texts.skipped,
+        )
+
+    def build(self, config: TrainConfig, data: TextData) -> nn.Module:
+        words = Words(data.facts["vocabulary"], config.max_length)
+        builder = find_architecture(self.name, config.arch).build
+        model = builder(words, len(data.facts["classes"]), **config.model)
+        if isinstance(model, BagOfNgrams):
+            model.weigh(_in_order(data.train))
+        return model
+
+    def augment(self, batch: Batch, config: TrainConfig, facts: Facts, generator: Generator) -> Batch:
+        """Words are hidden at random, so that a text is not known by one of them (`word_dropout`)."""
+        if not config.word_dropout:
+            return batch
+        return {**batch, INPUT: hide_words(batch[INPUT], config.word_dropout, generator)}
+
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
+        return classification.loss(model(batch[INPUT]).float(), batch["label"], config, facts)
+
+    def metrics(self, facts: Facts) -> MetricCollection:
+        return classification.metrics(facts)
+
+    def score(self, model: nn.Module, batch: Batch, metrics: MetricCollection) -> Tensor:
+        logits = model(batch[INPUT]).float()
+        metrics.update(logits, batch["label"])
+        return nn.functional.cross_entropy(logits, batch["label"])
+
+    def inputs(self, batch: Batch) -> Batch:
+        return {INPUT: batch[INPUT]}
+
+    def calibrate(self, model: nn.Module, data: TextData) -> Calibrated:
+        return classification.calibrate_on(model, data.validation, self.inputs)
+
+    def deployed(self, model: nn.Module, calibrated: Calibrated) -> nn.Module:
+        folded = model.folded() if isinstance(model, BagOfNgrams) else model
+        return ClassifierGraph(folded, calibrated.temperature)
+
+    def processor(self, config: TrainConfig, data: TextData) -> TextConfig:
+        return _processor(config)
+
+    def files(self, data: TextData) -> Mapping[str, bytes]:
+        labels = json.dumps(data.facts["classes"], ensure_ascii=False, indent=1)
+        return {LABELS_FILE: labels.encode(), TOKENIZER_FILE: data.facts["tokenizer"].encode()}
+
+    def payload(self, examples: Texts, row: int) -> Payload:
+        return Payload(examples.raw[row].encode(), "text/plain", field=f"row {row}")
+
+    def golden_rows(self, data: TextData) -> list[int]:
+        """The shortest text, the longest, and of each class one of middle length; the rows are in that order."""
+        labels = data.validation.labels
+        middle = [
+            int(rows[len(rows) // 2])
+            for rows in (torch.nonzero(labels == label)[:, 0] for label in range(len(data.facts["classes"])))
+            if len(rows)
+        ]
+        return sorted({0, len(labels) - 1, *middle[: classification.GOLDEN_EXAMPLES]})
+
+    def evaluate(
+        self, predictor: Predictor, data: TextData, calibrated: Calibrated, pictures: Path
+    ) -> Report:
+        payloads = [self.payload(data.test, row) for row in range(len(data.test))]
+        classes = data.facts["classes"]
+        return classification.evaluate(predictor, payloads, data.test.labels, classes, calibrated, pictures)
+
+
+def encode(
+    processor: TextProcessor, rows: Sequence[Row], classes: Sequence[str], *, by_length: bool
+) -> Texts:
+    """Tokenize and cut as serving does. by_length: shortest first, so that batches in order pad little."""
+    ids = [row[: processor.config.max_length] for row in processor.encode([row.text for row in rows])]
+    for row, found in zip(rows, ids, strict=True):
+        if not found:
+            raise DataError(f"{row.where}: {row.text[:80]!r} holds no word")
+    order = sorted(range(len(rows)), key=lambda place: len(ids[place])) if by_length else range(len(rows))
+    return Texts.of(
+        [rows[place].text for place in order],
+        [ids[place] for place in order],
+        [classes.index(rows[place].label) for place in order],
+    )
+
+
+def hide_words(ids: Tensor, share: float, generator: Generator) -> Tensor:
+    """Replace that share of the words by the unknown word: int64 [n, length] → the same shape."""
+    draws = torch.rand(ids.shape, generator=generator, device=ids.device)
+    return torch.where((draws < share) & (ids != PAD), UNKNOWN_ID, ids)
+
+
+def length_buckets(max_length: int) -> tuple[int, ...]:
+    """Lengths that double, up to `max_length`: padding within a bucket at most doubles a row."""
+    buckets = []
+    length = SHORTEST_BUCKET
+    while length < max_length:
+        buckets.append(length)
+        length *= 2
+    return (*buckets, max_length)
+
+
+def _held_out(texts: TextSet, config: TrainConfig) -> Holdout:
+    """Rows of train and, after them, of the published validation split where there is one."""
+    if texts.validation:
+        whole = np.arange(len(texts.train) + len(texts.validation))
+        return Holdout(whole[: len(texts.train)], whole[len(texts.train) :])
+    labels = [texts.classes.index(row.label) for row in texts.train]
+    return stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
+
+
+def _processor(config: TrainConfig) -> TextConfig:
+    return TextConfig(
+        kind="text",
+        max_length=config.max_length,
+        length_buckets=length_buckets(config.max_length),
+        pad_id=PAD_ID,
+        unknown_id=UNKNOWN_ID,
+        max_characters=config.max_characters,
+    )
+
+
+def _in_order(texts: Texts) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every text once, like lengths together: ids int64 [n, length] and labels int64 [n]."""
+    for rows in torch.split(texts.lengths.argsort(stable=True), COUNTING_BATCH):
+        batch = texts.batch(rows, Generator())
+        yield batch[INPUT], batch["label"]
