@@ -18,6 +18,7 @@ from inference.session import available_providers
 from serving.app import Application, create_app
 from serving.protocol import protocol_of
 from serving.settings import Settings, read_settings
+from serving.telemetry import Tracing, TracingUnavailable, set_up_logging
 
 log = logging.getLogger("baton")
 
@@ -123,11 +124,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if refusal:
         print(f"baton serve: {refusal}", file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    app = create_app(settings)
+    try:
+        tracing = Tracing.from_environment(os.environ)
+    except TracingUnavailable as error:
+        print(f"baton serve: OTEL_EXPORTER_OTLP_ENDPOINT is set: {error}", file=sys.stderr)
+        return 2
+    set_up_logging(settings.log_level, settings.log_format)
+    app = create_app(settings, tracing)
     BatonServer(make_config(settings, app), app, settings.drain_delay_s).run()
+    if tracing is not None:
+        tracing.close()
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ from serving.routes.pages import OPENAPI, add_docs, page_routes
 from serving.routes.repository import repository_routes, shared_memory_routes
 from serving.routes.tasks import task_routes
 from serving.settings import Settings
+from serving.telemetry import Tracing, observer
 from serving.vitals import VitalsCollector
 
 log = logging.getLogger("baton.app")
@@ -49,7 +51,7 @@ class Application:
     lifecycle: Lifecycle
 
 
-def create_app(settings: Settings) -> Application:
+def create_app(settings: Settings, tracing: Tracing | None = None) -> Application:
     """Everything that serves, wired; models are loaded when the application starts."""
     cpus = available_cpus()
     runs = ThreadPoolExecutor(cpus, thread_name_prefix="run")
@@ -67,7 +69,8 @@ def create_app(settings: Settings) -> Application:
         ModelRepository(settings.models), loader, every_version=settings.versions == "all"
     )
     lifecycle = Lifecycle()
-    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes)
+    observe = observer(registry, tracing, access_log=settings.access_log)
+    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes, observe)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -110,6 +113,9 @@ def create_app(settings: Settings) -> Application:
 async def _watch(registry: ModelRegistry, poll_s: float) -> None:
     """Load everything, then look again every `poll_s` seconds, if that is not 0."""
     await registry.start()
+    # What is loaded stays: the collector need not walk over it again and again while requests are answered.
+    gc.collect()
+    gc.freeze()
     while poll_s:
         await asyncio.sleep(poll_s)
         try:

@@ -10,6 +10,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from serving.call import STAGES
 from serving.metrics import (
@@ -240,8 +241,21 @@ def _requests(metrics: Iterable[ModelMetrics]) -> Metric:
         "baton_request_seconds", "Seconds from a request's body to its answer.", labels=_LABELS
     )
     for one in metrics:
-        family.add_metric(_key(one), _buckets(one.requests, SECONDS), one.requests.total * _S)
+        buckets = [
+            _with_exemplar(bucket, one.exemplars.get(place))
+            for place, bucket in enumerate(_buckets(one.requests, SECONDS))
+        ]
+        family.add_metric(_key(one), buckets, one.requests.total * _S)
     return family
+
+
+def _with_exemplar(
+    bucket: tuple[str, float], seen: tuple[str, float, float] | None
+) -> tuple[str, float] | tuple[str, float, Exemplar]:
+    if seen is None:
+        return bucket
+    trace_id, seconds, at = seen
+    return (*bucket, Exemplar({"trace_id": trace_id}, seconds, at))
 
 
 def _stages(metrics: Iterable[ModelMetrics]) -> Metric:

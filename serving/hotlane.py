@@ -23,6 +23,7 @@ from serving.lifecycle import Lifecycle
 from serving.registry import ModelRegistry, ServedModel
 from serving.settings import Settings
 from serving.targets import Target, find_target
+from serving.telemetry import Observer
 
 log = logging.getLogger("baton.http")
 
@@ -58,8 +59,13 @@ class HotLane:
         settings: Settings,
         lifecycle: Lifecycle,
         pool: Executor,
+        observer: Observer | None = None,
     ) -> None:
-        """`pool` takes what would keep the event loop for long: big compressed bodies."""
+        """`pool` takes what would keep the event loop for long: big compressed bodies.
+
+        `observer` is told of each answer, where somebody wants to be.
+        """
+        self._observer = observer
         self._registry, self._plane, self._lifecycle, self._pool = registry, plane, lifecycle, pool
         self._max_body_bytes, self._max_instances = settings.max_body_bytes, settings.max_instances
         self._timeout_s = settings.request_timeout_s
@@ -114,7 +120,7 @@ class HotLane:
             answer = await self._compressed(answer, headers)
         except Exception as error:
             answer = _failure(error, scope["path"])
-        return self._finished(answer, headers, call)
+        return self._finished(target, answer, headers, call)
 
     def respond(self, target: Target, headers: RawHeaders, body: bytes, caller: Caller) -> None:
         """The same for a request that is here whole, given to `caller`; `infer` needs no task for it."""
@@ -129,11 +135,11 @@ class HotLane:
                     raise error or RuntimeError("a run without outputs and without an error")
                 answer = exchange.encode(outputs)
                 if len(answer.body) >= LEAST_BYTES and b"accept-encoding" in headers:
-                    self._spawn(self._respond_compressed(answer, headers, call, caller))
+                    self._spawn(self._respond_compressed(target, answer, headers, call, caller))
                     return
             except Exception as failure:
                 answer = _failure(failure, target.path)
-            caller.send(self._finished(answer, headers, call))
+            caller.send(self._finished(target, answer, headers, call))
 
         try:
             model = self._model(target)
@@ -141,16 +147,16 @@ class HotLane:
             request = exchange.decode(body, headers, self._timeout_s)
             self._plane.start(model, request.tensors, request.rows, call, answered)
         except Exception as error:
-            caller.send(self._finished(_failure(error, target.path), headers, call))
+            caller.send(self._finished(target, _failure(error, target.path), headers, call))
 
     async def _respond_later(self, target: Target, headers: RawHeaders, body: bytes, caller: Caller) -> None:
         scope = {"path": target.path, "headers": headers}
         caller.send(await self.answer(target, scope, WholeBody(body, caller.left)))
 
     async def _respond_compressed(
-        self, answer: Answer, headers: RawHeaders, call: Call, caller: Caller
+        self, target: Target, answer: Answer, headers: RawHeaders, call: Call, caller: Caller
     ) -> None:
-        caller.send(self._finished(await self._compressed(answer, headers), headers, call))
+        caller.send(self._finished(target, await self._compressed(answer, headers), headers, call))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -241,7 +247,7 @@ class HotLane:
         named = (b"content-encoding", encoding.encode())
         return Answer(answer.status, [*answer.headers, named, (b"vary", b"accept-encoding")], body)
 
-    def _finished(self, answer: Answer, headers: RawHeaders, call: Call) -> Answer:
+    def _finished(self, target: Target, answer: Answer, headers: RawHeaders, call: Call) -> Answer:
         """The answer with the headers that every one has."""
         added = answer.headers
         added.append((b"content-length", b"%d" % len(answer.body)))
@@ -251,6 +257,8 @@ class HotLane:
             added.append((b"x-request-id", request_id[:128]))
         if self._lifecycle.draining:
             added.append((b"connection", b"close"))  # so that the caller's next request goes elsewhere
+        if self._observer is not None:
+            self._observer(target, headers, call.times, answer.status)
         return answer
 
 

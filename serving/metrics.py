@@ -148,6 +148,8 @@ class ModelMetrics:
     """Millionths of the probability of each answered label."""
     labels: dict[str, Share] = field(default_factory=lambda: defaultdict(Share))
     outliers: int = 0
+    exemplars: dict[int, tuple[str, float, float]] = field(default_factory=dict)
+    """Trace id, seconds and Unix time of the last traced request, by bucket of `requests`."""
 
     def observe_request(self, times: StageTimes, rows: int, seconds_total: float) -> None:
         """An answered request: its stages, its rows, and the seconds from its first byte to its last."""
@@ -170,6 +172,10 @@ class ModelMetrics:
             tally = self.batches[rows] = Tally()
         tally.count += 1
         tally.ns += run_ns
+
+    def exemplify(self, trace_id: str, seconds: float) -> None:
+        """A traced request that may stand for its bucket."""
+        self.exemplars[bisect_left(SECONDS, seconds)] = trace_id, seconds, time()
 
     def observe_predictions(self, predictions: Iterable[Prediction]) -> None:
         """What was answered, for tasks that answer with a label: its mix, its confidence, the outliers."""

@@ -6,7 +6,7 @@ unusual — chunked, pipelined, HTTP/1.0, too large, another path — goes uvico
 """
 
 import asyncio
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -15,19 +15,30 @@ from serving.exchange import Answer
 from serving.hotlane import HotLane
 from serving.targets import Target
 
+_MAX_HEADS = 256
+_MAX_HEAD_BYTES = 2048
+
+
+class Head(NamedTuple):
+    """A request's head that came before: a client that keeps its connection mostly sends the same one again."""
+
+    target: Target
+    headers: RawHeaders
+    body_bytes: int
+
 
 class HotCycle:
     """A request on the short way and its answer, in the place of uvicorn's `RequestResponseCycle`.
 
-    uvicorn's protocol reads and writes the attributes without an underscore.
+    uvicorn's protocol reads and writes `disconnected`, `keep_alive` and `response_complete`.
     """
 
     __slots__ = (
-        "_body", "_headers", "_protocol", "_target", "disconnected", "keep_alive", "response_complete",
+        "_body", "_protocol", "disconnected", "headers", "keep_alive", "response_complete", "target",
     )  # fmt: skip
 
     def __init__(self, protocol: "HotProtocol", target: Target, headers: RawHeaders) -> None:
-        self._protocol, self._target, self._headers = protocol, target, headers
+        self._protocol, self.target, self.headers = protocol, target, headers
         self._body: bytes | list[bytes] = b""
         self.disconnected = self.response_complete = False
         self.keep_alive = True
@@ -52,7 +63,11 @@ class HotCycle:
     def start(self, lane: HotLane) -> None:
         """The request is here whole."""
         body, self._body = self._body, b""
-        lane.respond(self._target, self._headers, b"".join(body) if isinstance(body, list) else body, self)
+        self.answer(lane, b"".join(body) if isinstance(body, list) else body)
+
+    def answer(self, lane: HotLane, body: bytes) -> None:
+        """Have the request answered."""
+        lane.respond(self.target, self.headers, body, self)
 
     def left(self) -> bool:
         """Whether the caller has closed the connection."""
@@ -69,15 +84,34 @@ class HotProtocol(HttpToolsProtocol):
     """A connection. `lane` is set on the subclass that `protocol_of` makes."""
 
     lane: HotLane
+    heads: dict[bytes, Head]
     _hot: HotCycle | None = None
+    _between = True  # two requests, as far as the parser knows
     _unwritten: HotCycle | None = None
     _free_since: float = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes of a request; parsed, unless it is whole and its head was parsed before.
+
+        Finding the head in a table takes some 0.3 µs, parsing it again 4.
+        """
+        end = data.find(b"\r\n\r\n") + 4
+        whole = self._between and 4 <= end <= _MAX_HEAD_BYTES
+        if whole and (self.cycle is None or self.cycle.response_complete):
+            head = self.heads.get(data[:end])
+            if head is not None and head.body_bytes == len(data) - end:
+                self._begin(head.target, head.headers).answer(self.lane, data[end:])
+                return
+        super().data_received(data)
+        if whole and self._between and self._hot is not None:
+            self._remember(data, end, self._hot)
 
     def on_message_begin(self) -> None:
         """httptools: a request begins; uvicorn's scope is made when it is known to be needed."""
         self.url = b""
         self.headers = []
         self._hot = None
+        self._between = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: a header."""
@@ -85,14 +119,16 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """httptools: choose the way."""
-        cycle = self._hot = self._short_way()
-        if cycle is not None:
-            self.cycle = cast("RequestResponseCycle", cycle)
-            return
-        url, headers = self.url, self.headers
+        target = self._short_way()
+        if target is not None:
+            headers = dict(self.headers)
+            if self.lane.takes(headers):
+                self._begin(target, headers)
+                return
+        url, fields = self.url, self.headers
         super().on_message_begin()
         self.url = url
-        for name, value in headers:
+        for name, value in fields:
             super().on_header(name, value)
         super().on_headers_complete()
 
@@ -105,6 +141,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """httptools: the request is here whole."""
+        self._between = True
         if self._hot is not None:
             self._hot.start(self.lane)
         else:
@@ -173,8 +210,21 @@ class HotProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def _short_way(self) -> HotCycle | None:
-        """The request, if it may go the short way."""
+    def _begin(self, target: Target, headers: RawHeaders) -> HotCycle:
+        self._hot = cycle = HotCycle(self, target, headers)
+        self.cycle = cast("RequestResponseCycle", cycle)
+        return cycle
+
+    def _remember(self, data: bytes, end: int, cycle: HotCycle) -> None:
+        """Keep the head of `data`, if that was one request and nothing else."""
+        body_bytes = int(cycle.headers[b"content-length"])
+        if end + body_bytes == len(data) and cycle.target.known:
+            if len(self.heads) >= _MAX_HEADS:
+                self.heads.clear()
+            self.heads[data[:end]] = Head(cycle.target, cycle.headers, body_bytes)
+
+    def _short_way(self) -> Target | None:
+        """What is asked for, if it may go the short way, as far as that does not depend on the headers."""
         if self.cycle is not None and not self.cycle.response_complete:
             return None  # pipelined: uvicorn keeps the order
         target, parser = self.lane.find_url(self.url), self.parser
@@ -185,11 +235,10 @@ class HotProtocol(HttpToolsProtocol):
             or parser.get_http_version() != "1.1"
         ):
             return None
-        headers = dict(self.headers)
-        return HotCycle(self, target, headers) if self.lane.takes(headers) else None
+        return target
 
 
 def protocol_of(lane: HotLane) -> type[asyncio.Protocol]:
     """The protocol class for `uvicorn.Config(http=…)` that takes the short way into `lane`."""
-    attributes: dict[str, Any] = {"lane": lane}
+    attributes: dict[str, Any] = {"lane": lane, "heads": {}}
     return type("HotProtocol", (HotProtocol,), attributes)

@@ -275,7 +275,9 @@ def _fingerprint(path: Path) -> Fingerprint:
 
 def _give_memory_back() -> None:
     """Return a dropped session's arena to the system, which free() alone does not: triton server issue 4966."""
+    gc.unfreeze()  # `serving.app` froze what was loaded at the start
     gc.collect()
+    gc.freeze()
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).malloc_trim(0)

@@ -85,6 +85,12 @@ class Settings(BaseSettings):
         None, description="bearer token for load and unload, which are refused without one"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how: lines for people, or a JSON object a line"
+    )
+    access_log: bool = Field(
+        False, description="a line for each prediction: status, request id, stages; never a payload"
+    )
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:

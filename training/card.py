@@ -1,10 +1,13 @@
 """`card.md`: the account of a model for people, with pictures; every figure of it is in the manifest too."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inference.manifest import Precision
 from training.config import TrainConfig
 from training.provenance import command
+from training.quantize import Quantization, describe_trial
 from training.tasks.base import Report, TaskData
 from training.train import FitResult
 
@@ -21,6 +24,27 @@ def write_card(
         _training(config, data, fitted),
     )
     target.write_text("\n\n".join(section for section in sections if section) + "\n")
+
+
+def add_int8(card: Path, quantization: Quantization, reports: Mapping[Precision, Report]) -> None:
+    """Append what int8 costs and wins, or why there is none."""
+    lines = ["## int8", ""]
+    if "int8" in reports:
+        lines += ["| metric on test | fp32 | int8 |", "|---|--:|--:|"]
+        small = reports["int8"].evaluation.metrics
+        lines += [
+            f"| {name.replace('_', ' ')} | {value:.4f} | {small[name]:.4f} |"
+            for name, value in reports["fp32"].evaluation.metrics.items()
+            if name in small
+        ]
+        lines.append("")
+    trials = quantization.tried.items()
+    lines += [f"- {method}: {describe_trial(quantization, trial)}" for method, trial in trials]
+    chosen = quantization.accepted
+    served = "int8" if chosen is not None and chosen.faster else "fp32"
+    lines.append(f"- Served unless told otherwise: {served}")
+    with card.open("a", encoding="utf-8") as stream:
+        stream.write("\n" + "\n".join(lines) + "\n")
 
 
 def _head(config: TrainConfig, data: TaskData[Any], report: Report) -> str:

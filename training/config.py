@@ -35,7 +35,7 @@ TaskName = Literal["vision", "text", "recommendation"]
 
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
-    | {"log_every_steps", "checkpoint_every_steps"}
+    | {"log_every_steps", "checkpoint_every_steps", "quantize", "quantize_budget"}
 )
 """Settings that do not change what is learned: a run may be resumed with other values of these."""
 
@@ -152,6 +152,14 @@ class TrainConfig(BaseSettings):
     erase: float = Field(default=0.0, ge=0, le=1, description="vision: probability of a noisy rectangle")
     mixup: NonNegativeFloat = Field(default=0.0, description="vision: alpha of blending two pictures; 0: off")
     cutmix: NonNegativeFloat = Field(default=0.0, description="vision: alpha of pasting from another; 0: off")
+
+    # Compression
+    quantize: Literal["auto", "off"] = Field(
+        default="auto", description="auto: an int8 graph too, where it stays inside the budget"
+    )
+    quantize_budget: NonNegativeFloat = Field(
+        default=0.5, description="points of the validation metric that int8 may lose"
+    )
 
     # The run
     checkpoint_every_steps: PositiveInt = Field(default=100, description="what a kill can cost, in steps")

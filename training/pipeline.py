@@ -1,6 +1,6 @@
 """The steps of a training in order, each from artefact to artefact.
 
-    data → fit → calibrate → export → verify → candidate → evaluate → publish
+    data → fit → calibrate → export → verify → quantize → candidate → evaluate → publish
 
 A step leaves its artefact in the run's directory; one that is there is read instead of made again. So a run
 that was stopped, at any step and in the middle of an epoch, goes on by the same command.
@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from inference.manifest import Parity
+from inference.manifest import Parity, Precision
 from inference.predictor import Predictor
 from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.examples import Batch
 from training.export import export
 from training.publish import Made, make_candidate, publish
+from training.quantize import Quantization, describe_trial, quantize
 from training.run import RunFiles, open_run, write_whole
 from training.tasks.base import Report, Task, TaskData
 from training.tasks.registry import find_task
@@ -52,13 +53,17 @@ def train(config: TrainConfig) -> Path:
     deployed = task.deployed(model, calibrated).eval()
     parity = export_and_verify(task, deployed, data, files)
     log.info("verify: at most %.2g from PyTorch", parity.max_abs_diff)
-    made = Made(config, task, data, fitted, files.graph, parity)
+    quantized = quantized_graph(config, task, data, files)
+    int8 = files.int8_graph if quantized and quantized.accepted else None
+    made = Made(config, task, data, fitted, files.graph, parity, quantized, int8)
     candidate = make_candidate(made, deployed, files.candidates)
-    report = evaluate(task, candidate, data, calibrated, files)
-    log.info(
-        "test: %s", ", ".join(f"{name} {value:.4f}" for name, value in report.evaluation.metrics.items())
-    )
-    published = publish(made, candidate, report, files)
+    reports: dict[Precision, Report] = {"fp32": evaluate(task, candidate, data, calibrated, files)}
+    if int8 is not None:
+        reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
+    for precision, report in reports.items():
+        figures = ", ".join(f"{name} {value:.4f}" for name, value in report.evaluation.metrics.items())
+        log.info("test, %s: %s", precision, figures)
+    published = publish(made, candidate, reports, files)
     write_whole(files.published, json.dumps({"bundle": str(published)}))
     return published
 
@@ -94,12 +99,41 @@ def export_and_verify(task: Task, deployed: nn.Module, data: TaskData[Any], file
     return Parity.model_validate_json(files.parity.read_text())
 
 
+def quantized_graph(
+    config: TrainConfig, task: Task, data: TaskData[Any], files: RunFiles
+) -> Quantization | None:
+    """What was tried for int8; done again when the budget is another."""
+    if config.quantize == "off":
+        return None
+    found = _read_quantization(files)
+    if found is None or found.budget != config.quantize_budget:
+        files.int8_report.unlink(missing_ok=True)
+        found = quantize(task, files.graph, data, files.int8_graph, config.quantize_budget)
+        write_whole(files.quantization, found.model_dump_json(indent=1))
+    for method, trial in found.tried.items():
+        log.info("int8, %s: %s", method, describe_trial(found, trial))
+    return found
+
+
+def _read_quantization(files: RunFiles) -> Quantization | None:
+    if not files.quantization.exists():
+        return None
+    return Quantization.model_validate_json(files.quantization.read_text())
+
+
 def evaluate(
-    task: Task, candidate: Path, data: TaskData[Any], calibrated: Calibrated, files: RunFiles
+    task: Task,
+    candidate: Path,
+    data: TaskData[Any],
+    calibrated: Calibrated,
+    files: RunFiles,
+    precision: Precision = "fp32",
 ) -> Report:
-    """Figures on test through the candidate bundle, golden examples replayed first."""
-    if not files.report.exists():
-        files.pictures.mkdir(exist_ok=True)
-        report = task.evaluate(Predictor.open(candidate), data, calibrated, files.pictures)
-        write_whole(files.report, report.model_dump_json(indent=1))
-    return Report.model_validate_json(files.report.read_text())
+    """Figures on test through the candidate bundle, golden examples replayed first; fp32's are drawn."""
+    artefact = files.report if precision == "fp32" else files.int8_report
+    if not artefact.exists():
+        pictures = files.pictures if precision == "fp32" else files.pictures / precision
+        pictures.mkdir(parents=True, exist_ok=True)
+        report = task.evaluate(Predictor.open(candidate, precision), data, calibrated, pictures)
+        write_whole(artefact, report.model_dump_json(indent=1))
+    return Report.model_validate_json(artefact.read_text())

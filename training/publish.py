@@ -17,14 +17,15 @@ from torch import nn
 
 from inference.bundle import GRAPH_FILE, MANIFEST_FILE, file_record
 from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
-from inference.manifest import Graph, Manifest, Parity
+from inference.manifest import Graph, Manifest, Parity, Precision
 from inference.predictor import Predictor
 from inference.repository import ModelRepository
 from inference.session import OrtSession
-from training.card import write_card
+from training.card import add_int8, write_card
 from training.config import TrainConfig
 from training.errors import RunError
 from training.provenance import provenance
+from training.quantize import Quantization, golden_tolerance
 from training.run import RunFiles
 from training.tasks.base import Report, Task, TaskData
 from training.train import FitResult
@@ -36,12 +37,14 @@ MAX_BATCH_SIZE = 256
 GOLDEN_TOLERANCE = Tolerance(atol=5e-4, rtol=5e-4)
 """Wider than `verify`'s: other processors add in other orders."""
 
+INT8_GRAPH_FILE = "model.int8.onnx"
+
 SUFFIXES = {"image/png": "png", "text/plain": "txt", "application/json": "json"}
 
 
 @dataclass(frozen=True)
 class Made:
-    """What the steps before publishing have made."""
+    """What the steps before publishing have made; `int8` is a graph only where one was accepted."""
 
     config: TrainConfig
     task: Task
@@ -49,6 +52,8 @@ class Made:
     fitted: FitResult
     graph: Path
     parity: Parity
+    quantization: Quantization | None = None
+    int8: Path | None = None
 
 
 def make_candidate(made: Made, deployed: nn.Module, repository: Path) -> Path:
@@ -58,14 +63,30 @@ def make_candidate(made: Made, deployed: nn.Module, repository: Path) -> Path:
     target.mkdir(parents=True)
     contents = {GRAPH_FILE: made.graph.read_bytes(), **made.task.files(made.data)}
     contents |= golden_files(made.task, made.data, deployed)
+    if made.int8 is not None:
+        contents[INT8_GRAPH_FILE] = made.int8.read_bytes()
     _write(target, contents)
-    _write_manifest(target, made, version=1, report=None)
+    _write_manifest(target, made, version=1, reports={})
+    if made.int8 is not None:
+        _tolerate_int8(target)
+        _write_manifest(target, made, version=1, reports={})
     return target
 
 
-def publish(made: Made, candidate: Path, report: Report, files: RunFiles) -> Path:
-    """The candidate with evaluation, card and pictures, as the next (or the configured) version."""
-    config = made.config
+def _tolerate_int8(candidate: Path) -> None:
+    """Add to the golden examples how far int8 may be from them, measured through this very bundle."""
+    predictor = Predictor.open(candidate, "int8", prove=False)
+    golden = Golden.read(predictor.bundle)
+    tolerances = {**golden.tolerances, "int8": golden_tolerance(predictor)}
+    (candidate / GOLDEN_FILE).write_text(
+        golden.model_copy(update={"tolerances": tolerances}).model_dump_json(indent=1)
+    )
+    (candidate / MANIFEST_FILE).unlink()  # it lists the files as they were
+
+
+def publish(made: Made, candidate: Path, reports: Mapping[Precision, Report], files: RunFiles) -> Path:
+    """The candidate with evaluations, card and pictures, as the next (or the configured) version."""
+    config, report = made.config, reports["fp32"]
     folder = config.models / config.bundle_name
     versions = ModelRepository(config.models).versions(config.bundle_name)
     version = config.version or max(versions, default=0) + 1
@@ -81,9 +102,12 @@ def publish(made: Made, candidate: Path, report: Report, files: RunFiles) -> Pat
         (staged / MANIFEST_FILE).unlink()
         for picture in (files.curves, *(files.pictures / name for name in report.pictures)):
             shutil.copy(picture, staged / picture.name)
-        write_card(staged / "card.md", made.config, made.data, made.fitted, report)
-        _write_manifest(staged, made, version, report)
-        Predictor.open(staged)
+        write_card(staged / "card.md", config, made.data, made.fitted, report)
+        if made.quantization is not None:
+            add_int8(staged / "card.md", made.quantization, reports)
+        _write_manifest(staged, made, version, reports)
+        for precision in reports:
+            Predictor.open(staged, precision)
         staged.rename(target)
     except OSError as error:
         raise RunError(f"cannot publish {target}: {error}") from error
@@ -124,8 +148,19 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
-def _write_manifest(folder: Path, made: Made, version: int, report: Report | None) -> None:
-    config = made.config
+def _graphs(made: Made, reports: Mapping[Precision, Report]) -> dict[Precision, Graph]:
+    found = {precision: report.evaluation for precision, report in reports.items()}
+    graphs: dict[Precision, Graph] = {"fp32": Graph(file=GRAPH_FILE, evaluation=found.get("fp32"))}
+    if made.quantization is not None and (trial := made.quantization.accepted) is not None:
+        graphs["int8"] = Graph(
+            file=INT8_GRAPH_FILE, evaluation=found.get("int8"), latency_ratio=trial.latency_ratio
+        )
+    return graphs
+
+
+def _write_manifest(folder: Path, made: Made, version: int, reports: Mapping[Precision, Report]) -> None:
+    config, report = made.config, reports.get("fp32")
+    int8 = made.quantization.accepted if made.quantization else None
     session = OrtSession(folder / GRAPH_FILE, folder)
     listed = sorted(file for file in folder.rglob("*") if file.is_file())
     manifest = Manifest(
@@ -139,8 +174,8 @@ def _write_manifest(folder: Path, made: Made, version: int, report: Report | Non
         outputs=session.outputs,
         max_batch_size=MAX_BATCH_SIZE,
         processor=made.task.processor(config, made.data),
-        graphs={"fp32": Graph(file=GRAPH_FILE, evaluation=report.evaluation if report else None)},
-        serve="fp32",
+        graphs=_graphs(made, reports),
+        serve="int8" if int8 is not None and int8.faster else "fp32",
         calibration=report.calibration if report else None,
         conformal=report.conformal if report else None,
         out_of_distribution=report.out_of_distribution if report else None,

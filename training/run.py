@@ -71,6 +71,16 @@ class RunFiles:
         return self.root / "parity.json"
 
     @property
+    def quantization(self) -> Path:
+        """What was tried for int8, and what came of it."""
+        return self.root / "quantization.json"
+
+    @property
+    def int8_graph(self) -> Path:
+        """The int8 graph, where one was accepted."""
+        return self.root / "model.int8.onnx"
+
+    @property
     def candidates(self) -> Path:
         """A model repository with the one bundle that is to be evaluated."""
         return self.root / "candidate"
@@ -79,6 +89,11 @@ class RunFiles:
     def report(self) -> Path:
         """Figures on test, taken through the candidate."""
         return self.root / "report.json"
+
+    @property
+    def int8_report(self) -> Path:
+        """The same figures of the int8 graph."""
+        return self.root / "report.int8.json"
 
     @property
     def pictures(self) -> Path:

@@ -57,7 +57,10 @@ class Server:
 def serving(models: Path, log: Path, **settings: object) -> Iterator[Server]:
     """A server on a free port, ready; ended by its process id."""
     port = free_port()
-    variables = {f"BATON_{name.upper()}": str(value) for name, value in settings.items()}
+    variables = {
+        name if name.startswith("OTEL_") else f"BATON_{name.upper()}": str(value)
+        for name, value in settings.items()
+    }
     command = [sys.executable, str(ROOT / "baton.py"), "serve", "--models", str(models), "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(

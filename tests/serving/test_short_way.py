@@ -102,6 +102,25 @@ def test_one_connection_serves_many_requests(server: ThreadedServer) -> None:
             assert total(read(connection, 1)[0][2])[0] == i + 1
 
 
+def test_a_head_that_came_before_is_answered_alike_however_its_body_comes(server: ThreadedServer) -> None:
+    first, second = request(body(1, 2, 3)), request(body(4, 5, 6))
+    assert len(first) == len(second)  # so that their heads are equal, byte for byte
+    with closing(connect(server)) as connection:
+        for sent, wanted in ((first, 2), (second, 5), (first, 2)):
+            connection.sendall(sent)
+            assert total(read(connection, 1)[0][2])[0] == wanted
+        connection.sendall(first + second)  # both in one packet
+        assert [total(answer)[0] for _, _, answer in read(connection, 2)] == [2, 5]
+        for at in range(0, len(second), 50):  # the head and the body in pieces
+            connection.sendall(second[at : at + 50])
+            time.sleep(0.002)
+        assert total(read(connection, 1)[0][2])[0] == 5
+        connection.sendall(second[:-5])
+        time.sleep(0.01)
+        connection.sendall(second[-5:] + first)
+        assert [total(answer)[0] for _, _, answer in read(connection, 2)] == [5, 2]
+
+
 @pytest.mark.parametrize(
     "sent",
     [request(body(1, 2, 3), "Connection: close"), request(body(1, 2, 3), version="1.0")],

@@ -61,6 +61,7 @@ def test_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_shipped_recipe_is_valid_for_a_named_set_and_an_architecture(recipe: str) -> None:
-    data, _, arch = recipe.rpartition("-")
+    arch = max((name for name in ARCHITECTURES if recipe.endswith(f"-{name}")), key=len)
+    data = recipe.removesuffix(f"-{arch}")
     assert data in PUBLIC_SETS
     make_config({"task": ARCHITECTURES[arch].task, "data": data, "arch": arch, **shipped_recipe(data, arch)})

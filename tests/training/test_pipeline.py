@@ -57,7 +57,7 @@ def test_published_bundle_answers_as_its_manifest_says(root: Path) -> None:
     config = configure(root)
     task = find_task("vision")
     data = task.load(config)
-    predictor = Predictor.open(root / "models" / "digits" / "1")
+    predictor = Predictor.open(root / "models" / "digits" / "1", "fp32")
     answers = list(predictor.predict([task.payload(data.test, row) for row in range(len(data.test))]))
     truth = [str(label) for label in data.test.labels.tolist()]
     right = np.mean([answer["label"] == label for answer, label in zip(answers, truth, strict=True)])
@@ -118,7 +118,7 @@ def test_graph_with_other_weights_fails_its_golden_examples(root: Path, tmp_path
     golden["examples"][0]["outputs"]["logits"][0] += 0.1
     _replace(bundle.path, "golden.json", json.dumps(golden).encode())
     with pytest.raises(GoldenMismatch, match="logits"):
-        Predictor.open(bundle.path)
+        Predictor.open(bundle.path, "fp32")
 
 
 def _replace(folder: Path, name: str, content: bytes) -> None:
