@@ -84,6 +84,16 @@ _KINDS = {
 _BY_ONNX = {datatype.onnx: datatype for datatype in DataType}
 
 
+def _size(value: JsonValue) -> int:
+    if isinstance(value, bytes | bytearray | memoryview | str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_size, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(_size, value))
+    return 8  # a number, true, false or null
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """What a caller sent for one instance: a raw body, or one JSON value.
@@ -94,6 +104,11 @@ class Payload:
     data: JsonValue
     media_type: str | None = None
     field: str = "body"
+
+    @property
+    def size(self) -> int:
+        """How much there is to decode: bytes of a body, about as many as its text has of a JSON value."""
+        return _size(self.data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class DataPlane:
             return _postprocess(model, features, outputs, call)
 
     async def _prepare(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:
-        if sum(_size(payload) for payload in payloads) <= model.inline_bytes:
+        if sum(payload.size for payload in payloads) <= model.inline_bytes:
             return _preprocess(model, payloads, call)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, _preprocess, model, payloads, call)
@@ -154,12 +154,3 @@ def _postprocess(
     ]
     call.times.postprocess = _clock_ns() - start
     return predictions
-
-
-def _size(payload: Payload) -> int:
-    data = payload.data
-    if isinstance(data, bytes | bytearray | memoryview | str):
-        return len(data)
-    if isinstance(data, dict):  # {"b64": "…"}: its text is the size, whatever its keys turn out to be
-        return sum(len(value) for value in data.values() if isinstance(value, str))
-    return 0

@@ -121,9 +121,7 @@ class _Example:
                       for _ in range(3))  # fmt: skip
         if seconds / len(self.payloads) > INLINE_PREPARE_S:
             return 0
-        return 2 * max(
-            len(payload.data) for payload in self.payloads if isinstance(payload.data, bytes | str)
-        )
+        return 2 * max(payload.size for payload in self.payloads)
 
 
 def _seconds(act: Callable[[], object]) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from inference.manifest import Manifest
 from serving.settings import Settings
 from tests.serving.conftest import ThreadedServer, start
 
@@ -77,6 +78,25 @@ def settings_table() -> str:
 
 def test_the_table_of_settings_in_the_readme_is_made_from_the_settings() -> None:
     assert settings_table() in README, f"put this table into README.md:\n{settings_table()}"
+
+
+def shipped_table() -> str:
+    """The shipped models as README prints them: made from their manifests."""
+    lines = ["| model | task | architecture | data | on the test split |", "|---|---|---|---|---|"]
+    for file in sorted((ROOT / "models").glob("*/*/manifest.json")):
+        manifest = Manifest.model_validate_json(file.read_bytes())
+        evaluation, data = manifest.graphs[manifest.serve].evaluation, manifest.data
+        assert evaluation is not None
+        assert data is not None
+        metric = "accuracy" if "accuracy" in evaluation.metrics else "ndcg@10"
+        figure = f"{metric} {evaluation.metrics[metric]:.4f} on {evaluation.rows:,} rows"
+        card = f"[{manifest.name}](models/{manifest.name}/{manifest.version}/card.md)"
+        lines.append(f"| {card} | {manifest.task} | {manifest.architecture} | {data.name} | {figure} |")
+    return "\n".join(lines)
+
+
+def test_the_table_of_models_in_the_readme_is_made_from_their_manifests() -> None:
+    assert shipped_table() in README, f"put this table into README.md:\n{shipped_table()}"
 
 
 def test_the_map_in_the_readme_names_what_is_there() -> None:

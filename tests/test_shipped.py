@@ -49,6 +49,15 @@ def test_a_shipped_bundle_is_proved_small_and_accounted_for(path: Path) -> None:
     assert all(graph.evaluation is not None for graph in manifest.graphs.values())
 
 
+def test_every_shipped_model_answers(server: ThreadedServer) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/v2/health/ready").json() == {"ready": True}
+        index = client.post("/v2/repository/index").json()
+    assert {(entry["name"], entry["state"]) for entry in index} == {
+        (path.parent.name, "READY") for path in SHIPPED
+    }
+
+
 def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     server: ThreadedServer,
 ) -> None:
@@ -74,6 +83,15 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     assert evaluation is not None
     assert evaluation.metrics["accuracy"] >= 0.940
     assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.005
+
+
+def test_every_shipped_model_answers(server: ThreadedServer) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/v2/health/ready").json() == {"ready": True}
+        index = client.post("/v2/repository/index").json()
+    assert {(entry["name"], entry["state"]) for entry in index} == {
+        (path.parent.name, "READY") for path in SHIPPED
+    }
 
 
 def test_a_thousand_test_reviews_over_http_score_what_the_manifest_says(server: ThreadedServer) -> None:
