@@ -26,6 +26,11 @@ class RunFiles:
         return self.root / "split.json"
 
     @property
+    def skipped(self) -> Path:
+        """A line for every example that was left out, and why."""
+        return self.root / "skipped.txt"
+
+    @property
     def resume_point(self) -> Path:
         """Everything that a killed fit needs to go on."""
         return self.root / "checkpoints" / "resume.ckpt"

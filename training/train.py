@@ -33,6 +33,8 @@ from training.tasks.registry import find_task
 
 log = logging.getLogger(__name__)
 
+SKIPPED_SHOWN = 10
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -54,11 +56,19 @@ def load_data(config: TrainConfig, files: RunFiles) -> TaskData[Any]:
     data = find_task(config.task).load(config)
     if len(data.train) < config.batch_size * config.devices:
         raise DataError(f"{len(data.train)} training examples do not fill a batch of {config.batch_size}")
-    for line in data.skipped:
-        log.warning("skipped %s", line)
     begin_run(config, files)
+    _report_skipped(data.skipped, files.skipped)
     write_holdout(files.split, data.held_out, seed=config.seed)
     return data
+
+
+def _report_skipped(lines: Sequence[str], target: Path) -> None:
+    """All of them in the run's directory, the first few on the screen."""
+    for line in lines[:SKIPPED_SHOWN]:
+        log.warning("skipped %s", line)
+    if len(lines) > SKIPPED_SHOWN:
+        log.warning("… and %d more; all are in %s", len(lines) - SKIPPED_SHOWN, target)
+    write_whole(target, "".join(f"{line}\n" for line in lines))
 
 
 def build_model(config: TrainConfig, data: TaskData[Any]) -> nn.Module:
