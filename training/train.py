@@ -30,6 +30,7 @@ from training.module import Batches, TrainingModule
 from training.run import RunFiles, begin_run, write_whole
 from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
+from training.transfer import start_from
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,8 @@ def fit(
         torch.set_num_threads(config.threads)
     task = find_task(config.task)
     model = build_model(config, data)
+    if config.init_from and not files.resume_point.exists():
+        start_from(model, config, data.train, task.inputs)
     module = TrainingModule(model, task, config, data)
     trainer = _trainer(config, files, [*_callbacks(config, files, task.monitor), *extra])
     started = time.monotonic()
