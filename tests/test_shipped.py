@@ -85,42 +85,6 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.005
 
 
-def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
-    server: ThreadedServer,
-) -> None:
-    if "BATON_DATA" not in os.environ:
-        pytest.skip("BATON_DATA is not set: the Fashion-MNIST test pictures are read from it")
-    from training.data.vision import read_idx
-
-    folder = Path(os.environ["BATON_DATA"]) / "vision" / "fashion-mnist"
-    images = read_idx(folder / "t10k-images-idx3-ubyte.gz")
-    truth = read_idx(folder / "t10k-labels-idx1-ubyte.gz")
-    chosen = np.random.default_rng(0).choice(len(images), ROWS, replace=False)
-    pictures = [_png(images[place]) for place in chosen]
-    manifest = Manifest.model_validate_json((MODELS / "fashion" / "1" / MANIFEST_FILE).read_bytes())
-    labels = json.loads((MODELS / "fashion" / "1" / "labels.json").read_text())
-    with httpx.Client(base_url=server.url, headers={"content-type": "image/png"}) as client:
-        answers = [client.post("/v1/models/fashion:predict", content=picture).json() for picture in pictures]
-    guesses = [answer["predictions"][0]["label"] for answer in answers]
-    predictor = Predictor.open(MODELS / "fashion" / "1")
-    offline = predictor.predict([Payload(picture, "image/png") for picture in pictures])
-    assert guesses == [answer["label"] for answer in offline]
-    right = sum(guess == labels[truth[place]] for guess, place in zip(guesses, chosen, strict=True))
-    evaluation = manifest.graphs[manifest.serve].evaluation
-    assert evaluation is not None
-    assert evaluation.metrics["accuracy"] >= 0.940
-    assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.005
-
-
-def test_every_shipped_model_answers(server: ThreadedServer) -> None:
-    with httpx.Client(base_url=server.url) as client:
-        assert client.get("/v2/health/ready").json() == {"ready": True}
-        index = client.post("/v2/repository/index").json()
-    assert {(entry["name"], entry["state"]) for entry in index} == {
-        (path.parent.name, "READY") for path in SHIPPED
-    }
-
-
 def test_a_thousand_test_reviews_over_http_score_what_the_manifest_says(server: ThreadedServer) -> None:
     if "BATON_DATA" not in os.environ:
         pytest.skip("BATON_DATA is not set: the test reviews of IMDB are read from it")
