@@ -62,7 +62,7 @@ def _claims(rows: list[dict[str, Any]]) -> list[Claim]:
     for ours, theirs, model, connections, least in PROMISES:
         pair = [ratios.get((peer, model, connections)) for peer in (ours, theirs)]
         if pair[0] and pair[1]:
-            seen = interval([a / b for a, b in zip(pair[0], pair[1], strict=True)])
+            seen = interval([a / b for a, b in zip(*pair, strict=True) if b] or [0.0])
             text = f"{model}, {connections} connections: {ours} over {theirs}"
             claims.append(
                 Claim(text=text, wanted=f"at least {least}", seen=shown(seen), kept=seen.median >= least)

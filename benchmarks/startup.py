@@ -1,5 +1,6 @@
 """What a start costs: processor and wall seconds to the first right answer, and the memory then."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -59,8 +60,11 @@ def _questions(models: Path) -> list[tuple[str, bytes, str]]:
         if bundle.derived:
             raise BenchError(f"{bundle.path} is a bare graph: this wants bundles with golden examples")
         payload = payload_of(bundle, Golden.read(bundle).examples[0])
-        body = payload.data.encode() if isinstance(payload.data, str) else payload.data
-        asked.append((f"/v1/models/{name}:predict", body, payload.media_type or "application/json"))
+        media_type, body = payload.media_type, payload.data
+        if media_type is None:  # a JSON value: an instance
+            media_type, body = "application/json", json.dumps({"instances": [body]})
+        content = body.encode() if isinstance(body, str) else body
+        asked.append((f"/v1/models/{name}:predict", content, media_type))
     return asked
 
 

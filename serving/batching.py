@@ -23,6 +23,7 @@ from inference.values import Tensors
 from serving.call import Call
 
 _NS = 1e-9
+_MOST_GROWTH = 4.0  # of a row's cost from its mean to one batch's
 _COST_WEIGHT = 0.1  # of the newest batch in the moving mean of a row's cost: about the last ten batches
 
 
@@ -309,6 +310,14 @@ class DynamicBatcher:
         except Exception as error:
             return error
 
+    def _learn(self, cost_s: float) -> None:
+        if not self._row_cost_s:
+            self._row_cost_s = cost_s
+            return
+        # A run during which the machine was suspended says nothing of the next.
+        likely_s = min(cost_s, _MOST_GROWTH * self._row_cost_s)
+        self._row_cost_s += (likely_s - self._row_cost_s) * _COST_WEIGHT
+
     def _finish(self, batch: list[Entry], outcome: Outcome) -> None:
         self._free += 1
         rows = sum(entry.rows for entry in batch)
@@ -320,7 +329,7 @@ class DynamicBatcher:
             elif not entry.answer.done():
                 entry.answer.set_result(result)
         cost_s = outcome.run_ns * _NS / rows
-        self._row_cost_s += (cost_s - self._row_cost_s) * (_COST_WEIGHT if self._row_cost_s else 1.0)
+        self._learn(cost_s)
         self._observer.observe_batch(rows, len(batch), outcome.run_ns)
         if self._lanes:
             self._wake()

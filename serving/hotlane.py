@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
-from inference.errors import BatonError
+from inference.errors import BatonError, CallerLeft
 from inference.values import Tensors
 from serving.call import Call
 from serving.caller import RawHeaders, Receive, WholeBody, read_body, watch
@@ -148,6 +148,14 @@ class HotLane:
             self._plane.start(model, request.tensors, request.rows, call, answered)
         except Exception as error:
             caller.send(self._finished(target, _failure(error, target.path), headers, call))
+
+    def abandoned(self, target: Target) -> None:
+        """Count a request whose caller left before its body was here."""
+        try:
+            model = self._registry.get(target.name, target.version)
+        except BatonError:
+            return
+        model.metrics.fail(CallerLeft("the caller closed the connection while it sent its body"))
 
     async def _respond_later(self, target: Target, headers: RawHeaders, body: bytes, caller: Caller) -> None:
         scope = {"path": target.path, "headers": headers}

@@ -106,6 +106,12 @@ class HotProtocol(HttpToolsProtocol):
         if whole and self._between and self._hot is not None:
             self._remember(data, end, self._hot)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: it is closed, perhaps before its request was here whole."""
+        if self._hot is not None and not self._between:
+            self.lane.abandoned(self._hot.target)
+        super().connection_lost(exc)
+
     def on_message_begin(self) -> None:
         """httptools: a request begins; uvicorn's scope is made when it is known to be needed."""
         self.url = b""

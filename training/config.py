@@ -116,6 +116,17 @@ class TrainConfig(BaseSettings):
         default_factory=dict, description="the architecture's own options by name, as JSON"
     )
 
+    init_from: str = Field(
+        default="",
+        description="vision: a bundle, a run or a checkpoint of the same model to start from, with a new head",
+    )
+    freeze_epochs: NonNegativeInt = Field(
+        default=1, description="with init_from: epochs in which only the new head learns"
+    )
+    unfrozen_rate: float = Field(
+        default=0.1, gt=0, le=1, description="with init_from: share of the rate for all but the head, after"
+    )
+
     # Optimisation
     epochs: PositiveInt = Field(default=20, description="passes over the training data")
     batch_size: PositiveInt = Field(default=128, description="examples a step, in each process")
@@ -203,6 +214,20 @@ class TrainConfig(BaseSettings):
             raise ValueError("; ".join(faults))
         return model
 
+    @field_validator("schedule")
+    @classmethod
+    def _can_freeze(cls, schedule: str, info: ValidationInfo) -> str:
+        if schedule == "one-cycle" and info.data.get("init_from") and info.data.get("freeze_epochs"):
+            raise ValueError("one-cycle cannot freeze; choose cosine or constant, or freeze_epochs 0")
+        return schedule
+
+    @field_validator("init_from")
+    @classmethod
+    def _only_vision(cls, init_from: str, info: ValidationInfo) -> str:
+        if init_from and info.data.get("task") != "vision":
+            raise ValueError("only vision can start from another model")
+        return init_from
+
     @property
     def bundle_name(self) -> str:
         return self.name or Path(self.data).stem.lower()
@@ -233,6 +258,12 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
         return TrainConfig(**settings)
     except ValidationError as error:
         raise ConfigError("the configuration is wrong:\n" + "\n".join(map(_fault, error.errors()))) from error
+
+
+def default_of(setting: str) -> Any:
+    """A setting's default, as JSON has it."""
+    default = TrainConfig.model_fields[setting].get_default(call_default_factory=True)
+    return list(default) if isinstance(default, tuple) else default
 
 
 def shipped_recipe(data: str, arch: str) -> dict[str, Any]:

@@ -346,6 +346,22 @@ async def test_a_machine_slower_than_it_was_measured_admits_no_more_than_it_answ
 
 
 @scenario
+async def test_one_run_that_was_suspended_turns_nobody_away() -> None:
+    bench = make(batch=1, pending=100, patience_s=1.0)
+    for bench.session.takes_s in (0.1, 600.0):
+        asked = bench.ask(0)
+        await settle()
+        await bench.puppet.let_run()
+        await asked
+    accepted = [bench.ask(value) for value in range(7)]
+    bench.session.takes_s = 0.1
+    await settle()
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert len(await asyncio.gather(*accepted)) == 7
+
+
+@scenario
 async def test_callers_who_left_make_room_before_anybody_is_refused() -> None:
     bench = make(batch=1, pending=2)
     left = False

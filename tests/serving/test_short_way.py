@@ -190,6 +190,18 @@ def test_of_a_caller_who_does_not_read_no_more_is_read(server: ThreadedServer) -
         assert 0 < asked < count
 
 
+def test_a_caller_who_leaves_while_it_sends_is_counted(server: ThreadedServer) -> None:
+    outcomes = server.app.registry.get("sum").metrics.outcomes
+    before = outcomes["cancelled"]
+    with closing(connect(server)) as connection:
+        connection.sendall(request(body(1, 2, 3))[:-5])
+        time.sleep(0.05)
+    until = time.monotonic() + 10
+    while outcomes["cancelled"] == before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert outcomes["cancelled"] == before + 1
+
+
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedServer]:
     models: Path = tmp_path_factory.mktemp("impatient")
