@@ -40,6 +40,14 @@ RUN_SPECIFIC = frozenset(
 """Settings that do not change what is learned: a run may be resumed with other values of these."""
 
 
+EMBEDDED = {
+    "vision": ("digits", "cnn"),
+    "text": ("tickets", "bag"),
+    "recommendation": ("shop", "two-towers"),
+}
+"""Data and architecture where none are named: a small set that needs no network, and what learns it quickly."""
+
+
 class TrainConfig(BaseSettings):
     """What to train on, what to train, how, and where the result goes."""
 
@@ -49,8 +57,10 @@ class TrainConfig(BaseSettings):
 
     # What goes in and what comes out
     task: TaskName = Field(description="which kind of model; the word after `baton train`")
-    data: str = Field(description="a named public set, or the path of your own data")
-    arch: str = Field(description="the architecture; `baton train --help` lists them")
+    data: str = Field(
+        description="a named public set, or the path of your own data; an embedded set if not given"
+    )
+    arch: str = Field(description="the architecture; `baton train --help` lists them and says which is taken")
     name: str = Field(
         default="",
         pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$",
@@ -248,8 +258,9 @@ def load_config(task: str, argv: Sequence[str] = ()) -> TrainConfig:
     except SettingsError as error:
         raise ConfigError(f"the flags cannot be read: {error}") from error
     chosen = {**_read_toml(Path(flags["config"])), **flags} if flags.get("config") else dict(flags)
-    recipe = shipped_recipe(str(chosen.get("data", "")), str(chosen.get("arch", "")))
-    return make_config({**recipe, **chosen})
+    data, arch = EMBEDDED.get(task, ("", ""))
+    chosen = {"data": data, "arch": arch, **chosen}
+    return make_config({**shipped_recipe(str(chosen["data"]), str(chosen["arch"])), **chosen})
 
 
 def make_config(settings: Mapping[str, Any]) -> TrainConfig:
