@@ -22,10 +22,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def usage() -> str:
-    """What can be trained, by which architectures, on which named sets."""
+    """What can be trained, by which architectures at which cost and score, on which named sets."""
     from training.architectures.registry import architectures_for
     from training.data.sources import PUBLIC_SETS
+    from training.results import read_results, summary
 
+    results = read_results()
     lines = [
         "usage: baton train TASK --data NAME|PATH --arch NAME [--name BUNDLE] [--models DIR] [--setting VALUE …]",
         "",
@@ -35,7 +37,10 @@ def usage() -> str:
         found = architectures_for(task).values()
         sets = [public for public in PUBLIC_SETS.values() if public.task == task]
         if found:
-            lines += ["", f"{task}: architectures", *(f"  {one.name:14} {one.summary}" for one in found)]
+            lines += ["", f"{task}: architectures"]
+            for one in found:
+                lines.append(f"  {one.name:14} {one.summary}")
+                lines.append(f"  {'':14} {summary(results, one.name) or 'not measured yet'}")
             lines += [f"{task}: data sets", *(f"  {one.name:14} {one.summary}" for one in sets)]
     return "\n".join(lines)
 

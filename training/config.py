@@ -35,7 +35,7 @@ TaskName = Literal["vision", "text", "recommendation"]
 
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
-    | {"log_every_steps", "checkpoint_every_steps", "quantize", "quantize_budget"}
+    | {"log_every_steps", "checkpoint_every_steps", "quantize", "quantize_budget", "slice", "robustness"}
 )
 """Settings that do not change what is learned: a run may be resumed with other values of these."""
 
@@ -173,6 +173,15 @@ class TrainConfig(BaseSettings):
     erase: float = Field(default=0.0, ge=0, le=1, description="vision: probability of a noisy rectangle")
     mixup: NonNegativeFloat = Field(default=0.0, description="vision: alpha of blending two pictures; 0: off")
     cutmix: NonNegativeFloat = Field(default=0.0, description="vision: alpha of pasting from another; 0: off")
+
+    # The evaluation
+    slice: list[str] = Field(
+        default_factory=list,
+        description="columns whose values are scored apart; vision: label, brightness, contrast",
+    )
+    robustness: bool = Field(
+        default=True, description="vision: score noise, blur, rotation and FGSM on 2,000 test pictures"
+    )
 
     # Compression
     quantize: Literal["auto", "off"] = Field(
