@@ -20,7 +20,7 @@ from inference.manifest import Manifest
 
 HERE = Path(__file__).parent
 RESULTS_FILE, TABLE_FILE = HERE / "results.json", HERE / "RESULTS.md"
-MAIN_METRICS = ("ndcg", "accuracy")
+MAIN_METRICS = ("ndcg@10", "accuracy")
 """The figure that a task is judged by, the first that an evaluation has."""
 
 TABLE_HEAD = (
