@@ -322,6 +322,25 @@ def models() -> dashboard.Dashboard:
             },
             "Inputs unlike those of training, by the energy score; a model's own threshold is in its card.",
         ),
+        _lines(
+            "Words or items that the model does not know",
+            "percentunit",
+            {
+                "{{model}}/{{version}}": f"sum by ({labels}) "
+                f"(rate(baton_input_unknown_tokens_total{{{model}}}[$__rate_interval]))"
+                f" / sum by ({labels}) (rate(baton_input_tokens_total{{{model}}}[$__rate_interval]))"
+            },
+            "Of texts and histories; may be empty where no model reads any.",
+        ),
+        _lines(
+            "Texts cut short",
+            "ops",
+            {
+                "{{model}}/{{version}}": f"sum by ({labels}) "
+                f"(rate(baton_input_truncated_total{{{model}}}[$__rate_interval]))"
+            },
+            "Longer than the model reads; may be empty where no model reads texts.",
+        ),
     )
     return board
 

@@ -98,6 +98,7 @@ class ModelCollector(Collector):
         )
         yield _in_flight(metrics)
         yield from _predictions(served)
+        yield from _readings(served)
         yield from _triton(metrics)
         yield _queued("nv_inference_pending_request_count", "Triton's name for what waits.", served)
 
@@ -197,6 +198,24 @@ def _predictions(served: Sequence[ServedModel]) -> Iterator[Metric]:
             counts.add_metric((*_key(one), label), count)
             sums.add_metric((*_key(one), label), millionths / MILLIONTHS)
     yield from (counts, sums, confidence, outliers)
+
+
+def _readings(served: Sequence[ServedModel]) -> Iterator[Metric]:
+    """Of tasks that read words or items: what meant nothing to the model, which is the first sign of drift."""
+    tokens = CounterMetricFamily("baton_input_tokens", "Words or items read.", labels=_LABELS)
+    unknown = CounterMetricFamily(
+        "baton_input_unknown_tokens", "Words or items that the model does not know.", labels=_LABELS
+    )
+    truncated = CounterMetricFamily(
+        "baton_input_truncated", "Texts that were longer than the model reads.", labels=_LABELS
+    )
+    for model in served:
+        if model.manifest.task in ("text", "recommendation"):
+            one = model.metrics
+            tokens.add_metric(_key(one), one.tokens)
+            unknown.add_metric(_key(one), one.unknown)
+            truncated.add_metric(_key(one), one.truncated)
+    yield from (tokens, unknown, truncated)
 
 
 def _fold(one: ModelMetrics, known: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from time import time
+from typing import Any
 
 from inference.errors import (
     CallerLeft,
@@ -148,6 +149,11 @@ class ModelMetrics:
     """Millionths of the probability of each answered label."""
     labels: dict[str, Share] = field(default_factory=lambda: defaultdict(Share))
     outliers: int = 0
+    tokens: int = 0
+    """Words of texts, or items of histories, that were read; `unknown` of them meant nothing to the model."""
+    unknown: int = 0
+    truncated: int = 0
+    """Texts that were longer than the model reads."""
     exemplars: dict[int, tuple[str, float, float]] = field(default_factory=dict)
     """Trace id, seconds and Unix time of the last traced request, by bucket of `requests`."""
 
@@ -178,18 +184,32 @@ class ModelMetrics:
         self.exemplars[bisect_left(SECONDS, seconds)] = trace_id, seconds, time()
 
     def observe_predictions(self, predictions: Iterable[Prediction]) -> None:
-        """What was answered, for tasks that answer with a label: its mix, its confidence, the outliers."""
+        """What was answered: the labels, how sure of them, the outliers; and how much of the input was understood."""
         for prediction in predictions:
             label = prediction.get("label")
-            if label is None:
-                return
-            millionths = round(prediction["probability"] * MILLIONTHS)
-            self.confidence.observe(millionths)
-            share = self.labels[label]
-            share.count += 1
-            share.millionths += millionths
-            if prediction.get("outlier"):
-                self.outliers += 1
+            if label is not None:
+                self._observe_label(label, prediction)
+            unknown = prediction.get("unknown")
+            if unknown is not None:
+                self._observe_reading(unknown, prediction)
+
+    def _observe_label(self, label: str, prediction: Prediction) -> None:
+        millionths = round(prediction["probability"] * MILLIONTHS)
+        self.confidence.observe(millionths)
+        share = self.labels[label]
+        share.count += 1
+        share.millionths += millionths
+        if prediction.get("outlier"):
+            self.outliers += 1
+
+    def _observe_reading(self, unknown: int | list[Any], prediction: Prediction) -> None:
+        if isinstance(unknown, int):  # of a text: `tokens` were read, `unknown` among them
+            self.tokens += prediction["tokens"]
+            self.unknown += unknown
+            self.truncated += prediction["truncated"]
+        else:  # of a history: items that the catalogue has, and those that it has not
+            self.tokens += prediction.get("known", 0) + len(unknown)
+            self.unknown += len(unknown)
 
     def fail(self, error: BaseException) -> None:
         """A request that was not answered, and why."""

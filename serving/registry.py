@@ -83,6 +83,7 @@ class ModelRegistry:
         self._served: dict[tuple[str, int | None], ServedModel] = {}
         self._index: dict[tuple[str, int], IndexEntry] = {}
         self._refused: dict[tuple[str, int], Fingerprint] = {}
+        self._bare: dict[tuple[str, int], Fingerprint] = {}
         self._unloaded: set[str] = set()
         self._changing = asyncio.Lock()
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -142,7 +143,7 @@ class ModelRegistry:
             self._unloaded.discard(name)
             for key in [key for key in self._refused if key[0] == name]:
                 del self._refused[key]
-            await self._bring_up(name)
+            await self._bring_up(name, at_once=True)
             if (name, None) not in self._served:
                 raise ModelNotReady(name, self._reason(name))
 
@@ -159,13 +160,15 @@ class ModelRegistry:
         await asyncio.gather(*(model.batcher.drain() for model in self.served()), *self._retiring)
         self._loading.shutdown(wait=False, cancel_futures=True)
 
-    async def _bring_up(self, name: str) -> None:
+    async def _bring_up(self, name: str, *, at_once: bool = False) -> None:
         """Serve the newest version that is good (or every one that is), and retire the others."""
         versions = self._repository.versions(name)
         for key in [key for key in self._refused if key[0] == name and key[1] not in versions]:
             del self._refused[key], self._index[key]  # a bad version that was taken away is no fault any more
         good: list[int] = []
         for version in reversed(versions):
+            if not at_once and self._may_be_half_copied(name, version):
+                continue
             if await self._is_good(name, version):
                 good.append(version)
                 if not self._every_version:
@@ -173,6 +176,19 @@ class ModelRegistry:
         for version in [version for _, version in self._served_versions(name) if version not in good]:
             if good:  # the old one stays until there is something to take its place
                 self._retire(self._served[name, version], forget=version not in versions)
+
+    def _may_be_half_copied(self, name: str, version: int) -> bool:
+        """Whether a version should be looked at again: a bundle under way is a bare graph until its manifest comes.
+
+        One that has appeared while the server runs must have stayed as it is from one look to the next.
+        """
+        key, path = (name, version), self._repository.path(name, version)
+        if not self._started or key in self._served or (path / MANIFEST_FILE).exists():
+            self._bare.pop(key, None)
+            return False
+        seen = _fingerprint(path)
+        before, self._bare[key] = self._bare.get(key), seen
+        return before != seen
 
     async def _is_good(self, name: str, version: int) -> bool:
         """Load a version unless it is served already or was refused as it stands; whether it is served."""
@@ -250,7 +266,7 @@ class ModelRegistry:
 
     def _forget(self, name: str) -> None:
         self._unloaded.discard(name)
-        for table in (self._index, self._refused):
+        for table in (self._index, self._refused, self._bare):
             for key in [key for key in table if key[0] == name]:
                 del table[key]
 

@@ -22,12 +22,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def usage() -> str:
-    """What can be trained, by which architectures, on which named sets."""
+    """What can be trained, by which architectures at which cost and score, on which named sets."""
     from training.architectures.registry import architectures_for
+    from training.config import EMBEDDED
     from training.data.sources import PUBLIC_SETS
+    from training.results import read_results, summary
 
+    results = read_results()
     lines = [
-        "usage: baton train TASK --data NAME|PATH --arch NAME [--name BUNDLE] [--models DIR] [--setting VALUE …]",
+        "usage: baton train TASK [--data NAME|PATH] [--arch NAME] [--name BUNDLE] [--models DIR] [--setting VALUE …]",
         "",
         "`baton train TASK --help` lists every setting; --config FILE reads them from TOML.",
     ]
@@ -35,7 +38,11 @@ def usage() -> str:
         found = architectures_for(task).values()
         sets = [public for public in PUBLIC_SETS.values() if public.task == task]
         if found:
-            lines += ["", f"{task}: architectures", *(f"  {one.name:14} {one.summary}" for one in found)]
+            data, arch = EMBEDDED[task]
+            lines += ["", f"{task}: architectures (`baton train {task}` alone trains {arch} on {data})"]
+            for one in found:
+                lines.append(f"  {one.name:14} {one.summary}")
+                lines.append(f"  {'':14} {summary(results, one.name) or 'not measured yet'}")
             lines += [f"{task}: data sets", *(f"  {one.name:14} {one.summary}" for one in sets)]
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from inference.manifest import Precision
 from training.config import TrainConfig
 from training.provenance import command
 from training.quantize import Quantization, describe_trial
+from training.slices import worst_gap
 from training.tasks.base import Report, TaskData
 from training.train import FitResult
 
@@ -20,6 +21,8 @@ def write_card(
         _head(config, data, report),
         _per_class(report),
         _calibration(report),
+        _slices(report),
+        _robustness(report),
         _pictures(report),
         _training(config, data, fitted),
     )
@@ -82,6 +85,26 @@ def _calibration(report: Report) -> str:
         )
         lines.append(f"Label sets by the coverage asked for (and found on test): {sets}.")
     return "\n".join(lines)
+
+
+def _slices(report: Report) -> str:
+    scores = report.evaluation.slices
+    if not scores:
+        return ""
+    rows = "\n".join(
+        f"| {one.column} | {one.value} | {one.rows:,} | {one.score:.4f} | {one.low:.4f} – {one.high:.4f} |"
+        for one in scores
+    )
+    return (
+        "## Slices of test\n\n| column | value | rows | accuracy | 95 % interval |\n|---|---|--:|--:|--:|\n"
+        f"{rows}\n\nThe worst gap inside a column is {worst_gap(scores):.4f}."
+    )
+
+
+def _robustness(report: Report) -> str:
+    found = report.evaluation.robustness
+    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in found.items())
+    return f"## Robustness\n\n| test pictures | accuracy |\n|---|--:|\n{rows}" if found else ""
 
 
 def _pictures(report: Report) -> str:

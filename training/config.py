@@ -35,9 +35,17 @@ TaskName = Literal["vision", "text", "recommendation"]
 
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
-    | {"log_every_steps", "checkpoint_every_steps", "quantize", "quantize_budget"}
+    | {"log_every_steps", "checkpoint_every_steps", "quantize", "quantize_budget", "slice", "robustness"}
 )
 """Settings that do not change what is learned: a run may be resumed with other values of these."""
+
+
+EMBEDDED = {
+    "vision": ("digits", "cnn"),
+    "text": ("tickets", "bag"),
+    "recommendation": ("shop", "two-towers"),
+}
+"""Data and architecture where none are named: a small set that needs no network, and what learns it quickly."""
 
 
 class TrainConfig(BaseSettings):
@@ -49,8 +57,10 @@ class TrainConfig(BaseSettings):
 
     # What goes in and what comes out
     task: TaskName = Field(description="which kind of model; the word after `baton train`")
-    data: str = Field(description="a named public set, or the path of your own data")
-    arch: str = Field(description="the architecture; `baton train --help` lists them")
+    data: str = Field(
+        description="a named public set, or the path of your own data; an embedded set if not given"
+    )
+    arch: str = Field(description="the architecture; `baton train --help` lists them and says which is taken")
     name: str = Field(
         default="",
         pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$",
@@ -116,6 +126,17 @@ class TrainConfig(BaseSettings):
         default_factory=dict, description="the architecture's own options by name, as JSON"
     )
 
+    init_from: str = Field(
+        default="",
+        description="vision: a bundle, a run or a checkpoint of the same model to start from, with a new head",
+    )
+    freeze_epochs: NonNegativeInt = Field(
+        default=1, description="with init_from: epochs in which only the new head learns"
+    )
+    unfrozen_rate: float = Field(
+        default=0.1, gt=0, le=1, description="with init_from: share of the rate for all but the head, after"
+    )
+
     # Optimisation
     epochs: PositiveInt = Field(default=20, description="passes over the training data")
     batch_size: PositiveInt = Field(default=128, description="examples a step, in each process")
@@ -152,6 +173,15 @@ class TrainConfig(BaseSettings):
     erase: float = Field(default=0.0, ge=0, le=1, description="vision: probability of a noisy rectangle")
     mixup: NonNegativeFloat = Field(default=0.0, description="vision: alpha of blending two pictures; 0: off")
     cutmix: NonNegativeFloat = Field(default=0.0, description="vision: alpha of pasting from another; 0: off")
+
+    # The evaluation
+    slice: list[str] = Field(
+        default_factory=list,
+        description="columns whose values are scored apart; vision: label, brightness, contrast",
+    )
+    robustness: bool = Field(
+        default=True, description="vision: score noise, blur, rotation and FGSM on 2,000 test pictures"
+    )
 
     # Compression
     quantize: Literal["auto", "off"] = Field(
@@ -203,6 +233,20 @@ class TrainConfig(BaseSettings):
             raise ValueError("; ".join(faults))
         return model
 
+    @field_validator("schedule")
+    @classmethod
+    def _can_freeze(cls, schedule: str, info: ValidationInfo) -> str:
+        if schedule == "one-cycle" and info.data.get("init_from") and info.data.get("freeze_epochs"):
+            raise ValueError("one-cycle cannot freeze; choose cosine or constant, or freeze_epochs 0")
+        return schedule
+
+    @field_validator("init_from")
+    @classmethod
+    def _only_vision(cls, init_from: str, info: ValidationInfo) -> str:
+        if init_from and info.data.get("task") != "vision":
+            raise ValueError("only vision can start from another model")
+        return init_from
+
     @property
     def bundle_name(self) -> str:
         return self.name or Path(self.data).stem.lower()
@@ -223,8 +267,9 @@ def load_config(task: str, argv: Sequence[str] = ()) -> TrainConfig:
     except SettingsError as error:
         raise ConfigError(f"the flags cannot be read: {error}") from error
     chosen = {**_read_toml(Path(flags["config"])), **flags} if flags.get("config") else dict(flags)
-    recipe = shipped_recipe(str(chosen.get("data", "")), str(chosen.get("arch", "")))
-    return make_config({**recipe, **chosen})
+    data, arch = EMBEDDED.get(task, ("", ""))
+    chosen = {"data": data, "arch": arch, **chosen}
+    return make_config({**shipped_recipe(str(chosen["data"]), str(chosen["arch"])), **chosen})
 
 
 def make_config(settings: Mapping[str, Any]) -> TrainConfig:
@@ -233,6 +278,12 @@ def make_config(settings: Mapping[str, Any]) -> TrainConfig:
         return TrainConfig(**settings)
     except ValidationError as error:
         raise ConfigError("the configuration is wrong:\n" + "\n".join(map(_fault, error.errors()))) from error
+
+
+def default_of(setting: str) -> Any:
+    """A setting's default, as JSON has it."""
+    default = TrainConfig.model_fields[setting].get_default(call_default_factory=True)
+    return list(default) if isinstance(default, tuple) else default
 
 
 def shipped_recipe(data: str, arch: str) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """From a trained module to one ONNX file: dynamic batch, everything between raw input and answer inside."""
 
+import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from onnx import ModelProto, numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -13,6 +16,9 @@ from training.run import write_whole
 
 # ONNX Runtime 1.20, the oldest that serves, knows opsets up to 21.
 OPSET = 20
+
+WEIGHTS_KEY = "baton.weights"
+"""In the graph's metadata: {weight: [initializer, transposed]} as JSON."""
 
 Axes = Mapping[str, Mapping[int, str]]
 """Axes, besides the batch, that stay dynamic: {input: {axis: name}}, such as the length of a text."""
@@ -72,7 +78,26 @@ def export(
         )
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
-    write_whole(target, program.model_proto.SerializeToString())
+    proto = program.model_proto
+    name_weights(proto, graph)
+    write_whole(target, proto.SerializeToString())
+
+
+def name_weights(proto: ModelProto, graph: nn.Module) -> None:
+    """Record under which initializer each weight went, for who starts from the bundle (`training.transfer`).
+
+    The exporter transposes and merges weights under names of its own; those are found by their values.
+    """
+    arrays = {one.name: numpy_helper.to_array(one) for one in proto.graph.initializer}
+    found = {}
+    for name, weight in graph.state_dict().items():
+        value = weight.numpy()
+        for other, array in arrays.items():
+            if array.shape == value.shape and np.array_equal(array, value):
+                found[name] = [other, False]
+            elif value.ndim == 2 and array.shape == value.T.shape and np.array_equal(array, value.T):
+                found[name] = [other, True]
+    proto.metadata_props.add(key=WEIGHTS_KEY, value=json.dumps(found))
 
 
 def _dynamic(inputs: Mapping[str, Tensor], axes: Axes) -> tuple[dict[int, Dim], ...]:

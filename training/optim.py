@@ -1,7 +1,8 @@
 """Optimisers and learning-rate schedules, from the flat configuration."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -11,12 +12,16 @@ from training.config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
-    """Weight decay on tensors of two or more axes only: a norm's scale or a bias has nothing to overfit with."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """Weight decay on tensors of two or more axes only: a norm's scale or a bias has nothing to overfit with.
+
+    A model that started from another has two more groups, after these: all but the new head.
+    """
+    groups = _groups(model.named_parameters(), config)
+    if config.init_from:
+        head = head_names(model)
+        groups = _groups(((n, p) for n, p in model.named_parameters() if n in head), config)
+        body = _groups(((n, p) for n, p in model.named_parameters() if n not in head), config)
+        groups += [{**group, "lr": config.learning_rate * config.unfrozen_rate} for group in body]
     rate, momentum = config.learning_rate, config.momentum
     if config.optimizer == "sgd":
         return SGD(groups, rate, momentum=momentum, nesterov=momentum > 0)
@@ -24,11 +29,38 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     return kind(groups, rate, betas=(momentum, 0.999))
 
 
+def head_names(model: nn.Module) -> set[str]:
+    """The parameters of the last linear layer, which knows the classes."""
+    name = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
+    return {found for found, _ in model.named_parameters() if found.rpartition(".")[0] == name}
+
+
+def _groups(parameters: Iterable[tuple[str, nn.Parameter]], config: TrainConfig) -> list[dict[str, Any]]:
+    trained = [parameter for _, parameter in parameters if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> LRScheduler:
-    """The learning rate of every optimiser step; `steps` is their number in the whole run."""
+    """The learning rate of every optimiser step; `steps` is their number in the whole run.
+
+    What is frozen has the rate 0: so a resumed run and several processes need to know nothing of it.
+    """
     if config.schedule == "one-cycle":
-        return OneCycleLR(optimizer, config.learning_rate, steps, pct_start=max(config.warmup, 1 / steps))
-    return LambdaLR(optimizer, rate_factor(config.schedule, config.warmup, steps))
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, peaks, steps, pct_start=max(config.warmup, 1 / steps))
+    factor = rate_factor(config.schedule, config.warmup, steps)
+    if not config.init_from:
+        return LambdaLR(optimizer, factor)
+    frozen = round(steps * config.freeze_epochs / config.epochs)
+
+    def thawed(step: int) -> float:
+        return factor(step) if step >= frozen else 0.0
+
+    bodies = len(optimizer.param_groups) // 2
+    return LambdaLR(optimizer, [factor] * bodies + [thawed] * bodies)
 
 
 def rate_factor(schedule: str, warmup: float, steps: int) -> Callable[[int], float]:

@@ -21,9 +21,11 @@ from inference.predictor import Predictor
 from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.examples import Batch
+from training.data.vision import Images
 from training.export import export
 from training.publish import Made, make_candidate, publish
 from training.quantize import Quantization, describe_trial, quantize
+from training.robustness import robustness
 from training.run import RunFiles, open_run, write_whole
 from training.tasks.base import Report, Task, TaskData
 from training.tasks.registry import find_task
@@ -57,7 +59,9 @@ def train(config: TrainConfig) -> Path:
     int8 = files.int8_graph if quantized and quantized.accepted else None
     made = Made(config, task, data, fitted, files.graph, parity, quantized, int8)
     candidate = make_candidate(made, deployed, files.candidates)
+    forget_other_slices(config, files)
     reports: dict[Precision, Report] = {"fp32": evaluate(task, candidate, data, calibrated, files)}
+    reports["fp32"] = with_robustness(reports["fp32"], config, task, candidate, model, data, files)
     if int8 is not None:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
     for precision, report in reports.items():
@@ -113,6 +117,35 @@ def quantized_graph(
     for method, trial in found.tried.items():
         log.info("int8, %s: %s", method, describe_trial(found, trial))
     return found
+
+
+def forget_other_slices(config: TrainConfig, files: RunFiles) -> None:
+    """Reports that were sliced by other columns are made again."""
+    for artefact in (files.report, files.int8_report):
+        if artefact.exists():
+            report = Report.model_validate_json(artefact.read_text())
+            if {score.column for score in report.evaluation.slices} != set(config.slice):
+                artefact.unlink()
+
+
+def with_robustness(
+    report: Report,
+    config: TrainConfig,
+    task: Task,
+    candidate: Path,
+    model: nn.Module,
+    data: TaskData[Any],
+    files: RunFiles,
+) -> Report:
+    """The report with accuracy under corruption, for pictures; kept with the report."""
+    if not (config.robustness and isinstance(data.test, Images)) or report.evaluation.robustness:
+        return report
+    predictor = Predictor.open(candidate, "fp32", prove=False)
+    found = robustness(predictor, model, data.test, task.payload, config.background)
+    evaluation = report.evaluation.model_copy(update={"robustness": found})
+    report = report.model_copy(update={"evaluation": evaluation})
+    write_whole(files.report, report.model_dump_json(indent=1))
+    return report
 
 
 def _read_quantization(files: RunFiles) -> Quantization | None:

@@ -55,6 +55,8 @@ LARGEST_SHARE = 0.6
 """Of fp32's file: above it most weights were not quantized, and a second graph is not worth its place."""
 
 LATENCY_ROUNDS, WARM_UP_ROUNDS = 100, 10
+FASTER = 0.95
+"""The ratio below which int8 counts as faster: two sessions of one graph differ by some hundredths by chance."""
 
 # Weights of 7 bits: with 8, processors without VNNI saturate when they add two products (ONNX Runtime's
 # documentation, "Quantize ONNX models", on U8S8), and a bundle is served by more machines than this one.
@@ -81,7 +83,7 @@ class Trial(BaseModel):
 
     @property
     def faster(self) -> bool:
-        return self.latency_ratio is not None and self.latency_ratio < 1
+        return self.latency_ratio is not None and self.latency_ratio < FASTER
 
 
 class Quantization(BaseModel):

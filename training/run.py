@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.config import TrainConfig
+from training.config import TrainConfig, default_of
 from training.errors import RunError
 
 
@@ -24,6 +24,11 @@ class RunFiles:
     def split(self) -> Path:
         """The rows held out as validation."""
         return self.root / "split.json"
+
+    @property
+    def skipped(self) -> Path:
+        """A line for every example that was left out, and why."""
+        return self.root / "skipped.txt"
 
     @property
     def resume_point(self) -> Path:
@@ -107,8 +112,10 @@ def open_run(config: TrainConfig) -> RunFiles:
     wanted = config.learned_from()
     if files.config.exists():
         started = json.loads(files.config.read_text())
-        if differing := [key for key in wanted if started.get(key) != wanted[key]]:
-            listed = "\n".join(f"  {key}: {started.get(key)!r}, now {wanted[key]!r}" for key in differing)
+        # A setting that is younger than the run was its default then.
+        before = {key: started.get(key, default_of(key)) for key in wanted}
+        if differing := [key for key in wanted if before[key] != wanted[key]]:
+            listed = "\n".join(f"  {key}: {before[key]!r}, now {wanted[key]!r}" for key in differing)
             raise RunError(f"{files.root} holds a run of another configuration; give another --run\n{listed}")
         if not config.resume:
             raise RunError(f"{files.root} already holds this run; remove it to start over, or let it resume")

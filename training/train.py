@@ -30,8 +30,11 @@ from training.module import Batches, TrainingModule
 from training.run import RunFiles, begin_run, write_whole
 from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
+from training.transfer import start_from
 
 log = logging.getLogger(__name__)
+
+SKIPPED_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,19 @@ def load_data(config: TrainConfig, files: RunFiles) -> TaskData[Any]:
     data = find_task(config.task).load(config)
     if len(data.train) < config.batch_size * config.devices:
         raise DataError(f"{len(data.train)} training examples do not fill a batch of {config.batch_size}")
-    for line in data.skipped:
-        log.warning("skipped %s", line)
     begin_run(config, files)
+    _report_skipped(data.skipped, files.skipped)
     write_holdout(files.split, data.held_out, seed=config.seed)
     return data
+
+
+def _report_skipped(lines: Sequence[str], target: Path) -> None:
+    """All of them in the run's directory, the first few on the screen."""
+    for line in lines[:SKIPPED_SHOWN]:
+        log.warning("skipped %s", line)
+    if len(lines) > SKIPPED_SHOWN:
+        log.warning("… and %d more; all are in %s", len(lines) - SKIPPED_SHOWN, target)
+    write_whole(target, "".join(f"{line}\n" for line in lines))
 
 
 def build_model(config: TrainConfig, data: TaskData[Any]) -> nn.Module:
@@ -77,6 +88,8 @@ def fit(
         torch.set_num_threads(config.threads)
     task = find_task(config.task)
     model = build_model(config, data)
+    if config.init_from and not files.resume_point.exists():
+        start_from(model, config, data.train, task.inputs)
     module = TrainingModule(model, task, config, data)
     trainer = _trainer(config, files, [*_callbacks(config, files, task.monitor), *extra])
     started = time.monotonic()

@@ -18,8 +18,8 @@ PROMETHEUS = ROOT / "deploy/prometheus"
 TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
 RUNBOOKS = ROOT / "docs/runbooks.md"
 
-# Exported only in a container that has limits, or by the runs' exporter.
-ELSEWHERE = re.compile(r"baton_cgroup_\w+|baton_run_\w+")
+# Exported only in a container that has limits, by the runs' exporter, or for models that read words or items.
+ELSEWHERE = re.compile(r"baton_cgroup_\w+|baton_run_\w+|baton_input_\w+")
 
 
 def alerts() -> list[Manifest]:

@@ -1,4 +1,4 @@
-"""The mix of answers as a metric: every label from the start, and no more series than are good for Prometheus."""
+"""Answers as metrics: every label from the start, few enough series for Prometheus, and what was not read."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -58,3 +58,16 @@ def test_answers_without_a_label_have_no_mix() -> None:
     model, metrics = served(())
     metrics.observe_predictions([{"items": [1, 2, 3]}])
     assert shown(model) == {}
+
+
+def test_words_and_items_that_mean_nothing_to_the_model_are_counted() -> None:
+    _, metrics = served(("good", "bad"))
+    metrics.observe_predictions(
+        [
+            answer("good", 0.9, tokens=10, unknown=3, truncated=True),
+            answer("bad", 0.8, tokens=5, unknown=0, truncated=False),
+            {"items": [], "known": 2, "unknown": ["x"]},
+        ]
+    )
+    assert (metrics.tokens, metrics.unknown, metrics.truncated) == (18, 4, 1)
+    assert metrics.confidence.count == 2

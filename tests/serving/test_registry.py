@@ -119,6 +119,41 @@ def test_a_refused_version_that_is_published_again_is_tried_again(
     _play(story, tmp_path, pool)
 
 
+def test_a_bundle_that_is_being_copied_is_not_served_as_a_bare_graph(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_brightness(root)
+        await registry.start()
+        manifest = write_brightness(root, version=2) / "manifest.json"
+        last = manifest.read_bytes()
+        manifest.unlink()
+        await registry.refresh()
+        assert registry.get("brightness").version == 1
+        assert not registry.refused()
+        manifest.write_bytes(last)
+        await registry.refresh()
+        assert registry.get("brightness").version == 2
+        assert registry.get("brightness").manifest.task == "vision"
+
+    _play(story, tmp_path, pool)
+
+
+def test_a_bare_graph_that_appears_is_served_when_it_has_stayed_the_same(
+    tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        await registry.start()
+        write_bare(root, "sum", sum_graph())
+        await registry.refresh()
+        with pytest.raises(ModelNotFound):
+            registry.get("sum")
+        await registry.refresh()
+        assert registry.get("sum").version == 1
+
+    _play(story, tmp_path, pool)
+
+
 def test_every_version_answers_under_its_number_when_all_are_served(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:

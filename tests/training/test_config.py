@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training.architectures.registry import ARCHITECTURES
-from training.config import load_config, make_config, shipped_recipe
+from training.config import EMBEDDED, load_config, make_config, shipped_recipe
 from training.data.sources import PUBLIC_SETS
 from training.errors import ConfigError
 
@@ -65,3 +65,10 @@ def test_every_shipped_recipe_is_valid_for_a_named_set_and_an_architecture(recip
     data = recipe.removesuffix(f"-{arch}")
     assert data in PUBLIC_SETS
     make_config({"task": ARCHITECTURES[arch].task, "data": data, "arch": arch, **shipped_recipe(data, arch)})
+
+
+@pytest.mark.parametrize("task", EMBEDDED)
+def test_a_task_alone_trains_on_its_embedded_set(task: str) -> None:
+    config = load_config(task)
+    assert not PUBLIC_SETS[config.data].files
+    assert ARCHITECTURES[config.arch].task == task

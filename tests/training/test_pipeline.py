@@ -13,7 +13,7 @@ from inference.bundle import Bundle
 from inference.errors import GoldenMismatch
 from inference.predictor import Predictor
 from training.config import TrainConfig, load_config
-from training.errors import DataError, RunError
+from training.errors import ConfigError, DataError, RunError
 from training.pipeline import train
 from training.run import RunFiles, open_run
 from training.tasks.registry import find_task
@@ -147,3 +147,26 @@ def test_steps_keep_torch_deterministic(root: Path) -> None:
     torch.manual_seed(99)
     train(configure(root, "--version", "7"))
     assert files.calibration.read_bytes() == before
+
+
+def test_slices_and_robustness_stand_in_manifest_and_card(root: Path) -> None:
+    RunFiles(root / "run").published.unlink(missing_ok=True)
+    published = train(configure(root, "--slice", "brightness", "--version", "9"))
+    evaluation = manifest_of(root, 9)["graphs"]["fp32"]["evaluation"]
+    assert {score["column"] for score in evaluation["slices"]} == {"brightness"}
+    assert sum(score["rows"] for score in evaluation["slices"]) == evaluation["rows"]
+    assert all(score["low"] <= score["score"] <= score["high"] for score in evaluation["slices"])
+    robustness = evaluation["robustness"]
+    assert robustness["clean"] == pytest.approx(
+        evaluation["metrics"]["accuracy"]
+    )  # all 359, in another order
+    assert min(robustness, key=robustness.__getitem__) != "clean"
+    card = (published / "card.md").read_text()
+    assert "## Slices of test" in card
+    assert "| FGSM" in card
+
+
+def test_unknown_slice_is_a_fault_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="slice: 'colour' is no column of pictures"):
+        train(configure(tmp_path, "--slice", "colour"))
+    assert not (tmp_path / "run").exists()

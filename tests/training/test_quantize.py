@@ -58,7 +58,7 @@ def test_the_precision_that_is_served_follows_from_the_measured_latency(root: Pa
     manifest = manifest_at(root / "models/digits/1")
     ratio = manifest.graphs["int8"].latency_ratio
     assert ratio is not None
-    assert manifest.serve == ("int8" if ratio < 1 else "fp32")
+    assert manifest.serve == ("int8" if ratio < step.FASTER else "fp32")
 
 
 def test_int8_answers_are_proved_by_their_own_tolerance(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,13 @@ def test_a_bad_row_is_skipped_and_named_and_refused_when_strict(
     assert f"{path}: {words}" in str(refused.value)
 
 
+def test_many_users_with_one_event_are_named_up_to_a_limit_and_counted(tmp_path: Path) -> None:
+    text = "user,item\n" + "".join(f"u{n:02d},i{n % 5}\n" for n in range(30))
+    found = read_events(write(tmp_path, text), Columns("user", "item"), repeats=False, strict=False)
+    assert len(found.skipped) == 21
+    assert found.skipped[-1].endswith("sales.csv: 10 more such users")
+
+
 def test_a_missing_column_is_named_with_those_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column when; it has user, item, time, title \(--user-column"):
         read_events(write(tmp_path, GOOD), Columns("user", "item", "when"), repeats=False, strict=False)

@@ -9,6 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from torch import nn
 
 from training.data.examples import Loader
 from training.data.tables import read_table
@@ -228,3 +229,12 @@ def test_epochs_differ_and_are_functions_of_their_seed() -> None:
     first, again, other = (texts.order(torch.Generator().manual_seed(n), 16) for n in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_two_processes_see_what_one_with_the_doubled_batch_would() -> None:
+    texts = sample_texts()
+    whole = Loader(texts, 32, seed=0, training=True)
+    halves = [Loader(texts, 16, seed=0, training=True, rank=rank, world=2) for rank in range(2)]
+    for batch, *parts in zip(whole, *halves, strict=True):
+        seen = torch.cat([nn.functional.pad(part["ids"], (0, 60 - part["ids"].shape[1])) for part in parts])
+        assert torch.equal(seen, nn.functional.pad(batch["ids"], (0, 60 - batch["ids"].shape[1])))

@@ -13,9 +13,11 @@ from inference.values import Payload
 from training.config import TrainConfig, load_config
 from training.data.text import Texts
 from training.pipeline import train
+from training.run import RunFiles
 from training.tasks.registry import find_task
 from training.tasks.text import hide_words, length_buckets
 from training.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
+from training.train import SKIPPED_SHOWN, load_data
 
 FLAGS = ("--data", "tickets", "--arch", "textcnn", "--name", "tickets", "--epochs", "3", "--batch-size", "64")
 MODEL = ("--model", '{"width": 24, "filters": 16}', "--learning-rate", "0.01", "--word-dropout", "0.1")
@@ -96,6 +98,23 @@ def test_splits_are_disjoint_and_make_up_the_set(root: Path) -> None:
     splits: list[Texts] = [data.train, data.validation, data.test]
     assert sum(len(split) for split in splits) == 4000
     assert len({text for split in splits for text in split.raw}) == 4000
+
+
+def test_skipped_rows_are_shown_in_part_and_kept_in_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = [
+        f"{word} number {n},{label}" for n in range(20) for word, label in (("nice", "pos"), ("poor", "neg"))
+    ]
+    (tmp_path / "mail.csv").write_text("\n".join(["text,label", *good, *[",pos"] * 15]))
+    config = configure(tmp_path, "--data", str(tmp_path / "mail.csv"), "--batch-size", "8")
+    files = RunFiles(config.run_directory)
+    load_data(config, files)
+    lines = files.skipped.read_text().splitlines()
+    assert lines == [f"mail.csv, row {row}: text is empty" for row in range(42, 57)]
+    shown = [record.getMessage() for record in caplog.records if record.name == "training.train"]
+    assert len(shown) == SKIPPED_SHOWN + 1
+    assert shown[-1] == f"… and 5 more; all are in {files.skipped}"
 
 
 @pytest.mark.parametrize("kind", ["words", "pieces"])

@@ -8,7 +8,7 @@ import csv as text_csv
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from pyarrow import csv, parquet
 
 from training.data.interactions import Catalogue, InteractionSet, make_log
 from training.errors import DataError
+
+LISTED = 20
+"""Users with too little to foresee anything of them that are named one by one; the rest are counted."""
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -159,15 +162,20 @@ def _whole(value: float) -> str:
 def _seconds(time: Any) -> float | None:
     """A point in time as a number that sorts; None where it is none."""
     if isinstance(time, datetime):
-        return time.timestamp()
+        return _utc(time)
     try:
         return float(time)
     except (TypeError, ValueError):
         pass
     try:
-        return datetime.fromisoformat(str(time).strip()).timestamp()
+        return _utc(datetime.fromisoformat(str(time).strip()))
     except ValueError:
         return None
+
+
+def _utc(time: datetime) -> float:
+    """A time without a zone counts as UTC: the clocks of this machine must not reorder a file."""
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _first_of_each(path: Path, events: list[Event], faults: list[str]) -> list[Event]:
@@ -185,8 +193,9 @@ def _lonely(path: Path, events: list[Event]) -> list[str]:
     """Users of whom nothing can be foreseen: they count for popularity, and are neither validation nor test."""
     moments = Counter(user for user, _ in {(event.user, event.time) for event in events})
     first = {event.user: event.row for event in reversed(events)}
-    return [
+    lonely = sorted((user for user, count in moments.items() if count == 1), key=lambda user: first[user])
+    lines = [
         f"{path}: row {first[user]}: user {user!r} has events at one time only; used in training alone"
-        for user, count in moments.items()
-        if count == 1
+        for user in lonely[:LISTED]
     ]
+    return [*lines, f"{path}: {len(lonely) - LISTED:,} more such users"] if len(lonely) > LISTED else lines

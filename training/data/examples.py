@@ -80,7 +80,7 @@ class Loader:
     def _order(self) -> Tensor:
         if not self.training:
             return torch.arange(len(self.examples))
-        return self.examples.order(seeded(self.seed, self._epochs.epoch), self.batch_size)
+        return self.examples.order(seeded(self.seed, self._epochs.epoch), self.batch_size * self.world)
 
     def _batch(self, order: Tensor, position: int) -> Batch:
         first = (position * self.world + self.rank) * self.batch_size

@@ -1,7 +1,8 @@
 """What vision and text share: cross-entropy over classes, its metrics, calibration and evaluation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from training.calibrate import DEFAULT_COVERAGE, FALSE_ALARM_RATE, Calibrated, c
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples, Loader
 from training.figures import confusion_matrix, reliability_diagram
+from training.slices import slice_scores
 from training.tasks.base import Facts, Report
 
 EVALUATION_BATCH = 250
@@ -72,8 +74,12 @@ def evaluate(
     classes: Sequence[str],
     calibrated: Calibrated,
     pictures: Path,
+    columns: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Report:
-    """Send every payload through the bundle and judge the answers; labels int64 [rows]."""
+    """Send every payload through the bundle and judge the answers; labels int64 [rows].
+
+    columns: values by row to score apart.
+    """
     logits = torch.from_numpy(
         np.concatenate([row["logits"] for row, _ in predictor.rows(payloads, EVALUATION_BATCH)])
     )
@@ -95,6 +101,7 @@ def evaluate(
             metrics=measure.classification_metrics(probabilities, labels),
             per_class=measure.class_scores(counts, classes),
             confusion=counts,
+            slices=slice_scores(columns, (logits.argmax(1) == labels).tolist()),
         ),
         calibration=Calibration(
             temperature=calibrated.temperature,

@@ -27,10 +27,13 @@ from training.data.examples import Batch
 from training.data.splits import stratified_holdout
 from training.data.vision import Images, load_images, pixel_statistics
 from training.export import Axes, ClassifierGraph
+from training.slices import picture_columns
 from training.tasks import classification
 from training.tasks.base import Facts, Monitor, Report, TaskData
 
 VisionData = TaskData[Images]
+
+NO_IMAGES = Images(torch.zeros(1, 1, 1, 1, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
 
 
 class VisionTask:
@@ -42,6 +45,7 @@ class VisionTask:
     axes: Axes = MappingProxyType({})
 
     def load(self, config: TrainConfig) -> VisionData:
+        picture_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
         images = load_images(config.data, _processor(config, *config.image_size), strict=config.strict)
         labels = images.train.labels.numpy()
         held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
@@ -58,6 +62,7 @@ class VisionTask:
             ),
             facts={
                 "classes": classes,
+                "slices": config.slice,
                 "class_counts": torch.bincount(train.labels, minlength=len(classes)).tolist(),
             },
             skipped=images.skipped,
@@ -118,7 +123,10 @@ class VisionTask:
     ) -> Report:
         payloads = [self.payload(data.test, row) for row in range(len(data.test))]
         classes = data.facts["classes"]
-        return classification.evaluate(predictor, payloads, data.test.labels, classes, calibrated, pictures)
+        columns = picture_columns(data.facts["slices"], data.test, classes)
+        return classification.evaluate(
+            predictor, payloads, data.test.labels, classes, calibrated, pictures, columns
+        )
 
 
 def _processor(config: TrainConfig, height: int, width: int, channels: int) -> ImageConfig:

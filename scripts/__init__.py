@@ -1,0 +1,1 @@
+"""What an operator runs: the walk, and the pictures of the documentation."""

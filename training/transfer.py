@@ -1,0 +1,180 @@
+"""Transfer learning: start from the weights of another model, with a new head.
+
+The source is a published bundle, a run, or a checkpoint. A bundle's weights are read from its graph, where
+the exporter has folded each batch norm into the layer before it; here the norm is taken out again, so that
+the model computes what the bundle does and can be trained on.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from inference.bundle import Bundle
+from inference.errors import BatonError
+from training.checkpoint import PREFIX, read_checkpoint
+from training.config import TrainConfig
+from training.data.examples import Batch, Examples
+from training.errors import ConfigError
+from training.export import WEIGHTS_KEY
+from training.optim import head_names
+from training.run import RunFiles
+
+STATISTICS_ROWS = 512
+_GRAPH_PREFIX = "deployed.model."  # as `export` nests the model
+_FOLDED_BIAS = "_bias"  # what the exporter adds to a weight's name for the bias that a norm left
+
+
+class Source(NamedTuple):
+    """Weights by the model's own names; `biases` of the layers that a batch norm was folded into."""
+
+    weights: Mapping[str, Tensor]
+    biases: Mapping[str, Tensor]
+    about: str
+
+
+def start_from(
+    model: nn.Module, config: TrainConfig, train: Examples, inputs: Callable[[Batch], Batch]
+) -> None:
+    """Fill all of `model` but its head; every weight must be found in its own shape, or `ConfigError` lists them."""
+    source = read_source(Path(config.init_from))
+    norms = dict(_folded_norms(model)) if source.biases else {}
+    kept = head_names(model) | {name for norm in norms.values() for name in _tensors_of(model, norm)}
+    state = model.state_dict()
+    wanted = {name: value for name, value in state.items() if name not in kept and value.is_floating_point()}
+    faults = [
+        f"  {name}: it has {_shape(source.weights.get(name))}, wanted {_shape(value)}"
+        for name, value in wanted.items()
+        if _shape(source.weights.get(name)) != _shape(value)
+    ]
+    faults += [
+        f"  {name}: it has no bias folded in" for name in norms if f"{name}.weight" not in source.biases
+    ]
+    if faults:
+        raise ConfigError(
+            f"init_from: {config.init_from} ({source.about}) is not this model\n" + "\n".join(faults[:8])
+        )
+    with torch.no_grad():
+        for name in wanted:
+            state[name].copy_(source.weights[name])
+    if norms:
+        _unfold(model, norms, source.biases, train, inputs)
+
+
+def read_source(path: Path) -> Source:
+    """From a bundle, the newest version in a bundle's folder, a run's directory, or a checkpoint file."""
+    run = RunFiles(path)
+    if run.best.is_file():
+        return _from_checkpoint(run.best)
+    if path.is_file():
+        return _from_checkpoint(path)
+    versions = [int(entry.name) for entry in path.glob("[0-9]*") if entry.name.isdigit()]
+    folder = path / str(max(versions)) if versions else path
+    try:
+        return _from_bundle(Bundle.open(folder))
+    except BatonError as error:
+        raise ConfigError(f"init_from: {path} is no bundle, run or checkpoint: {error}") from error
+
+
+def _from_checkpoint(path: Path) -> Source:
+    state = read_checkpoint(path).get("state_dict", {})
+    weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    return Source(weights, {}, "a checkpoint")
+
+
+def _from_bundle(bundle: Bundle) -> Source:
+    proto = onnx.load_from_string(bundle.read(bundle.graph("fp32").file))
+    arrays = {
+        one.name: torch.from_numpy(numpy_helper.to_array(one).copy()) for one in proto.graph.initializer
+    }
+    weights = {name.removeprefix(_GRAPH_PREFIX): value for name, value in arrays.items()}
+    for name, (other, transposed) in _recorded(proto).items():
+        weights[name.removeprefix("model.")] = arrays[other].T if transposed else arrays[other]
+    biases = {
+        name.removesuffix(_FOLDED_BIAS): value
+        for name, value in weights.items()
+        if name.endswith(f"weight{_FOLDED_BIAS}")
+    }
+    manifest = bundle.manifest
+    options = manifest.provenance.config.get("model", "{}") if manifest.provenance else "{}"
+    return Source(weights, biases, f"{manifest.architecture}, model {options}")
+
+
+def _recorded(proto: onnx.ModelProto) -> dict[str, Any]:
+    found = {entry.key: entry.value for entry in proto.metadata_props}
+    record: dict[str, Any] = json.loads(found.get(WEIGHTS_KEY, "{}"))
+    return record
+
+
+def _folded_norms(model: nn.Module) -> list[tuple[str, str]]:
+    """Each layer without a bias with the batch norm that follows it, by name."""
+    pairs = []
+    layer = None
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            layer = name
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and layer is not None:
+            pairs.append((layer, name))
+            layer = None
+    return pairs
+
+
+def _unfold(
+    model: nn.Module,
+    norms: Mapping[str, str],
+    biases: Mapping[str, Tensor],
+    train: Examples,
+    inputs: Callable[[Batch], Batch],
+) -> None:
+    """Make each norm add its folded bias and nothing else, with the statistics of the new data as its own.
+
+    With mean m and variance v of what it is given, scale √(v + ε) and shift b + m undo the normalising; in
+    training, where a norm uses its batch, the result is the same up to the batch's chance.
+    """
+    modules = dict(model.named_modules())
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def watch(name: str) -> Any:
+        def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            x = given[0].float()
+            axes = [axis for axis in range(x.ndim) if axis != 1]
+            seen[name] = x.mean(axes), x.var(axes, unbiased=False)
+
+        return hook
+
+    for layer, name in norms.items():
+        norm = modules[name]
+        _set(norm, torch.zeros_like(norm.bias), 1 - norm.eps, torch.tensor(1.0), biases[f"{layer}.weight"])
+    handles = [modules[name].register_forward_pre_hook(watch(name)) for name in norms.values()]
+    rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:STATISTICS_ROWS]
+    was_training = model.training
+    with torch.inference_mode():
+        model.eval()(*inputs(train.batch(rows, torch.Generator())).values())
+    model.train(was_training)
+    for handle in handles:
+        handle.remove()
+    for layer, name in norms.items():
+        mean, variance = (value.clone() for value in seen[name])
+        scale = (variance + modules[name].eps).sqrt()
+        _set(modules[name], mean, variance, scale, biases[f"{layer}.weight"] + mean)
+
+
+def _set(norm: nn.Module, mean: Tensor, variance: Tensor | float, scale: Tensor, shift: Tensor) -> None:
+    with torch.no_grad():
+        norm.running_mean.copy_(mean)  # type: ignore[operator]
+        norm.running_var.copy_(torch.as_tensor(variance))  # type: ignore[operator]
+        norm.weight.copy_(scale)  # type: ignore[operator]
+        norm.bias.copy_(shift)  # type: ignore[operator]
+
+
+def _tensors_of(model: nn.Module, module: str) -> list[str]:
+    return [name for name in model.state_dict() if name.rpartition(".")[0] == module]
+
+
+def _shape(value: Tensor | None) -> list[int] | None:
+    return None if value is None else list(value.shape)
