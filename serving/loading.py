@@ -51,6 +51,8 @@ class ModelLoader:
         profile = self._profile(bundle, source, example)
         options = SessionOptions(threads=profile.chosen.threads, device=self.device)
         predictor = Predictor.from_bundle(bundle, self.precision, options)
+        # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
+        list(predictor.predict(example.payloads[:1]))
         inline_bytes = example.inline_bytes(predictor.processor)
         loaded_at = time.time()
 

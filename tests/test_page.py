@@ -1,0 +1,87 @@
+"""The page as a person uses it, in a real browser, with the shipped models: no error, and the right answers."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Request, expect, sync_playwright
+
+from tests.serving.conftest import ThreadedServer, start
+
+MODELS = Path(__file__).parent.parent / "models"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+# The first lets it run as root in a container; the rest keep it from looking for hosts that are not there.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ThreadedServer]:
+    with start(models=MODELS) as running:
+        yield running
+
+
+@pytest.fixture
+def page(server: ThreadedServer) -> Iterator[Page]:
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has no Chromium: .ci/run installs it")
+        pytest.skip("no Chromium: apt-get install chromium, or set CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened, faults = browser.new_page(), list[str]()
+        opened.on("pageerror", lambda error: faults.append(str(error)))
+        opened.on("requestfailed", lambda request: _note(request, faults))
+        opened.goto(server.url)
+        yield opened
+        browser.close()
+        assert not faults
+
+
+def _note(request: Request, faults: list[str]) -> None:
+    if request.failure != "net::ERR_ABORTED":  # a question under way when the page is left
+        faults.append(f"{request.url}: {request.failure}")
+
+
+def _choose(page: Page, model: str) -> None:
+    page.locator("#models").get_by_text(model, exact=True).click()
+    expect(page.locator("#sheet h2")).to_have_text(model)
+
+
+def test_a_picture_is_named(page: Page) -> None:
+    _choose(page, "fashion")
+    page.set_input_files("input[type=file]", MODELS / "fashion" / "1" / "golden" / "00.png")
+    expect(page.locator(".bar").first).to_contain_text("T-shirt/top")
+    expect(page.locator(".legend")).to_contain_text("batch of 1")
+
+
+def test_what_is_no_picture_is_answered_with_its_fault(page: Page) -> None:
+    _choose(page, "fashion")
+    page.set_input_files("input[type=file]", MODELS / "fashion" / "1" / "card.md")
+    expect(page.locator("#answer .fault")).to_contain_text("wanted")
+
+
+def test_a_text_is_judged(page: Page) -> None:
+    _choose(page, "reviews")
+    page.get_by_role("textbox").fill("Dull, badly acted, and a waste of two hours.")
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator(".bar").first).to_contain_text("negative")
+
+
+def test_a_history_is_continued(page: Page) -> None:
+    _choose(page, "retail")
+    expect(page.get_by_role("textbox")).not_to_have_value('{"instances":[{"history":[],"k":10}]}')
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.locator("#answer li")).to_have_count(10)
+
+
+def test_the_documentation_needs_no_other_host(page: Page, server: ThreadedServer) -> None:
+    page.goto(f"{server.url}/docs")
+    expect(page.get_by_role("heading", name="inference")).to_be_visible()
