@@ -44,8 +44,9 @@ class Predictor:
         options: SessionOptions = SessionOptions(),
         *,
         prove: bool = True,
+        processor: Processor | None = None,
     ) -> "Predictor":
-        """The same for a bundle that is open already."""
+        """The same for a bundle that is open already, whose `processor` may be built already too."""
         chosen = precision or bundle.manifest.serve
         session = OrtSession(bundle.graph_source(chosen), bundle.path, options)
         for seen, wanted in (
@@ -56,7 +57,7 @@ class Predictor:
                 raise GraphInvalid(
                     bundle.path, f"the graph has {_words(seen)}, the manifest says {_words(wanted)}"
                 )
-        predictor = cls(bundle, build_processor(bundle), session, chosen)
+        predictor = cls(bundle, processor or build_processor(bundle), session, chosen)
         if prove and not bundle.derived:
             replay(bundle, predictor.processor, session, chosen)
         return predictor

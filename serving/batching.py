@@ -264,19 +264,23 @@ class DynamicBatcher:
         _refuse(entry, DeadlineExceeded(self.name, entry.call.timeout_s))
 
     def _sweep(self) -> int:
-        """Drop the queued entries that nobody waits for; the number of their rows."""
-        dropped = 0
+        """Refuse the queued entries whose caller has left; the number of their rows.
+
+        An entry that is answered already has given its rows back, or does in the loop's next turn.
+        """
+        gone: list[Entry] = []
         for lane, waiting in list(self._lanes.items()):
-            living = deque(entry for entry in waiting if not entry.answer.done() and not entry.call.left())
-            gone = [entry for entry in waiting if entry.call.left()]
-            dropped += sum(entry.rows for entry in waiting) - sum(entry.rows for entry in living)
-            for entry in gone:
-                _refuse(entry, CallerLeft("the caller closed the connection before the run"))
-            if living:
-                self._lanes[lane] = living
+            waited_for = deque[Entry]()
+            for entry in waiting:
+                if not entry.answer.done():
+                    (gone if entry.call.left() else waited_for).append(entry)
+            if waited_for:
+                self._lanes[lane] = waited_for
             else:
                 del self._lanes[lane]
-        return dropped
+        for entry in gone:
+            _refuse(entry, CallerLeft("the caller closed the connection before the run"))
+        return sum(entry.rows for entry in gone)
 
     def _start(self, batch: list[Entry]) -> None:
         self._free -= 1

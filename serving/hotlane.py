@@ -31,9 +31,8 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_MAX_TARGETS = (
-    4096  # paths remembered: only those of served models are, but a version may be written 1 or 001
-)
+# Paths remembered: only those of served models are, but a version may be written 1 or 001.
+_MAX_TARGETS = 4096
 _OFF_LOOP_BYTES = 64 * 1024  # bodies over this are (de)compressed on a thread, since zlib lets go of the GIL
 
 

@@ -14,6 +14,7 @@ from inference.golden import Golden, payload_of
 from inference.machine import available_cpus
 from inference.manifest import Precision, TensorSpec
 from inference.predictor import Predictor
+from inference.processors import build_processor
 from inference.processors.base import Processor
 from inference.session import Device, OrtSession, SessionOptions
 from inference.values import Array, DataType, Payload, Tensors
@@ -47,13 +48,14 @@ class ModelLoader:
         """Open, measure and prove one version; raises `BundleRefused` or `ProviderUnavailable`."""
         bundle = Bundle.open(path)
         source = bundle.graph_source(self.precision)
-        example = _Example.of(bundle)
+        processor = build_processor(bundle)
+        example = _Example.of(bundle, processor)
         profile = self._profile(bundle, source, example)
         options = SessionOptions(threads=profile.chosen.threads, device=self.device)
-        predictor = Predictor.from_bundle(bundle, self.precision, options)
+        predictor = Predictor.from_bundle(bundle, self.precision, options, processor=processor)
         # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
         list(predictor.predict(example.payloads[:1]))
-        inline_bytes = example.inline_bytes(predictor.processor)
+        inline_bytes = example.inline_bytes(processor)
         loaded_at = time.time()
 
         def finish() -> ServedModel:
@@ -104,13 +106,10 @@ class _Example:
     tensors: Tensors
 
     @classmethod
-    def of(cls, bundle: Bundle) -> "_Example":
+    def of(cls, bundle: Bundle, processor: Processor) -> "_Example":
         """Real inputs where the bundle has them."""
         if bundle.derived:
             return cls((), {spec.name: _zeros(spec) for spec in bundle.manifest.inputs})
-        from inference.processors import build_processor
-
-        processor = build_processor(bundle)
         payloads = tuple(payload_of(bundle, example) for example in Golden.read(bundle).examples)
         rows = [processor.preprocess(processor.decode(payload)).tensors for payload in payloads]
         return cls(payloads, processor.collate(rows))

@@ -12,7 +12,7 @@ import pytest
 
 from inference.manifest import Manifest
 from serving.settings import Settings
-from tests.serving.conftest import ThreadedServer, start
+from tests.serving.servers import ThreadedServer, start
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
-from tests.serving.conftest import ThreadedServer, start
+from tests.serving.servers import ThreadedServer, start
 
 MODELS = Path(__file__).parent.parent / "models"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

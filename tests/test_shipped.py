@@ -16,7 +16,7 @@ from inference.manifest import Manifest
 from inference.predictor import Predictor
 from inference.repository import ModelRepository
 from inference.values import Array, Payload
-from tests.serving.conftest import ThreadedServer, start
+from tests.serving.servers import ThreadedServer, start
 
 MODELS = Path(__file__).parent.parent / "models"
 REPOSITORY = ModelRepository(MODELS)

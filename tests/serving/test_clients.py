@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from tritonclient.utils import InferenceServerException
 
 from tests.bundles import write_bare
-from tests.serving.conftest import ThreadedServer, start
+from tests.serving.servers import ThreadedServer, start
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 

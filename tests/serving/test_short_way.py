@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.bundles import sum_graph, write_bare
-from tests.serving.conftest import ThreadedServer, start
+from tests.serving.servers import ThreadedServer, start
 
 PATH = "/v2/models/sum/infer"
 

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from serving.call import StageTimes
 from serving.targets import Target
 from serving.telemetry import JsonFormatter, Tracing, TracingUnavailable, observer
-from tests.serving.conftest import ThreadedServer
+from tests.serving.servers import ThreadedServer
 
 TARGET = Target("infer", "sum", None, "/v2/models/sum/infer")
 TIMES = StageTimes(decode=1000, queue=2000, run=3000, encode=4000, batch_rows=2)

@@ -12,7 +12,7 @@ from inference.golden import Golden
 from inference.manifest import Manifest
 from inference.predictor import Predictor
 from inference.session import OrtSession
-from tests.serving.conftest import start
+from tests.serving.servers import start
 from training import quantize as step
 from training.config import TrainConfig, load_config
 from training.pipeline import train
