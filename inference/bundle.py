@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid, PathOutside
-from inference.manifest import FileRecord, Graph, Manifest, Precision, TensorSpec
+from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
+from inference.options import Precision
 from inference.processors.config import TensorConfig
 from inference.session import OrtSession
 

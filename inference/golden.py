@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError
 
 from inference.bundle import Bundle
 from inference.errors import GoldenMismatch, ManifestInvalid
-from inference.manifest import Precision, Record, RelativePath
+from inference.manifest import Record, RelativePath
+from inference.options import Precision
 from inference.processors.base import Processor
 from inference.values import Payload, Tensors
 

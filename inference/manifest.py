@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from inference.options import Precision
 from inference.processors.config import ProcessorConfig
 from inference.values import DataType
 
@@ -17,7 +18,6 @@ SCHEMA_VERSION: Literal[1] = 1
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 TaskName = Literal["vision", "text", "recommendation", "tensor"]
-Precision = Literal["fp32", "int8"]
 
 
 def _inside(path: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from inference.bundle import Bundle
 from inference.errors import GraphInvalid
 from inference.golden import replay
-from inference.manifest import Precision, TensorSpec
+from inference.manifest import TensorSpec
+from inference.options import Precision
 from inference.processors import build_processor
 from inference.processors.base import Processor
 from inference.session import OrtSession, SessionOptions

@@ -9,9 +9,8 @@ import onnxruntime as ort
 from inference.errors import GraphInvalid, InferenceFailed, ProviderUnavailable
 from inference.machine import available_cpus
 from inference.manifest import TensorSpec
+from inference.options import Device
 from inference.values import Array, DataType, Tensors
-
-Device = Literal["cpu", "cuda", "auto"]
 
 # The level at which graphs are proved, replayed and served. A graph optimised differently is a different
 # program: verify at one level and serve at another proves nothing.

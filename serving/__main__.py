@@ -1,140 +1,34 @@
-"""`baton serve`: listen, load, serve, drain."""
+"""`baton serve`: read the settings, and serve in as many processes as they say."""
 
-import asyncio
-import contextlib
-import logging
-import os
-import socket
 import sys
-import time
 from collections.abc import Sequence
-from types import FrameType
 
-import uvicorn
 from pydantic import ValidationError
 
-from inference.errors import ProviderUnavailable
-from inference.session import available_providers
-from serving.app import Application, create_app
-from serving.protocol import protocol_of
-from serving.settings import Settings, read_settings
-from serving.telemetry import Tracing, TracingUnavailable, set_up_logging
-
-log = logging.getLogger("baton")
-
-LINGER_S = 1.0
-"""For a request that was sent before its caller could know that the server is leaving."""
-
-
-class BatonServer(uvicorn.Server):
-    """uvicorn, stopped in steps: unready at once, then closed to new connections, then empty, then gone.
-
-    Traffic still arrives for a while after SIGTERM (triton server issue 6230), so it is answered for
-    `drain_delay_s`, and liveness stays. A second signal ends the process where it stands.
-    """
-
-    def __init__(self, config: uvicorn.Config, app: Application, drain_delay_s: float) -> None:
-        super().__init__(config)
-        self._app, self._drain_delay_s = app, drain_delay_s
-        self._close_at: float | None = None
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal's handler; uvicorn installs it for SIGINT and SIGTERM."""
-        if self._app.lifecycle.draining:
-            os._exit(128 + sig)
-        self._app.lifecycle.drain()
-        self._close_at = time.monotonic() + self._drain_delay_s
-
-    async def on_tick(self, counter: int) -> bool:
-        """uvicorn's heartbeat, ten times a second; True ends the serving."""
-        if self._close_at is not None and time.monotonic() >= self._close_at:
-            log.info("draining: no new connections, requests under way are finished")
-            self.should_exit = True
-        return await super().on_tick(counter)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door, answer who is inside, then uvicorn's own shutdown."""
-        await self._close_door()
-        await self._linger()
-        await super().shutdown(sockets)
-
-    async def _close_door(self) -> None:
-        """Listen no more, and answer who had come to the door: the kernel resets what it has not handed over."""
-        loop = asyncio.get_running_loop()
-        doors = [os.dup(listening.fileno()) for server in self.servers for listening in server.sockets]
-        for server in self.servers:
-            server.close()
-        came: list[socket.socket] = []
-        for door in doors:
-            with socket.socket(fileno=door) as listening:
-                listening.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
-                    while True:
-                        came.append(listening.accept()[0])
-        for connection in came:
-            await loop.connect_accepted_socket(self._protocol, connection)
-
-    def _protocol(self) -> asyncio.Protocol:
-        """As uvicorn makes one for each connection."""
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-
-    async def _linger(self) -> None:
-        """Let a connection that is new or idle bring the request that may be under way on it.
-
-        uvicorn closes such connections at once, and their callers lose what they have just sent. Here they are
-        answered, with `Connection: close`; who has nothing to ask is closed when the time is over.
-        """
-        until = time.monotonic() + LINGER_S
-        # uvicorn tells nobody when a connection ends.
-        while self.server_state.connections and time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
-def make_config(settings: Settings, app: Application) -> uvicorn.Config:
-    """uvicorn, told everything that it would otherwise guess."""
-    return uvicorn.Config(
-        app.asgi,
-        host=settings.host,
-        port=settings.port,
-        http=protocol_of(app.lane),
-        loop="auto",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        log_level=settings.log_level,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=max(1, round(settings.keep_alive_s)),
-        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
-    )
+from serving.settings import read_settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; the process's exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["serve"]:
+        del arguments[0]
     try:
-        settings = read_settings(arguments[1:] if arguments[:1] == ["serve"] else arguments)
+        settings = read_settings(arguments)
     except ValidationError as error:
         print(_faults(error), file=sys.stderr)
         return 2
-    refusal = _refusal(settings)
-    if refusal:
-        print(f"baton serve: {refusal}", file=sys.stderr)
+    if settings.workers > 1:
+        print(
+            f"baton serve: --workers: got {settings.workers}, wanted 1: "
+            "several processes on one port are not offered yet",
+            file=sys.stderr,
+        )
         return 2
-    try:
-        tracing = Tracing.from_environment(os.environ)
-    except TracingUnavailable as error:
-        print(f"baton serve: OTEL_EXPORTER_OTLP_ENDPOINT is set: {error}", file=sys.stderr)
-        return 2
-    set_up_logging(settings.log_level, settings.log_format)
-    app = create_app(settings, tracing)
-    BatonServer(make_config(settings, app), app, settings.drain_delay_s).run()
-    if tracing is not None:
-        tracing.close()
-    return 0
+    # ONNX Runtime comes with it, which a process that only watches over others does not need.
+    from serving.server import serve
+
+    return serve(settings)
 
 
 def _faults(error: ValidationError) -> str:
@@ -143,19 +37,6 @@ def _faults(error: ValidationError) -> str:
         for fault in error.errors()
     ]
     return "\n".join(("baton serve: settings at fault", *lines))
-
-
-def _refusal(settings: Settings) -> str:
-    """Why these settings cannot work here; "" if they can."""
-    if not settings.models.is_dir():
-        return f"--models: got {str(settings.models)!r}, wanted a folder of models"
-    if settings.workers > 1:
-        return (
-            f"--workers: got {settings.workers}, wanted 1: several processes on one port are not offered yet"
-        )
-    if settings.device == "cuda" and "CUDAExecutionProvider" not in available_providers():
-        return str(ProviderUnavailable("cuda", available_providers()))
-    return ""
 
 
 if __name__ == "__main__":

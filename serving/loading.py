@@ -12,11 +12,12 @@ import onnxruntime as ort
 from inference.bundle import Bundle
 from inference.golden import Golden, payload_of
 from inference.machine import available_cpus
-from inference.manifest import Precision, TensorSpec
+from inference.manifest import TensorSpec
+from inference.options import Device, Precision
 from inference.predictor import Predictor
 from inference.processors import build_processor
 from inference.processors.base import Processor
-from inference.session import Device, OrtSession, SessionOptions
+from inference.session import OrtSession, SessionOptions
 from inference.values import Array, DataType, Payload, Tensors
 from serving.batching import DynamicBatcher
 from serving.metrics import ModelMetrics

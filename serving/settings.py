@@ -11,8 +11,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from inference.manifest import Precision
-from inference.session import Device
+from inference.options import Device, Precision
 
 MiB = 1 << 20
 

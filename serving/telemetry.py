@@ -4,12 +4,10 @@ All of it is made after the answer from the times that every request keeps anywa
 asked for any of it spends nothing on it. Tracing is asked for by OpenTelemetry's own variables.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inference.errors import BatonError
@@ -146,30 +144,3 @@ def log_access(
     }
     shown = {name: value for name, value in facts.items() if value not in ("", 0, 0.0)}
     access.info("%s", " ".join(f"{name}={value}" for name, value in shown.items()), extra={"facts": shown})
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line; what a line knows beside its message goes beside it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **getattr(record, "facts", {}),
-        }
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
-
-
-def set_up_logging(level: str, style: str) -> None:
-    """The process's log, on standard error: `style` text or json."""
-    handler = logging.StreamHandler()
-    if style == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])

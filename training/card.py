@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inference.manifest import Precision
+from inference.options import Precision
 from training.config import TrainConfig
 from training.provenance import command
 from training.quantize import Quantization, describe_trial

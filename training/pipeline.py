@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from inference.manifest import Parity, Precision
+from inference.manifest import Parity
+from inference.options import Precision
 from inference.predictor import Predictor
 from training.calibrate import Calibrated
 from training.config import TrainConfig

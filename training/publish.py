@@ -17,7 +17,8 @@ from torch import nn
 
 from inference.bundle import GRAPH_FILE, MANIFEST_FILE, file_record
 from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
-from inference.manifest import Graph, Manifest, Parity, Precision
+from inference.manifest import Graph, Manifest, Parity
+from inference.options import Precision
 from inference.predictor import Predictor
 from inference.repository import ModelRepository
 from inference.session import OrtSession

@@ -11,8 +11,8 @@ from typing import Any
 import uvloop
 from onnx import TensorProto
 
-from serving.__main__ import BatonServer, make_config
 from serving.app import Application, create_app
+from serving.server import BatonServer, make_config
 from serving.settings import Settings
 from tests.bundles import sum_graph, write_bare, write_brightness
 from tests.serving.graphs import identity_graph, types_graph

@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from serving.call import StageTimes
+from serving.logs import JsonFormatter
 from serving.targets import Target
-from serving.telemetry import JsonFormatter, Tracing, TracingUnavailable, observer
+from serving.telemetry import Tracing, TracingUnavailable, observer
 from tests.serving.servers import ThreadedServer
 
 TARGET = Target("infer", "sum", None, "/v2/models/sum/infer")

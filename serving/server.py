@@ -1,0 +1,142 @@
+"""The server's process: uvicorn, started with every choice made, and stopped without losing anybody."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+import time
+from types import FrameType
+
+import uvicorn
+
+from inference.errors import ProviderUnavailable
+from inference.session import available_providers
+from serving.app import Application, create_app
+from serving.logs import set_up_logging
+from serving.protocol import protocol_of
+from serving.settings import Settings
+from serving.telemetry import Tracing, TracingUnavailable
+
+log = logging.getLogger("baton")
+
+LINGER_S = 1.0
+"""For a request that was sent before its caller could know that the server is leaving."""
+
+
+class BatonServer(uvicorn.Server):
+    """uvicorn, stopped in steps: unready at once, then closed to new connections, then empty, then gone.
+
+    Traffic still arrives for a while after SIGTERM (triton server issue 6230), so it is answered for
+    `drain_delay_s`, and liveness stays. A second signal ends the process where it stands.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: Application, drain_delay_s: float) -> None:
+        super().__init__(config)
+        self._app, self._drain_delay_s = app, drain_delay_s
+        self._close_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal's handler; uvicorn installs it for SIGINT and SIGTERM."""
+        if self._app.lifecycle.draining:
+            os._exit(128 + sig)
+        self._app.lifecycle.drain()
+        self._close_at = time.monotonic() + self._drain_delay_s
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn's heartbeat, ten times a second; True ends the serving."""
+        if self._close_at is not None and time.monotonic() >= self._close_at:
+            log.info("draining: no new connections, requests under way are finished")
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door, answer who is inside, then uvicorn's own shutdown."""
+        await self._close_door()
+        await self._linger()
+        await super().shutdown(sockets)
+
+    async def _close_door(self) -> None:
+        """Listen no more, and answer who had come to the door: the kernel resets what it has not handed over."""
+        loop = asyncio.get_running_loop()
+        doors = [os.dup(listening.fileno()) for server in self.servers for listening in server.sockets]
+        for server in self.servers:
+            server.close()
+        came: list[socket.socket] = []
+        for door in doors:
+            with socket.socket(fileno=door) as listening:
+                listening.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        came.append(listening.accept()[0])
+        for connection in came:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes one for each connection."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def _linger(self) -> None:
+        """Let a connection that is new or idle bring the request that may be under way on it.
+
+        uvicorn closes such connections at once, and their callers lose what they have just sent. Here they are
+        answered, with `Connection: close`; who has nothing to ask is closed when the time is over.
+        """
+        until = time.monotonic() + LINGER_S
+        # uvicorn tells nobody when a connection ends.
+        while self.server_state.connections and time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def make_config(settings: Settings, app: Application) -> uvicorn.Config:
+    """uvicorn, told everything that it would otherwise guess."""
+    return uvicorn.Config(
+        app.asgi,
+        host=settings.host,
+        port=settings.port,
+        http=protocol_of(app.lane),
+        loop="auto",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=max(1, round(settings.keep_alive_s)),
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
+    )
+
+
+class Refused(Exception):
+    """These settings cannot work here."""
+
+
+def prepare(settings: Settings) -> Tracing | None:
+    """Whatever may refuse the settings before anything listens: `Refused` says what was seen and wanted."""
+    if not settings.models.is_dir():
+        raise Refused(f"--models: got {str(settings.models)!r}, wanted a folder of models")
+    if settings.device == "cuda" and "CUDAExecutionProvider" not in available_providers():
+        raise Refused(str(ProviderUnavailable("cuda", available_providers())))
+    try:
+        return Tracing.from_environment(os.environ)
+    except TracingUnavailable as error:
+        raise Refused(f"OTEL_EXPORTER_OTLP_ENDPOINT is set: {error}") from error
+
+
+def serve(settings: Settings) -> int:
+    """Serve in this process until a signal; its exit status."""
+    try:
+        tracing = prepare(settings)
+    except Refused as refusal:
+        print(f"baton serve: {refusal}", file=sys.stderr)
+        return 2
+    set_up_logging(settings.log_level, settings.log_format)
+    app = create_app(settings, tracing)
+    BatonServer(make_config(settings, app), app, settings.drain_delay_s).run()
+    if tracing is not None:
+        tracing.close()
+    return 0
