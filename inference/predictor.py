@@ -11,8 +11,9 @@ from inference.manifest import TensorSpec
 from inference.options import Precision
 from inference.processors import build_processor
 from inference.processors.base import Processor
+from inference.reference import Reference
 from inference.session import OrtSession, SessionOptions
-from inference.values import Payload, Prediction, Tensors
+from inference.values import Features, Payload, Prediction, Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Predictor:
     processor: Processor
     session: OrtSession
     precision: Precision
+    reference: Reference | None = None
 
     @classmethod
     def open(
@@ -58,7 +60,9 @@ class Predictor:
                 raise GraphInvalid(
                     bundle.path, f"the graph has {_words(seen)}, the manifest says {_words(wanted)}"
                 )
-        predictor = cls(bundle, processor or build_processor(bundle), session, chosen)
+        processor = processor or build_processor(bundle)
+        reference = Reference.read(bundle, processor.sketched)
+        predictor = cls(bundle, processor, session, chosen, reference)
         if prove and not bundle.derived:
             replay(bundle, predictor.processor, session, chosen)
         return predictor
@@ -70,6 +74,13 @@ class Predictor:
 
     def rows(self, payloads: Sequence[Payload], batch_size: int = 64) -> Iterator[tuple[Tensors, object]]:
         """Each row's outputs (first axis 1) with its context: what evaluation wants before it becomes words."""
+        for features, outputs in self.exchanges(payloads, batch_size):
+            yield outputs, features.context
+
+    def exchanges(
+        self, payloads: Sequence[Payload], batch_size: int = 64
+    ) -> Iterator[tuple[Features, Tensors]]:
+        """Each row as it went into the graph, and its outputs (first axis 1)."""
         limit = max(1, min(batch_size, self.bundle.manifest.max_batch_size))
         for start in range(0, len(payloads), limit):
             features = [
@@ -77,10 +88,7 @@ class Predictor:
                 for payload in payloads[start : start + limit]
             ]
             outputs = self.session.run(self.processor.collate([feature.tensors for feature in features]))
-            for row, feature in zip(
-                self.processor.split(outputs, [1] * len(features)), features, strict=True
-            ):
-                yield row, feature.context
+            yield from zip(features, self.processor.split(outputs, [1] * len(features)), strict=True)
 
 
 def _words(specs: Sequence[TensorSpec]) -> str:

@@ -1,6 +1,6 @@
 """The steps of a training in order, each from artefact to artefact.
 
-    data → fit → calibrate → export → verify → quantize → candidate → evaluate → publish
+    data → fit → calibrate → export → verify → quantize → candidate → sketch → evaluate → publish
 
 A step leaves its artefact in the run's directory; one that is there is read instead of made again. So a run
 that was stopped, at any step and in the middle of an epoch, goes on by the same command.
@@ -26,6 +26,7 @@ from training.data.vision import Images
 from training.export import export
 from training.publish import Made, make_candidate, publish
 from training.quantize import Quantization, describe_trial, quantize
+from training.reference import make_reference
 from training.robustness import robustness
 from training.run import RunFiles, open_run, write_whole
 from training.tasks.base import Report, Task, TaskData
@@ -60,6 +61,7 @@ def train(config: TrainConfig) -> Path:
     int8 = files.int8_graph if quantized and quantized.accepted else None
     made = Made(config, task, data, fitted, files.graph, parity, quantized, int8)
     candidate = make_candidate(made, deployed, files.candidates)
+    sketch_reference(task, candidate, data, files)
     forget_other_slices(config, files)
     reports: dict[Precision, Report] = {"fp32": evaluate(task, candidate, data, calibrated, files)}
     reports["fp32"] = with_robustness(reports["fp32"], config, task, candidate, model, data, files)
@@ -118,6 +120,13 @@ def quantized_graph(
     for method, trial in found.tried.items():
         log.info("int8, %s: %s", method, describe_trial(found, trial))
     return found
+
+
+def sketch_reference(task: Task, candidate: Path, data: TaskData[Any], files: RunFiles) -> None:
+    """What drift is measured against, through the candidate."""
+    if not files.reference.exists():
+        reference = make_reference(Predictor.open(candidate, "fp32", prove=False), task, data)
+        write_whole(files.reference, reference.model_dump_json(indent=1))
 
 
 def forget_other_slices(config: TrainConfig, files: RunFiles) -> None:

@@ -20,6 +20,7 @@ from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
 from inference.manifest import Graph, Manifest, Parity
 from inference.options import Precision
 from inference.predictor import Predictor
+from inference.reference import REFERENCE_FILE
 from inference.repository import ModelRepository
 from inference.session import OrtSession
 from training.card import add_int8, write_card
@@ -86,7 +87,7 @@ def _tolerate_int8(candidate: Path) -> None:
 
 
 def publish(made: Made, candidate: Path, reports: Mapping[Precision, Report], files: RunFiles) -> Path:
-    """The candidate with evaluations, card and pictures, as the next (or the configured) version."""
+    """The candidate with reference, evaluations, card and pictures, as the next (or the configured) version."""
     config, report = made.config, reports["fp32"]
     folder = config.models / config.bundle_name
     versions = ModelRepository(config.models).versions(config.bundle_name)
@@ -103,6 +104,7 @@ def publish(made: Made, candidate: Path, reports: Mapping[Precision, Report], fi
         (staged / MANIFEST_FILE).unlink()
         for picture in (files.curves, *(files.pictures / name for name in report.pictures)):
             shutil.copy(picture, staged / picture.name)
+        shutil.copy(files.reference, staged / REFERENCE_FILE)
         write_card(staged / "card.md", config, made.data, made.fitted, report)
         if made.quantization is not None:
             add_int8(staged / "card.md", made.quantization, reports)

@@ -86,6 +86,11 @@ class RunFiles:
         return self.root / "candidate"
 
     @property
+    def reference(self) -> Path:
+        """The sketch of validation's inputs and predictions."""
+        return self.root / "reference.json"
+
+    @property
     def report(self) -> Path:
         """Figures on test, taken through the candidate."""
         return self.root / "report.json"

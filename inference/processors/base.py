@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from inference.values import Features, Payload, Prediction, Tensors
+from inference.values import Array, Features, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
     from inference.bundle import Bundle
@@ -22,6 +22,8 @@ class Processor(Protocol):
 
     media_types: tuple[str, ...]
     """What a raw body may be, first the preferred one; empty where only JSON will do."""
+    sketched: tuple[str, ...]
+    """The features that `sketch` measures."""
 
     @classmethod
     def from_bundle(cls, bundle: "Bundle") -> Self:
@@ -52,9 +54,18 @@ class Processor(Protocol):
         """The answer for one row (first axis 1); `context` is what `preprocess` kept of the request."""
         ...
 
+    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+        """What drift is measured on, one number a row [rows] of each feature.
+
+        `context` is None for tensors that came as they are; a feature that only it tells is then left out.
+        """
+        ...
+
 
 class StackingProcessor:
     """Bucket, collate and split for rows of one shape: concatenate, and slice without a copy."""
+
+    sketched: tuple[str, ...] = ()
 
     def bucket(self, tensors: Tensors) -> Hashable:
         """The shape of a row: what may be concatenated."""
@@ -75,3 +86,7 @@ class StackingProcessor:
             {name: array[end - size : end] for name, array in outputs.items()}
             for size, end in zip(sizes, ends, strict=True)
         ]
+
+    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+        """Nothing, unless the task knows what is worth it."""
+        return {}

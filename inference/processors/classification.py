@@ -25,6 +25,16 @@ def energy(logits: Array) -> Array:
     return score
 
 
+LABEL, CONFIDENCE = ANSWERED = ("label", "confidence")
+"""What is sketched of answers: the place of the likeliest label, and its probability."""
+
+
+def sketch_answers(outputs: Tensors) -> dict[str, Array]:
+    """Of `probabilities`, float32 [rows, classes]."""
+    probabilities = outputs["probabilities"]
+    return {LABEL: probabilities.argmax(axis=1), CONFIDENCE: probabilities.max(axis=1)}
+
+
 @dataclass(frozen=True, slots=True)
 class Classification:
     """Labels, and what was measured on validation about how far to believe them."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ITEMS_FILE = "items.json"
 HISTORY, USER, SCORES = "history", "user", "scores"
+LENGTH, UNKNOWN_SHARE, TOP_RANK = "length", "unknown_share", "top_rank"
 EXAMPLE = '{"history": [ids], "k": 10, "exclude": [ids]}'
 USER_EXAMPLE = '{"user": id, "k": 10, "exclude": [ids]}'
 
@@ -59,12 +60,15 @@ class RecommendationProcessor(StackingProcessor):
     """Looks ids up, pads, and picks the best `k`; anything else is in the graph."""
 
     media_types: tuple[str, ...] = ()
+    sketched: tuple[str, ...] = (LENGTH, UNKNOWN_SHARE, TOP_RANK)
 
     def __init__(self, config: RecommendationConfig, items: Items) -> None:
         self.config, self.items = config, items
         self._index = {str(item): index for index, item in enumerate(items.ids, start=1)}
         self._user = {str(user): number for number, user in enumerate(items.users)}
         self._popularity = np.asarray(items.popularity, np.float32)
+        self._rank = np.empty(len(items.ids), np.int64)
+        self._rank[np.argsort(-self._popularity, kind="stable")] = np.arange(1, len(items.ids) + 1)
 
     @classmethod
     def from_bundle(cls, bundle: "Bundle") -> Self:
@@ -142,6 +146,22 @@ class RecommendationProcessor(StackingProcessor):
         if self.config.subject == HISTORY:
             answer.update(known=len(context.known), unknown=list(context.unknown))
         return answer
+
+    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+        """Items of the history that the model reads, the share that it does not know, and where the item that it
+        scores highest stands among the most popular, from 1.
+
+        That item may be one that the answer leaves out: the rank is the graph's own, whoever asks.
+        """
+        found: dict[str, Array] = {TOP_RANK: self._rank[outputs[SCORES].argmax(axis=1)]}
+        if HISTORY in features.tensors:
+            found[LENGTH] = (features.tensors[HISTORY] != 0).sum(axis=1)
+            wish = features.context
+            if isinstance(wish, Wish):
+                found[UNKNOWN_SHARE] = np.array(
+                    [len(wish.unknown) / max(1, len(wish.unknown) + len(wish.known))]
+                )
+        return found
 
     def best(self, scores: Array, wish: Wish) -> list[int]:
         """Columns of the `k` largest of scores float32 [items], best first, the lower column first in a tie."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, UnsupportedMediaType
 from inference.processors.base import StackingProcessor
-from inference.processors.classification import Classification
+from inference.processors.classification import ANSWERED, Classification, sketch_answers
 from inference.processors.config import TextConfig
 from inference.values import Array, Features, Payload, Prediction, Tensors
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 INPUT = "ids"
 TOKENIZER_FILE = "tokenizer.json"
+LENGTH, UNKNOWN_SHARE = "length", "unknown_share"
 
 
 class Reading(NamedTuple):
@@ -39,6 +40,7 @@ class TextProcessor(StackingProcessor):
     """Look a text's tokens up, cut it to the model's length, pad a batch to its longest row."""
 
     media_types: tuple[str, ...] = ("text/plain",)
+    sketched: tuple[str, ...] = (LENGTH, UNKNOWN_SHARE, *ANSWERED)
 
     def __init__(
         self, config: TextConfig, tokenizer: "Tokenizer", classification: Classification | None = None
@@ -101,6 +103,17 @@ class TextProcessor(StackingProcessor):
         if self.classification is None:
             raise TypeError("this processor was built to prepare inputs and has no labels")
         return {**self.classification.answer(outputs), **context._asdict()}
+
+    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+        """Tokens that the model reads, the share of them that it has no word for, and what was answered."""
+        ids = features.tensors[INPUT]
+        length = (ids != self.config.pad_id).sum(axis=1)
+        unknown = (ids == self.config.unknown_id).sum(axis=1)
+        return {
+            LENGTH: length,
+            UNKNOWN_SHARE: unknown / np.maximum(length, 1),
+            **sketch_answers(outputs),
+        }
 
 
 def read_tokenizer(content: str) -> "Tokenizer":

@@ -8,7 +8,7 @@ import pytest
 from inference.errors import InputTooLarge, InvalidInput
 from inference.processors.config import RecommendationConfig
 from inference.processors.recommendation import Items, RecommendationProcessor
-from inference.values import Array, Payload, Prediction
+from inference.values import Array, Features, Payload, Prediction
 
 ITEMS = Items(
     ids=("a", "b", 3, "d", "e"),
@@ -146,3 +146,20 @@ def test_too_many_items_are_too_large() -> None:
 def test_an_unknown_user_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"user: got nobody, wanted one of the 2 users"):
         answer({"user": "nobody"}, SCORES, subject="user")
+
+
+def test_a_history_is_sketched_by_its_items_and_the_rank_of_the_best() -> None:
+    used = processor()
+    features = used.preprocess(used.decode(Payload({"history": [3, "zzz", "a", "b"]})))
+    found = used.sketch(features, {"scores": SCORES[None]})
+    # Item 3 has the best score, and is the second most popular.
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "top_rank": [2], "length": [3], "unknown_share": [0.25],
+    }  # fmt: skip
+    assert set(found) == set(used.sketched)
+
+
+def test_tensors_without_ids_are_sketched_without_what_ids_tell() -> None:
+    batch = Features({"history": np.array([[0, 0, 3], [1, 2, 5]])})
+    found = processor().sketch(batch, {"scores": np.stack([SCORES, -SCORES])})
+    assert {name: values.tolist() for name, values in found.items()} == {"top_rank": [2, 1], "length": [1, 3]}

@@ -13,7 +13,7 @@ from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
 from inference.processors.classification import Classification
 from inference.processors.config import TextConfig
 from inference.processors.text import INPUT, Reading, TextProcessor, read_tokenizer
-from inference.values import Payload
+from inference.values import Features, Payload
 
 UNKNOWN = "<unk>"
 VOCABULARY = {"<pad>": 0, UNKNOWN: 1, "a": 2, "good": 3, "film": 4, "!": 5}
@@ -137,3 +137,15 @@ def test_wrong_configuration_is_refused(change: dict[str, Any], message: str) ->
 def test_file_that_is_no_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a tokenizer"):
         read_tokenizer(json.dumps({"version": "1.0"}))
+
+
+def test_a_text_is_sketched_by_its_words_and_padding_is_none(processor: TextProcessor) -> None:
+    rows = [processor.preprocess(text) for text in ("a noir noir film", "good")]
+    outputs = {"probabilities": np.array([[0.9, 0.1], [0.25, 0.75]], np.float32)}
+    batch = Features(processor.collate([row.tensors for row in rows]))
+    found = {name: values.tolist() for name, values in processor.sketch(batch, outputs).items()}
+    assert found["length"] == [4, 1]
+    assert found["unknown_share"] == [0.5, 0]
+    assert found["label"] == [0, 1]
+    assert found["confidence"] == pytest.approx([0.9, 0.75])
+    assert set(found) == set(processor.sketched)
