@@ -99,7 +99,7 @@ def create_app(settings: Settings, tracing: Tracing | None = None) -> Applicatio
         health_routes(registry, lifecycle, metrics, ready),
         model_routes(registry, settings.device),
         infer_routes(lane),
-        task_routes(lane, registry),
+        task_routes(lane),
         repository_routes(registry, settings.admin_token),
         shared_memory_routes(),
         page_routes(),

@@ -25,18 +25,18 @@ class DataPlane:
 
     async def infer(self, model: ServedModel, tensors: Tensors, rows: int, call: Call) -> Tensors:
         """Outputs for checked tensors; raises one of `inference.errors`."""
-        with _Admission(model, rows):
+        with Admission(model, rows):
             return await model.batcher.submit(tensors, rows, call)
 
     def start(self, model: ServedModel, tensors: Tensors, rows: int, call: Call, then: Then) -> None:
         """`infer` for who is called back: `then` gets the outputs or the error. A refusal is raised at once."""
-        admission = _Admission(model, rows)
+        admission = Admission(model, rows)
         admission.enter()
         model.batcher.enqueue(tensors, rows, call, _Reply(admission, then))
 
     async def predict(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Prediction]:
         """One answer a payload, in order; the whole call fails if one of them does, and names it."""
-        with _Admission(model, len(payloads)):
+        with Admission(model, len(payloads)):
             features = await self._prepare(model, payloads, call)
             outputs = await _run(model, features, call)
             return _postprocess(model, features, outputs, call)
@@ -48,7 +48,7 @@ class DataPlane:
         return await loop.run_in_executor(self._pool, _preprocess, model, payloads, call)
 
 
-class _Admission:
+class Admission:
     """Holds a call's place in the model from the door to the answer, and counts how it ended if badly."""
 
     __slots__ = ("_model", "_rows")
@@ -97,7 +97,7 @@ class _Reply:
 
     __slots__ = ("_admission", "_done", "_then")
 
-    def __init__(self, admission: _Admission, then: Then) -> None:
+    def __init__(self, admission: Admission, then: Then) -> None:
         self._admission, self._then, self._done = admission, then, False
 
     def done(self) -> bool:

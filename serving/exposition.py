@@ -97,6 +97,7 @@ class ModelCollector(Collector):
             lambda model: model.batcher.plan.max_pending_rows,
         )
         yield _in_flight(metrics)
+        yield _explanations(metrics)
         yield from _predictions(served)
         yield from _readings(served)
         yield from _triton(metrics)
@@ -311,6 +312,15 @@ def _in_flight(metrics: Iterable[ModelMetrics]) -> Metric:
     family = GaugeMetricFamily("baton_in_flight", "Requests under way.", labels=_LABELS)
     for one in metrics:
         family.add_metric(_key(one), one.in_flight)
+    return family
+
+
+def _explanations(metrics: Iterable[ModelMetrics]) -> Metric:
+    family = CounterMetricFamily(
+        "baton_explanations", "Instances whose answer was explained.", labels=_LABELS
+    )
+    for one in metrics:
+        family.add_metric(_key(one), one.explanations)
     return family
 
 

@@ -1,7 +1,8 @@
 """The hot lane: `infer` and `:predict` as plain ASGI in front of the router, where every microsecond counts.
 
-On one core FastAPI's routing, validation and response classes cost more than a small graph's run. Both verbs
-are documented in the same OpenAPI (`serving.routes`), and every other path goes on to FastAPI.
+On one core FastAPI's routing, validation and response classes cost more than a small graph's run. Both verbs,
+and `:explain`, which is asked like `:predict`, are documented in the same OpenAPI (`serving.routes`); every
+other path goes on to FastAPI.
 """
 
 import asyncio
@@ -11,14 +12,20 @@ from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from inference.errors import BatonError, CallerLeft
-from inference.values import Tensors
+from inference.values import Payload, Tensors
 from serving.call import Call
 from serving.caller import RawHeaders, Receive, WholeBody, read_body, watch
 from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, decompress
-from serving.codec.instances import decode_payloads, encode_predictions
+from serving.codec.instances import (
+    decode_parameters,
+    decode_payloads,
+    encode_explanations,
+    encode_predictions,
+)
 from serving.dataplane import DataPlane
 from serving.errors import error_body
 from serving.exchange import JSON, Answer, Exchange, clock_ns, refusal, set_deadline
+from serving.explaining import ExplanationPlane
 from serving.lifecycle import Lifecycle
 from serving.registry import ModelRegistry, ServedModel
 from serving.settings import Settings
@@ -49,7 +56,7 @@ class Caller(Protocol):
 
 
 class HotLane:
-    """Answers the two prediction verbs; every other request goes on to `rest`."""
+    """Answers the verbs that run a model; every other request goes on to `rest`."""
 
     def __init__(
         self,
@@ -68,6 +75,8 @@ class HotLane:
         self._registry, self._plane, self._lifecycle, self._pool = registry, plane, lifecycle, pool
         self._max_body_bytes, self._max_instances = settings.max_body_bytes, settings.max_instances
         self._timeout_s = settings.request_timeout_s
+        self._explanations = ExplanationPlane(pool, settings.max_explain_rows)
+        self._verbs = {"infer": self._infer, "predict": self._predict, "explain": self._explain}
         self._targets: dict[str, Target] = {}
         self._urls: dict[bytes, Target] = {}
         self._tasks: set[asyncio.Future[None]] = set()
@@ -114,8 +123,7 @@ class HotLane:
         headers, call = dict(scope["headers"]), Call()
         try:
             model = self._model(target)
-            verb = self._infer if target.verb == "infer" else self._predict
-            answer = await verb(model, target, headers, receive, call)
+            answer = await self._verbs[target.verb](model, target, headers, receive, call)
             answer = await self._compressed(answer, headers)
         except Exception as error:
             answer = _failure(error, scope["path"])
@@ -124,7 +132,7 @@ class HotLane:
     def respond(self, target: Target, headers: RawHeaders, body: bytes, caller: Caller) -> None:
         """The same for a request that is here whole, given to `caller`; `infer` needs no task for it."""
         call = Call(left=caller.left)
-        if target.verb == "predict" or b"content-encoding" in headers:
+        if target.verb != "infer" or b"content-encoding" in headers:
             self._spawn(self._respond_later(target, headers, body, caller))
             return
 
@@ -198,17 +206,8 @@ class HotLane:
         self, model: ServedModel, target: Target, headers: RawHeaders, receive: Receive, call: Call
     ) -> Answer:
         started, times = clock_ns(), call.times
-        body = await self._counted_body(model, headers, receive)
-        begun = clock_ns()
-        try:
-            content_type = headers.get(b"content-type", b"").decode("latin-1")
-            payloads = decode_payloads(body, content_type, self._max_instances)
-            set_deadline(call, headers, 0, self._timeout_s, started)
-        except BatonError as error:
-            model.metrics.fail(error)
-            raise
+        _, payloads = await self._payloads(model, headers, receive, call, started)
         call.left, stop = watch(receive)
-        times.decode = clock_ns() - begun
         try:
             predictions = await self._plane.predict(model, payloads, call)
         finally:
@@ -221,6 +220,39 @@ class HotLane:
         model.metrics.observe_request(times, len(payloads), (ended - started) * 1e-9)
         model.metrics.observe_predictions(predictions)
         return Answer(200, [JSON], encoded)
+
+    async def _explain(
+        self, model: ServedModel, target: Target, headers: RawHeaders, receive: Receive, call: Call
+    ) -> Answer:
+        body, payloads = await self._payloads(model, headers, receive, call, clock_ns())
+        try:
+            parameters = decode_parameters(body, payloads)
+        except BatonError as error:
+            model.metrics.fail(error)
+            raise
+        call.left, stop = watch(receive)
+        try:
+            explanations = await self._explanations.explain(model, payloads, parameters, call)
+        finally:
+            if stop is not None:
+                stop()
+        return Answer(200, [JSON], encode_explanations(explanations))
+
+    async def _payloads(
+        self, model: ServedModel, headers: RawHeaders, receive: Receive, call: Call, started: int
+    ) -> tuple[bytes, list[Payload]]:
+        """The body, and the instances in it; the deadline counts from `started`."""
+        body = await self._counted_body(model, headers, receive)
+        begun = clock_ns()
+        try:
+            content_type = headers.get(b"content-type", b"").decode("latin-1")
+            payloads = decode_payloads(body, content_type, self._max_instances)
+            set_deadline(call, headers, 0, self._timeout_s, started)
+        except BatonError as error:
+            model.metrics.fail(error)
+            raise
+        call.times.decode = clock_ns() - begun
+        return body, payloads
 
     async def _counted_body(self, model: ServedModel, headers: RawHeaders, receive: Receive) -> bytes:
         try:

@@ -154,6 +154,8 @@ class ModelMetrics:
     unknown: int = 0
     truncated: int = 0
     """Texts that were longer than the model reads."""
+    explanations: int = 0
+    """Instances whose answer was explained: no requests of `requests`, whose seconds are those of a prediction."""
     exemplars: dict[int, tuple[str, float, float]] = field(default_factory=dict)
     """Trace id, seconds and Unix time of the last traced request, by bucket of `requests`."""
 
@@ -167,6 +169,11 @@ class ModelMetrics:
         postprocess.observe(times.postprocess)
         encode.observe(times.encode)
         self.requests.observe(int(seconds_total * _NS))
+        self.rows += rows
+
+    def observe_explanations(self, count: int, rows: int) -> None:
+        """An answered `:explain` of `count` instances, for which `rows` rows were run."""
+        self.explanations += count
         self.rows += rows
 
     def observe_batch(self, rows: int, requests: int, run_ns: int) -> None:

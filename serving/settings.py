@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     max_instances: int = Field(
         1024, ge=1, description="instances of one :predict; more than a batch are run in several"
     )
+    max_explain_rows: int = Field(
+        2048, ge=1, description="rows that one :explain may run: a part of an input costs one; over it 413"
+    )
     keep_alive_s: float = Field(
         75.0, gt=0, description="seconds an idle connection lives; longer than the 60 s of common proxies"
     )

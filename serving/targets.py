@@ -8,12 +8,13 @@ from inference.errors import InvalidInput
 from serving.codec.infer import InferCodec
 from serving.registry import ServedModel
 
-Verb = Literal["infer", "predict"]
+Verb = Literal["infer", "predict", "explain"]
 
 # Versions that are no number above 0 are left to the router, which refuses them.
 _PATHS: tuple[tuple[Verb, re.Pattern[str]], ...] = (
     ("infer", re.compile(r"/v2/models/([^/]+)(?:/versions/([1-9][0-9]{0,17}))?/infer")),
     ("predict", re.compile(r"/v1/models/([^/:]+)(?:/versions/([1-9][0-9]{0,17}))?:predict")),
+    ("explain", re.compile(r"/v1/models/([^/:]+)(?:/versions/([1-9][0-9]{0,17}))?:explain")),
 )
 
 

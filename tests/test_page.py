@@ -82,6 +82,46 @@ def test_a_history_is_continued(page: Page) -> None:
     expect(page.locator("#answer li")).to_have_count(10)
 
 
+def test_what_speaks_for_a_pictures_label_is_painted_over_it(page: Page) -> None:
+    _choose(page, "fashion")
+    explain = page.get_by_role("button", name="Explain")
+    expect(explain).to_be_disabled()
+    page.set_input_files("input[type=file]", MODELS / "fashion" / "1" / "golden" / "00.png")
+    explain.click()
+    expect(page.locator("#answer strong")).to_have_text("T-shirt/top")
+    heat = page.locator(".heat canvas")
+    picture = page.locator(".heat img").bounding_box()
+    assert picture == heat.bounding_box()  # of a square picture the model sees everything
+    painted = heat.evaluate(
+        "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+        ".filter((_, place) => place % 4 === 3 && _ > 0).length"
+    )
+    assert 0 < painted <= 49
+
+
+def test_words_are_coloured_by_what_they_speak_for(page: Page) -> None:
+    _choose(page, "reviews")
+    text = "Dull 😀 and badly acted, but with wonderful music."
+    page.get_by_role("textbox").fill(text)
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator(".words")).to_have_text(text)
+    label = page.locator("#answer strong").inner_text()
+    drops = {
+        word: page.locator(".words mark").get_by_text(word, exact=True).get_attribute("title") or ""
+        for word in ("badly", "wonderful")
+    }
+    against = "wonderful" if label == "negative" else "badly"
+    assert {word for word, title in drops.items() if title.startswith("+")} == {against}
+
+
+def test_items_of_a_history_are_listed_by_what_they_bring(page: Page) -> None:
+    _choose(page, "retail")
+    expect(page.get_by_role("textbox")).not_to_have_value('{"instances":[{"history":[],"k":10}]}')
+    page.get_by_role("button", name="Explain").click()
+    expect(page.locator(".bar.signed")).to_have_count(2)
+    expect(page.locator(".bar.signed").first).to_contain_text("−")
+
+
 def test_the_documentation_needs_no_other_host(page: Page, server: ThreadedServer) -> None:
     page.goto(f"{server.url}/docs")
     expect(page.get_by_role("heading", name="inference")).to_be_visible()

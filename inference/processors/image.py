@@ -3,7 +3,8 @@
 import base64
 import binascii
 import io
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -12,7 +13,8 @@ from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import ANSWERED, Classification, sketch_answers
 from inference.processors.config import ImageConfig
-from inference.values import Array, Features, Payload, Prediction, Tensors
+from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
+from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
     from inference.bundle import Bundle
@@ -30,6 +32,8 @@ BRIGHTNESS, CONTRAST = "brightness", "contrast"
 # Pixels of a side that a sketch looks at, about: a mean over 64 × 64 of them is as good, and costs 20 µs whatever
 # the picture's size.
 _SKETCHED_SIDE = 64
+DEFAULT_GRID, MAX_GRID = 7, 16
+"""Cells on a side of an explanation's grid: each cell costs a run of one row."""
 
 # Each bundle's own max_pixels decides, and as an error of ours; Pillow's limit warns first, for the process.
 Image.MAX_IMAGE_PIXELS = None
@@ -39,6 +43,14 @@ _RESAMPLE = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+
+class Grid(NamedTuple):
+    """The cells that a picture is covered by: `side` × `side` over `region`."""
+
+    side: int
+    region: tuple[float, float, float, float]
+    """Left, top, right and bottom of what the model sees, as shares of the upright picture's width and height."""
 
 
 class ImageProcessor(StackingProcessor):
@@ -104,6 +116,50 @@ class ImageProcessor(StackingProcessor):
         flat = pixels.reshape(len(pixels), -1)
         return {BRIGHTNESS: flat.mean(axis=1), CONTRAST: flat.std(axis=1), **sketch_answers(outputs)}
 
+    def variants(self, decoded: Image.Image, parameters: Mapping[str, JsonValue]) -> Variants:
+        """The picture with one cell of a grid at a time in its median colour; `grid` is the cells on a side.
+
+        The median is what is least like a thing: of a picture on plain ground, that ground.
+        """
+        check_names(parameters, "grid")
+        height, width = self.config.height, self.config.width
+        side = _read_grid(parameters, min(MAX_GRID, height, width))
+        features = self.preprocess(decoded)
+        pixels = features.tensors[INPUT]
+        cover = np.median(pixels, axis=(0, 1, 2)).astype(np.uint8)
+
+        def without(part: int) -> Tensors:
+            covered = pixels.copy()
+            row, column = divmod(part, side)
+            covered[:, _cell(row, side, height), _cell(column, side, width)] = cover
+            return {INPUT: covered}
+
+        return Variants(features, side * side, without, Grid(side, self._region(decoded)))
+
+    def target(self, outputs: Tensors, variants: Variants) -> Target:
+        """The probability of the label that is answered."""
+        return Target("probabilities", int(outputs["probabilities"][0].argmax()))
+
+    def attribute(self, outputs: Tensors, variants: Variants, target: Target, drops: Array) -> Explanation:
+        """The label, and how far its probability drops with each cell: `drops`, rows from top to bottom."""
+        grid: Grid = variants.parts
+        answer = self.postprocess(outputs, None)
+        return {
+            "label": answer["label"],
+            "probability": answer["probability"],
+            "shape": [grid.side, grid.side],
+            "region": [round(edge, 4) for edge in grid.region],
+            "drops": [rounded(row) for row in drops.reshape(grid.side, grid.side)],
+        }
+
+    def _region(self, decoded: Image.Image) -> tuple[float, float, float, float]:
+        width, height = decoded.size
+        if self.config.fit == "stretch":
+            return 0.0, 0.0, 1.0, 1.0
+        scale = max(self.config.width / width, self.config.height / height)
+        across, down = self.config.width / (width * scale), self.config.height / (height * scale)
+        return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
+
     def _bytes_of(self, payload: Payload) -> bytes:
         if payload.media_type is not None:
             if payload.media_type not in self.media_types:
@@ -134,6 +190,18 @@ class ImageProcessor(StackingProcessor):
             canvas = Image.new("RGBA", picture.size, (*grey, 255))
             picture = Image.alpha_composite(canvas, picture)
         return picture.convert(self.config.mode)
+
+
+def _read_grid(parameters: Mapping[str, JsonValue], most: int) -> int:
+    side = parameters.get("grid", min(DEFAULT_GRID, most))
+    if not isinstance(side, int) or isinstance(side, bool) or not 1 <= side <= most:
+        raise InvalidInput("parameters.grid", side, f"a whole number from 1 to {most}: cells on a side")
+    return side
+
+
+def _cell(place: int, side: int, pixels: int) -> slice:
+    """The pixels of one cell of `side` along an axis; together the cells are the axis."""
+    return slice(place * pixels // side, (place + 1) * pixels // side)
 
 
 def _names() -> str:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid
+from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, Unsupported
 from inference.processors.base import StackingProcessor
 from inference.processors.config import RecommendationConfig
-from inference.values import Array, Features, Payload, Prediction, Tensors
+from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
+from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
     from inference.bundle import Bundle
@@ -137,11 +138,10 @@ class RecommendationProcessor(StackingProcessor):
         `source` is "model", or "popularity" where nothing of the history is known: the score is then the number of
         training baskets with the item.
         """
-        empty = self.config.subject == HISTORY and not len(context.known)
-        scores = (self._popularity if empty else outputs[SCORES][0]).astype(np.float32)
+        scores = self._scores(outputs, context)
         answer: Prediction = {
             "items": [self._item(column, scores) for column in self.best(scores, context)],
-            "source": "popularity" if empty else "model",
+            "source": "popularity" if self._says_nothing(context) else "model",
         }
         if self.config.subject == HISTORY:
             answer.update(known=len(context.known), unknown=list(context.unknown))
@@ -178,6 +178,50 @@ class RecommendationProcessor(StackingProcessor):
         order = np.argsort(-scores[columns], kind="stable")
         chosen: list[int] = columns[order][:most].tolist()
         return chosen
+
+    def variants(self, decoded: Wish, parameters: Mapping[str, JsonValue]) -> Variants:
+        """The history with one of the items that are used left out at a time; none where nothing of it is known."""
+        check_names(parameters)
+        if self.config.subject == USER:
+            raise Unsupported(
+                "this model knows users and not what they did, so there is nothing to leave out"
+            )
+        used = decoded.known[-self.config.max_history :]
+
+        def without(part: int) -> Tensors:
+            return self.preprocess(decoded._replace(known=np.delete(used, part))).tensors
+
+        return Variants(self.preprocess(decoded), len(used), without, used)
+
+    def target(self, outputs: Tensors, variants: Variants) -> Target:
+        """The score of the best item that the caller may see."""
+        wish: Wish = variants.whole.context
+        best = self.best(self._scores(outputs, wish), wish)
+        if not best:
+            raise InvalidInput("exclude", f"{len(wish.exclude)} items", "an item that is left to recommend")
+        return Target(SCORES, best[0])
+
+    def attribute(self, outputs: Tensors, variants: Variants, target: Target, drops: Array) -> Explanation:
+        """The best item, and how far its score drops with each item of the history, oldest first."""
+        wish: Wish = variants.whole.context
+        places = variants.parts - 1
+        return {
+            "item": self._item(target.column, self._scores(outputs, wish)),
+            "source": "popularity" if self._says_nothing(wish) else "model",
+            "history": [
+                {"id": self.items.ids[place], "title": self.items.titles[place], "drop": drop}
+                for place, drop in zip(places, rounded(drops), strict=True)
+            ],
+            "unknown": list(wish.unknown),
+        }
+
+    def _says_nothing(self, wish: Wish) -> bool:
+        return self.config.subject == HISTORY and not len(wish.known)
+
+    def _scores(self, outputs: Tensors, wish: Wish) -> Array:
+        """What the items are ranked by, float32 [items]."""
+        scores = self._popularity if self._says_nothing(wish) else outputs[SCORES][0]
+        return scores.astype(np.float32)
 
     def _item(self, column: int, scores: Array) -> dict[str, Any]:
         return {

@@ -7,7 +7,8 @@ with that file alone. Rows are as long as their text; only a batch is padded, an
 """
 
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -16,10 +17,11 @@ from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, Unsup
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import ANSWERED, Classification, sketch_answers
 from inference.processors.config import TextConfig
-from inference.values import Array, Features, Payload, Prediction, Tensors
+from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
+from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
     from inference.bundle import Bundle
 
@@ -34,6 +36,16 @@ class Reading(NamedTuple):
     tokens: int
     unknown: int
     truncated: bool
+
+
+class Word(NamedTuple):
+    """A word that was read: characters `start` to `end` of the text, tokens `first` to `last` of its row."""
+
+    text: str
+    start: int
+    end: int
+    first: int
+    last: int
 
 
 class TextProcessor(StackingProcessor):
@@ -115,6 +127,41 @@ class TextProcessor(StackingProcessor):
             **sketch_answers(outputs),
         }
 
+    def variants(self, decoded: str, parameters: Mapping[str, JsonValue]) -> Variants:
+        """The text with one word at a time left out; a text of one word is then an unknown one."""
+        check_names(parameters)
+        features = self.preprocess(decoded)
+        ids = features.tensors[INPUT]
+        encoding = self._tokenizer.encode(decoded, add_special_tokens=False)
+        words = _words(decoded, encoding, ids.shape[1])
+
+        def without(part: int) -> Tensors:
+            word = words[part]
+            rest = np.delete(ids, slice(word.first, word.last), axis=1)
+            return {INPUT: rest if rest.size else np.full((1, 1), self.config.unknown_id, np.int64)}
+
+        return Variants(features, len(words), without, words)
+
+    def target(self, outputs: Tensors, variants: Variants) -> Target:
+        """The probability of the label that is answered."""
+        return Target("probabilities", int(outputs["probabilities"][0].argmax()))
+
+    def attribute(self, outputs: Tensors, variants: Variants, target: Target, drops: Array) -> Explanation:
+        """The label, and how far its probability drops with each word that was read, in the text's order.
+
+        `start` and `end` count characters (Unicode code points) of the text as it was sent.
+        """
+        answer = self.postprocess(outputs, variants.whole.context)
+        return {
+            "label": answer["label"],
+            "probability": answer["probability"],
+            "words": [
+                {"word": word.text, "start": word.start, "end": word.end, "drop": drop}
+                for word, drop in zip(variants.parts, rounded(drops), strict=True)
+            ],
+            "truncated": answer["truncated"],
+        }
+
 
 def read_tokenizer(content: str) -> "Tokenizer":
     """A Hugging Face tokenizer from the content of `tokenizer.json`; ValueError where it is none."""
@@ -139,6 +186,17 @@ def pad(rows: Sequence[Array], pad_id: int) -> Array:
         batch[start : start + row.shape[0], : row.shape[1]] = row
         start += row.shape[0]
     return batch
+
+
+def _words(text: str, encoding: "Encoding", length: int) -> list[Word]:
+    """The words of the first `length` tokens; a token that belongs to no word is one."""
+    words: list[Word] = []
+    owners = [(place, -1) if owner is None else (-1, owner) for place, owner in enumerate(encoding.word_ids)]
+    for _, tokens in groupby(range(length), key=owners.__getitem__):
+        places = list(tokens)
+        start, end = encoding.offsets[places[0]][0], encoding.offsets[places[-1]][1]
+        words.append(Word(text[start:end], start, end, places[0], places[-1] + 1))
+    return words
 
 
 def _text_of(payload: Payload) -> str:

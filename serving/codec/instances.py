@@ -1,13 +1,14 @@
 """The task protocol, KServe's v1: what a caller sends to `:predict`, as payloads, and the answers to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import orjson
 
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
-from inference.values import Payload, Prediction
+from inference.processors.occlusion import Explanation
+from inference.values import JsonValue, Payload, Prediction
 from serving.codec.multipart import decode_parts
 from serving.codec.request import json_fault
 
@@ -20,7 +21,14 @@ class Instances(msgspec.Struct, gc=False):
     instances: list[Any]
 
 
+class Parameters(msgspec.Struct, gc=False):
+    """What the JSON body of `:explain` may hold beside its instances."""
+
+    parameters: dict[str, Any] = {}
+
+
 _decode = msgspec.json.Decoder(Instances).decode
+_decode_parameters = msgspec.json.Decoder(Parameters).decode
 
 
 def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]:
@@ -42,6 +50,21 @@ def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]
         ]
     _check_charset(parameters, content_type)
     return [Payload(body, media_type)]
+
+
+def decode_parameters(body: bytes, payloads: Sequence[Payload]) -> Mapping[str, JsonValue]:
+    """The `parameters` beside the instances that `payloads` were; none where the body was no JSON."""
+    if payloads[0].media_type is not None:
+        return {}
+    try:
+        return _decode_parameters(body).parameters
+    except msgspec.MsgspecError as error:
+        raise json_fault(error, body) from None
+
+
+def encode_explanations(explanations: Sequence[Explanation]) -> bytes:
+    """`{"explanations": [...]}`."""
+    return orjson.dumps({"explanations": explanations}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def encode_predictions(predictions: Sequence[Prediction]) -> bytes:

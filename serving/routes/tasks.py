@@ -2,27 +2,34 @@
 
 from fastapi import APIRouter, Request, Response
 
-from inference.errors import Unsupported
 from serving.hotlane import HotLane
-from serving.registry import ModelRegistry
 from serving.routes.documented import shows, takes
 from serving.routes.predictions import delegate
 from serving.targets import Target, parse_version
 
 _ANSWER = {"predictions": [{"label": "Sneaker", "probability": 0.97, "probabilities": {"Sneaker": 0.97}}]}
+_EXPLANATION = {
+    "explanations": [
+        {
+            "label": "Sneaker",
+            "probability": 0.97,
+            "shape": [2, 2],
+            "region": [0.0, 0.0, 1.0, 1.0],
+            "drops": [[0.0, 0.02], [0.31, 0.64]],
+        }
+    ]
+}
+_PICTURE = {"b64": "iVBORw0KGgo…"}
 _ERRORS = (400, 404, 413, 415, 429, 501, 503, 504)
 
 
-def task_routes(lane: HotLane, registry: ModelRegistry) -> APIRouter:
-    """`POST …:predict`, with and without a version, and `:explain`, which is not offered yet."""
+def task_routes(lane: HotLane) -> APIRouter:
+    """`POST …:predict` and `:explain`, with and without a version."""
     router = APIRouter(tags=["prediction"])
-    shown = shows(_ANSWER, *_ERRORS)
-    body = takes(
-        json={"instances": [{"b64": "iVBORw0KGgo…"}]},
-        png="the bytes of a picture",
-        text="a text",
-        form="one or more files",
-    )
+    shown, explained = shows(_ANSWER, *_ERRORS), shows(_EXPLANATION, *_ERRORS)
+    raw = {"png": "the bytes of a picture", "text": "a text", "form": "one or more files"}
+    body = takes(json={"instances": [_PICTURE]}, **raw)
+    asked = takes(json={"instances": [_PICTURE], "parameters": {"grid": 7}}, **raw)
 
     @router.post("/v1/models/{name}:predict", responses=shown, openapi_extra=body)
     async def predict(name: str, request: Request) -> Response:
@@ -34,12 +41,18 @@ def task_routes(lane: HotLane, registry: ModelRegistry) -> APIRouter:
         """The same for one version."""
         return await delegate(lane, Target("predict", name, parse_version(version)), request)
 
-    @router.post(
-        "/v1/models/{name}:explain", responses=shows({"explanations": []}, 404, 501), openapi_extra=body
-    )
-    async def explain(name: str) -> Response:
-        """Explanations are not offered yet."""
-        registry.get(name)
-        raise Unsupported(":explain is not offered by this server")
+    @router.post("/v1/models/{name}:explain", responses=explained, openapi_extra=asked)
+    async def explain(name: str, request: Request) -> Response:
+        """What in each instance speaks for its answer: the drop when a cell, a word or an item is left out.
+
+        `drops` of a picture: by cell of a grid over `region` of it (left, top, right, bottom as shares of its
+        sides). `words` of a text: with their characters' places. `history` of a recommendation: for its best item.
+        """
+        return await delegate(lane, Target("explain", name, None), request)
+
+    @router.post("/v1/models/{name}/versions/{version}:explain", responses=explained, openapi_extra=asked)
+    async def explain_version(name: str, version: str, request: Request) -> Response:
+        """The same for one version."""
+        return await delegate(lane, Target("explain", name, parse_version(version)), request)
 
     return router

@@ -149,6 +149,7 @@ def test_openapi_shows_every_route_with_an_example(http: httpx.Client) -> None:
     ]
     assert ("/v2/models/{name}/infer", "post") in [(path, verb) for path, verb, _ in operations]
     assert ("/v1/models/{name}:predict", "post") in [(path, verb) for path, verb, _ in operations]
+    assert ("/v1/models/{name}:explain", "post") in [(path, verb) for path, verb, _ in operations]
     for path, verb, operation in operations:
         content = operation["responses"]["200"]["content"]
         assert all("example" in shown for shown in content.values()), (path, verb)

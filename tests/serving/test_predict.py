@@ -97,11 +97,6 @@ def test_a_model_without_a_task_says_where_to_go(http: httpx.Client) -> None:
     assert "infer" in answer.json()["error"]
 
 
-def test_explanations_are_not_offered(http: httpx.Client) -> None:
-    assert http.post("/v1/models/brightness:explain", json={"instances": [1]}).status_code == 501
-    assert http.post("/v1/models/x:explain", json={"instances": [1]}).status_code == 404
-
-
 def test_a_task_tells_what_it_takes(http: httpx.Client) -> None:
     told = http.get("/v1/models/brightness").json()
     assert told["ready"] is True

@@ -1,0 +1,124 @@
+"""Explanations by occlusion on the request path, which knows no HTTP.
+
+What has to be run is `inference.processors.occlusion`'s to say. The rows go through the model's own batcher at
+the lower priority, so that they run where nobody waits for a prediction, and a chunk at a time, so that a run
+that has begun keeps nobody waiting for long. Only one chunk of a call is ever admitted; who leaves, or whose
+deadline passes, stops it there.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+import numpy as np
+
+from inference.errors import CallerLeft, InputTooLarge, Unsupported
+from inference.processors.occlusion import Explanation, Occludes, Variants
+from inference.values import Array, JsonValue, Payload, Tensors
+from serving.call import Call
+from serving.dataplane import Admission
+from serving.registry import ServedModel
+
+LOW_PRIORITY = 1
+_CHUNK_ROWS = 32
+
+
+class _Spent(NamedTuple):
+    """Nanoseconds of a call's runs so far."""
+
+    queue: int = 0
+    run: int = 0
+
+
+class ExplanationPlane:
+    """Explains the answers of models that the registry has given. `pool` makes the rows."""
+
+    def __init__(self, pool: Executor, max_rows: int) -> None:
+        """`max_rows`: what one call may run."""
+        self._pool, self._max_rows = pool, max_rows
+
+    async def explain(
+        self, model: ServedModel, payloads: Sequence[Payload], parameters: Mapping[str, JsonValue], call: Call
+    ) -> list[Explanation]:
+        """One explanation a payload, in order; the whole call fails if one of them does, and names it."""
+        call.priority = LOW_PRIORITY
+        plan = model.batcher.plan
+        chunk = min(_CHUNK_ROWS, plan.max_batch_size, plan.max_pending_rows)
+        with Admission(model, chunk):
+            processor = model.predictor.processor
+            if not isinstance(processor, Occludes):
+                raise Unsupported("this model has no task, so there is no answer in words to explain")
+            explanation = _Explanation(model, processor, call, chunk, self._pool)
+            instances = await self._prepare(processor, payloads, parameters, call)
+            explained = [await explanation.of(variants) for variants in instances]
+            model.metrics.observe_explanations(len(explained), sum(1 + each.size for each in instances))
+            return explained
+
+    async def _prepare(
+        self,
+        processor: Occludes,
+        payloads: Sequence[Payload],
+        parameters: Mapping[str, JsonValue],
+        call: Call,
+    ) -> list[Variants]:
+        loop = asyncio.get_running_loop()
+        instances: list[Variants] = []
+        rows = 0
+        for payload in payloads:
+            _check_here(call)
+            made = await loop.run_in_executor(self._pool, _variants, processor, payload, parameters)
+            rows += 1 + made.size
+            if rows > self._max_rows:
+                seen = f"{rows} rows to run up to {payload.field}"
+                raise InputTooLarge("instances", seen, f"at most {self._max_rows} in a request")
+            instances.append(made)
+        return instances
+
+
+class _Explanation:
+    """Runs what the explanations of one call need, one after the other."""
+
+    def __init__(
+        self, model: ServedModel, processor: Occludes, call: Call, chunk: int, pool: Executor
+    ) -> None:
+        self._model, self._processor, self._call, self._chunk = model, processor, call, chunk
+        self._pool, self._spent = pool, _Spent()
+
+    async def of(self, variants: Variants) -> Explanation:
+        """The row as it is, then the row without each of its parts."""
+        processor = self._processor
+        outputs = await self._run(variants.whole.tensors, 1)
+        output, column = target = processor.target(outputs, variants)
+        values: list[Array] = []
+        for start in range(0, variants.size, self._chunk):
+            parts = range(start, min(start + self._chunk, variants.size))
+            tensors = await asyncio.get_running_loop().run_in_executor(
+                self._pool, _collate, processor, variants, parts
+            )
+            chunk = await self._run(tensors, len(parts))
+            values.append(chunk[output][:, column].astype(np.float64))
+        left = np.concatenate(values) if values else np.empty(0)
+        return processor.attribute(outputs, variants, target, float(outputs[output][0, column]) - left)
+
+    async def _run(self, tensors: Tensors, rows: int) -> Tensors:
+        _check_here(self._call)
+        outputs = await self._model.batcher.submit(tensors, rows, self._call)
+        # The batcher writes each run's own; the caller is told of them all together.
+        times = self._call.times
+        self._spent = _Spent(self._spent.queue + times.queue, self._spent.run + times.run)
+        times.queue, times.run = self._spent
+        return outputs
+
+
+def _variants(processor: Occludes, payload: Payload, parameters: Mapping[str, JsonValue]) -> Variants:
+    return processor.variants(processor.decode(payload), parameters)
+
+
+def _collate(processor: Occludes, variants: Variants, parts: Sequence[int]) -> Tensors:
+    return processor.collate([variants.without(part) for part in parts])
+
+
+def _check_here(call: Call) -> None:
+    if call.left():
+        raise CallerLeft("the caller closed the connection while its answer was explained")
