@@ -23,7 +23,10 @@ REFERENCE_FILE = "reference.json"
 SCHEMA_VERSION: Literal[1] = 1
 
 QUANTILES = 10
-"""Bins of a feature with many values; as many rows in each."""
+"""Bins of a feature with many values at most; as many rows in each."""
+
+ROWS_A_QUANTILE = 50
+"""And at least so many, since the bounds are estimates themselves: fewer make false alarms of drift more frequent."""
 
 MAX_VALUES = 64
 """A feature of so many values at most, such as a label, has a bin for each."""
@@ -55,7 +58,8 @@ class Histogram(Record):
         if len(distinct) <= MAX_VALUES and len(distinct) * ROWS_A_VALUE <= len(values):
             bounds = distinct.tolist()
         else:
-            shares = np.arange(1, QUANTILES) / QUANTILES
+            bins = min(QUANTILES, max(2, len(values) // ROWS_A_QUANTILE))
+            shares = np.arange(1, bins) / bins
             # Quantiles that were seen, not means of two: a value that many rows share is a bound, and its bin's end.
             bounds = np.unique(np.quantile(values, shares, method="inverted_cdf")).tolist()
         places = np.searchsorted(bounds, values)

@@ -62,6 +62,7 @@ def create_app(settings: Settings, tracing: Tracing | None = None) -> Applicatio
         p99_ms=settings.p99_ms,
         max_batch_size=settings.max_batch_size,
         max_pending_rows=settings.max_queue_rows,
+        drift_window_rows=settings.drift_window_rows,
         cache=ProfileCache(settings.profile_cache),
         runs=runs,
     )

@@ -9,6 +9,7 @@ from types import TracebackType
 from inference.errors import BatonError, CallerLeft, InferenceFailed, InputTooLarge
 from inference.values import Features, Payload, Prediction, Tensors
 from serving.call import Call
+from serving.drift import Drift
 from serving.registry import ServedModel
 
 _clock_ns = time.perf_counter_ns
@@ -26,12 +27,17 @@ class DataPlane:
     async def infer(self, model: ServedModel, tensors: Tensors, rows: int, call: Call) -> Tensors:
         """Outputs for checked tensors; raises one of `inference.errors`."""
         with Admission(model, rows):
-            return await model.batcher.submit(tensors, rows, call)
+            outputs = await model.batcher.submit(tensors, rows, call)
+        if model.drift is not None:
+            model.drift.observe((Features(tensors),), (outputs,), rows)
+        return outputs
 
     def start(self, model: ServedModel, tensors: Tensors, rows: int, call: Call, then: Then) -> None:
         """`infer` for who is called back: `then` gets the outputs or the error. A refusal is raised at once."""
         admission = Admission(model, rows)
         admission.enter()
+        if model.drift is not None:
+            then = _watched(model.drift, tensors, rows, then)
         model.batcher.enqueue(tensors, rows, call, _Reply(admission, then))
 
     async def predict(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Prediction]:
@@ -39,7 +45,10 @@ class DataPlane:
         with Admission(model, len(payloads)):
             features = await self._prepare(model, payloads, call)
             outputs = await _run(model, features, call)
-            return _postprocess(model, features, outputs, call)
+            predictions = _postprocess(model, features, outputs, call)
+        if model.drift is not None:
+            model.drift.observe(features, outputs, len(features))
+        return predictions
 
     async def _prepare(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:
         if sum(payload.size for payload in payloads) <= model.inline_bytes:
@@ -111,6 +120,17 @@ class _Reply:
     def set_exception(self, error: BaseException) -> None:
         self._done = True
         self._then(None, self._admission.leave(error))
+
+
+def _watched(drift: Drift, tensors: Tensors, rows: int, then: Then) -> Then:
+    """`then`, and a look at the rows when they are answered."""
+
+    def answered(outputs: Tensors | None, error: BaseException | None) -> None:
+        then(outputs, error)
+        if outputs is not None:
+            drift.observe((Features(tensors),), (outputs,), rows)
+
+    return answered
 
 
 def _preprocess(model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:

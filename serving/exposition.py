@@ -100,6 +100,7 @@ class ModelCollector(Collector):
         yield _explanations(metrics)
         yield from _predictions(served)
         yield from _readings(served)
+        yield from _drift(served)
         yield from _triton(metrics)
         yield _queued("nv_inference_pending_request_count", "Triton's name for what waits.", served)
 
@@ -217,6 +218,33 @@ def _readings(served: Sequence[ServedModel]) -> Iterator[Metric]:
             unknown.add_metric(_key(one), one.unknown)
             truncated.add_metric(_key(one), one.truncated)
     yield from (tokens, unknown, truncated)
+
+
+def _drift(served: Sequence[ServedModel]) -> Iterator[Metric]:
+    """Of bundles with a reference. What was last compared is there from the first full window on."""
+    rows = CounterMetricFamily("baton_drift_rows", "Rows looked at for drift.", labels=_LABELS)
+    windows = CounterMetricFamily(
+        "baton_drift_windows", "Windows of rows compared with the reference.", labels=_LABELS
+    )
+    alarms = CounterMetricFamily("baton_drift_alarms", "Windows with a feature in alarm.", labels=_LABELS)
+    labels = (*_LABELS, "feature")
+    psi = GaugeMetricFamily(
+        "baton_drift_psi", "Population stability index of the last window against training.", labels=labels
+    )
+    alarm = GaugeMetricFamily(
+        "baton_drift_alarm", "1 for a feature whose last window has drifted.", labels=labels
+    )
+    for model in served:
+        if (drift := model.drift) is None:
+            continue
+        key = _key(model.metrics)
+        rows.add_metric(key, drift.rows)
+        windows.add_metric(key, drift.windows)
+        alarms.add_metric(key, drift.alarms)
+        for feature, verdict in drift.verdicts.items():
+            psi.add_metric((*key, feature), verdict.psi)
+            alarm.add_metric((*key, feature), verdict.alarm)
+    yield from (rows, windows, alarms, psi, alarm)
 
 
 def _fold(one: ModelMetrics, known: Sequence[str]) -> dict[str, tuple[int, int]]:

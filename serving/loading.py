@@ -20,6 +20,7 @@ from inference.processors.base import Processor
 from inference.session import OrtSession, SessionOptions
 from inference.values import Array, DataType, Payload, Tensors
 from serving.batching import DynamicBatcher
+from serving.drift import Drift
 from serving.metrics import ModelMetrics
 from serving.profile import Profile, ProfileCache, cache_key, measure, sample_rows
 from serving.registry import Loaded, ServedModel
@@ -41,6 +42,7 @@ class ModelLoader:
     p99_ms: float
     max_batch_size: int | None
     max_pending_rows: int | None
+    drift_window_rows: int
     cache: ProfileCache
     runs: Executor
     """Where batches run that are not run on the event loop."""
@@ -77,9 +79,15 @@ class ModelLoader:
                 profile=profile,
                 loaded_at=loaded_at,
                 inline_bytes=inline_bytes,
+                drift=self._drift(predictor),
             )
 
         return finish
+
+    def _drift(self, predictor: Predictor) -> Drift | None:
+        if predictor.reference is None or not self.drift_window_rows:
+            return None
+        return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
 
     def _profile(self, bundle: Bundle, source: bytes | Path, example: "_Example") -> Profile:
         digest = bundle.manifest.files[bundle.graph(self.precision).file].sha256

@@ -23,6 +23,7 @@ from inference.manifest import Manifest
 from inference.predictor import Predictor
 from inference.repository import ModelRepository
 from serving.batching import DynamicBatcher
+from serving.drift import Drift
 from serving.metrics import ModelMetrics
 from serving.profile import Profile
 
@@ -63,6 +64,8 @@ class ServedModel:
     """Unix time, seconds."""
     inline_bytes: int
     """Payloads up to this size are decoded on the event loop, since the hop to a thread costs more."""
+    drift: Drift | None
+    """What compares requests with the bundle's reference, where it has one."""
 
 
 Loader = Callable[[Path], "Loaded"]

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     poll_s: float = Field(
         0.0, ge=0, description="seconds between looks at the folder for new versions; 0 looks only at start"
     )
+    drift_window_rows: int = Field(
+        1000, ge=0, description="rows that are compared at a time with the bundle's reference; 0: none"
+    )
     profile_cache: Path | None = Field(
         None, description="folder that keeps what was measured of each model, so that a restart need not"
     )

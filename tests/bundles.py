@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,6 +18,7 @@ from inference.manifest import Evaluation, Graph, Manifest, TensorSpec
 from inference.processors.classification import LABELS_FILE
 from inference.processors.config import ImageConfig
 from inference.processors.image import ImageProcessor
+from inference.reference import REFERENCE_FILE
 from inference.session import OrtSession
 from inference.values import Array, DataType, Payload
 
@@ -121,6 +123,16 @@ def write_brightness(root: Path, name: str = "brightness", version: int = 1) -> 
         files={path: file_record(data) for path, data in files.items()},
     )
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2))
+    return folder
+
+
+def with_reference(folder: Path, content: dict[str, Any]) -> Path:
+    """Put a reference into a bundle, and its record into the manifest."""
+    data = json.dumps(content).encode()
+    (folder / REFERENCE_FILE).write_bytes(data)
+    manifest = json.loads((folder / MANIFEST_FILE).read_text())
+    manifest["files"][REFERENCE_FILE] = file_record(data).model_dump()
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
     return folder
 
 

@@ -1,19 +1,17 @@
 """The reference that drift is measured against: how it is made, read and refused."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from inference.bundle import MANIFEST_FILE, file_record
 from inference.errors import ManifestInvalid
 from inference.predictor import Predictor
 from inference.processors.image import ImageProcessor
 from inference.reference import QUANTILES, REFERENCE_FILE, Histogram, Reference
 from inference.values import Payload
-from tests.bundles import CONFIG, png, write_brightness
+from tests.bundles import CONFIG, png, with_reference, write_brightness
 
 SKETCH = {
     "brightness": np.linspace(0, 255, 1000),
@@ -21,16 +19,6 @@ SKETCH = {
     "label": np.arange(1000) % 2,
     "confidence": np.linspace(0.5, 1, 1000),
 }
-
-
-def with_reference(folder: Path, content: dict[str, Any]) -> Path:
-    """Put a reference into a bundle, and its record into the manifest."""
-    data = json.dumps(content).encode()
-    (folder / REFERENCE_FILE).write_bytes(data)
-    manifest = json.loads((folder / MANIFEST_FILE).read_text())
-    manifest["files"][REFERENCE_FILE] = file_record(data).model_dump()
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
-    return folder
 
 
 def content() -> dict[str, Any]:
