@@ -314,6 +314,25 @@ def models() -> dashboard.Dashboard:
             "Total variation distance: 0 the same, 1 nothing in common. What moves it first is what callers send.",
         ),
         _lines(
+            "Drift: how far the last window is from training",
+            "short",
+            {
+                "{{model}}/{{version}} {{feature}}": "max by (model, version, feature) "
+                f"(baton_drift_psi{{{model}}})"
+            },
+            "Population stability index against the bundle's reference: below 0.1 as in training, above 0.25 "
+            "another world; may be empty until a first window of requests is full.",
+        ),
+        _lines(
+            "Windows in alarm",
+            "percentunit",
+            {
+                "{{model}}/{{version}}": f"sum by ({labels}) (increase(baton_drift_alarms_total{{{model}}}[1h]))"
+                f" / sum by ({labels}) (increase(baton_drift_windows_total{{{model}}}[1h]))"
+            },
+            "Of the last hour's; without drift it is one in a thousand. May be empty where no bundle has a reference.",
+        ),
+        _lines(
             "Outliers",
             "percentunit",
             {

@@ -42,10 +42,10 @@ class ModelLoader:
     p99_ms: float
     max_batch_size: int | None
     max_pending_rows: int | None
-    drift_window_rows: int
     cache: ProfileCache
     runs: Executor
     """Where batches run that are not run on the event loop."""
+    drift_window_rows: int = 0
 
     def __call__(self, path: Path) -> Loaded:
         """Open, measure and prove one version; raises `BundleRefused` or `ProviderUnavailable`."""

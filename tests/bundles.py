@@ -15,10 +15,11 @@ from PIL import Image
 from inference.bundle import GRAPH_FILE, MANIFEST_FILE, file_record
 from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
 from inference.manifest import Evaluation, Graph, Manifest, TensorSpec
+from inference.predictor import Predictor
 from inference.processors.classification import LABELS_FILE
 from inference.processors.config import ImageConfig
 from inference.processors.image import ImageProcessor
-from inference.reference import REFERENCE_FILE
+from inference.reference import REFERENCE_FILE, Reference
 from inference.session import OrtSession
 from inference.values import Array, DataType, Payload
 
@@ -134,6 +135,22 @@ def with_reference(folder: Path, content: dict[str, Any]) -> Path:
     manifest["files"][REFERENCE_FILE] = file_record(data).model_dump()
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
     return folder
+
+
+def levels(rng: np.random.Generator, rows: int) -> list[int]:
+    """Grey levels of mostly dark pictures."""
+    found: list[int] = rng.binomial(255, rng.beta(2, 5, rows)).tolist()
+    return found
+
+
+def write_watched(root: Path) -> Path:
+    """A vision bundle with the reference of a thousand dark pictures."""
+    folder = write_brightness(root)
+    predictor = Predictor.open(folder)
+    payloads = [Payload(png(level), "image/png") for level in levels(np.random.default_rng(1), 1000)]
+    sketches = [predictor.processor.sketch(*exchange) for exchange in predictor.exchanges(payloads)]
+    sketch = {name: np.concatenate([each[name] for each in sketches]) for name in sketches[0]}
+    return with_reference(folder, Reference.of(sketch).model_dump(mode="json"))
 
 
 def edit_json(file: Path, **changes: object) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.bundles import sum_graph, write_bare, write_brightness
+from tests.bundles import png, sum_graph, write_bare, write_watched
 from tests.deploy.tools import ROOT
 
 
@@ -83,14 +83,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("deployed")
     models = root / "models"
     models.mkdir()
-    write_brightness(models)
+    write_watched(models)
     write_bare(models, "sum", sum_graph())
-    with serving(models, root / "server.log", poll_s=0.5) as running:
+    with serving(models, root / "server.log", poll_s=0.5, drift_window_rows=1) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def exported(server: Server) -> set[str]:
-    """The name of every series that the server exports, and of the runs' exporter."""
+    """The name of every series that the server exports when it has answered."""
+    url, kind = f"{server.url}/v1/models/brightness:predict", {"content-type": "image/png"}
+    httpx.post(url, content=png(40), headers=kind).raise_for_status()
     text = httpx.get(f"{server.url}/metrics").text
     return set(re.findall(r"^([a-zA-Z_:][\w:]*)[ {]", text, re.MULTILINE))

@@ -23,7 +23,7 @@ import pytest
 import yaml
 from onnx import TensorProto, helper
 
-from tests.bundles import graph_bytes, png, write_bare, write_brightness
+from tests.bundles import graph_bytes, png, write_bare, write_watched
 from tests.deploy.conftest import Server, answers, free_port, serving, until
 from tests.deploy.tools import BOARDS, RULES, need, rules
 from training.exporter import make_server
@@ -89,10 +89,16 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server,
     root = tmp_path_factory.mktemp("observed")
     models = root / "models"
     models.mkdir()
-    score_bundle(write_brightness(models))
+    score_bundle(write_watched(models))
     write_bare(models, "slow", slow_graph())
     write_bare(models, "fragile", fragile_graph())
-    settings = {"poll_s": 0.5, "max_queue_rows": 2, "drain_delay_s": 3, "shutdown_timeout_s": 20}
+    settings = {
+        "poll_s": 0.5,
+        "max_queue_rows": 2,
+        "drain_delay_s": 3,
+        "shutdown_timeout_s": 20,
+        "drift_window_rows": REQUESTS // 2,
+    }
     with (
         serving(models, root / "a.log", **settings) as one,
         serving(models, root / "b.log", **settings) as other,
@@ -268,6 +274,14 @@ def test_every_expression_of_the_dashboards_gives_data(prometheus: Prometheus, f
             if not found and "may be empty" not in panel.get("description", ""):
                 empty.append((panel["title"], target["expr"]))
     assert not empty
+
+
+@pytest.mark.usefixtures("seen")
+def test_inputs_unlike_those_of_the_reference_fire(prometheus: Prometheus) -> None:
+    """The pictures were of every level alike; the reference's are dark."""
+    until(lambda: ("BatonDrift", "brightness") in prometheus.firing(), "the drift to be told", 30)
+    moved = prometheus.query('max by (feature) (baton_drift_alarm{model="brightness"} == 1)')
+    assert {"brightness", "label"} <= {sample["metric"]["feature"] for sample in moved}
 
 
 @pytest.mark.usefixtures("seen")

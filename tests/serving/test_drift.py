@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chi2
 
 from inference.predictor import Predictor
-from inference.reference import Histogram, Reference
+from inference.reference import Histogram
 from inference.values import Array, Features, Payload, Tensors
 from serving.drift import (
     BURST_WINDOWS,
@@ -21,7 +21,7 @@ from serving.drift import (
     chi_square_quantile,
     compare,
 )
-from tests.bundles import png, with_reference, write_brightness
+from tests.bundles import levels, png, write_brightness, write_watched
 from tests.serving.servers import ThreadedServer, start
 
 Draw = Callable[[np.random.Generator, int], Array]
@@ -105,22 +105,6 @@ def test_a_small_difference_in_a_large_window_is_no_alarm() -> None:
     assert verdict.chi_square > verdict.critical
     assert verdict.psi < 0.1
     assert not verdict.alarm
-
-
-def levels(rng: np.random.Generator, rows: int) -> list[int]:
-    """Grey levels of mostly dark pictures."""
-    found: list[int] = rng.binomial(255, rng.beta(2, 5, rows)).tolist()
-    return found
-
-
-def write_watched(root: Path) -> Path:
-    """A vision bundle with the reference of a thousand dark pictures."""
-    folder = write_brightness(root)
-    predictor = Predictor.open(folder)
-    payloads = [Payload(png(level), "image/png") for level in levels(np.random.default_rng(1), 1000)]
-    sketches = [predictor.processor.sketch(*exchange) for exchange in predictor.exchanges(payloads)]
-    sketch = {name: np.concatenate([each[name] for each in sketches]) for name in sketches[0]}
-    return with_reference(folder, Reference.of(sketch).model_dump(mode="json"))
 
 
 class Stepped:
