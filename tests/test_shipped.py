@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +85,37 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     assert evaluation is not None
     assert evaluation.metrics["accuracy"] >= 0.940
     assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.005
+
+
+def test_test_pictures_are_no_drift_and_their_negatives_are(tmp_path: Path) -> None:
+    if "BATON_DATA" not in os.environ:
+        pytest.skip("BATON_DATA is not set: the Fashion-MNIST pictures are read from it")
+    from training.data.vision import read_idx
+    from training.reference import add_reference
+
+    newest = REPOSITORY.path("fashion")
+    copied = Path(shutil.copytree(newest, tmp_path / "fashion" / newest.name))
+    if Predictor.open(copied, prove=False).reference is None:  # it was published before there were any
+        add_reference(copied)
+    images = read_idx(
+        Path(os.environ["BATON_DATA"]) / "vision" / "fashion-mnist" / "t10k-images-idx3-ubyte.gz"
+    )
+    chosen = images[np.random.default_rng(0).choice(len(images), ROWS, replace=False)]
+    with (
+        start(models=tmp_path, drift_window_rows=ROWS // 2) as server,
+        httpx.Client(base_url=server.url, headers={"content-type": "image/png"}) as client,
+    ):
+
+        def alarms_after(pictures: Array) -> set[str]:
+            for picture in pictures:
+                client.post("/v1/models/fashion:predict", content=_png(picture)).raise_for_status()
+            shown = re.findall(
+                r'^baton_drift_alarm\{feature="(\w+)".*\} 1.0$', client.get("/metrics").text, re.MULTILINE
+            )
+            return set(shown)
+
+        assert alarms_after(chosen[: ROWS // 2]) == set()
+        assert {"brightness", "label", "confidence"} <= alarms_after(255 - chosen[ROWS // 2 :])
 
 
 def test_a_thousand_test_reviews_over_http_score_what_the_manifest_says(server: ThreadedServer) -> None:
