@@ -25,6 +25,11 @@ def available_cpus(root: Path = _CGROUP) -> int:
     return max(1, affinity if quota is None else min(affinity, -int(-quota // 1)))
 
 
+def cpu_share(processes: int) -> int:
+    """Whole CPUs for each of so many processes side by side, at least 1."""
+    return max(1, available_cpus() // processes)
+
+
 def _read_v2(root: Path) -> tuple[int | None, int]:
     try:
         quota, period = (root / "cpu.max").read_text().split()

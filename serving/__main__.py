@@ -19,12 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_faults(error), file=sys.stderr)
         return 2
     if settings.workers > 1:
-        print(
-            f"baton serve: --workers: got {settings.workers}, wanted 1: "
-            "several processes on one port are not offered yet",
-            file=sys.stderr,
-        )
-        return 2
+        from serving.workers.supervisor import supervise
+
+        return supervise(settings, arguments)
     # ONNX Runtime comes with it, which a process that only watches over others does not need.
     from serving.server import serve
 

@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import gc
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,12 +11,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from inference.errors import BatonError
-from inference.machine import available_cpus
+from inference.machine import cpu_share
 from inference.repository import ModelRepository
 from serving.dataplane import DataPlane
 from serving.diagnostics import server_version
 from serving.errors import error_body, error_headers, status_of
 from serving.exposition import metrics_registry
+from serving.group import Alone, Group, Process
 from serving.hotlane import Asgi, HotLane
 from serving.lifecycle import Lifecycle
 from serving.loading import ModelLoader
@@ -33,8 +32,6 @@ from serving.routes.tasks import task_routes
 from serving.settings import Settings
 from serving.telemetry import Tracing, observer
 from serving.vitals import VitalsCollector
-
-log = logging.getLogger("baton.app")
 
 _DESCRIPTION = """\
 Models over two open protocols: tensors by the Open Inference Protocol v2, tasks by KServe's v1 verbs.
@@ -51,9 +48,17 @@ class Application:
     lifecycle: Lifecycle
 
 
-def create_app(settings: Settings, tracing: Tracing | None = None) -> Application:
-    """Everything that serves, wired; models are loaded when the application starts."""
-    cpus = available_cpus()
+def create_app(
+    settings: Settings,
+    tracing: Tracing | None = None,
+    join: Callable[[Process], Group] = Alone,
+    profiles: ProfileCache | None = None,
+) -> Application:
+    """Everything that serves, wired; models are loaded when the application starts.
+
+    `join` makes this process one of several, which share what is measured through `profiles`.
+    """
+    cpus = cpu_share(settings.workers)
     runs = ThreadPoolExecutor(cpus, thread_name_prefix="run")
     decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
     loader = ModelLoader(
@@ -61,10 +66,11 @@ def create_app(settings: Settings, tracing: Tracing | None = None) -> Applicatio
         precision=settings.precision,
         p99_ms=settings.p99_ms,
         max_batch_size=settings.max_batch_size,
-        max_pending_rows=settings.max_queue_rows,
+        max_pending_rows=_share(settings.max_queue_rows, settings.workers),
         drift_window_rows=settings.drift_window_rows,
-        cache=ProfileCache(settings.profile_cache),
+        cache=profiles or ProfileCache(settings.profile_cache),
         runs=runs,
+        cpus=cpus,
     )
     registry = ModelRegistry(
         ModelRepository(settings.models), loader, every_version=settings.versions == "all"
@@ -75,10 +81,11 @@ def create_app(settings: Settings, tracing: Tracing | None = None) -> Applicatio
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(_watch(registry, settings.poll_s))
+        running = asyncio.create_task(group.run())
         yield
-        watching.cancel()
+        running.cancel()
         await registry.drain()
+        await group.leave()
         runs.shutdown()
         decodes.shutdown()
 
@@ -96,12 +103,13 @@ def create_app(settings: Settings, tracing: Tracing | None = None) -> Applicatio
         return registry.ready() or (not settings.strict_readiness and bool(registry.served()))
 
     metrics = metrics_registry(registry, VitalsCollector(lifecycle, ready, settings.device))
+    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s))
     for router in (
-        health_routes(registry, lifecycle, metrics, ready),
-        model_routes(registry, settings.device),
+        health_routes(group, lifecycle),
+        model_routes(registry, group),
         infer_routes(lane),
         task_routes(lane),
-        repository_routes(registry, settings.admin_token),
+        repository_routes(group, settings.admin_token),
         shared_memory_routes(),
         page_routes(),
     ):
@@ -111,18 +119,9 @@ def create_app(settings: Settings, tracing: Tracing | None = None) -> Applicatio
     return Application(lane.in_front_of(app), lane, registry, lifecycle)
 
 
-async def _watch(registry: ModelRegistry, poll_s: float) -> None:
-    """Load everything, then look again every `poll_s` seconds, if that is not 0."""
-    await registry.start()
-    # What is loaded stays: the collector need not walk over it again and again while requests are answered.
-    gc.collect()
-    gc.freeze()
-    while poll_s:
-        await asyncio.sleep(poll_s)
-        try:
-            await registry.refresh()
-        except OSError as error:  # a folder on a network comes and goes; what serves goes on serving
-            log.warning("the models folder cannot be read: %s", error)
+def _share(rows: int | None, processes: int) -> int | None:
+    """The part of one process, rounded up, of what is set for the server."""
+    return None if rows is None else -(-rows // processes)
 
 
 def _word_errors(app: FastAPI) -> None:

@@ -62,6 +62,7 @@ def _model(model: ServedModel) -> dict[str, Any]:
         "plan": model.batcher.plan._asdict(),
         "inline_bytes": model.inline_bytes,
         "loaded_at": model.loaded_at,
+        "answered": model.metrics.successes,
         "queued_rows": model.batcher.queued_rows,
         "pending_rows": model.batcher.pending_rows,
     }

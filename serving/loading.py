@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,8 @@ class ModelLoader:
     runs: Executor
     """Where batches run that are not run on the event loop."""
     drift_window_rows: int = 0
+    cpus: int = field(default_factory=available_cpus)
+    """That this process may use for its runs."""
 
     def __call__(self, path: Path) -> Loaded:
         """Open, measure and prove one version; raises `BundleRefused` or `ProviderUnavailable`."""
@@ -91,8 +93,7 @@ class ModelLoader:
 
     def _profile(self, bundle: Bundle, source: bytes | Path, example: "_Example") -> Profile:
         digest = bundle.manifest.files[bundle.graph(self.precision).file].sha256
-        cpus = available_cpus()
-        key = cache_key(digest, self.device, cpus, ort.__version__)
+        key = cache_key(digest, self.device, self.cpus, ort.__version__)
         known = self.cache.get(key)
         if known is not None:
             return known
@@ -102,7 +103,7 @@ class ModelLoader:
 
         limit = bundle.manifest.max_batch_size
         rows = sample_rows(example.tensors) if limit else lambda _: example.tensors
-        profile = measure(open_session, rows, cpus, limit)
+        profile = measure(open_session, rows, self.cpus, limit)
         self.cache.put(key, profile)
         return profile
 

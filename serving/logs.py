@@ -2,12 +2,18 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line; what a line knows beside its message goes beside it."""
+
+    def __init__(self, facts: Mapping[str, str] | None = None) -> None:
+        """`facts` are in every line."""
+        super().__init__()
+        self._facts = facts or {}
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -16,6 +22,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **self._facts,
             **getattr(record, "facts", {}),
         }
         if record.exc_info:
@@ -23,11 +30,12 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def set_up_logging(level: str, style: str) -> None:
-    """The process's log, on standard error: `style` text or json."""
+def set_up_logging(level: str, style: str, process: str = "") -> None:
+    """The process's log, on standard error: `style` text or json. `process`: which of several it is."""
     handler = logging.StreamHandler()
     if style == "json":
-        handler.setFormatter(JsonFormatter())
+        handler.setFormatter(JsonFormatter({"process": process} if process else {}))
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        said = f"{process}: " if process else ""
+        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {said}%(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -11,7 +11,7 @@ import ctypes
 import gc
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -122,8 +122,9 @@ class ModelRegistry:
         names = {name for name, _ in self._index} - self._unloaded
         return {name: self._reason(name) for name in sorted(names) if (name, None) not in self._served}
 
-    async def start(self) -> None:
-        """Load everything; the server listens meanwhile and is not ready."""
+    async def start(self, unloaded: Iterable[str] = ()) -> None:
+        """Load everything but what was `unloaded` before; the server listens meanwhile and is not ready."""
+        self._unloaded.update(unloaded)
         await self.refresh()
         self._started = True
 

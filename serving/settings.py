@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     models: Path = Field(Path("models"), description="folder of models: <name>/<version>/model.onnx")
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    workers: int = Field(1, ge=1, description="processes; only 1 is offered yet")
+    workers: int = Field(1, ge=1, description="processes behind the port, with the CPUs divided among them")
     device: Device = Field(
         "cpu", description="where graphs run; cuda that is not there is a failed start, auto falls back"
     )

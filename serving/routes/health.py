@@ -1,21 +1,16 @@
 """Whether the server lives, whether it should be sent requests, and what it measures of itself."""
 
-from collections.abc import Callable
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from serving.group import Group
 from serving.lifecycle import Lifecycle
-from serving.registry import ModelRegistry
 from serving.routes.documented import Json, shows
 
 
-def health_routes(
-    registry: ModelRegistry, lifecycle: Lifecycle, metrics: CollectorRegistry, is_ready: Callable[[], bool]
-) -> APIRouter:
-    """`is_ready`: whether the models that should answer do."""
+def health_routes(group: Group, lifecycle: Lifecycle) -> APIRouter:
+    """The probes and the metrics."""
     router = APIRouter(tags=["health"])
 
     async def live() -> Response:
@@ -26,16 +21,16 @@ def health_routes(
         """Whether to send requests: every model proved and serving, and no stop announced."""
         if lifecycle.draining:
             return Json({"ready": False, "error": "the server is draining"}, 503)
-        if is_ready():
+        if group.ready():
             return Json({"ready": True})
-        problems = registry.problems()
-        said = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+        problems = group.problems()
+        said = "; ".join((*(f"{name}: {reason}" for name, reason in problems.items()), *group.missing()))
         return Json({"ready": False, "error": said or "no model is served", "models": problems}, 503)
 
     async def scrape(request: Request) -> Response:
         """Prometheus metrics: a histogram for each stage, and Triton's names as aliases."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(metrics), media_type=content_type)
+        return Response(encode(await group.metrics()), media_type=content_type)
 
     router.get("/v2/health/live", responses=shows({"live": True}))(live)
     router.get("/v2/health/ready", responses=shows({"ready": True}, 503))(ready)

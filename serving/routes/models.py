@@ -1,12 +1,13 @@
 """What is served: the server's and the models' metadata, configuration, statistics and measured profile."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Response
 
-from serving.description import config, metadata, statistics
-from serving.diagnostics import SERVER_NAME, diagnose, server_version
+from serving.description import config, metadata
+from serving.diagnostics import SERVER_NAME, server_version
+from serving.group import Group
 from serving.registry import ModelRegistry, ServedModel
 from serving.routes.documented import Json, shows
 from serving.targets import parse_version
@@ -37,23 +38,24 @@ _PROFILE = {
 }
 
 Tell = Callable[[ServedModel], Any]
+Ask = Callable[[ServedModel], Awaitable[Any]]
 
 
-def model_routes(registry: ModelRegistry, device: str) -> APIRouter:
+def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
     """Everything under GET /v2 that is not health, and /v1/models."""
     router = APIRouter(tags=["models"])
 
     def versions(name: str) -> list[int]:
         return [model.version for model in registry.served() if model.name == name]
 
-    def both(suffix: str, tell: Tell, summary: str, example: Any) -> None:
+    def both(suffix: str, ask: Ask, summary: str, example: Any) -> None:
         """The same answer with and without a version in the path."""
 
         async def newest(name: str) -> Response:
-            return Json(tell(registry.get(name)))
+            return Json(await ask(registry.get(name)))
 
         async def exactly(name: str, version: str) -> Response:
-            return Json(tell(registry.get(name, parse_version(version))))
+            return Json(await ask(registry.get(name, parse_version(version))))
 
         slug = suffix.strip("/") or "metadata"
         shown = shows(example, 404, 503)
@@ -79,7 +81,7 @@ def model_routes(registry: ModelRegistry, device: str) -> APIRouter:
     @router.get("/v2/diagnostics", responses=shows({"cpus": 2, "cpu_quota": 2.0, "models": []}))
     async def diagnostics() -> Response:
         """What is really in force: quota, threads, providers, digests, plans."""
-        return Json(diagnose(registry, device))
+        return Json(await group.diagnostics())
 
     @router.get("/v2/models", responses=shows({"models": ["tiny"]}))
     async def list_models() -> Response:
@@ -89,18 +91,24 @@ def model_routes(registry: ModelRegistry, device: str) -> APIRouter:
     @router.get("/v2/models/stats", responses=shows(_STATS))
     async def every_statistics() -> Response:
         """Statistics of every version that answers."""
-        return Json({"model_stats": [statistics(model) for model in registry.served()]})
+        return Json({"model_stats": await group.statistics()})
 
-    both("", lambda model: metadata(model, versions(model.name)), "Model metadata", _METADATA)
+    async def its_statistics(model: ServedModel) -> dict[str, Any]:
+        known = (model.name, str(model.version))
+        return {
+            "model_stats": [one for one in await group.statistics() if (one["name"], one["version"]) == known]
+        }
+
+    both("", _here(lambda model: metadata(model, versions(model.name))), "Model metadata", _METADATA)
     both(
         "/ready",
-        lambda model: {"name": model.name, "ready": True},
+        _here(lambda model: {"name": model.name, "ready": True}),
         "Whether the model answers",
         {"name": "tiny", "ready": True},
     )
-    both("/config", config, "Model configuration", _CONFIG)
-    both("/stats", lambda model: {"model_stats": [statistics(model)]}, "Statistics", _STATS)
-    both("/profile", _profile, "What a run costs here, and the plan made from it", _PROFILE)
+    both("/config", _here(config), "Model configuration", _CONFIG)
+    both("/stats", its_statistics, "Statistics", _STATS)
+    both("/profile", _here(_profile), "What a run costs here, and the plan made from it", _PROFILE)
 
     @router.get("/v1/models", responses=shows({"models": ["fashion"]}))
     async def list_tasks() -> Response:
@@ -127,6 +135,15 @@ def model_routes(registry: ModelRegistry, device: str) -> APIRouter:
         )
 
     return router
+
+
+def _here(tell: Tell) -> Ask:
+    """What every process knows, so that no other need be asked."""
+
+    async def told(model: ServedModel) -> Any:
+        return tell(model)
+
+    return told
 
 
 def _names(registry: ModelRegistry) -> list[str]:

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Header, HTTPException, Request, Response
 from pydantic import SecretStr
 
 from inference.errors import InvalidInput, Unsupported
-from serving.registry import ModelRegistry, ModelState
+from serving.group import Group
+from serving.registry import ModelState
 from serving.routes.documented import Json, shows, takes
 
 Bearer = Annotated[str | None, Header(alias="Authorization", include_in_schema=False)]
@@ -16,7 +17,7 @@ Bearer = Annotated[str | None, Header(alias="Authorization", include_in_schema=F
 _INDEX = [{"name": "tiny", "version": "1", "state": "READY", "reason": ""}]
 
 
-def repository_routes(registry: ModelRegistry, admin_token: SecretStr | None) -> APIRouter:
+def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
     """Index for all; load and unload for who knows the token."""
     router = APIRouter(tags=["repository"])
 
@@ -41,7 +42,7 @@ def repository_routes(registry: ModelRegistry, admin_token: SecretStr | None) ->
                     "state": entry.state,
                     "reason": entry.reason,
                 }
-                for entry in registry.index()
+                for entry in await group.index()
                 if not only_ready or entry.state is ModelState.READY
             ]
         )
@@ -57,7 +58,7 @@ def repository_routes(registry: ModelRegistry, admin_token: SecretStr | None) ->
         parameters = (await _options(request)).get("parameters")
         if parameters:
             raise InvalidInput("parameters", parameters, "none: a model is what its folder says")
-        await registry.load(name)
+        await group.load(name)
         return Response()
 
     @router.post(
@@ -68,7 +69,7 @@ def repository_routes(registry: ModelRegistry, admin_token: SecretStr | None) ->
     async def unload(name: str, authorization: Bearer = None) -> Response:
         """Stop serving a model; answers when its last request has."""
         admit(authorization)
-        await registry.unload(name)
+        await group.unload(name)
         return Response()
 
     return router

@@ -9,11 +9,12 @@ from tests.deploy.conftest import serving, until
 from tests.deploy.load import REFUSED, Callers
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("drain_delay_s", [0, 1])
-def test_a_stop_under_load_loses_nothing(tmp_path: Path, drain_delay_s: int) -> None:
+def test_a_stop_under_load_loses_nothing(tmp_path: Path, drain_delay_s: int, workers: int) -> None:
     models = tmp_path / "models"
     write_brightness(models)
-    with serving(models, tmp_path / "log", drain_delay_s=drain_delay_s) as server:
+    with serving(models, tmp_path / "log", drain_delay_s=drain_delay_s, workers=workers) as server:
         callers = Callers(f"{server.url}/v1/models/brightness:predict", png(200), "image/png")
         with callers.asking():
             until(lambda: callers.ended[200] > 200, "load")

@@ -395,8 +395,6 @@ def test_what_cannot_work_is_refused_before_it_starts(
 ) -> None:
     assert main(["serve", "--models", str(tmp_path / "nowhere")]) == 2
     assert "wanted a folder of models" in capsys.readouterr().err
-    assert main(["serve", "--models", str(tmp_path), "--workers", "2"]) == 2
-    assert "--workers: got 2, wanted 1" in capsys.readouterr().err
     assert main(["serve", "--models", str(tmp_path), "--device", "cuda"]) == 2
     assert "device: got 'cuda'" in capsys.readouterr().err
     assert main(["serve", "--port", "70000", "--p99-ms", "-1"]) == 2

@@ -1,0 +1,108 @@
+"""A worker's process, which the supervisor starts: the server, but its connections are handed to it."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from serving.app import Application, create_app
+from serving.logs import set_up_logging
+from serving.server import BatonServer, Refused, make_config, prepare
+from serving.settings import read_settings
+from serving.workers.member import Member, Place
+from serving.workers.messages import Closed, Leaving, Refusal, frame
+from serving.workers.profiles import SharedProfiles
+
+_AT_ONCE = 16  # connections taken in before anything else gets its turn
+
+
+class WorkerServer(BatonServer):
+    """The server whose door the supervisor keeps: connections come over `deals`, and its end is the door's closing."""
+
+    def __init__(
+        self, config: uvicorn.Config, app: Application, member: Member, deals: socket.socket
+    ) -> None:
+        super().__init__(config, app, drain_delay_s=0.0)
+        deals.setblocking(False)
+        self._member, self._deals = member, deals
+        self._taken = self._told_closed = self._signals = 0
+        self._told_leaving = False
+        self._arriving: set[asyncio.Task[None]] = set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal's handler: unready at once, and closed when the supervisor has dealt the last connection."""
+        self._signals += 1
+        if self._signals > 1:
+            os._exit(128 + sig)
+        self._app.lifecycle.drain()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's, listening nowhere; then take what was dealt meanwhile."""
+        await super().startup([])
+        asyncio.get_running_loop().add_reader(self._deals, self._take)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: tell the supervisor what it has to know to deal fairly."""
+        closed = self._taken - len(self._arriving) - len(self.server_state.connections)
+        if closed > self._told_closed:
+            self._told_closed = closed
+            self._member.tell(Closed(closed))
+        if self._app.lifecycle.draining and not self._told_leaving:
+            self._told_leaving = True
+            self._member.tell(Leaving())
+        return await super().on_tick(counter)
+
+    def _take(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                sign, descriptors, _, _ = socket.recv_fds(self._deals, 1, 1)
+            except BlockingIOError:
+                return
+            if not sign:  # the last one was dealt, or the supervisor has gone
+                asyncio.get_running_loop().remove_reader(self._deals)
+                self._app.lifecycle.drain()
+                self.should_exit = True
+                return
+            self._taken += 1
+            task = asyncio.ensure_future(self._welcome(socket.socket(fileno=descriptors[0])))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+
+    async def _welcome(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        with contextlib.suppress(OSError):  # it has gone again, or could not agree on TLS
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._protocol, connection, ssl=self.config.ssl
+            )
+
+    async def _close_door(self) -> None:
+        """The supervisor did; who was dealt last is let in."""
+        await asyncio.gather(*self._arriving)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop; its exit status. The first four arguments are the supervisor's, the rest the user's."""
+    control, deals = (socket.socket(fileno=int(number)) for number in arguments[:2])
+    place = Place(*map(int, arguments[2:4]))
+    settings = read_settings(arguments[4:])
+    try:
+        tracing = prepare(settings)
+    except Refused as refusal:
+        control.sendall(frame(Refusal(str(refusal), 2)))
+        return 2
+    set_up_logging(settings.log_level, settings.log_format, f"worker {place.number}")
+    profiles = SharedProfiles(settings.profile_cache)
+    member = Member(control, place, profiles)
+    app = create_app(settings, tracing, member.join, profiles)
+    WorkerServer(make_config(settings, app), app, member, deals).run()
+    if tracing is not None:
+        tracing.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,153 @@
+"""One view made of several: metric families and statistics of all workers, and of those that have ended.
+
+What is counted is added up. A level is the highest of all, unless it is an amount (added up) or something
+that holds only if it holds for all (the lowest).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from operator import add
+from typing import Any
+
+from serving.workers.messages import Family, Report, Sample
+
+_COUNTED = ("counter", "histogram", "unknown")  # Triton's aliases are counters of unknown type
+_AMOUNTS = frozenset({
+    "baton_in_flight",
+    "baton_pending_rows",
+    "baton_pending_rows_limit",
+    "baton_queue_rows",
+    "nv_inference_pending_request_count",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_virtual_memory_bytes",
+})  # fmt: skip
+_OF_ALL = frozenset({
+    "baton_model_loaded_timestamp_seconds",
+    "baton_ready",
+    "process_max_fds",
+    "process_start_time_seconds",
+})  # fmt: skip
+_CONTAINER = "baton_cgroup_"
+"""Begins the names of what is counted for the container: every worker shows the same."""
+
+Statistics = list[dict[str, Any]]
+_Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def merge_families(parts: Iterable[Sequence[Family]]) -> list[Family]:
+    """Each family once, in the order in which they were first seen."""
+    merged: dict[str, Family] = {}
+    places: dict[str, dict[_Key, Sample]] = {}
+    for part in parts:
+        for family in part:
+            known = merged.setdefault(family.name, Family(family.name, family.kind, family.documentation, []))
+            combine, seen = _rule(family), places.setdefault(family.name, {})
+            for sample in family.samples:
+                key = _key(sample)
+                before = seen.get(key)
+                if before is None:
+                    seen[key] = sample = Sample(sample.name, sample.labels, sample.value, sample.exemplar)
+                    known.samples.append(sample)
+                else:
+                    before.value = combine(before.value, sample.value)
+                    before.exemplar = _latest(before, sample)
+    return list(merged.values())
+
+
+def add_ended(families: Sequence[Family], ended: Sequence[Family]) -> list[Family]:
+    """`families` with the counts of ended workers, for as long as somebody shows the same series."""
+    shown = {family.name: {_key(sample) for sample in family.samples} for family in families}
+    still = [
+        Family(
+            family.name,
+            family.kind,
+            family.documentation,
+            [sample for sample in family.samples if _key(sample) in shown.get(family.name, ())],
+        )
+        for family in ended
+    ]
+    return merge_families((families, [family for family in still if family.samples]))
+
+
+def merge_statistics(parts: Iterable[Statistics]) -> Statistics:
+    """Each version once: counts and nanoseconds of all."""
+    merged: dict[tuple[str, str], dict[str, Any]] = {}
+    for part in parts:
+        for one in part:
+            key = one["name"], one["version"]
+            merged[key] = _plus(merged[key], one) if key in merged else one
+    return [merged[key] for key in sorted(merged)]
+
+
+def add_ended_statistics(statistics: Statistics, ended: Statistics) -> Statistics:
+    """`statistics` with the counts of ended workers, for versions that still answer."""
+    shown = {(one["name"], one["version"]) for one in statistics}
+    return merge_statistics((statistics, [one for one in ended if (one["name"], one["version"]) in shown]))
+
+
+def bury(ended: Report, last: Report) -> Report:
+    """What remains of ended workers when one more has: its counts, not its levels."""
+    lasting = [
+        Family(
+            family.name,
+            family.kind,
+            family.documentation,
+            [Sample(sample.name, sample.labels, sample.value) for sample in family.samples],
+        )
+        for family in last.families
+        if family.kind in _COUNTED and not family.name.startswith(_CONTAINER)
+    ]
+    return Report(
+        worker=0,
+        families=merge_families((ended.families, lasting)),
+        statistics=merge_statistics((ended.statistics, last.statistics)),
+        index=[],
+        diagnostics={},
+    )
+
+
+def nobody() -> Report:
+    """What remains of no worker."""
+    return Report(worker=0, families=[], statistics=[], index=[], diagnostics={})
+
+
+def _rule(family: Family) -> Callable[[float, float], float]:
+    if family.name.startswith(_CONTAINER):
+        return max
+    if family.kind in _COUNTED or family.name in _AMOUNTS:
+        return add
+    return min if family.name in _OF_ALL else max
+
+
+def _key(sample: Sample) -> _Key:
+    return sample.name, tuple(sorted(sample.labels.items()))
+
+
+def _latest(one: Sample, other: Sample) -> tuple[dict[str, str], float, float | None] | None:
+    if one.exemplar is None or other.exemplar is None:
+        return one.exemplar or other.exemplar
+    return max(one.exemplar, other.exemplar, key=lambda exemplar: exemplar[2] or 0)
+
+
+def _plus(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Two statistics of one version, or parts of them; both have the same keys."""
+    made: dict[str, Any] = {}
+    for name, mine in one.items():
+        theirs = other[name]
+        if name == "last_inference":
+            made[name] = max(mine, theirs)
+        elif name == "batch_stats":
+            made[name] = _plus_batches(mine, theirs)
+        elif isinstance(mine, dict):
+            made[name] = _plus(mine, theirs)
+        else:
+            made[name] = mine + theirs if isinstance(mine, int) else mine
+    return made
+
+
+def _plus_batches(mine: Statistics, theirs: Statistics) -> Statistics:
+    by_size = {each["batch_size"]: each for each in mine}
+    for each in theirs:
+        size = each["batch_size"]
+        by_size[size] = {**_plus(by_size[size], each), "batch_size": size} if size in by_size else each
+    return [by_size[size] for size in sorted(by_size)]

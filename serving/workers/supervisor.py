@@ -1,0 +1,197 @@
+"""Starts the workers, replaces one that ends, and stops them all; it answers no request itself."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from inference.machine import available_cpus
+from serving.logs import set_up_logging
+from serving.settings import Settings
+from serving.workers.door import Door, Seat, listen
+from serving.workers.hub import Hub, Worker
+
+log = logging.getLogger("baton.supervisor")
+
+STEADY_S = 60.0
+"""A worker that lived so long did not fail at its start, so that the next one is not kept waiting."""
+_FIRST_DELAY_S, _LAST_DELAY_S = 0.25, 30.0
+
+
+class Ended(NamedTuple):
+    """How a worker's process ended: its status (below 0: the signal), whether it ever served, and for how long."""
+
+    status: int
+    was_up: bool
+    lived_s: float
+    refusal: str
+
+    def __str__(self) -> str:
+        if self.status >= 0:
+            return f"ended with status {self.status}{f' ({self.refusal})' if self.refusal else ''}"
+        return f"was ended by {signal.Signals(-self.status).name}"
+
+
+class Supervisor:
+    """Keeps `settings.workers` processes behind one listening socket."""
+
+    def __init__(self, settings: Settings, arguments: Sequence[str], listener: socket.socket) -> None:
+        """`arguments`: of the command line, for the workers to read themselves."""
+        self._settings, self._arguments = settings, arguments
+        self._hub = Hub(settings.workers, self._changed)
+        self._door = Door(listener, self._seats)
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._begun = False
+        """Every worker has been up: from now on one that ends is replaced."""
+        self._stopping = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
+        self._status = 0
+
+    async def run(self) -> int:
+        """Serve until a signal, or until the start fails; the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        polling = asyncio.ensure_future(self._poll())
+        await asyncio.gather(*(self._keep(number + 1) for number in range(self._settings.workers)))
+        polling.cancel()
+        return self._status
+
+    async def _poll(self) -> None:
+        while self._settings.poll_s:
+            await asyncio.sleep(self._settings.poll_s)
+            await self._hub.refresh()
+
+    async def _keep(self, number: int) -> None:
+        """One worker after another, until all stop."""
+        failures = 0
+        while True:
+            ended = await self._one(number)
+            if self._stopping.is_set():
+                if ended.was_up and ended.status:
+                    log.error("worker %d %s while it stopped", number, ended)
+                    self._status = self._status or 1
+                return
+            if not self._begun:
+                self._fail(number, ended)
+                return
+            self._hub.restarts += 1
+            failures = 0 if ended.lived_s > STEADY_S or not ended.status else failures + 1
+            delay_s = min(_LAST_DELAY_S, _FIRST_DELAY_S * 2**failures)
+            level = logging.ERROR if ended.status else logging.INFO
+            log.log(level, "worker %d %s, another is started in %g s", number, ended, delay_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay_s)
+                return
+
+    async def _one(self, number: int) -> Ended:
+        """A worker from its start to its end."""
+        began = time.monotonic()
+        ours, theirs = socket.socketpair()
+        seat = Seat()
+        try:
+            process = await self._spawn(number, theirs.fileno(), seat.theirs.fileno())
+        except OSError as error:
+            ours.close()
+            seat.leave()
+            return Ended(1, was_up=False, lived_s=0.0, refusal=f"cannot start a process: {error}")
+        finally:
+            theirs.close()
+        self._processes[number] = process
+        if self._stopping.is_set():
+            process.terminate()
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        worker = Worker(number, writer, seat)
+        await self._hub.follow(worker, reader)
+        status = await process.wait()
+        del self._processes[number]
+        self._door.take_back(seat.leave())
+        refusal = worker.refusal.message if worker.refusal is not None else ""
+        return Ended(status, worker.was_up, time.monotonic() - began, refusal)
+
+    async def _spawn(self, number: int, control: int, deals: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            # -P: nothing is imported from the folder that the command happens to be given in.
+            sys.executable, "-P", "-m", "serving.workers",
+            *map(str, (control, deals, number, self._settings.workers)), *self._arguments,
+            pass_fds=(control, deals),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            process_group=0,  # Ctrl-C in a terminal reaches the supervisor alone, which hands it on once
+        )  # fmt: skip
+
+    def _changed(self) -> None:
+        """A worker has come, is leaving or has gone."""
+        workers = self._hub.workers.values()
+        if sum(worker.up for worker in workers) == self._settings.workers:
+            self._begun = True
+        for worker in workers:
+            if worker.leaving and not self._stopping.is_set():
+                worker.seat.seal()
+        self._door.look()
+
+    def _seats(self) -> Iterator[Seat]:
+        """Workers that are told to stop with all others take connections until the door closes."""
+        for worker in self._hub.workers.values():
+            if worker.up and (self._stopping.is_set() or not worker.leaving):
+                yield worker.seat
+
+    def _fail(self, number: int, ended: Ended) -> None:
+        """A worker did not come up, so the server does not start."""
+        self._status = ended.status if ended.status > 0 else 1
+        print(f"baton serve: {ended.refusal or f'worker {number} {ended} before it served'}", file=sys.stderr)
+        self._stopping.set()
+        self._send(signal.SIGTERM)
+        self._closing = asyncio.ensure_future(self._close(0.0))
+
+    def _stop(self, number: signal.Signals) -> None:
+        """A signal: the first is handed on and the door closed in time; the second ends everything at once."""
+        if self._stopping.is_set():
+            self._send(signal.SIGKILL)
+            os._exit(128 + number)
+        self._stopping.set()
+        self._send(signal.SIGTERM)
+        self._closing = asyncio.ensure_future(self._close(self._settings.drain_delay_s))
+
+    async def _close(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        log.info("draining: no new connections, requests under way are finished")
+        await self._door.close()
+        for worker in self._hub.workers.values():
+            worker.seat.seal()
+
+    def _send(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+
+def supervise(settings: Settings, arguments: Sequence[str]) -> int:
+    """Serve with several processes until a signal; the exit status."""
+    cpus = available_cpus()
+    if settings.workers > cpus:
+        return _refuse(
+            f"--workers: got {settings.workers}, wanted at most {cpus}: each takes a CPU of its own"
+        )
+    try:
+        listener = listen(settings.host, settings.port)
+    except OSError as error:
+        return _refuse(f"--host {settings.host} --port {settings.port}: {error}")
+    set_up_logging(settings.log_level, settings.log_format, "supervisor")
+    host, port = listener.getsockname()[:2]
+    log.info("%d workers on %s:%d", settings.workers, f"[{host}]" if ":" in host else host, port)
+
+    async def run() -> int:
+        return await Supervisor(settings, arguments, listener).run()
+
+    return asyncio.run(run())
+
+
+def _refuse(message: str) -> int:
+    print(f"baton serve: {message}", file=sys.stderr)
+    return 2
