@@ -49,6 +49,7 @@ def usage() -> str:
 
 def _train(task: str, flags: Sequence[str]) -> int:
     from training.config import load_config
+    from training.find_rate import describe, find_rate
     from training.pipeline import train
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -62,7 +63,11 @@ def _train(task: str, flags: Sequence[str]) -> int:
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        published = train(load_config(task, flags))
+        config = load_config(task, flags)
+        if config.find_rate:
+            print(describe(find_rate(config)))
+            return 0
+        published = train(config)
     except (TrainingError, BatonError) as error:
         print(f"baton train: {error}", file=sys.stderr)
         return 1

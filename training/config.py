@@ -36,6 +36,7 @@ TaskName = Literal["vision", "text", "recommendation"]
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
     | {"log_every_steps", "checkpoint_every_steps", "quantize", "quantize_budget", "slice", "robustness"}
+    | {"find_rate"}
 )
 """Settings that do not change what is learned: a run may be resumed with other values of these."""
 
@@ -145,6 +146,9 @@ class TrainConfig(BaseSettings):
         description="sgd with Nesterov momentum; adam decays through the gradient, adamw apart",
     )
     learning_rate: PositiveFloat = Field(default=1e-3, description="peak of the schedule")
+    find_rate: bool = Field(
+        default=False, description="instead of training: try rising rates and suggest a learning_rate"
+    )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd; the first beta of adam and adamw")
     weight_decay: NonNegativeFloat = Field(
         default=0.01, description="on matrices and filters only; norms, biases and positions go free"

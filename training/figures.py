@@ -32,6 +32,22 @@ def learning_curves(logs: Path, target: Path, metric: str, mode: str) -> None:
     figure.savefig(target)
 
 
+def rate_curve(points: Points, suggestion: float, target: Path) -> None:
+    """The averaged loss over the learning rate, and the suggested rate."""
+    figure = Figure(figsize=(4.6, 3.6), dpi=DOTS_PER_INCH, layout="constrained")
+    axes = figure.subplots()
+    _line(axes, points, VALIDATION_COLOUR, "train, averaged")
+    axes.axvline(suggestion, color=TRAIN_COLOUR, linestyle="--", label=f"steepest at {suggestion:.2g}")
+    axes.set_xscale("log")
+    # The end of the sweep is meant to diverge, and would flatten what lies before it.
+    losses = [loss for _, loss in points]
+    lowest = losses.index(min(losses))
+    axes.set_ylim(top=max(losses[: lowest + 1]) + 0.1 * (max(losses[: lowest + 1]) - min(losses)))
+    _style(axes, "loss by learning rate")
+    axes.set_xlabel("learning rate")
+    figure.savefig(target)
+
+
 def read_curves(logs: Path) -> dict[str, Points]:
     """Points (step, value) by column, over all attempts of the run; the latest attempt wins a step."""
     found: dict[str, dict[float, float]] = defaultdict(dict)

@@ -51,6 +51,11 @@ class RunFiles:
         return self.root / "learning_curves.png"
 
     @property
+    def rates(self) -> Path:
+        """The loss over the learning rate as a picture, where it was asked for."""
+        return self.root / "learning_rate.png"
+
+    @property
     def fit(self) -> Path:
         """What fitting came to; written when it is done."""
         return self.root / "fit.json"

@@ -54,12 +54,18 @@ class FitResult:
 
 def load_data(config: TrainConfig, files: RunFiles) -> TaskData[Any]:
     """The task's data, with the split recorded in the run and every skipped example reported."""
-    data = find_task(config.task).load(config)
-    if len(data.train) < config.batch_size * config.devices:
-        raise DataError(f"{len(data.train)} training examples do not fill a batch of {config.batch_size}")
+    data = read_data(config)
     begin_run(config, files)
     _report_skipped(data.skipped, files.skipped)
     write_holdout(files.split, data.held_out, seed=config.seed)
+    return data
+
+
+def read_data(config: TrainConfig) -> TaskData[Any]:
+    """The task's data, enough of them for a step."""
+    data = find_task(config.task).load(config)
+    if len(data.train) < config.batch_size * config.devices:
+        raise DataError(f"{len(data.train)} training examples do not fill a batch of {config.batch_size}")
     return data
 
 
@@ -94,7 +100,7 @@ def fit(
     trainer = _trainer(config, files, [*_callbacks(config, files, task.monitor), *extra])
     started = time.monotonic()
     with warnings.catch_warnings():
-        _silence_lightning()
+        silence_lightning()
         batches = Batches(data, config)
         try:
             trainer.fit(module, datamodule=batches, ckpt_path=_resume_from(files), weights_only=True)
@@ -173,9 +179,15 @@ def _resume_from(files: RunFiles) -> Path | None:
     return files.resume_point if files.resume_point.exists() else None
 
 
-def _silence_lightning() -> None:
+def silence_lightning() -> None:
     """Advice that does not apply (the folder is not empty on purpose), and uses of PyTorch that are its own."""
-    for message in (".*exists and is not empty", ".*smaller than the logging interval", ".*LeafSpec"):
+    for message in (
+        ".*exists and is not empty",
+        ".*smaller than the logging interval",
+        ".*LeafSpec",
+        ".*does not have many workers",
+        ".*but have no `val_dataloader`",
+    ):
         warnings.filterwarnings("ignore", message)
 
 
