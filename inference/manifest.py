@@ -132,6 +132,25 @@ class Graph(Record):
     latency_ratio: float | None = Field(None, gt=0, description="latency over fp32's, measured in one run")
 
 
+class Pruning(Record):
+    """Magnitude pruning: what it cost on validation, and what the graph has of it if it was accepted."""
+
+    share: float = Field(gt=0, lt=1, description="of the weights that were to become zero")
+    metric: str
+    dense_score: float = Field(description="of the weights before, on validation")
+    score: float = Field(description="of the pruned weights, on validation")
+    budget: float = Field(ge=0, description="points (hundredths) of the metric that might be lost")
+    accepted: bool = Field(description="whether the graph has the pruned weights, or the dense ones")
+    sparsity: float | None = Field(
+        None, ge=0, le=1, description="zeros among the graph's matrices and filters"
+    )
+    compressed_size: int | None = Field(
+        None, gt=0, description="bytes of the fp32 graph in zlib's compression"
+    )
+    dense_compressed_size: int | None = Field(None, gt=0, description="the same of the dense graph")
+    latency_ratio: float | None = Field(None, gt=0, description="latency over the dense graph's, in one run")
+
+
 class DataSource(Record):
     """Where the rows came from."""
 
@@ -175,6 +194,7 @@ class Manifest(Record):
     conformal: Conformal | None = None
     out_of_distribution: OutOfDistribution | None = None
     parity: Parity | None = None
+    pruning: Pruning | None = None
     data: DataSource | None = None
     provenance: Provenance | None = None
     files: dict[RelativePath, FileRecord]

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inference.manifest import Pruning
 from inference.options import Precision
 from training.config import TrainConfig
 from training.provenance import command
+from training.pruning import describe
 from training.quantize import Quantization, describe_trial
 from training.slices import worst_gap
 from training.tasks.base import Report, TaskData
@@ -27,6 +29,12 @@ def write_card(
         _training(config, data, fitted),
     )
     target.write_text("\n\n".join(section for section in sections if section) + "\n")
+
+
+def add_pruning(card: Path, pruning: Pruning) -> None:
+    """Append what pruning costs and wins, or that there is none."""
+    with card.open("a", encoding="utf-8") as stream:
+        stream.write(f"\n## Pruning\n\n- {describe(pruning)}\n")
 
 
 def add_int8(card: Path, quantization: Quantization, reports: Mapping[Precision, Report]) -> None:

@@ -195,6 +195,19 @@ class TrainConfig(BaseSettings):
         default=0.5, description="points of the validation metric that int8 may lose"
     )
 
+    prune: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the weights that become zero, in a shorter fit after the fit; 0: none",
+    )
+    prune_epochs: PositiveInt = Field(
+        default=5, description="with prune: epochs of that fit; the zeros come in its first half"
+    )
+    prune_budget: NonNegativeFloat = Field(
+        default=0.5, description="with prune: points of the validation metric to lose, or it stays dense"
+    )
+
     # The run
     checkpoint_every_steps: PositiveInt = Field(default=100, description="what a kill can cost, in steps")
     log_every_steps: PositiveInt = Field(
@@ -250,6 +263,15 @@ class TrainConfig(BaseSettings):
         if init_from and info.data.get("task") != "vision":
             raise ValueError("only vision can start from another model")
         return init_from
+
+    @field_validator("prune")
+    @classmethod
+    def _has_weights_to_prune(cls, prune: float, info: ValidationInfo) -> float:
+        if prune and info.data.get("arch") == "bag":
+            raise ValueError(
+                "a bag's weights correct naive Bayes: zero is a correction of none, not an absence"
+            )
+        return prune
 
     @property
     def bundle_name(self) -> str:

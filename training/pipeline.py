@@ -1,6 +1,6 @@
 """The steps of a training in order, each from artefact to artefact.
 
-    data → fit → calibrate → export → verify → quantize → candidate → sketch → evaluate → publish
+    data → fit → prune → calibrate → export → verify → quantize → candidate → sketch → evaluate → publish
 
 A step leaves its artefact in the run's directory; one that is there is read instead of made again. So a run
 that was stopped, at any step and in the middle of an epoch, goes on by the same command.
@@ -24,6 +24,7 @@ from training.config import TrainConfig
 from training.data.examples import Batch
 from training.data.vision import Images
 from training.export import export
+from training.pruning import describe, inside_budget, judge, prune
 from training.publish import Made, make_candidate, publish
 from training.quantize import Quantization, describe_trial, quantize
 from training.reference import make_reference
@@ -52,14 +53,21 @@ def train(config: TrainConfig) -> Path:
     )
     fitted = fit(config, files, data)
     log.info("fit: best validation %s %.4f after %d epochs", fitted.metric, fitted.score, fitted.epochs)
-    model = best_model(config, files, data)
+    pruned = prune(config, files, data) if config.prune else None
+    taken = pruned is not None and inside_budget(config, task.monitor.mode, fitted, pruned)
+    model = best_model(config, (files.pruned if taken else files).best, data)
     calibrated = calibrate(task, model, data, files)
     deployed = task.deployed(model, calibrated).eval()
     parity = export_and_verify(task, deployed, data, files)
     log.info("verify: at most %.2g from PyTorch", parity.max_abs_diff)
+    pruning = None
+    if pruned is not None:
+        dense = task.deployed(best_model(config, files.best, data), calibrated).eval()
+        pruning = judge(config, task, data, files, (fitted, pruned), dense)
+        log.info("prune: %s", describe(pruning))
     quantized = quantized_graph(config, task, data, files)
     int8 = files.int8_graph if quantized and quantized.accepted else None
-    made = Made(config, task, data, fitted, files.graph, parity, quantized, int8)
+    made = Made(config, task, data, fitted, files.graph, parity, quantized, int8, pruning)
     candidate = make_candidate(made, deployed, files.candidates)
     sketch_reference(task, candidate, data, files)
     forget_other_slices(config, files)

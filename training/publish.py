@@ -17,13 +17,13 @@ from torch import nn
 
 from inference.bundle import GRAPH_FILE, MANIFEST_FILE, file_record
 from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
-from inference.manifest import Graph, Manifest, Parity
+from inference.manifest import Graph, Manifest, Parity, Pruning
 from inference.options import Precision
 from inference.predictor import Predictor
 from inference.reference import REFERENCE_FILE
 from inference.repository import ModelRepository
 from inference.session import OrtSession
-from training.card import add_int8, write_card
+from training.card import add_int8, add_pruning, write_card
 from training.config import TrainConfig
 from training.errors import RunError
 from training.provenance import provenance
@@ -56,6 +56,7 @@ class Made:
     parity: Parity
     quantization: Quantization | None = None
     int8: Path | None = None
+    pruning: Pruning | None = None
 
 
 def make_candidate(made: Made, deployed: nn.Module, repository: Path) -> Path:
@@ -106,6 +107,8 @@ def publish(made: Made, candidate: Path, reports: Mapping[Precision, Report], fi
             shutil.copy(picture, staged / picture.name)
         shutil.copy(files.reference, staged / REFERENCE_FILE)
         write_card(staged / "card.md", config, made.data, made.fitted, report)
+        if made.pruning is not None:
+            add_pruning(staged / "card.md", made.pruning)
         if made.quantization is not None:
             add_int8(staged / "card.md", made.quantization, reports)
         _write_manifest(staged, made, version, reports)
@@ -183,6 +186,7 @@ def _write_manifest(folder: Path, made: Made, version: int, reports: Mapping[Pre
         conformal=report.conformal if report else None,
         out_of_distribution=report.out_of_distribution if report else None,
         parity=made.parity,
+        pruning=made.pruning,
         data=made.data.source,
         provenance=provenance(config, made.fitted),
         files={file.relative_to(folder).as_posix(): file_record(file.read_bytes()) for file in listed},

@@ -61,6 +61,16 @@ class RunFiles:
         return self.root / "fit.json"
 
     @property
+    def pruned(self) -> "RunFiles":
+        """What the fit of the pruned weights leaves, in a folder of the run."""
+        return RunFiles(self.root / "pruned")
+
+    @property
+    def pruning(self) -> Path:
+        """Whether the pruned weights were taken, and what they cost and win."""
+        return self.root / "pruning.json"
+
+    @property
     def calibration(self) -> Path:
         """Temperature and thresholds found on validation."""
         return self.root / "calibration.json"

@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import nn
 
-from training.callbacks import MovingAverage, Progress, ResumePoint
+from training.callbacks import BestPruned, MovingAverage, Progress, Pruner, ResumePoint
 from training.checkpoint import load_weights
 from training.config import TrainConfig
 from training.data.splits import write_holdout
@@ -90,14 +90,28 @@ def fit(
     """Train until done or stopped early; a finished fit is not repeated. `extra` callbacks only watch."""
     if files.fit.exists():
         return FitResult(**json.loads(files.fit.read_text()))
+    model = build_model(config, data)
+    if config.init_from and not files.resume_point.exists():
+        start_from(model, config, data.train, find_task(config.task).inputs)
+    return fit_model(config, files, data, model, extra)
+
+
+def fit_model(
+    config: TrainConfig,
+    files: RunFiles,
+    data: TaskData[Any],
+    model: nn.Module,
+    extra: Sequence[Callback] = (),
+    pruner: Pruner | None = None,
+) -> FitResult:
+    """Train `model` from the weights that it has, or from the run's resume point; a finished fit is read."""
+    if files.fit.exists():
+        return FitResult(**json.loads(files.fit.read_text()))
     if config.threads:
         torch.set_num_threads(config.threads)
     task = find_task(config.task)
-    model = build_model(config, data)
-    if config.init_from and not files.resume_point.exists():
-        start_from(model, config, data.train, task.inputs)
     module = TrainingModule(model, task, config, data)
-    trainer = _trainer(config, files, [*_callbacks(config, files, task.monitor), *extra])
+    trainer = _trainer(config, files, [*_callbacks(config, files, task.monitor, pruner), *extra])
     started = time.monotonic()
     with warnings.catch_warnings():
         silence_lightning()
@@ -112,9 +126,9 @@ def fit(
     return result
 
 
-def best_model(config: TrainConfig, files: RunFiles, data: TaskData[Any]) -> nn.Module:
+def best_model(config: TrainConfig, best: Path, data: TaskData[Any]) -> nn.Module:
     """The model with the weights of the best epoch, in evaluation mode."""
-    return load_weights(build_model(config, data), files.best)
+    return load_weights(build_model(config, data), best)
 
 
 def _trainer(config: TrainConfig, files: RunFiles, callbacks: list[Callback]) -> pl.Trainer:
@@ -143,20 +157,27 @@ def _build_trainer(config: TrainConfig, files: RunFiles, callbacks: list[Callbac
     )
 
 
-def _callbacks(config: TrainConfig, files: RunFiles, monitor: Monitor) -> list[Callback]:
+def _callbacks(
+    config: TrainConfig, files: RunFiles, monitor: Monitor, pruner: Pruner | None
+) -> list[Callback]:
     watched = f"val/{monitor.metric}"
     chosen: list[Callback] = [Progress(refresh_rate=10)] if config.progress else []
     if config.ema:
         chosen.append(MovingAverage(config.ema))
     if config.patience:
         chosen.append(EarlyStopping(watched, mode=monitor.mode, patience=config.patience))
-    best = ModelCheckpoint(
-        files.best.parent,
-        files.best.stem,
-        monitor=watched,
-        mode=monitor.mode,
-        enable_version_counter=False,
-    )
+    options: dict[str, Any] = {
+        "dirpath": files.best.parent,
+        "filename": files.best.stem,
+        "monitor": watched,
+        "mode": monitor.mode,
+        "enable_version_counter": False,
+    }
+    if pruner is None:
+        best = ModelCheckpoint(**options)
+    else:
+        chosen.append(pruner)
+        best = BestPruned(pruner, **options)
     return [*chosen, best, ResumePoint(files.resume_point, config.checkpoint_every_steps)]
 
 
