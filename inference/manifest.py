@@ -161,6 +161,16 @@ class DataSource(Record):
     rows: dict[str, int] = Field(description="rows by split")
 
 
+class Taught(Record):
+    """The published bundle that a model was distilled from."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    version: int = Field(ge=1)
+    digest: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="sha256 of its manifest, which lists its files'"
+    )
+
+
 class Provenance(Record):
     """What is needed to make the model again."""
 
@@ -194,6 +204,7 @@ class Manifest(Record):
     conformal: Conformal | None = None
     out_of_distribution: OutOfDistribution | None = None
     parity: Parity | None = None
+    teacher: Taught | None = None
     pruning: Pruning | None = None
     data: DataSource | None = None
     provenance: Provenance | None = None

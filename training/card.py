@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inference.manifest import Pruning
+from inference.manifest import Pruning, Taught
 from inference.options import Precision
 from training.config import TrainConfig
 from training.provenance import command
@@ -16,7 +16,12 @@ from training.train import FitResult
 
 
 def write_card(
-    target: Path, config: TrainConfig, data: TaskData[Any], fitted: FitResult, report: Report
+    target: Path,
+    config: TrainConfig,
+    data: TaskData[Any],
+    fitted: FitResult,
+    report: Report,
+    teacher: Taught | None = None,
 ) -> None:
     """Figures on test first, then pictures, data and how it was trained."""
     sections = (
@@ -26,7 +31,7 @@ def write_card(
         _slices(report),
         _robustness(report),
         _pictures(report),
-        _training(config, data, fitted),
+        _training(config, data, fitted, teacher),
     )
     target.write_text("\n\n".join(section for section in sections if section) + "\n")
 
@@ -120,7 +125,7 @@ def _pictures(report: Report) -> str:
     return "## Pictures\n\n" + "\n\n".join(f"![{caption}]({name})" for name, caption in shown.items())
 
 
-def _training(config: TrainConfig, data: TaskData[Any], fitted: FitResult) -> str:
+def _training(config: TrainConfig, data: TaskData[Any], fitted: FitResult, teacher: Taught | None) -> str:
     source, rows = data.source, data.source.rows
     origin = f" <{source.url}>" if source.url else ""
     return (
@@ -131,4 +136,5 @@ def _training(config: TrainConfig, data: TaskData[Any], fitted: FitResult) -> st
         f"- Command: `{command(config)}`; every setting is in the manifest\n"
         f"- {fitted.parameters:,} parameters, {fitted.epochs} epochs, {fitted.steps:,} steps; the best epoch had "
         f"validation {fitted.metric.replace('_', ' ')} {fitted.score:.4f}"
+        + (f"\n- Taught by the bundle {teacher.name}, version {teacher.version}" if teacher else "")
     )

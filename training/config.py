@@ -129,7 +129,8 @@ class TrainConfig(BaseSettings):
 
     init_from: str = Field(
         default="",
-        description="vision: a bundle, a run or a checkpoint of the same model to start from, with a new head",
+        description="a bundle or a run of the same architecture to start from, with a new head; vision: a "
+        "checkpoint too; text: its tokenizer is taken over",
     )
     freeze_epochs: NonNegativeInt = Field(
         default=1, description="with init_from: epochs in which only the new head learns"
@@ -195,6 +196,16 @@ class TrainConfig(BaseSettings):
         default=0.5, description="points of the validation metric that int8 may lose"
     )
 
+    teacher: str = Field(
+        default="",
+        description="vision and text: a bundle whose answers are learned too; text takes its tokenizer over",
+    )
+    distill_weight: float = Field(
+        default=0.5, gt=0, le=1, description="with teacher: share of the loss that its answers have"
+    )
+    distill_temperature: PositiveFloat = Field(
+        default=2.0, description="with teacher: softens both answers; 1: as they are"
+    )
     prune: float = Field(
         default=0.0,
         ge=0,
@@ -259,10 +270,19 @@ class TrainConfig(BaseSettings):
 
     @field_validator("init_from")
     @classmethod
-    def _only_vision(cls, init_from: str, info: ValidationInfo) -> str:
-        if init_from and info.data.get("task") != "vision":
-            raise ValueError("only vision can start from another model")
+    def _can_start_from_another(cls, init_from: str, info: ValidationInfo) -> str:
+        if init_from and info.data.get("task") == "recommendation":
+            raise ValueError("vision and text only: a recommender's weights belong to its items and users")
+        if init_from and info.data.get("arch") == "bag":
+            raise ValueError("a bag has no head to replace: its table is counted from its own texts")
         return init_from
+
+    @field_validator("teacher")
+    @classmethod
+    def _can_be_taught(cls, teacher: str, info: ValidationInfo) -> str:
+        if teacher and info.data.get("task") == "recommendation":
+            raise ValueError("vision and text only: a teacher's answer is a class")
+        return teacher
 
     @field_validator("prune")
     @classmethod

@@ -1,8 +1,18 @@
-"""What recommenders are trained by: the softmax over items, and the logistic loss of implicit feedback."""
+"""Losses: a teacher's answers for classifiers; the softmax over items and the logistic loss for recommenders."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor
+
+
+def distillation_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of softened answers less the teacher's entropy: both float [n, classes] → a scalar.
+
+    Times T², so that its gradient stays as large as that of hard labels whatever T is.
+    """
+    wanted = F.log_softmax(taught / temperature, 1)
+    seen = F.log_softmax(logits / temperature, 1)
+    return temperature**2 * F.kl_div(seen, wanted, reduction="batchmean", log_target=True)
 
 
 def basket_loss(scores: Tensor, target: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from training.config import TrainConfig
 from training.data.examples import Batch, Loader, seeded
 from training.optim import make_optimizer, make_schedule
 from training.tasks.base import Facts, Task, TaskData
+from training.tasks.classification import TAUGHT
+from training.teacher import Teacher
 
 EVALUATION_BATCH = 500
 
@@ -18,9 +20,16 @@ EVALUATION_BATCH = 500
 class TrainingModule(pl.LightningModule):
     """Wraps `model`; holds no data, since weight averaging copies the whole module."""
 
-    def __init__(self, model: nn.Module, task: Task, config: TrainConfig, data: TaskData[Any]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        config: TrainConfig,
+        data: TaskData[Any],
+        teacher: Teacher | None = None,
+    ) -> None:
         super().__init__()
-        self.model, self.task, self.config = model, task, config
+        self.model, self.task, self.config, self.teacher = model, task, config, teacher
         self.facts: Facts = data.facts
         self.training_rows = len(data.train)
         self.scores = task.metrics(data.facts).clone(prefix="val/")
@@ -32,6 +41,8 @@ class TrainingModule(pl.LightningModule):
         torch.manual_seed(seeded(0, *key).initial_seed())
         draws = seeded(1, *key, device=self.device)
         changed = self.task.augment(batch, self.config, self.facts, draws)
+        if self.teacher is not None:
+            changed = {**changed, TAUGHT: self.teacher.logits(self.task.inputs(changed))}
         loss = self.task.loss(self.model, changed, self.config, self.facts)
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss

@@ -32,6 +32,7 @@ from training.robustness import robustness
 from training.run import RunFiles, open_run, write_whole
 from training.tasks.base import Report, Task, TaskData
 from training.tasks.registry import find_task
+from training.teacher import read_taught
 from training.train import best_model, fit, load_data
 from training.verify import verify
 
@@ -67,7 +68,7 @@ def train(config: TrainConfig) -> Path:
         log.info("prune: %s", describe(pruning))
     quantized = quantized_graph(config, task, data, files)
     int8 = files.int8_graph if quantized and quantized.accepted else None
-    made = Made(config, task, data, fitted, files.graph, parity, quantized, int8, pruning)
+    made = Made(config, task, data, fitted, files.graph, parity, quantized, int8, pruning, read_taught(files))
     candidate = make_candidate(made, deployed, files.candidates)
     sketch_reference(task, candidate, data, files)
     forget_other_slices(config, files)

@@ -46,7 +46,8 @@ def code_revision() -> str:
 def flat_config(config: TrainConfig) -> dict[str, str | int | float | bool | None]:
     """Every setting as one scalar; nested ones as JSON, the data as a name."""
     settings = {**config.learned_from(), "data": Path(config.data).name}
-    settings["init_from"] = "/".join(Path(config.init_from).parts[-2:])
+    for source in ("init_from", "teacher"):
+        settings[source] = "/".join(Path(settings[source]).parts[-2:])
     return {
         name: value if isinstance(value, str | int | float | bool | None) else json.dumps(value)
         for name, value in settings.items()

@@ -17,7 +17,7 @@ from torch import nn
 
 from inference.bundle import GRAPH_FILE, MANIFEST_FILE, file_record
 from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
-from inference.manifest import Graph, Manifest, Parity, Pruning
+from inference.manifest import Graph, Manifest, Parity, Pruning, Taught
 from inference.options import Precision
 from inference.predictor import Predictor
 from inference.reference import REFERENCE_FILE
@@ -57,6 +57,7 @@ class Made:
     quantization: Quantization | None = None
     int8: Path | None = None
     pruning: Pruning | None = None
+    teacher: Taught | None = None
 
 
 def make_candidate(made: Made, deployed: nn.Module, repository: Path) -> Path:
@@ -106,7 +107,7 @@ def publish(made: Made, candidate: Path, reports: Mapping[Precision, Report], fi
         for picture in (files.curves, *(files.pictures / name for name in report.pictures)):
             shutil.copy(picture, staged / picture.name)
         shutil.copy(files.reference, staged / REFERENCE_FILE)
-        write_card(staged / "card.md", config, made.data, made.fitted, report)
+        write_card(staged / "card.md", config, made.data, made.fitted, report, made.teacher)
         if made.pruning is not None:
             add_pruning(staged / "card.md", made.pruning)
         if made.quantization is not None:
@@ -187,6 +188,7 @@ def _write_manifest(folder: Path, made: Made, version: int, reports: Mapping[Pre
         out_of_distribution=report.out_of_distribution if report else None,
         parity=made.parity,
         pruning=made.pruning,
+        teacher=made.teacher,
         data=made.data.source,
         provenance=provenance(config, made.fitted),
         files={file.relative_to(folder).as_posix(): file_record(file.read_bytes()) for file in listed},

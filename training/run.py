@@ -61,6 +61,11 @@ class RunFiles:
         return self.root / "fit.json"
 
     @property
+    def teacher(self) -> Path:
+        """The bundle that taught the model, where one did."""
+        return self.root / "teacher.json"
+
+    @property
     def pruned(self) -> "RunFiles":
         """What the fit of the pruned weights leaves, in a folder of the run."""
         return RunFiles(self.root / "pruned")

@@ -30,6 +30,7 @@ from training.module import Batches, TrainingModule
 from training.run import RunFiles, begin_run, write_whole
 from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
+from training.teacher import open_teacher
 from training.transfer import start_from
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,8 @@ def fit_model(
     if config.threads:
         torch.set_num_threads(config.threads)
     task = find_task(config.task)
-    module = TrainingModule(model, task, config, data)
+    teacher = open_teacher(config, task, data, files) if config.teacher else None
+    module = TrainingModule(model, task, config, data, teacher)
     trainer = _trainer(config, files, [*_callbacks(config, files, task.monitor, pruner), *extra])
     started = time.monotonic()
     with warnings.catch_warnings():

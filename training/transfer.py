@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from inference.bundle import Bundle
 from inference.errors import BatonError
+from inference.processors.text import TOKENIZER_FILE
 from training.checkpoint import PREFIX, read_checkpoint
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples
@@ -73,12 +74,26 @@ def read_source(path: Path) -> Source:
         return _from_checkpoint(run.best)
     if path.is_file():
         return _from_checkpoint(path)
-    versions = [int(entry.name) for entry in path.glob("[0-9]*") if entry.name.isdigit()]
-    folder = path / str(max(versions)) if versions else path
     try:
-        return _from_bundle(Bundle.open(folder))
+        return _from_bundle(Bundle.open(newest_version(path)))
     except BatonError as error:
         raise ConfigError(f"init_from: {path} is no bundle, run or checkpoint: {error}") from error
+
+
+def newest_version(path: Path) -> Path:
+    """A bundle's folder: `path` itself, or its newest version."""
+    versions = [int(entry.name) for entry in path.glob("[0-9]*") if entry.name.isdigit()]
+    return path / str(max(versions)) if versions else path
+
+
+def read_tokenizer_of(path: Path, setting: str) -> str:
+    """The content of `tokenizer.json` of a text bundle, or of the candidate in a finished run."""
+    candidates = sorted(RunFiles(path).candidates.glob("*/1"))
+    try:
+        bundle = Bundle.open(candidates[0] if candidates else newest_version(path))
+        return bundle.read(TOKENIZER_FILE).decode()
+    except (BatonError, KeyError) as error:
+        raise ConfigError(f"{setting}: {path} has no tokenizer to take over: {error}") from error
 
 
 def _from_checkpoint(path: Path) -> Source:

@@ -19,19 +19,30 @@ from training.calibrate import DEFAULT_COVERAGE, FALSE_ALARM_RATE, Calibrated, c
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples, Loader
 from training.figures import confusion_matrix, reliability_diagram
+from training.losses import distillation_loss
 from training.slices import slice_scores
 from training.tasks.base import Facts, Report
+
+TAUGHT = "taught"
+"""The key of a batch under which the teacher's logits are."""
 
 EVALUATION_BATCH = 250
 GOLDEN_EXAMPLES = 10
 
 
-def loss(logits: Tensor, labels: Tensor, config: TrainConfig, facts: Facts) -> Tensor:
-    """Cross-entropy with the configured smoothing and class weights; labels int64 [n] or float [n, classes]."""
+def loss(logits: Tensor, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
+    """Cross-entropy with the configured smoothing and class weights, and what a teacher says of the batch.
+
+    batch: `label` int64 [n] or float [n, classes]; with a teacher `TAUGHT`, its logits float [n, classes].
+    """
     weights = None
     if config.class_weights == "balanced":
         weights = balanced_weights(facts["class_counts"]).to(logits.device)
-    return F.cross_entropy(logits, labels, weights, label_smoothing=config.label_smoothing)
+    hard = F.cross_entropy(logits, batch["label"], weights, label_smoothing=config.label_smoothing)
+    if TAUGHT not in batch:
+        return hard
+    soft = distillation_loss(logits, batch[TAUGHT], config.distill_temperature)
+    return (1 - config.distill_weight) * hard + config.distill_weight * soft
 
 
 def balanced_weights(counts: Sequence[int]) -> Tensor:

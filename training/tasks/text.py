@@ -26,11 +26,12 @@ from training.data.splits import Holdout, stratified_holdout
 from training.data.tables import Row
 from training.data.text import Texts
 from training.data.text_sets import TextSet, load_texts
-from training.errors import DataError
+from training.errors import ConfigError, DataError
 from training.export import Axes, ClassifierGraph
 from training.tasks import classification
 from training.tasks.base import Facts, Monitor, Report, TaskData
 from training.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
+from training.transfer import read_tokenizer_of
 
 TextData = TaskData[Texts]
 
@@ -56,9 +57,12 @@ class TextTask:
             "validation": [pool[row] for row in held.held],
             "test": texts.test,
         }
-        tokenizer = train_tokenizer(
-            [row.text for row in splits["train"]], config.tokenizer, config.vocabulary
-        ).to_str()
+        tokenizer = (
+            borrowed_tokenizer(config)
+            or train_tokenizer(
+                [row.text for row in splits["train"]], config.tokenizer, config.vocabulary
+            ).to_str()
+        )
         processor = TextProcessor(_processor(config), read_tokenizer(tokenizer))
         encoded = {
             split: encode(processor, rows, texts.classes, by_length=split != "train")
@@ -98,7 +102,7 @@ class TextTask:
         return {**batch, INPUT: hide_words(batch[INPUT], config.word_dropout, generator)}
 
     def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
-        return classification.loss(model(batch[INPUT]).float(), batch["label"], config, facts)
+        return classification.loss(model(batch[INPUT]).float(), batch, config, facts)
 
     def metrics(self, facts: Facts) -> MetricCollection:
         return classification.metrics(facts)
@@ -144,6 +148,15 @@ class TextTask:
         payloads = [self.payload(data.test, row) for row in range(len(data.test))]
         classes = data.facts["classes"]
         return classification.evaluate(predictor, payloads, data.test.labels, classes, calibrated, pictures)
+
+
+def borrowed_tokenizer(config: TrainConfig) -> str | None:
+    """That of the model to start from or to learn from, whose ids mean what its own tokenizer says."""
+    sources = {"init_from": config.init_from, "teacher": config.teacher}
+    found = {name: read_tokenizer_of(Path(source), name) for name, source in sources.items() if source}
+    if len(set(found.values())) > 1:
+        raise ConfigError("init_from and teacher have different tokenizers; wanted one")
+    return next(iter(found.values()), None)
 
 
 def encode(

@@ -82,7 +82,7 @@ class VisionTask:
         return {INPUT: images, "label": labels}
 
     def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
-        return classification.loss(model(batch[INPUT]), batch["label"], config, facts)
+        return classification.loss(model(batch[INPUT]), batch, config, facts)
 
     def metrics(self, facts: Facts) -> MetricCollection:
         return classification.metrics(facts)
