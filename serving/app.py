@@ -21,6 +21,7 @@ from serving.group import Alone, Group, Process
 from serving.hotlane import Asgi, HotLane
 from serving.lifecycle import Lifecycle
 from serving.loading import ModelLoader
+from serving.payloads.log import open_payload_log
 from serving.profile import ProfileCache
 from serving.registry import ModelRegistry
 from serving.routes.health import health_routes
@@ -77,7 +78,8 @@ def create_app(
     )
     lifecycle = Lifecycle()
     observe = observer(registry, tracing, access_log=settings.access_log)
-    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes, observe)
+    payload_log = open_payload_log(settings)
+    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes, observe, payload_log)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -88,6 +90,8 @@ def create_app(
         await group.leave()
         runs.shutdown()
         decodes.shutdown()
+        if payload_log is not None:
+            payload_log.close()
 
     app = FastAPI(
         title="Baton",
@@ -103,6 +107,8 @@ def create_app(
         return registry.ready() or (not settings.strict_readiness and bool(registry.served()))
 
     metrics = metrics_registry(registry, VitalsCollector(lifecycle, ready, settings.device))
+    if payload_log is not None:
+        metrics.register(payload_log)
     group = join(Process(registry, metrics, ready, settings.device, settings.poll_s))
     for router in (
         health_routes(group, lifecycle),

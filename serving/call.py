@@ -53,3 +53,5 @@ class Call:
     left: Callable[[], bool] = _stays
     priority: int = 0
     times: StageTimes = field(default_factory=StageTimes)
+    body: bytes | None = None
+    """The request's, where the payload log wants it."""

@@ -27,6 +27,7 @@ from serving.errors import error_body
 from serving.exchange import JSON, Answer, Exchange, clock_ns, refusal, set_deadline
 from serving.explaining import ExplanationPlane
 from serving.lifecycle import Lifecycle
+from serving.payloads.log import PayloadLog
 from serving.registry import ModelRegistry, ServedModel
 from serving.settings import Settings
 from serving.targets import Target, find_target
@@ -66,12 +67,13 @@ class HotLane:
         lifecycle: Lifecycle,
         pool: Executor,
         observer: Observer | None = None,
+        payload_log: PayloadLog | None = None,
     ) -> None:
         """`pool` takes what would keep the event loop for long: big compressed bodies.
 
         `observer` is told of each answer, where somebody wants to be.
         """
-        self._observer = observer
+        self._observer, self._payload_log = observer, payload_log
         self._registry, self._plane, self._lifecycle, self._pool = registry, plane, lifecycle, pool
         self._max_body_bytes, self._max_instances = settings.max_body_bytes, settings.max_instances
         self._timeout_s = settings.request_timeout_s
@@ -148,6 +150,8 @@ class HotLane:
                 answer = _failure(failure, target.path)
             caller.send(self._finished(target, answer, headers, call))
 
+        if self._payload_log is not None and self._payload_log.picks():
+            call.body = body
         try:
             model = self._model(target)
             exchange = Exchange(model, target.codec(model), call)
@@ -192,7 +196,7 @@ class HotLane:
         self, model: ServedModel, target: Target, headers: RawHeaders, receive: Receive, call: Call
     ) -> Answer:
         exchange = Exchange(model, target.codec(model), call)
-        body = await self._counted_body(model, headers, receive)
+        body = await self._counted_body(model, headers, receive, call)
         request = exchange.decode(body, headers, self._timeout_s)
         call.left, stop = watch(receive)
         try:
@@ -242,7 +246,7 @@ class HotLane:
         self, model: ServedModel, headers: RawHeaders, receive: Receive, call: Call, started: int
     ) -> tuple[bytes, list[Payload]]:
         """The body, and the instances in it; the deadline counts from `started`."""
-        body = await self._counted_body(model, headers, receive)
+        body = await self._counted_body(model, headers, receive, call)
         begun = clock_ns()
         try:
             content_type = headers.get(b"content-type", b"").decode("latin-1")
@@ -254,12 +258,17 @@ class HotLane:
         call.times.decode = clock_ns() - begun
         return body, payloads
 
-    async def _counted_body(self, model: ServedModel, headers: RawHeaders, receive: Receive) -> bytes:
+    async def _counted_body(
+        self, model: ServedModel, headers: RawHeaders, receive: Receive, call: Call
+    ) -> bytes:
         try:
-            return await self._body(headers, receive)
+            body = await self._body(headers, receive)
         except BatonError as error:
             model.metrics.fail(error)
             raise
+        if self._payload_log is not None and self._payload_log.picks():
+            call.body = body
+        return body
 
     async def _body(self, headers: RawHeaders, receive: Receive) -> bytes:
         body = await read_body(receive, headers, self._max_body_bytes)
@@ -298,6 +307,8 @@ class HotLane:
             added.append((b"connection", b"close"))  # so that the caller's next request goes elsewhere
         if self._observer is not None:
             self._observer(target, headers, call.times, answer.status)
+        if call.body is not None and self._payload_log is not None:
+            self._payload_log.offer(target, headers, call.body, answer)
         return answer
 
 

@@ -15,6 +15,7 @@ from inference.errors import ProviderUnavailable
 from inference.session import available_providers
 from serving.app import Application, create_app
 from serving.logs import set_up_logging
+from serving.payloads.log import check_payload_log
 from serving.protocol import protocol_of
 from serving.settings import Settings
 from serving.telemetry import Tracing, TracingUnavailable
@@ -121,6 +122,11 @@ def prepare(settings: Settings) -> Tracing | None:
         raise Refused(f"--models: got {str(settings.models)!r}, wanted a folder of models")
     if settings.device == "cuda" and "CUDAExecutionProvider" not in available_providers():
         raise Refused(str(ProviderUnavailable("cuda", available_providers())))
+    try:
+        check_payload_log(settings)
+    except OSError as error:
+        wanted = "a file that can be written, or a URL"
+        raise Refused(f"--payload-log: got {settings.payload_log!r}, wanted {wanted}: {error}") from error
     try:
         return Tracing.from_environment(os.environ)
     except TracingUnavailable as error:

@@ -96,6 +96,21 @@ class Settings(BaseSettings):
     access_log: bool = Field(
         False, description="a line for each prediction: status, request id, stages; never a payload"
     )
+    payload_log: str = Field(
+        "", description="file or http(s) URL for a sample of requests and answers as CloudEvents; empty: none"
+    )
+    payload_sample: float = Field(
+        0.01, ge=0, le=1, description="share of the requests that the payload log keeps"
+    )
+    payload_raw: bool = Field(
+        False, description="log texts, pictures and tensors themselves; else their SHA-256 and size"
+    )
+    payload_redact: str = Field(
+        "", description="JSON fields that are never logged, at any depth, separated by commas"
+    )
+    payload_log_bytes: int = Field(
+        64 * MiB, ge=1, description="bytes of the payload log's file; full, it becomes FILE.1, which is lost"
+    )
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
