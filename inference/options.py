@@ -2,5 +2,5 @@
 
 from typing import Literal
 
-Device = Literal["cpu", "cuda", "auto"]
+Device = Literal["cpu", "cuda", "tensorrt", "auto"]
 Precision = Literal["fp32", "int8"]

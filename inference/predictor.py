@@ -51,7 +51,7 @@ class Predictor:
     ) -> "Predictor":
         """The same for a bundle that is open already, whose `processor` may be built already too."""
         chosen = precision or bundle.manifest.serve
-        session = OrtSession(bundle.graph_source(chosen), bundle.path, options)
+        session = OrtSession(bundle.graph_source(chosen), bundle.path, options.for_manifest(bundle.manifest))
         for seen, wanted in (
             (session.inputs, bundle.manifest.inputs),
             (session.outputs, bundle.manifest.outputs),

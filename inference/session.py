@@ -6,10 +6,12 @@ from typing import Any, Literal, NamedTuple
 
 import onnxruntime as ort
 
+from inference.binding import BoundRuns
 from inference.errors import GraphInvalid, InferenceFailed, ProviderUnavailable
 from inference.machine import available_cpus
-from inference.manifest import TensorSpec
+from inference.manifest import Manifest, TensorSpec
 from inference.options import Device
+from inference.providers import CPU, TENSORRT, check_device, provider_list, tensorrt_options
 from inference.values import Array, DataType, Tensors
 
 # The level at which graphs are proved, replayed and served. A graph optimised differently is a different
@@ -22,20 +24,25 @@ _LEVELS = {
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_CUDA_OPTIONS = {
-    "arena_extend_strategy": "kSameAsRequested",
-    # The exhaustive search runs again for every new shape: PaddlePaddle/PaddleX issue 5057.
-    "cudnn_conv_algo_search": "HEURISTIC",
-}
 
 
 class SessionOptions(NamedTuple):
-    """How a graph is run: `threads` of one run (0: all this process may use), and where."""
+    """How a graph is run: `threads` of one run (0: all this process may use), and where.
+
+    `engine_cache` is a folder that keeps what TensorRT builds. `inputs` and `max_batch_size` (0: no batch axis, or not
+    known) are the manifest's, for devices that run batches at fixed sizes: see `for_manifest`.
+    """
 
     threads: int = 0
     device: Device = "cpu"
     optimization: Literal["all", "extended", "basic", "disabled"] = OPTIMIZATION
+    engine_cache: Path | None = None
+    inputs: tuple[TensorSpec, ...] = ()
+    max_batch_size: int = 0
+
+    def for_manifest(self, manifest: Manifest) -> "SessionOptions":
+        """The same for a graph of this bundle."""
+        return self._replace(inputs=manifest.inputs, max_batch_size=manifest.max_batch_size)
 
 
 class OrtSession:
@@ -44,19 +51,25 @@ class OrtSession:
     def __init__(self, graph: bytes | Path, bundle: Path, options: SessionOptions = SessionOptions()) -> None:
         """Load `graph`; `bundle` is what an error names. `GraphInvalid` or `ProviderUnavailable`."""
         self.options = options
-        providers = _providers(options.device)
+        wanted = check_device(options.device)
+        built = {} if wanted != TENSORRT else tensorrt_options(
+            graph, options.inputs, options.max_batch_size, options.engine_cache
+        )  # fmt: skip
         source = str(graph) if isinstance(graph, Path) else graph
         try:
-            self._session = ort.InferenceSession(source, _ort_options(options), providers=providers)
+            self._session = ort.InferenceSession(
+                source, _ort_options(options), providers=provider_list(wanted, built)
+            )
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
             raise GraphInvalid(bundle, f"ONNX Runtime cannot load the graph: {error}") from error
         self.provider: str = self._session.get_providers()[0]
-        # ONNX Runtime falls back to the CPU by itself when CUDA fails to start: onnxruntime issue 17801.
-        if options.device == "cuda" and self.provider != _PROVIDERS["cuda"]:
-            raise ProviderUnavailable("cuda", self._session.get_providers())
+        # ONNX Runtime falls back by itself when a device fails to start: onnxruntime issue 17801.
+        if options.device != "auto" and self.provider != wanted:
+            raise ProviderUnavailable(options.device, self._session.get_providers())
         self.inputs = _specs(self._session.get_inputs(), bundle)
         self.outputs = _specs(self._session.get_outputs(), bundle)
         self._output_names = [spec.name for spec in self.outputs]
+        self._bound = self._bind(bundle)
 
     def run(self, tensors: Tensors) -> dict[str, Array]:
         """Every output by name, for inputs by name. `InferenceFailed` says what ONNX Runtime said."""
@@ -67,23 +80,22 @@ class OrtSession:
 
     def run_raw(self, tensors: Tensors) -> list[Array]:
         """The outputs in the graph's order, and ONNX Runtime's own exceptions: for loops that count microseconds."""
+        if self._bound is not None:
+            return self._bound.run(tensors)
         outputs: list[Array] = self._session.run(None, tensors)
         return outputs
 
-
-def available_providers() -> list[str]:
-    """The execution providers that this build of ONNX Runtime holds."""
-    names: list[str] = ort.get_available_providers()
-    return names
-
-
-def _providers(device: Device) -> list[Any]:
-    cuda = _PROVIDERS["cuda"]
-    if device == "cpu" or (device == "auto" and cuda not in available_providers()):
-        return [_PROVIDERS["cpu"]]
-    if cuda not in available_providers():
-        raise ProviderUnavailable(device, available_providers())
-    return [(cuda, _CUDA_OPTIONS), _PROVIDERS["cpu"]]
+    def _bind(self, bundle: Path) -> BoundRuns | None:
+        """Runs by I/O binding where a device or a datatype asks for them; else None, which is the shorter way."""
+        specs = (*self.inputs, *self.outputs)
+        bits = any(spec.datatype is DataType.BF16 for spec in specs)
+        if any(spec.datatype is DataType.BYTES for spec in specs):  # which ONNX Runtime cannot bind
+            if bits:
+                raise GraphInvalid(bundle, "got BF16 and strings in one graph, wanted one of them")
+            return None
+        if self.provider == CPU:
+            return BoundRuns(self._session, self.inputs, self.outputs) if bits else None
+        return BoundRuns(self._session, self.inputs, self.outputs, self.options.max_batch_size)
 
 
 def _ort_options(options: SessionOptions) -> ort.SessionOptions:

@@ -70,6 +70,7 @@ def create_app(
         max_pending_rows=_share(settings.max_queue_rows, settings.workers),
         drift_window_rows=settings.drift_window_rows,
         cache=profiles or ProfileCache(settings.profile_cache),
+        engine_cache=settings.engine_cache,
         runs=runs,
         cpus=cpus,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from inference.manifest import TensorSpec
+from inference.providers import CPU
 from inference.values import DataType
 from serving.call import STAGES
 from serving.metrics import CANCELLED, DEADLINE, FAILED, INVALID, REJECTED, ModelMetrics
@@ -27,7 +28,7 @@ def config(model: ServedModel) -> dict[str, Any]:
     """The part of Triton's ModelConfig that its clients and perf_analyzer read."""
     manifest, plan = model.manifest, model.batcher.plan
     batched = manifest.max_batch_size > 0
-    on_gpu = model.predictor.session.provider.startswith("CUDA")
+    on_gpu = model.predictor.session.provider != CPU
     told: dict[str, Any] = {
         "name": model.name,
         "platform": PLATFORM,

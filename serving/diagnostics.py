@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from inference.machine import available_cpus, cpu_quota
-from inference.session import available_providers
+from inference.providers import available_providers
 from serving.registry import ModelRegistry, ServedModel
 
 SERVER_NAME = "baton"

@@ -1,5 +1,6 @@
 """From a folder to a model that may serve: open, measure, prove, and plan how to run it."""
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -17,6 +18,7 @@ from inference.options import Device, Precision
 from inference.predictor import Predictor
 from inference.processors import build_processor
 from inference.processors.base import Processor
+from inference.providers import CPU, CUDA, available_providers
 from inference.session import OrtSession, SessionOptions
 from inference.values import Array, DataType, Payload, Tensors
 from serving.batching import DynamicBatcher
@@ -24,6 +26,8 @@ from serving.drift import Drift
 from serving.metrics import ModelMetrics
 from serving.profile import Profile, ProfileCache, cache_key, measure, sample_rows
 from serving.registry import Loaded, ServedModel
+
+log = logging.getLogger("baton.loading")
 
 # Preparing an input on the event loop keeps every other caller waiting for so long at most; beyond it the
 # hop to a worker thread is the smaller cost.
@@ -43,6 +47,7 @@ class ModelLoader:
     max_batch_size: int | None
     max_pending_rows: int | None
     cache: ProfileCache
+    engine_cache: Path | None
     runs: Executor
     """Where batches run that are not run on the event loop."""
     drift_window_rows: int = 0
@@ -56,8 +61,10 @@ class ModelLoader:
         processor = build_processor(bundle)
         example = _Example.of(bundle, processor)
         profile = self._profile(bundle, source, example)
-        options = SessionOptions(threads=profile.chosen.threads, device=self.device)
+        options = self._options(profile.chosen.threads)
         predictor = Predictor.from_bundle(bundle, self.precision, options, processor=processor)
+        if self.device == "auto" and predictor.session.provider == CPU and CUDA in available_providers():
+            log.warning("%s: CUDA does not start here, so it runs on the CPU", bundle.manifest.name)
         # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
         list(predictor.predict(example.payloads[:1]))
         inline_bytes = example.inline_bytes(processor)
@@ -91,6 +98,9 @@ class ModelLoader:
             return None
         return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
 
+    def _options(self, threads: int) -> SessionOptions:
+        return SessionOptions(threads=threads, device=self.device, engine_cache=self.engine_cache)
+
     def _profile(self, bundle: Bundle, source: bytes | Path, example: "_Example") -> Profile:
         digest = bundle.manifest.files[bundle.graph(self.precision).file].sha256
         key = cache_key(digest, self.device, self.cpus, ort.__version__)
@@ -99,7 +109,7 @@ class ModelLoader:
             return known
 
         def open_session(threads: int) -> OrtSession:
-            return OrtSession(source, bundle.path, SessionOptions(threads=threads, device=self.device))
+            return OrtSession(source, bundle.path, self._options(threads).for_manifest(bundle.manifest))
 
         limit = bundle.manifest.max_batch_size
         rows = sample_rows(example.tensors) if limit else lambda _: example.tensors

@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 
 from inference.errors import ProviderUnavailable
-from inference.session import available_providers
+from inference.providers import check_device
 from serving.app import Application, create_app
 from serving.logs import set_up_logging
 from serving.payloads.log import check_payload_log
@@ -120,8 +120,10 @@ def prepare(settings: Settings) -> Tracing | None:
     """Whatever may refuse the settings before anything listens: `Refused` says what was seen and wanted."""
     if not settings.models.is_dir():
         raise Refused(f"--models: got {str(settings.models)!r}, wanted a folder of models")
-    if settings.device == "cuda" and "CUDAExecutionProvider" not in available_providers():
-        raise Refused(str(ProviderUnavailable("cuda", available_providers())))
+    try:
+        check_device(settings.device)
+    except ProviderUnavailable as error:
+        raise Refused(f"--{error}") from error
     try:
         check_payload_log(settings)
     except OSError as error:

@@ -34,7 +34,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, description="processes behind the port, with the CPUs divided among them")
     device: Device = Field(
-        "cpu", description="where graphs run; cuda that is not there is a failed start, auto falls back"
+        "cpu",
+        description="where graphs run; a device that is not there is a failed start, auto falls back to cpu",
     )
     versions: Literal["latest", "all"] = Field(
         "latest", description="serve each model's newest version, or every one (under /versions/{v})"
@@ -85,6 +86,9 @@ class Settings(BaseSettings):
     )
     profile_cache: Path | None = Field(
         None, description="folder that keeps what was measured of each model, so that a restart need not"
+    )
+    engine_cache: Path | None = Field(
+        None, description="folder that keeps what TensorRT builds of each graph, which takes minutes"
     )
     admin_token: SecretStr | None = Field(
         None, description="bearer token for load and unload, which are refused without one"

@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference import session as sessions
-from inference.errors import BatonError, InferenceFailed, ModelNotFound, ProviderUnavailable
+from inference.errors import BatonError, InferenceFailed, ModelNotFound
 from inference.machine import available_cpus, cpu_quota
 from inference.manifest import Conformal, OutOfDistribution
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import Classification, energy
 from inference.repository import ModelRepository
-from inference.session import OrtSession, SessionOptions
+from inference.session import OrtSession
 from inference.values import DataType
 from tests.bundles import sum_graph, write_bare, write_brightness
 
@@ -61,18 +60,6 @@ def test_the_repository_lists_models_by_integer_versions(tmp_path: Path) -> None
 
 def test_a_missing_folder_is_an_empty_repository(tmp_path: Path) -> None:
     assert ModelRepository(tmp_path / "nothing").names() == []
-
-
-def test_cuda_that_is_not_there_is_a_failure_and_not_a_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(ProviderUnavailable, match="got 'cuda'"):
-        OrtSession(sum_graph(), Path("models/sum/1"), SessionOptions(device="cuda"))
-
-
-def test_auto_takes_the_cpu_where_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "available_providers", lambda: ["CPUExecutionProvider"])
-    session = OrtSession(sum_graph(), Path("models/sum/1"), SessionOptions(device="auto"))
-    assert session.provider == "CPUExecutionProvider"
 
 
 def test_a_run_that_fails_says_what_the_runtime_said() -> None:

@@ -15,7 +15,7 @@ from serving.app import Application, create_app
 from serving.server import BatonServer, make_config
 from serving.settings import Settings
 from tests.bundles import sum_graph, write_bare, write_brightness
-from tests.serving.graphs import identity_graph, types_graph
+from tests.serving.graphs import MIXED, identity_graph, types_graph
 
 ADMIN = "only for tests"
 
@@ -59,7 +59,8 @@ class ThreadedServer(BatonServer):
 def write_models(root: Path) -> None:
     write_brightness(root)
     write_bare(root, "sum", sum_graph(), version=None)
-    write_bare(root, "types", types_graph())
+    write_bare(root, "types", types_graph(MIXED))
+    write_bare(root, "half", identity_graph(TensorProto.BFLOAT16, "batch", "length"))
     write_bare(root, "echo", identity_graph(TensorProto.STRING, "batch", 1))
     write_bare(root, "flex", identity_graph(TensorProto.FLOAT, "batch", "length"))
     write_bare(root, "whole", identity_graph(TensorProto.FLOAT, 2, 3))

@@ -1,0 +1,189 @@
+"""Bound runs on the CPU provider: the same answers as unbound ones, from buffers that are used again and again."""
+
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from inference import binding
+from inference.binding import MAX_IDLE, BoundRuns, bucket_of
+from inference.errors import GraphInvalid, InferenceFailed
+from inference.session import OrtSession
+from inference.values import Array
+from tests.bundles import graph_bytes, sum_graph
+from tests.serving.graphs import TYPES, identity_graph, types_graph
+
+HERE = Path("models/test/1")
+
+
+def bound(session: OrtSession, max_batch_size: int) -> BoundRuns:
+    return BoundRuns(session._session, session.inputs, session.outputs, max_batch_size)
+
+
+def pair(rows: int, seed: int = 0) -> dict[str, Array]:
+    """Inputs of `sum_graph`."""
+    random = np.random.default_rng(seed)
+    return {name: random.normal(size=(rows, 3)).astype(np.float32) for name in ("x", "y")}
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit", "bucket"),
+    [(1, 8, 1), (2, 8, 2), (3, 8, 4), (5, 8, 8), (8, 8, 8), (5, 6, 6), (4, 6, 4), (9, 8, 9), (3, 0, 3)],
+)
+def test_a_batch_runs_as_the_next_power_of_two_that_the_limit_allows(
+    rows: int, limit: int, bucket: int
+) -> None:
+    assert bucket_of(rows, limit) == bucket
+
+
+def test_every_batch_is_answered_as_without_binding_and_few_shapes_are_run() -> None:
+    session = OrtSession(sum_graph(), HERE)
+    runs = bound(session, 8)
+    for rows in (5, 2, 8, 3, 1, 6, 4, 7):  # a smaller batch after a bigger one finds its rows in the buffers
+        tensors = pair(rows, seed=rows)
+        (total,) = runs.run(tensors)
+        assert total.shape == (rows, 3)
+        np.testing.assert_array_equal(total, tensors["x"] + tensors["y"])
+    assert {shapes[0][0] for shapes in runs._idle} == {1, 2, 4, 8}
+    assert all(len(idle) == 1 for idle in runs._idle.values())
+
+
+def test_an_answer_is_the_callers_own() -> None:
+    runs = bound(OrtSession(sum_graph(), HERE), 8)
+    (first,) = runs.run(pair(2, seed=1))
+    kept = first.copy()
+    runs.run(pair(2, seed=2))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_runs_side_by_side_have_buffers_of_their_own() -> None:
+    runs = bound(OrtSession(sum_graph(), HERE), 8)
+
+    def right(seed: int) -> bool:
+        tensors = pair(1 + seed % 8, seed)
+        return np.array_equal(runs.run(tensors)[0], tensors["x"] + tensors["y"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(right, range(400)))
+
+
+def test_what_is_kept_is_bounded() -> None:
+    session = OrtSession(identity_graph(TensorProto.FLOAT, "batch", "length"), HERE)
+    runs = bound(session, 4)
+    for length in range(1, MAX_IDLE + 20):
+        row = np.arange(length, dtype=np.float32)[None]
+        np.testing.assert_array_equal(runs.run({"x": row})[0], row)
+    assert sum(map(len, runs._idle.values())) == MAX_IDLE
+    assert ((1, MAX_IDLE + 19),) in runs._idle
+
+
+def test_a_run_that_fails_leaves_the_others_as_they_were() -> None:
+    runs = bound(OrtSession(sum_graph(), HERE), 8)
+    tensors = pair(2)
+    for _ in range(2):
+        with pytest.raises(Exception, match="invalid dimensions"):
+            runs.run({"x": np.zeros((2, 4), np.float32), "y": tensors["y"]})
+        np.testing.assert_array_equal(runs.run(tensors)[0], tensors["x"] + tensors["y"])
+
+
+def test_every_datatype_that_can_be_bound_passes_through() -> None:
+    names = [name for name in TYPES if name != "BYTES"]
+    session = OrtSession(types_graph(names), HERE)
+    tensors = {spec.name: np.array([[0, 1]] * 3).astype(spec.datatype.dtype) for spec in session.inputs}
+    for seen, spec in zip(bound(session, 4).run(tensors), session.outputs, strict=True):
+        assert seen.dtype == spec.datatype.dtype
+        np.testing.assert_array_equal(seen, tensors[spec.name.replace("out", "in")])
+
+
+def test_a_graph_without_a_batch_axis_is_run_as_it_is() -> None:
+    runs = bound(OrtSession(identity_graph(TensorProto.FLOAT, 2, 3), HERE), 0)
+    for seed in (1, 2):
+        pixels = np.random.default_rng(seed).normal(size=(2, 3)).astype(np.float32)
+        np.testing.assert_array_equal(runs.run({"x": pixels})[0], pixels)
+
+
+def test_an_output_whose_shape_depends_on_the_data_may_change_it() -> None:
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])
+    found = helper.make_tensor_value_info("y", TensorProto.INT64, [1, "found"])
+    session = OrtSession(graph_bytes([helper.make_node("NonZero", ["x"], ["y"])], [given], [found], {}), HERE)
+    runs = bound(session, 0)
+    for row in ([1, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]):
+        places = runs.run({"x": np.array(row, np.float32)})[0]
+        np.testing.assert_array_equal(places, [np.flatnonzero(row)])
+
+
+# BF16
+
+
+def bits(*values: float) -> Array:
+    """BF16 as the upper half of a float32."""
+    return (np.array(values, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+
+
+@pytest.mark.parametrize("axes", [("batch", 2), ("batch", "length"), (3, 2)], ids=str)
+def test_bf16_is_computed_with(axes: tuple[int | str, ...]) -> None:
+    infos = [helper.make_tensor_value_info(name, TensorProto.BFLOAT16, list(axes)) for name in ("x", "y")]
+    nodes = [
+        helper.make_node("Cast", ["x"], ["wide"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["wide", "wide"], ["square"]),
+        helper.make_node("Cast", ["square"], ["y"], to=TensorProto.BFLOAT16),
+    ]
+    session = OrtSession(graph_bytes(nodes, infos[:1], infos[1:], {}), HERE)
+    given = bits(1, 2, -3, 0.5, 0, 16).reshape(3, 2)
+    np.testing.assert_array_equal(session.run({"x": given})["y"], bits(1, 4, 9, 0.25, 0, 256).reshape(3, 2))
+
+
+def test_bf16_may_be_empty_and_come_from_memory_that_nobody_may_write() -> None:
+    session = OrtSession(identity_graph(TensorProto.BFLOAT16, "batch", "length"), HERE)
+    assert session.run({"x": np.empty((1, 0), np.uint16)})["y"].shape == (1, 0)
+    fixed = np.frombuffer(bits(1, 2).tobytes(), np.uint16)[None]
+    np.testing.assert_array_equal(session.run({"x": fixed})["y"], fixed)
+
+
+def test_a_run_of_bf16_that_fails_says_what_the_runtime_said() -> None:
+    session = OrtSession(identity_graph(TensorProto.BFLOAT16, "batch", 2), HERE)
+    with pytest.raises(InferenceFailed, match="invalid dimensions"):
+        session.run({"x": np.empty((1, 3), np.uint16)})
+
+
+def test_bf16_beside_strings_cannot_be_run_and_is_refused() -> None:
+    graph = types_graph(["BF16", "BYTES"])
+    with pytest.raises(GraphInvalid, match="BF16 and strings"):
+        OrtSession(graph, HERE)
+
+
+# Page-locked memory
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_memory_is_unlocked_before_it_is_freed_if_it_was_locked(
+    monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    told: list[tuple[Any, ...]] = []
+
+    def register(address: Any, size: Any, flags: int) -> int:
+        told.append(("lock", address.value, size.value, flags))
+        return int(refused)
+
+    def unregister(address: Any) -> int:
+        told.append(("unlock", address.value))
+        return 0
+
+    runtime = SimpleNamespace(cudaHostRegister=register, cudaHostUnregister=unregister)
+    monkeypatch.setattr(binding, "_cuda_runtime", lambda: runtime)
+    buffer = binding._page_locked((4, 2), np.dtype(np.float32))
+    address = buffer.ctypes.data
+    assert told == [("lock", address, 32, 0)]
+    del buffer
+    gc.collect()
+    assert told[1:] == ([] if refused else [("unlock", address)])
+
+
+def test_without_cuda_nothing_is_locked() -> None:
+    assert binding._cuda_runtime() is None
+    assert binding._page_locked((2,), np.dtype(np.float32)).shape == (2,)
