@@ -102,6 +102,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=OPENAPI,
+        redirect_slashes=False,  # a redirection has no body, and clients read one
     )
 
     def ready() -> bool:

@@ -72,6 +72,14 @@ def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
         await group.unload(name)
         return Response()
 
+    async def named(repository: str) -> Response:
+        """The protocol lets a server have several repositories; this one has one, without a name."""
+        raise Unsupported(
+            f"repositories have no names here: /v2/repository/… and not /v2/repository/{repository}/…"
+        )
+
+    for path in ("index", "models/{name}/load", "models/{name}/unload"):
+        router.post(f"/v2/repository/{{repository}}/{path}", include_in_schema=False)(named)
     return router
 
 

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from tritonclient.utils import InferenceServerException
 
 from tests.bundles import write_bare
-from tests.serving.servers import ThreadedServer, start
+from tests.serving.servers import ADMIN, ThreadedServer, start
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 
@@ -72,6 +72,28 @@ def test_bytes_come_back_unchanged(client: Any, binary: bool) -> None:
     answer = client.infer("echo", [tensor("x", texts, "BYTES", binary=binary)], outputs=outputs)
     got = [text.decode() if isinstance(text, bytes) else text for text in answer.as_numpy("y")[:, 0]]
     assert got == ["naïve", "", "日本"]
+
+
+def test_bf16_comes_back_as_the_client_presents_it(client: Any) -> None:
+    numbers = np.array([[1.0, -2.5], [0.0, 3.0]], np.float32)
+    answer = client.infer("half", [tensor("x", numbers, "BF16", binary=True)])
+    np.testing.assert_array_equal(answer.as_numpy("y"), numbers)
+
+
+def test_who_knows_the_token_loads_and_unloads(client: Any) -> None:
+    with pytest.raises(InferenceServerException, match="token"):
+        client.unload_model("whole")
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    client.unload_model("whole", headers=headers, unload_dependents=True)
+    assert not client.is_model_ready("whole")
+    client.load_model("whole", headers=headers)
+    assert client.is_model_ready("whole")
+
+
+def test_what_is_not_offered_is_an_error_and_no_crash(client: Any) -> None:
+    for ask in (client.get_trace_settings, client.get_log_settings):
+        with pytest.raises(InferenceServerException, match="Not Found"):
+            ask()
 
 
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])

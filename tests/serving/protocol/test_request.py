@@ -1,0 +1,109 @@
+"""2.3 Inference request: id, parameters, inputs, outputs."""
+
+import json
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from serving.codec.infer import InferCodec
+from tests.serving.graphs import MIXED
+from tests.serving.protocol.wire import VALUES, echo, infer, refused
+from tests.serving.servers import ThreadedServer
+
+
+def test_an_id_is_given_back_unless_it_is_empty(http: httpx.Client) -> None:
+    assert infer(http, "flex", echo([1, 2], id='a"é')).json()["id"] == 'a"é'
+    assert "id" not in infer(http, "flex", echo([1, 2], id="")).json()
+
+
+@pytest.mark.parametrize(
+    ("data", "shape"),
+    [
+        ([1, 2], [1, 2]),
+        ([[1, 2]], [1, 2]),
+        ([[1], [2]], [2, 1]),
+        ([1, 2], [2, 1]),
+        ([], [1, 0]),
+        ([[]], [1, 0]),
+    ],
+)
+def test_data_may_be_nested_or_flat(http: httpx.Client, data: object, shape: list[int]) -> None:
+    output = infer(http, "flex", echo(data, shape)).json()["outputs"][0]
+    assert output["shape"] == shape
+    assert output["data"] == [float(number) for number in np.ravel(np.array(data))]
+
+
+def test_outputs_are_those_asked_for_in_that_order(http: httpx.Client) -> None:
+    inputs = [{"name": f"in_{n}", "shape": [1, 2], "datatype": n, "data": VALUES[n]} for n in MIXED]
+    asked = [{"name": "out_INT8"}, {"name": "out_BOOL"}]
+    told = infer(http, "types", {"inputs": inputs, "outputs": asked}).json()
+    assert [output["name"] for output in told["outputs"]] == ["out_INT8", "out_BOOL"]
+    everything = infer(http, "types", {"inputs": inputs, "outputs": []}).json()
+    assert len(everything["outputs"]) == len(MIXED)
+    refused(infer(http, "flex", echo([1, 2], outputs=[{"name": "z"}])), 400, "outputs[0].name", "z")
+
+
+def test_what_the_protocol_does_not_name_is_tolerated(http: httpx.Client) -> None:
+    body = echo([1, 2], model_name="other", parameters={"headers": "x", "mine": 1.5, "ok": True})
+    assert infer(http, "flex", body).status_code == 200
+
+
+def test_reserved_parameters(http: httpx.Client) -> None:
+    def ask(**parameters: Any) -> httpx.Response:
+        return infer(http, "flex", echo([1, 2], parameters=parameters))
+
+    refused(ask(triton_enable_empty_final_response=True), 400, "triton_")
+    refused(ask(sequence_id=7), 501, "sequence_id")
+    assert ask(sequence_id=0, sequence_start=False).status_code == 200
+    assert ask(sequence_id="").status_code == 200
+    assert ask(priority=1).status_code == 200
+    refused(ask(priority=-1), 400, "parameters.priority")
+    assert ask(timeout=60_000_000).status_code == 200
+    refused(ask(timeout="soon"), 400, "parameters.timeout")
+    refused(ask(binary_data_output="yes"), 400, "parameters.binary_data_output")
+    refused(ask(mine=[1]), 400, "parameters")
+
+
+def test_a_deadline_that_has_passed_is_answered_504(http: httpx.Client) -> None:
+    refused(infer(http, "flex", echo([1, 2], parameters={"timeout": 1})), 504, "deadline")
+    answer = http.post(
+        "/v2/models/flex/infer", content=json.dumps(echo([1, 2])), headers={"X-Request-Timeout-Ms": "0.001"}
+    )
+    refused(answer, 504, "deadline")
+    late = http.post("/v2/models/flex/infer", content=b"{}", headers={"X-Request-Timeout-Ms": "soon"})
+    refused(late, 400)
+
+
+def test_the_first_priority_goes_before_the_second(server: ThreadedServer) -> None:
+    codec = InferCodec(server.app.registry.get("flex").manifest)
+
+    def priority(**parameters: Any) -> int:
+        return codec.decode(json.dumps(echo([1, 2], parameters=parameters)).encode()).priority
+
+    # 0 is the default, 1 the highest; a batcher's lanes count from 0.
+    assert [priority(), priority(priority=0), priority(priority=1)] == [0, 0, 0]
+    assert [priority(priority=2), priority(priority=9)] == [1, 1]
+
+
+def test_the_nearest_deadline_holds(http: httpx.Client) -> None:
+    def ask(timeout_us: int, header_ms: str) -> httpx.Response:
+        body = echo([1, 2], parameters={"timeout": timeout_us})
+        headers = {"X-Request-Timeout-Ms": header_ms}
+        return http.post("/v2/models/flex/infer", content=json.dumps(body), headers=headers)
+
+    assert ask(60_000_000, "60000").status_code == 200
+    refused(ask(1, "60000"), 504, "0.001 ms")
+    refused(ask(60_000_000, "0.001"), 504, "0.001 ms")
+
+
+@pytest.mark.parametrize("parameters", [{"a": None}, {"a": {}}, {"a": [1]}, [], "x", 1])
+def test_parameters_are_texts_numbers_and_booleans(http: httpx.Client, parameters: Any) -> None:
+    refused(infer(http, "flex", echo([1, 2], parameters=parameters)), 400, "parameters")
+
+
+def test_rows_of_a_request_are_bounded_by_the_configuration(http: httpx.Client) -> None:
+    most = http.get("/v2/models/flex/config").json()["max_batch_size"]
+    assert infer(http, "flex", echo([0] * most, [most, 1])).status_code == 200
+    refused(infer(http, "flex", echo([0] * (most + 1), [most + 1, 1])), 400, f"batch-size must be <= {most}")
