@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -75,7 +76,7 @@ def test_bytes_come_back_unchanged(client: Any, binary: bool) -> None:
 
 
 def test_bf16_comes_back_as_the_client_presents_it(client: Any) -> None:
-    numbers = np.array([[1.0, -2.5], [0.0, 3.0]], np.float32)
+    numbers = np.array([[1.0, -2.5], [0.0, 3.0]], ml_dtypes.bfloat16)
     answer = client.infer("half", [tensor("x", numbers, "BF16", binary=True)])
     np.testing.assert_array_equal(answer.as_numpy("y"), numbers)
 
