@@ -1,7 +1,8 @@
 """`python -m serving.healthcheck [ready|live]`: what a container's health check runs; exit status 0 or 1.
 
 It asks the server of the same container over HTTP with nothing but the standard library, since it runs
-every few seconds beside the server: no framework is imported.
+every few seconds beside the server: no framework is imported. Where the server speaks TLS, so does this, and
+shows the server's own certificate where the server wants one of its callers.
 """
 
 import http.client
@@ -20,7 +21,11 @@ def main(argv: Sequence[str]) -> int:
         print(f"usage: python -m serving.healthcheck [{'|'.join(PROBES)}]", file=sys.stderr)
         return 2
     host, port = _address()
-    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection = _connection(host, port)
+    except OSError as error:
+        print(f"{probe}: the certificate cannot be read: {error}")
+        return 1
     try:
         connection.request("GET", f"/v2/health/{probe}")
         answer = connection.getresponse()
@@ -32,6 +37,20 @@ def main(argv: Sequence[str]) -> int:
         connection.close()
     print(f"{probe}: {answer.status} {body}")
     return 0 if answer.status == http.client.OK else 1
+
+
+def _connection(host: str, port: int) -> http.client.HTTPConnection:
+    cert, key = os.environ.get("BATON_TLS_CERT"), os.environ.get("BATON_TLS_KEY")
+    if not cert or not key:
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+    import ssl  # takes as long as all the rest
+
+    context = ssl.create_default_context()
+    # It asks its own container, by an address that is in no certificate.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if os.environ.get("BATON_TLS_CA"):
+        context.load_cert_chain(cert, key)
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
 
 
 def _address() -> tuple[str, int]:

@@ -19,11 +19,20 @@ from serving.payloads.log import check_payload_log
 from serving.protocol import protocol_of
 from serving.settings import Settings
 from serving.telemetry import Tracing, TracingUnavailable
+from serving.tls import Certificate, CertificateRefused
 
 log = logging.getLogger("baton")
 
+_TICKS_A_SECOND = 10  # of uvicorn's heartbeat
+
 LINGER_S = 1.0
 """For a request that was sent before its caller could know that the server is leaving."""
+
+
+class Config(uvicorn.Config):
+    """uvicorn's configuration, and the certificate that the server looks after; None without TLS."""
+
+    certificate: Certificate | None = None
 
 
 class BatonServer(uvicorn.Server):
@@ -33,9 +42,9 @@ class BatonServer(uvicorn.Server):
     `drain_delay_s`, and liveness stays. A second signal ends the process where it stands.
     """
 
-    def __init__(self, config: uvicorn.Config, app: Application, drain_delay_s: float) -> None:
+    def __init__(self, config: Config, app: Application, drain_delay_s: float) -> None:
         super().__init__(config)
-        self._app, self._drain_delay_s = app, drain_delay_s
+        self._app, self._drain_delay_s, self._certificate = app, drain_delay_s, config.certificate
         self._close_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -50,6 +59,8 @@ class BatonServer(uvicorn.Server):
         if self._close_at is not None and time.monotonic() >= self._close_at:
             log.info("draining: no new connections, requests under way are finished")
             self.should_exit = True
+        if self._certificate is not None and counter % _TICKS_A_SECOND == 0:
+            self._certificate.refresh()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -71,8 +82,14 @@ class BatonServer(uvicorn.Server):
                 with contextlib.suppress(BlockingIOError):
                     while True:
                         came.append(listening.accept()[0])
-        for connection in came:
-            await loop.connect_accepted_socket(self._protocol, connection)
+        tls = self.config.ssl
+        # Who never ends a handshake must not keep the others, nor the process.
+        limit_s = None if tls is None else LINGER_S
+        meetings = [
+            loop.connect_accepted_socket(self._protocol, connection, ssl=tls, ssl_handshake_timeout=limit_s)
+            for connection in came
+        ]
+        await asyncio.gather(*meetings, return_exceptions=True)
 
     def _protocol(self) -> asyncio.Protocol:
         """As uvicorn makes one for each connection."""
@@ -92,9 +109,10 @@ class BatonServer(uvicorn.Server):
             await asyncio.sleep(0.02)
 
 
-def make_config(settings: Settings, app: Application) -> uvicorn.Config:
+def make_config(settings: Settings, app: Application) -> Config:
     """uvicorn, told everything that it would otherwise guess."""
-    return uvicorn.Config(
+    certificate = Certificate.of(settings)
+    config = Config(
         app.asgi,
         host=settings.host,
         port=settings.port,
@@ -105,11 +123,14 @@ def make_config(settings: Settings, app: Application) -> uvicorn.Config:
         log_config=None,
         log_level=settings.log_level,
         access_log=False,
+        ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=max(1, round(settings.keep_alive_s)),
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
     )
+    config.certificate = certificate
+    return config
 
 
 class Refused(Exception):
@@ -129,6 +150,10 @@ def prepare(settings: Settings) -> Tracing | None:
     except OSError as error:
         wanted = "a file that can be written, or a URL"
         raise Refused(f"--payload-log: got {settings.payload_log!r}, wanted {wanted}: {error}") from error
+    try:
+        Certificate.of(settings)
+    except CertificateRefused as error:
+        raise Refused(str(error)) from error
     try:
         return Tracing.from_environment(os.environ)
     except TracingUnavailable as error:

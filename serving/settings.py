@@ -33,6 +33,13 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, description="processes behind the port, with the CPUs divided among them")
+    tls_cert: Path | None = Field(
+        None, description="certificate chain in PEM: HTTPS, and no HTTP; read again when its file changes"
+    )
+    tls_key: Path | None = Field(None, description="its key in PEM, not encrypted; wanted with --tls-cert")
+    tls_ca: Path | None = Field(
+        None, description="authorities in PEM: only callers with a certificate of theirs are let in"
+    )
     device: Device = Field(
         "cpu",
         description="where graphs run; a device that is not there is a failed start, auto falls back to cpu",

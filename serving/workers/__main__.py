@@ -7,11 +7,9 @@ import socket
 import sys
 from types import FrameType
 
-import uvicorn
-
 from serving.app import Application, create_app
 from serving.logs import set_up_logging
-from serving.server import BatonServer, Refused, make_config, prepare
+from serving.server import BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
 from serving.workers.member import Member, Place
 from serving.workers.messages import Closed, Leaving, Refusal, frame
@@ -23,9 +21,7 @@ _AT_ONCE = 16  # connections taken in before anything else gets its turn
 class WorkerServer(BatonServer):
     """The server whose door the supervisor keeps: connections come over `deals`, and its end is the door's closing."""
 
-    def __init__(
-        self, config: uvicorn.Config, app: Application, member: Member, deals: socket.socket
-    ) -> None:
+    def __init__(self, config: Config, app: Application, member: Member, deals: socket.socket) -> None:
         super().__init__(config, app, drain_delay_s=0.0)
         deals.setblocking(False)
         self._member, self._deals = member, deals
