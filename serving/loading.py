@@ -47,9 +47,9 @@ class ModelLoader:
     max_batch_size: int | None
     max_pending_rows: int | None
     cache: ProfileCache
-    engine_cache: Path | None
     runs: Executor
     """Where batches run that are not run on the event loop."""
+    engine_cache: Path | None = None
     drift_window_rows: int = 0
     cpus: int = field(default_factory=available_cpus)
     """That this process may use for its runs."""

@@ -128,7 +128,7 @@ def test_a_bool_is_one_byte_of_0_or_1(http: httpx.Client) -> None:
 def test_blobs_follow_the_order_of_the_outputs(http: httpx.Client) -> None:
     inputs = [{"name": f"in_{n}", "shape": [1, 2], "datatype": n, "data": VALUES[n]} for n in MIXED]
     binary = {"binary_data": True}
-    asked = [
+    asked: list[dict[str, Any]] = [
         {"name": "out_INT64", "parameters": binary},
         {"name": "out_FP32"},
         {"name": "out_BYTES", "parameters": binary},

@@ -48,7 +48,7 @@ def test_it_measures_every_concurrency_and_reads_the_statistics(
 ) -> None:
     table = tmp_path / "measured.csv"
     # Windows of a number of requests, and of any stability: what is measured is not the point here.
-    command = [
+    command: list[str | Path] = [
         program, "-m", model, "-b", str(rows), "-i", "http", "-u", server.url.removeprefix("http://"),
         "--concurrency-range", "1:4", "--input-tensor-format", tensors, "--output-tensor-format", tensors,
         "--measurement-mode", "count_windows", "--measurement-request-count", "20", "-s", "1000000",
