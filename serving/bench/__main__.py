@@ -19,6 +19,8 @@ def main(argv: list[str] | None = None) -> int:
         targets, asked = prepare(options)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             result = runner.run(bench(options, targets, asked))
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)  # the line that told where it is
         print(table(result))
         _write(options, result)
     except BenchError as error:

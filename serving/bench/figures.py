@@ -103,10 +103,12 @@ def over_rounds(rounds: Sequence[Round], figure: Callable[[Round], float]) -> In
 
 def ratio(rounds: Sequence[Round], reference: Sequence[Round], figure: Callable[[Round], float]) -> Interval:
     """A figure over the reference's in the same round, so that the machine's drift cancels."""
-    pairs = zip(rounds, reference, strict=True)
-    return interval(
-        [figure(ours) / theirs for ours, other in pairs if (theirs := figure(other)) > 0] or [0.0]
-    )
+    return ratio_of([figure(each) for each in rounds], [figure(each) for each in reference])
+
+
+def ratio_of(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+    """Pair by pair; a pair over nothing says nothing."""
+    return interval([a / b for a, b in zip(ours, theirs, strict=True) if b > 0] or [0.0])
 
 
 def _latency(milliseconds: NDArray[np.float64]) -> Latency:

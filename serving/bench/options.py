@@ -115,11 +115,20 @@ def _parser() -> argparse.ArgumentParser:
         help="open loop: arrivals a second (Poisson)",
     )
     add("--find-rate", action="store_true", help="search the highest rate that is sustained, open loop")
-    add("--limit-ms", type=_positive, help="milliseconds within which an answer is good")
+    add(
+        "--limit-ms",
+        type=_positive,
+        help="milliseconds within which an answer is good; with it the share of those is told",
+    )
     add("--share", type=_share, default=0.99, help="good answers that make a rate sustained (default 0.99)")
     add("--duration", dest="duration_s", type=_positive, default=5.0, help="seconds of a round (default 5)")
     add("--warmup", dest="warmup_s", type=_seconds, default=1.0, help="seconds before the rounds (default 1)")
-    add("--rounds", type=_whole, default=3, help="times that everything is measured, by turns (default 3)")
+    add(
+        "--rounds",
+        type=_whole,
+        default=3,
+        help="times that everything is measured or searched, by turns (default 3)",
+    )
     add(
         "--timeout",
         dest="timeout_s",
@@ -141,23 +150,31 @@ def _list_of(kind: Callable[[str], Value]) -> Callable[[str], list[Value]]:
     return parse
 
 
+def _number(text: str, kind: Callable[[str], Value]) -> Value:
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted {wanted}") from None
+
+
 def _whole(text: str) -> int:
-    return int(_at_least(1, text, int(text)))
+    return int(_at_least(1, text, _number(text, int)))
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    value = _number(text, float)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text}: wanted a number above 0")
     return value
 
 
 def _seconds(text: str) -> float:
-    return _at_least(0, text, float(text))
+    return _at_least(0, text, _number(text, float))
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    value = _number(text, float)
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text}: wanted a number above 0, at most 1")
     return value

@@ -1,4 +1,7 @@
-"""A benchmark drawn: latency against the rate of answers. matplotlib comes with `baton[training]`."""
+"""A benchmark drawn: latency against the rate of arrivals, or of answers in closed loop.
+
+matplotlib comes with `baton[training]`.
+"""
 
 import importlib
 from pathlib import Path
@@ -24,7 +27,15 @@ def draw(result: Result, file: Path) -> None:
             axes.plot(
                 *zip(*line, strict=True), style, marker="o", color=f"C{place}", label=f"{label} {quantile}"
             )
-    axes.set(xlabel="answers a second", ylabel="latency, ms", yscale="log", title=f"POST {result.asked}")
+    if result.limit_ms is not None:
+        axes.axhline(result.limit_ms, color="grey", linewidth=1, label="limit")
+    opened = result.saturation or any(series.rate for series in result.series)
+    axes.set(
+        xlabel="arrivals a second" if opened else "answers a second",
+        ylabel="latency, ms",
+        yscale="log",
+        title=f"POST {result.asked}",
+    )
     axes.grid(alpha=0.3)
     axes.legend()
     try:
@@ -38,11 +49,14 @@ def draw(result: Result, file: Path) -> None:
 def _points(result: Result, server: int) -> list[tuple[float, dict[str, float]]]:
     """A server's rates with their latencies, by rate."""
     rounds = [
-        (series.answers_per_s.median, {"p50": series.p50_ms.median, "p99": series.p99_ms.median})
+        (
+            series.rate or series.answers_per_s.median,
+            {"p50": series.p50_ms.median, "p99": series.p99_ms.median},
+        )
         for series in result.series
         if series.server == server
     ] + [
-        (probe.round.rate, probe.round.latency_ms.model_dump())
+        (probe.rate, probe.round.latency_ms.model_dump())
         for found in result.saturation
         if found.server == server
         for probe in found.probes

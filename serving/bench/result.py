@@ -40,20 +40,24 @@ class Series(_Part):
 
 
 class Probe(_Part):
-    """One step of the search for a server's saturation."""
+    """One step of a search for a server's saturation."""
 
+    search: int
+    """Which of the rounds it belongs to."""
     rate: float
     sustained: bool
     round: Round
 
 
 class Saturated(_Part):
-    """The highest rate that a server sustained."""
+    """The highest rate that a server sustained, over all searches."""
 
     server: int
-    rate: float
-    limit_ms: float | None
+    rate: Interval
+    vs_first: Interval
+    """Over that of the first server, search by search."""
     share: float
+    """Of the requests, that had to be answered within the limit."""
     probes: tuple[Probe, ...]
 
 
@@ -65,6 +69,8 @@ class Result(_Part):
     asked: str
     """The path, and the bytes of a body."""
     duration_s: float
+    limit_ms: float | None = None
+    """Within which an answer is good, if a limit was given."""
     series: tuple[Series, ...] = ()
     saturation: tuple[Saturated, ...] = ()
 
@@ -101,16 +107,17 @@ def table(result: Result) -> str:
         "",
     ]
     if result.series:
-        lines += ["| server | load | answers/s | vs [0] | p50 ms | p99 ms | outcomes | server says, ms |",
-                  "|--:|---|--:|--:|--:|--:|---|---|"]  # fmt: skip
-        lines += [_row(series) for series in result.series]
+        good = "" if result.limit_ms is None else f" in {result.limit_ms:g} ms |"
+        lines += [f"| server | load | answers/s | vs [0] | p50 ms | p99 ms |{good} outcomes | server says, ms |",
+                  f"|--:|---|--:|--:|--:|--:|{'--:|' if good else ''}---|---|"]  # fmt: skip
+        lines += [_row(series, good=bool(good)) for series in result.series]
     if result.saturation:
-        lines += ["| server | sustained/s | limit | probes |", "|--:|--:|---|---|"]
-        lines += [_saturation_row(found) for found in result.saturation]
+        lines += ["| server | sustained/s | vs [0] | limit | probes |", "|--:|--:|--:|---|---|"]
+        lines += [_saturation_row(found, result.limit_ms) for found in result.saturation]
     return "\n".join([*lines, *_warnings(result)])
 
 
-def _row(series: Series) -> str:
+def _row(series: Series, *, good: bool) -> str:
     outcomes: dict[str, int] = {}
     for round_ in series.rounds:
         for name, count in round_.outcomes.items():
@@ -123,15 +130,30 @@ def _row(series: Series) -> str:
         _interval(series.vs_first, "{:.2f}"),
         _interval(series.p50_ms, "{:.2f}"),
         _interval(series.p99_ms, "{:.2f}"),
+        *([_interval(over_rounds(series.rounds, _good_share), "{:.1%}")] if good else []),
         ", ".join(f"{name}: {count}" for name, count in outcomes.items()),
         ", ".join(f"{name} {value:.3f}" for name, value in stages.items()),
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _saturation_row(found: Saturated) -> str:
-    probes = ", ".join(f"{probe.rate:.0f}{'' if probe.sustained else '!'}" for probe in found.probes)
-    return f"| [{found.server}] | {found.rate:.0f} | {found.share:.0%} in {found.limit_ms} ms | {probes} |"
+def _good_share(each: Round) -> float:
+    return each.good / max(1, each.requests)
+
+
+def _saturation_row(found: Saturated, limit_ms: float | None) -> str:
+    """A probe that was not sustained carries an exclamation mark."""
+    searches: dict[int, list[str]] = {}
+    for probe in found.probes:
+        searches.setdefault(probe.search, []).append(f"{probe.rate:.0f}{'' if probe.sustained else '!'}")
+    cells = (
+        f"[{found.server}]",
+        _interval(found.rate, "{:.0f}"),
+        _interval(found.vs_first, "{:.2f}"),
+        f"{found.share:.0%} in {limit_ms:g} ms",
+        "; ".join(", ".join(rates) for rates in searches.values()),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _interval(value: Interval, form: str) -> str:

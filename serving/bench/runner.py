@@ -1,8 +1,9 @@
 """The order of a benchmark: everything is asked once, warmed up, then measured by turns."""
 
+import sys
 from collections.abc import Sequence
 
-from serving.bench.figures import Round, summarize
+from serving.bench.figures import Round, interval, ratio_of, summarize
 from serving.bench.load import Target, drive
 from serving.bench.machine import fingerprint
 from serving.bench.options import Options
@@ -17,7 +18,7 @@ from serving.bench.request import (
     read_server,
 )
 from serving.bench.result import Probe, Result, Saturated, Series, Server, make_series
-from serving.bench.search import find_saturation
+from serving.bench.search import Saturation, find_saturation
 from serving.bench.values import Closed, Load, Open
 
 
@@ -28,10 +29,15 @@ async def bench(options: Options, targets: Sequence[Target], asked: str) -> Resu
         Server(url=target.url.geturl(), name=read_server(target.url, options.timeout_s)) for target in targets
     )
     await _warm_up(options, targets)
-    result = Result(machine=machine, servers=servers, asked=asked, duration_s=options.duration_s)
+    result = Result(
+        machine=machine,
+        servers=servers,
+        asked=asked,
+        duration_s=options.duration_s,
+        limit_ms=options.limit_ms,
+    )
     if options.find_rate:
-        found = [await _saturate(options, place, target) for place, target in enumerate(targets)]
-        return result.model_copy(update={"saturation": tuple(found)})
+        return result.model_copy(update={"saturation": await _saturations(options, targets)})
     return result.model_copy(update={"series": await _by_turns(options, targets)})
 
 
@@ -74,6 +80,7 @@ async def _by_turns(options: Options, targets: Sequence[Target]) -> tuple[Series
         for at, load in enumerate(loads):
             order = list(enumerate(targets))
             for place, target in order if turn % 2 == 0 else reversed(order):
+                _tell(f"round {turn + 1} of {options.rounds}: {target.url.geturl()}, {load}")
                 round_ = await _round(options, target, load, options.seed + turn)
                 rounds.setdefault((at, place), []).append(round_)
     return tuple(
@@ -90,22 +97,48 @@ async def _by_turns(options: Options, targets: Sequence[Target]) -> tuple[Series
     )
 
 
-async def _saturate(options: Options, place: int, target: Target) -> Saturated:
-    """Begin from what closed loop reaches, which is near the answer."""
+async def _saturations(options: Options, targets: Sequence[Target]) -> tuple[Saturated, ...]:
+    """A search of every server in each round."""
+    rates: list[list[float]] = [[] for _ in targets]
+    probes: list[list[Probe]] = [[] for _ in targets]
+    for turn in range(options.rounds):
+        for place, target in enumerate(targets):
+            found = await _search(options, target, turn, rates[place][-1] if turn else 0.0)
+            rates[place].append(found.rate)
+            probes[place] += [
+                Probe(search=turn, rate=rate, sustained=kept, round=round_)
+                for rate, kept, round_ in found.probes
+            ]
+    return tuple(
+        Saturated(
+            server=place,
+            rate=interval(rates[place]),
+            vs_first=ratio_of(rates[place], rates[0]),
+            share=options.share,
+            probes=tuple(probes[place]),
+        )
+        for place in range(len(targets))
+    )
+
+
+async def _search(options: Options, target: Target, turn: int, known: float) -> Saturation:
+    """Begin from the rate found before, or from what closed loop reaches, which is near the answer."""
     connections = max(options.connections)
 
     async def probe(rate: float) -> Round:
-        return await _round(options, target, Open(rate, connections), options.seed)
+        load = Open(rate, connections)
+        _tell(f"search {turn + 1} of {options.rounds}: {target.url.geturl()}, {load}")
+        return await _round(options, target, load, options.seed + turn)
 
-    closed = await _round(options, target, Closed(connections), options.seed)
-    found = await find_saturation(probe, options.share, max(1.0, 0.9 * closed.rate))
-    return Saturated(
-        server=place,
-        rate=found.rate,
-        limit_ms=options.limit_ms,
-        share=options.share,
-        probes=tuple(Probe(rate=rate, sustained=kept, round=round_) for rate, kept, round_ in found.probes),
-    )
+    if not known:
+        known = 0.9 * (await _round(options, target, Closed(connections), options.seed)).rate
+    return await find_saturation(probe, options.share, max(1.0, known))
+
+
+def _tell(text: str) -> None:
+    """To somebody who waits at a terminal: where it is. The line is written over by the next."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 async def _round(options: Options, target: Target, load: Load, seed: int) -> Round:

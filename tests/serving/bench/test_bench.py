@@ -51,11 +51,31 @@ def test_a_file_is_sent_as_it_is_to_predict(tmp_path: Path, capsys: pytest.Captu
     assert "POST /v1/models/photos:predict, 14 bytes" in capsys.readouterr().out
 
 
-def test_the_search_reports_its_probes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_server_is_searched_once_a_round_and_the_searches_give_an_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "result.json"
+    with running(Tiny(delay_s=0.02)) as first, running(Tiny(delay_s=0.02)) as second:
+        flags = ["--find-rate", "--limit-ms", "60", "--connections", "2", *QUICK, "--json", str(file)]
+        assert main(["bench", first.url, second.url, "--model", "tiny", *flags]) == 0
+    assert "99% in 60 ms" in capsys.readouterr().out
+    found = Result.model_validate_json(file.read_text()).saturation
+    assert [each.server for each in found] == [0, 1]
+    for each in found:
+        assert {probe.search for probe in each.probes} == {0, 1}
+        assert each.rate.low is not None
+        best = max(probe.rate for probe in each.probes if probe.sustained)
+        assert 0 < each.rate.median <= best
+    assert found[0].vs_first.median == 1
+
+
+def test_with_a_limit_the_table_tells_the_share_of_good_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with running(Tiny(delay_s=0.02)) as tiny:
-        flags = ["--find-rate", "--limit-ms", "60", "--connections", "2", *QUICK]
-        assert main(["bench", tiny.url, "--model", "tiny", *flags]) == 0
-    assert "99% in 60" in capsys.readouterr().out
+        for limit, share in (("1", "0.0%"), ("10000", "100.0%")):
+            assert main(["bench", tiny.url, "--model", "tiny", "--limit-ms", limit, *QUICK]) == 0
+            shown = capsys.readouterr().out
+            assert f"| in {limit} ms |" in shown
+            assert f"| {share} ({share}–{share}) |" in shown
 
 
 def test_a_picture_is_drawn_or_its_absence_is_said(
@@ -91,6 +111,23 @@ def test_what_cannot_be_run_is_refused_in_words(
 ) -> None:
     assert main(["bench", *arguments]) == 1
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "reason"),
+    [
+        ("--rate", "x", "'x': wanted a number"),
+        ("--rounds", "1.5", "'1.5': wanted a whole number"),
+        ("--connections", "4,0", "0: wanted at least 1"),
+        ("--share", "2", "2: wanted a number above 0, at most 1"),
+    ],
+)
+def test_a_flag_that_cannot_be_read_is_refused_with_what_it_wants(
+    flag: str, text: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "http://127.0.0.1:1", "--model", "m", flag, text])
+    assert f"argument {flag}: {reason}" in capsys.readouterr().err
 
 
 def test_a_server_that_refuses_the_request_is_an_error_before_any_load(
