@@ -1,73 +1,184 @@
-"""The peers by turns: runs a head-to-head script with `wrk` that somebody keeps elsewhere, and keeps its rows.
+"""Baton beside its peers: answers a second and latency by connections and by rate, and what each server weighs.
 
-The script (`--duel`) starts each peer named, drives them in turn, and appends one JSON row for each peer,
-model and number of connections to `duel.jsonl` in the folder that PEER_BASE names.
+Writes `peers_MODEL.json` for each model, `peers_open.json` and `footprint.json`. `--scripts` is a folder kept
+elsewhere whose `run.py` starts each peer on the same ONNX files; `benchmarks/turns.py` says what is asked of it.
 """
 
-import json
+import argparse
 import os
-import subprocess
+import signal
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-from benchmarks.result import Claim, parser, shown, write
+from benchmarks.footprint import weigh_starts, write_footprint
+from benchmarks.open_loop import PAIR, drive_open, write_open
+from benchmarks.promises import Turns, claims, ratios
+from benchmarks.result import FOLDER, Curve, Picture, shown, write
+from benchmarks.turns import Bare, Driven, Scripts, Turn, by_turns, load_scripts, start_all
 from serving.bench.figures import interval
+from serving.bench.result import Result as BenchResult
 
-# Of the issue that asked for them: (ours, theirs, model, connections, least ratio).
-PROMISES = (
-    ("baton:1", "triton:1", "tiny", 1, 1.0),
-    ("baton:1", "triton:1", "tiny", 16, 1.1),
-    ("baton:1", "triton:1", "tiny", 64, 1.2),
-    ("baton:2", "triton:1", "tiny", 64, 1.7),
-    ("baton:1", "fastapi:1", "tiny", 64, 3.0),
-    *(
-        ("baton:1", f"{peer}:1", "tiny", 64, 6.0)
-        for peer in ("mlserver", "kserve", "litserve", "bentoml", "mlflow")
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is driven with a model, and how many seconds a turn lasts: up to 16 connections, and over them."""
+
+    peers: tuple[str, ...]
+    seconds: tuple[int, int] = (1, 1)
+    ceiling: bool = True
+    """Beside `session.run` too."""
+
+
+PLANS = {
+    "tiny": Plan(
+        ("baton:1", "baton:2", "triton:1", "triton:2", "raw:1", "fastapi:1", "torchserve:1",
+         "mlserver:1:PEER_PARALLEL=0", "kserve:1", "litserve:1", "bentoml:1", "mlflow:1"),
+        ceiling=False,  # some millions a second
     ),
-)
+    "text": Plan(("baton:1", "triton:1", "triton:2", "raw:1", "torchserve:1")),
+    # Some 20 images a second: a turn must see each connection answered, and 64 of them wait longer than the second
+    # after which Baton refuses unless it is told otherwise.
+    "resnet50": Plan(("baton:1:BATON_P99_MS=10000", "triton:1", "triton:2", "torchserve:1"), (2, 4)),
+}  # fmt: skip
 
 
 def main() -> int:
-    """Run, write, and say which promises hold."""
-    made = parser("peers", __doc__)
-    made.add_argument("peers", nargs="+", help="as the script names them: baton:1 triton:1 raw:1")
-    made.add_argument("--duel", type=Path, required=True, help="the script")
-    made.add_argument("--python", default=sys.executable, help="the interpreter that runs it")
-    made.add_argument("--models", default="tiny")
-    made.add_argument("--conc", default="1,16,64")
-    made.add_argument("--rounds", default="5")
-    made.add_argument("--secs", default="2")
-    given = made.parse_args()
-    log = Path(os.environ["PEER_BASE"]) / "duel.jsonl"
-    known = log.stat().st_size if log.exists() else 0
-    command = [given.python, given.duel, *given.peers, "--ref", given.peers[0], "--models", given.models,
-               "--conc", given.conc, "--rounds", given.rounds, "--secs", given.secs]  # fmt: skip
-    subprocess.run(command, check=True)
-    with log.open() as lines:
-        lines.seek(known)
-        found: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    """Drive, write, and say which promises hold."""
+    given = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _end)
+    scripts = load_scripts(given.scripts)
+    given.results.mkdir(parents=True, exist_ok=True)
+    status, opened = 0, list[tuple[str, BenchResult]]()
+    for model in given.models:
+        plan = PLANS[model]
+        specs = given.peers or plan.peers
+        starts = (
+            [weigh_starts(scripts, specs, model) for _ in range(given.starts - 1)] if model == "tiny" else []
+        )
+        with ExitStack() as stack:
+            peers = start_all(scripts, specs, model)
+            for peer in peers:
+                stack.callback(peer.close)
+            driven: list[Driven] = list(peers)
+            notes: list[str] = []
+            if plan.ceiling:
+                bare = Bare(_models(scripts) / f"{model}.onnx", _models(scripts) / f"{model}.in.npy")
+                stack.callback(bare.close)
+                driven.append(bare)
+                notes.append(
+                    f"`{bare.label}` has no server and no connections: {bare.found}, the best of what was tried."
+                )
+            starts.append({peer.label: (peer.start_s, peer.start_cpu_s) for peer in peers})
+            turns = _drive(driven, given.connections, plan.seconds, given.rounds)
+            status |= _write_model(given.results / f"peers_{model}.json", model, turns, notes)
+            if model == "tiny":
+                status |= write_footprint(given.results / "footprint.json", scripts, peers, starts)
+            pair = [peer for peer in peers if peer.label in PAIR]
+            if model in given.open and len(pair) == 2:
+                opened.append((model, drive_open(pair, model, given.rounds)))
+    if opened:
+        status |= write_open(given.results / "peers_open.json", opened)
+    return status
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    """Leave by an exception, so that the servers which were started are ended too."""
+    sys.exit(f"ended by {signal.Signals(number).name}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    made.add_argument("--scripts", type=Path, required=True, help="the folder that starts the peers")
+    made.add_argument("--models", type=_names, default=list(PLANS), help=f"of {','.join(PLANS)}; default all")
+    made.add_argument("--peers", type=_names, help="instead of each model's own, the first is what others are held to:"
+                      " NAME:WORKERS,…")  # fmt: skip
+    made.add_argument("--connections", type=lambda text: [int(each) for each in text.split(",")],
+                      default=[1, 16, 64])  # fmt: skip
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--starts", type=int, default=2, help="of each peer, for the footprint")
+    made.add_argument("--open", type=_names, default=["tiny", "text"], help="models of the open loop")
+    made.add_argument("--results", type=Path, default=FOLDER)
+    return made
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _models(scripts: Scripts) -> Path:
+    return Path(os.environ.get("PEER_MODELS", Path(scripts.BASE) / "models"))
+
+
+def _drive(
+    driven: Sequence[Driven], connections: Sequence[int], seconds: tuple[int, int], rounds: int
+) -> Turns:
+    return {
+        (label, number): turns
+        for number in connections
+        for label, turns in by_turns(driven, number, seconds[number > 16], rounds).items()
+    }
+
+
+def _write_model(out: Path, model: str, turns: Turns, notes: Sequence[str]) -> int:
+    numbers = list(dict.fromkeys(number for _, number in turns))
+    labels = [label for label, number in turns if number == numbers[-1]]
+    whole = [label for label in labels if all((label, number) in turns for number in numbers)]
+    first = whole[0]
+    over = {key: interval(ratios(turns[first, key[1]], found)) for key, found in turns.items()}
+    order = sorted(whole, key=lambda label: over[label, numbers[-1]].median)
     rows = [
-        (f"{row['model']}, {row['conc']} connections: {row['peer']}", shown(interval(row["ratio"])),
-         f"{row['rps']:.0f}", f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", str(row["errors"]))
-        for row in found
-    ]  # fmt: skip
-    columns = ("load and peer", f"answers/s over {given.peers[0]}", "answers/s", "p50 ms", "p99 ms", "errors")
-    return write(given.out, columns, rows, _claims(found))
+        (
+            label,
+            *(shown(over[label, number]) for number in numbers),
+            *(
+                " / ".join(f"{_median(turns[label, number], figure):{form}}" for number in numbers)
+                if figure is _rate or label != Bare.label
+                else "–"
+                for figure, form in ((_rate, ".0f"), (_p50, ".2f"), (_p99, ".2f"))
+            ),
+            str(sum(turn.errors for number in numbers for turn in turns[label, number])),
+        )
+        for label in order
+    ]
+    joined = " / ".join(map(str, numbers))
+    columns = (
+        f"{model}, connections: {joined}",
+        *(f"{first} over it, {number}" for number in numbers),
+        "answers/s", "p50 ms", "p99 ms", "errors",
+    )  # fmt: skip
+    curves = tuple(
+        Curve(
+            panel=f"{model}: {panel}",
+            label=label,
+            x=tuple(numbers),
+            y=tuple(interval([figure(turn) for turn in turns[label, number]]) for number in numbers),
+        )
+        for panel, figure in (("answers a second", _rate), ("p50, ms", _p50), ("p99, ms", _p99))
+        for label in order
+        if panel == "answers a second" or label != Bare.label
+    )
+    picture = Picture(x="connections", curves=curves)
+    return write(out, columns, rows, claims(model, turns), notes, picture)
 
 
-def _claims(rows: list[dict[str, Any]]) -> list[Claim]:
-    ratios = {(row["peer"], row["model"], row["conc"]): row["ratio"] for row in rows}
-    claims: list[Claim] = []
-    for ours, theirs, model, connections, least in PROMISES:
-        pair = [ratios.get((peer, model, connections)) for peer in (ours, theirs)]
-        if pair[0] and pair[1]:
-            seen = interval([a / b for a, b in zip(*pair, strict=True) if b] or [0.0])
-            text = f"{model}, {connections} connections: {ours} over {theirs}"
-            claims.append(
-                Claim(text=text, wanted=f"at least {least}", seen=shown(seen), kept=seen.median >= least)
-            )
-    return claims
+def _rate(turn: Turn) -> float:
+    return turn.rate
+
+
+def _p50(turn: Turn) -> float:
+    return turn.p50_ms
+
+
+def _p99(turn: Turn) -> float:
+    return turn.p99_ms
+
+
+def _median(turns: Sequence[Turn], figure: Callable[[Turn], float]) -> float:
+    return interval([figure(turn) for turn in turns]).median
 
 
 if __name__ == "__main__":

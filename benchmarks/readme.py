@@ -1,9 +1,10 @@
-"""Writes every result into README.md, between its markers: `python -m benchmarks.readme`."""
+"""Writes every result into README.md, between its markers, and draws its picture: `python -m benchmarks.readme`."""
 
 import re
 import sys
 from pathlib import Path
 
+from benchmarks.pictures import draw
 from benchmarks.result import FOLDER, Result, markdown
 
 README = Path(__file__).parent / "README.md"
@@ -12,15 +13,28 @@ _SLOT = re.compile(r"<!-- result: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 def main() -> int:
     """Fill the slots; a slot without a result says so."""
-    README.write_text(_SLOT.sub(_filled, README.read_text()))
+    for file in sorted(FOLDER.glob("*.json")):
+        picture = _read(file).picture
+        if picture:
+            draw(picture, file.with_suffix(".png"))
+    README.write_text(filled(README.read_text()))
     return 0
+
+
+def filled(text: str) -> str:
+    """README with what the results say now."""
+    return _SLOT.sub(_filled, text)
 
 
 def _filled(slot: re.Match[str]) -> str:
     name = slot[1]
     file = FOLDER / f"{name}.json"
-    text = markdown(Result.model_validate_json(file.read_text())) if file.exists() else "Not measured yet."
+    text = markdown(_read(file)) if file.exists() else "Not measured yet."
     return f"<!-- result: {name} -->\n{text}\n<!-- end -->"
+
+
+def _read(file: Path) -> Result:
+    return Result.model_validate_json(file.read_text())
 
 
 if __name__ == "__main__":

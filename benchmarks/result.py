@@ -24,6 +24,31 @@ class Claim(BaseModel):
     kept: bool
 
 
+class Curve(BaseModel):
+    """One line of a picture, in the panel of its name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    panel: str
+    label: str
+    x: tuple[float, ...]
+    y: tuple[Interval, ...]
+
+
+class Picture(BaseModel):
+    """What `benchmarks.pictures` draws beside the table: panels side by side over one kind of axis."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    x: str
+    curves: tuple[Curve, ...]
+
+    @property
+    def panels(self) -> list[str]:
+        """In the order in which curves name them."""
+        return list(dict.fromkeys(curve.panel for curve in self.curves))
+
+
 class Result(BaseModel):
     """One benchmark's outcome; the first column of `rows` names the row."""
 
@@ -35,6 +60,9 @@ class Result(BaseModel):
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     claims: tuple[Claim, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a reader of the table must know of this run."""
+    picture: Picture | None = None
 
 
 def parser(name: str, text: str | None) -> argparse.ArgumentParser:
@@ -45,7 +73,12 @@ def parser(name: str, text: str | None) -> argparse.ArgumentParser:
 
 
 def write(
-    out: Path, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], claims: Sequence[Claim]
+    out: Path,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    claims: Sequence[Claim],
+    notes: Sequence[str] = (),
+    picture: Picture | None = None,
 ) -> int:
     """Write and print a result; the exit status: 1 if a promise was not kept."""
     name = out.stem
@@ -58,6 +91,8 @@ def write(
         columns=columns,
         rows=tuple(rows),
         claims=tuple(claims),
+        notes=tuple(notes),
+        picture=picture,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(result.model_dump_json(indent=1) + "\n")
@@ -82,6 +117,9 @@ def markdown(result: Result) -> str:
     if result.claims:
         rows = [(c.text, c.wanted, c.seen, "yes" if c.kept else "**no**") for c in result.claims]
         lines += ["", *_table(("promise", "wanted", "seen", "kept"), rows)]
+    lines += [line for note in result.notes for line in ("", note)]
+    if result.picture:
+        lines += ["", f"![{', '.join(result.picture.panels)}](results/{result.name}.png)"]
     return "\n".join(lines)
 
 

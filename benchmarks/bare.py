@@ -1,0 +1,93 @@
+"""The ceiling of a server: `session.run` alone, at its best combination of batch, threads and concurrent runs.
+
+`python -m benchmarks.bare MODEL.onnx ROW.npy` prints that combination; then it reads seconds, one number a line,
+and prints the rows a second that it ran for so long.
+"""
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from inference.machine import available_cpus
+
+_PROBE_S = 0.3
+_BATCHES = (1, 2, 4, 8, 16, 32)
+_LONGEST_S = 1.0  # a batch that takes longer than this is the last one tried
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """How a model is run: `runs` at once, each of `batch` rows on `threads` threads."""
+
+    batch: int
+    threads: int
+    runs: int
+
+    def __str__(self) -> str:
+        return f"batch {self.batch}, {self.threads} threads, {self.runs} at once"
+
+
+class Bare:
+    """A model, and one row of input."""
+
+    def __init__(self, model: Path, row: np.ndarray) -> None:
+        self._row = row
+        self._sessions = {threads: _session(model, threads) for threads in {1, available_cpus()}}
+
+    def rows_per_s(self, how: Combination, seconds: float) -> float:
+        """Rows a second over at least one run of each lane."""
+        session = self._sessions[how.threads]
+        feed = {session.get_inputs()[0].name: np.repeat(self._row, how.batch, 0)}
+
+        def lane() -> int:
+            done = 0
+            while not done or time.perf_counter() < until:
+                session.run(None, feed)
+                done += how.batch
+            return done
+
+        began = time.perf_counter()
+        until = began + seconds
+        with ThreadPoolExecutor(how.runs) as pool:
+            rows = sum(future.result() for future in [pool.submit(lane) for _ in range(how.runs)])
+        return rows / (time.perf_counter() - began)
+
+    def best(self) -> Combination:
+        """What runs the most rows a second, each tried once."""
+        cores = available_cpus()
+        found: dict[Combination, float] = {}
+        for threads, runs in {(1, 1), (1, cores), (cores, 1)}:
+            for batch in _BATCHES:
+                how = Combination(batch, threads, runs)
+                self.rows_per_s(how, 0)
+                found[how] = self.rows_per_s(how, _PROBE_S)
+                if batch * runs / found[how] > _LONGEST_S:
+                    break
+        return max(found, key=lambda how: found[how])
+
+
+def _session(model: Path, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def main() -> int:
+    """Find the best, then run on demand."""
+    bare = Bare(Path(sys.argv[1]), np.load(sys.argv[2]))
+    best = bare.best()
+    print(best, flush=True)
+    for line in sys.stdin:
+        print(bare.rows_per_s(best, float(line)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    ort.set_default_logger_severity(3)
+    sys.exit(main())

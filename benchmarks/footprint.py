@@ -1,0 +1,41 @@
+"""What each peer weighs: memory, start, processor time of the start, and the environment it is installed in."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.result import shown, write
+from benchmarks.turns import Peer, Scripts, environment, start_all
+from serving.bench.figures import interval
+
+
+def weigh_starts(scripts: Scripts, specs: Sequence[str], model: str) -> dict[str, tuple[float, float]]:
+    """Seconds and processor seconds to the first answer, by label; each started alone."""
+    found: dict[str, tuple[float, float]] = {}
+    for spec in specs:
+        for peer in start_all(scripts, [spec], model):
+            found[peer.label] = peer.start_s, peer.start_cpu_s
+            peer.close()
+    return found
+
+
+def write_footprint(
+    out: Path, scripts: Scripts, peers: Sequence[Peer], starts: Sequence[Mapping[str, tuple[float, float]]]
+) -> int:
+    rows: list[tuple[float, tuple[str, ...]]] = []
+    for peer in peers:
+        version, size = environment(scripts, peer.label.split(":")[0])
+        wall, cpu = (
+            interval([start[peer.label][place] for start in starts if peer.label in start])
+            for place in (0, 1)
+        )
+        cells = (peer.label, version, f"{peer.rss_mib:.0f}", shown(wall, "{:.1f}"), shown(cpu), f"{size:.0f}")
+        rows.append((peer.rss_mib, cells))
+    columns = (
+        "server, with tiny loaded",
+        "version",
+        "RSS MiB after the load",
+        "seconds to the first answer",
+        "processor seconds by then",
+        "environment MiB",
+    )
+    return write(out, columns, [cells for _, cells in sorted(rows)], [])

@@ -1,0 +1,54 @@
+"""Draws the pictures of results; matplotlib comes with `baton[training]`."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from benchmarks.result import Curve, Picture
+
+_STYLES = {"baton:1": ("C0", "-"), "baton:2": ("C0", "--"), "triton:1": ("C1", "-"), "triton:2": ("C1", "--"),
+           "session.run": ("black", ":")}  # fmt: skip
+_COLOURS = ("C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9", "gold", "navy", "teal")
+_MARKERS = "svD^<>pPX*h"
+
+
+def draw(picture: Picture, file: Path) -> None:
+    """Both axes are logarithmic; the bars are the 95 % intervals."""
+    importlib.import_module("matplotlib").use("Agg")
+    pyplot: Any = importlib.import_module("matplotlib.pyplot")
+    ticker: Any = importlib.import_module("matplotlib.ticker")
+    panels = picture.panels
+    figure, axes = pyplot.subplots(
+        1, len(panels), figsize=(4.2 * len(panels) + 1.4, 4.2), layout="constrained", squeeze=False
+    )
+    others = dict.fromkeys(curve.label for curve in picture.curves if curve.label not in _STYLES)
+    order = {label: place for place, label in enumerate(others)}
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for curve in (each for each in picture.curves if each.panel == panel):
+            _line(axis, curve, order.get(curve.label))
+        ticks = sorted({x for curve in picture.curves if curve.panel == panel for x in curve.x})
+        axis.set(title=panel, xlabel=picture.x, xscale="log", yscale="log")
+        axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    handles: dict[str, Any] = {}
+    for axis in axes[0]:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(handles.values(), handles.keys(), loc="outside right upper", frameon=False)
+    figure.savefig(file, dpi=100, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def _line(axis: Any, curve: Curve, place: int | None) -> None:
+    middle = [each.median for each in curve.y]
+    low = [each.median - (each.median if each.low is None else each.low) for each in curve.y]
+    high = [(each.median if each.high is None else each.high) - each.median for each in curve.y]
+    colour, line = _STYLES.get(curve.label, (_COLOURS[(place or 0) % len(_COLOURS)], "-"))
+    axis.errorbar(
+        curve.x, middle, yerr=[low, high], color=colour, linestyle=line, capsize=2, label=curve.label,
+        linewidth=1.0 if place is not None else 2.2, marker="o" if place is None else _MARKERS[place % len(_MARKERS)],
+        markersize=5,
+    )  # fmt: skip
