@@ -1,0 +1,106 @@
+"""One process against several workers on the same cores: by turns, a cheap graph and a heavy one."""
+
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.asking import TIMEOUT_S
+from benchmarks.graphs import HEAVY, TINY, write_mlp
+from benchmarks.result import Claim, parser, shown, write
+from benchmarks.server import Server, serving
+from benchmarks.wrk import Seen, drive
+from inference.machine import available_cpus
+from serving.bench.figures import Interval, interval
+from serving.bench.request import random_bodies, read_metadata
+
+
+class Case(NamedTuple):
+    """One shape of load."""
+
+    model: str
+    connections: int
+    keep: bool = True
+
+    def __str__(self) -> str:
+        each = "" if self.keep else ", one request each"
+        return f"{self.model}, {self.connections} connections{each}"
+
+
+CASES = (
+    Case("tiny", 2),
+    Case("tiny", 64),
+    Case("tiny", 64, keep=False),
+    Case("heavy", 2),
+    Case("heavy", 16),
+)
+
+
+def main() -> int:
+    """Measure, write, and say whether the promise holds."""
+    made = parser("workers", __doc__)
+    made.add_argument("--workers", type=int, default=available_cpus())
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--seconds", type=float, default=2.0, help="of each server in each case and round")
+    given = made.parse_args()
+    one: dict[Case, list[Seen]] = defaultdict(list)
+    several: dict[Case, list[Seen]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as scratch:
+        models = Path(scratch)
+        write_mlp(models, "tiny", TINY)
+        write_mlp(models, "heavy", HEAVY)
+        with serving(models) as alone, serving(models, ("--workers", str(given.workers))) as group:
+            for _ in range(given.rounds):
+                for case in CASES:
+                    one[case].append(_ask(alone, case, given.seconds))
+                    several[case].append(_ask(group, case, given.seconds))
+            memory = alone.rss_mib(), group.rss_mib()
+    rows = [_row(case, one[case], several[case]) for case in CASES]
+    rows.append(
+        (
+            "RSS MiB, afterwards",
+            f"{memory[0]:.0f}",
+            "",
+            f"{memory[1]:.0f}",
+            "",
+            f"{memory[1] / memory[0]:.2f}",
+        )
+    )
+    columns = ("load", "one process: answers/s", "p99 ms", f"{given.workers} workers: answers/s", "p99 ms",
+               "workers over one")  # fmt: skip
+    busiest = Case("tiny", 64)
+    gain = _gain(one[busiest], several[busiest])
+    claim = Claim(
+        text=f"{busiest}: {given.workers} workers over one process",
+        wanted="over 1",
+        seen=shown(gain),
+        kept=gain.median > 1,
+    )
+    return write(given.out, columns, rows, [claim])
+
+
+def _ask(server: Server, case: Case, seconds: float) -> Seen:
+    (body, *_) = random_bodies(read_metadata(server.url, case.model, TIMEOUT_S), 1, {}, binary=False)
+    path = f"/v2/models/{case.model}/infer"
+    return drive(server, path, body, case.connections, seconds, keep=case.keep)
+
+
+def _gain(one: list[Seen], several: list[Seen]) -> Interval:
+    return interval([ours.rate / theirs.rate for ours, theirs in zip(several, one, strict=True)])
+
+
+def _row(case: Case, one: list[Seen], several: list[Seen]) -> tuple[str, ...]:
+    figures = [
+        text
+        for seen in (one, several)
+        for text in (
+            f"{interval([each.rate for each in seen]).median:.0f}",
+            f"{interval([each.p99_ms for each in seen]).median:.1f}",
+        )
+    ]
+    return (str(case), *figures, shown(_gain(one, several)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
