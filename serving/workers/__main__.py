@@ -9,7 +9,7 @@ from types import FrameType
 
 from serving.app import Application, create_app
 from serving.logs import set_up_logging
-from serving.server import BatonServer, Config, Refused, make_config, prepare
+from serving.server import LINGER_S, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
 from serving.workers.member import Member, Place
 from serving.workers.messages import Closed, Leaving, Refusal, frame
@@ -76,8 +76,9 @@ class WorkerServer(BatonServer):
             )
 
     async def _close_door(self) -> None:
-        """The supervisor did; who was dealt last is let in."""
-        await asyncio.gather(*self._arriving)
+        """The supervisor did; who was dealt last is let in, unless it never ends its handshake."""
+        if self._arriving:
+            await asyncio.wait(self._arriving, timeout=LINGER_S)
 
 
 def main(arguments: list[str]) -> int:

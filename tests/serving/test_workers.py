@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from inference.machine import available_cpus
 from serving.workers.door import listen
 from tests.bundles import sum_graph, write_bare, write_brightness
-from tests.deploy.conftest import Server, answers, serving, until
+from tests.deploy.conftest import Server, answers, free_port, serving, until
 from tests.deploy.tools import ROOT, missing, need, run
 from tests.serving.servers import ADMIN
+from tests.serving.test_tls import Authority, trusting
 
 CALLERS = 8
 SUM = "/v2/models/sum/infer"
@@ -180,6 +181,29 @@ def test_prometheus_finds_no_error_in_merged_metrics(callers: list[httpx.Client]
         check=False,
     )
     assert checked.returncode in (0, 3), checked.stderr  # 3: it would have named something otherwise
+
+
+def test_workers_speak_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair, port = authority.issue("server"), str(free_port())
+    command = [sys.executable, str(ROOT / "baton.py"), "serve", "--models", str(_write_models(tmp_path)),
+               "--port", port, "--workers", "2", "--tls-cert", str(pair.cert), "--tls-key", str(pair.key)]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT)
+
+    def ready(client: httpx.Client) -> bool:
+        with suppress(httpx.TransportError):
+            return client.get("/v2/health/ready").status_code == 200
+        return False
+
+    try:
+        with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trusting(authority)) as client:
+            until(lambda: ready(client), "a ready server")
+            assert client.post(SUM, json=ROW).status_code == 200
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 # One view of the models
