@@ -86,7 +86,7 @@ class DeadlineExceeded(BatonError):
     """The request's own deadline passed before its batch was run."""
 
     def __init__(self, name: str, timeout_s: float) -> None:
-        super().__init__(f"model '{name}': the deadline of {timeout_s * 1e3:g} ms passed before the run")
+        super().__init__(f"model '{name}': the deadline of {timeout_s * 1e3:g} ms passed before the answer")
         self.name, self.timeout_s = name, timeout_s
 
 

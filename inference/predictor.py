@@ -48,10 +48,14 @@ class Predictor:
         *,
         prove: bool = True,
         processor: Processor | None = None,
+        session: OrtSession | None = None,
     ) -> "Predictor":
-        """The same for a bundle that is open already, whose `processor` may be built already too."""
+        """The same for a bundle that is open already, whose `processor` and `session` may be made already too."""
         chosen = precision or bundle.manifest.serve
-        session = OrtSession(bundle.graph_source(chosen), bundle.path, options.for_manifest(bundle.manifest))
+        if session is None:
+            session = OrtSession(
+                bundle.graph_source(chosen), bundle.path, options.for_manifest(bundle.manifest)
+            )
         for seen, wanted in (
             (session.inputs, bundle.manifest.inputs),
             (session.outputs, bundle.manifest.outputs),

@@ -5,7 +5,10 @@ requests gather, and the next batch takes all of them that fit. It counts rows, 
 one bucket share a batch; a caller who left, or whose deadline passed, is dropped before the batch forms;
 a failed batch is run again one by one, so a bad input fails alone.
 
-Everything but `_execute` happens on the event loop, so there are no locks. HTTP is not known here.
+A model may have a second session, which gives every thread to one run: it answers a request that finds the
+model idle, while requests that compete run side by side.
+
+Everything but `_work` happens on the event loop, so there are no locks. HTTP is not known here.
 """
 
 import asyncio
@@ -14,6 +17,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, compress
 from typing import NamedTuple, Protocol
 
 from inference.errors import CallerLeft, DeadlineExceeded, ModelNotReady, Overloaded
@@ -25,6 +30,10 @@ from serving.call import Call
 _NS = 1e-9
 _MOST_GROWTH = 4.0  # of a row's cost from its mean to one batch's
 _COST_WEIGHT = 0.1  # of the newest batch in the moving mean of a row's cost: about the last ten batches
+# After a run as short as this a thread would wait for the loop about as long again, so the batch that follows
+# lies ready. Behind a longer run it is formed when that ends, so that what is urgent may still go before it.
+_SHORT_RUN_S = 0.01
+_SWEEP_S = 0.02  # between looks through a full queue for callers who left: refusing must stay cheap
 
 
 class Plan(NamedTuple):
@@ -88,9 +97,9 @@ class Entry:
 
 
 class Outcome(NamedTuple):
-    """What a run gave: one result or error an entry, and how long it took."""
+    """What a run gave: one result or error an entry (None: its caller did not wait for it), and how long it took."""
 
-    results: list[Tensors | Exception]
+    results: list[Tensors | Exception | None]
     run_ns: int
 
 
@@ -109,18 +118,25 @@ class DynamicBatcher:
         plan: Plan,
         executor: Executor,
         observer: BatchObserver,
+        alone: Runs | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         call_later: Callable[[float, Callable[[], None]], Timer] | None = None,
     ) -> None:
-        """`clock_ns` and `call_later` (seconds, callback) are given by tests that step time by hand."""
+        """`alone` takes every slot for one run of the same graph, and is used when nothing else is to be run.
+
+        `clock_ns` and `call_later` (seconds, callback) are given by tests that step time by hand.
+        """
         self.name, self.plan = name, plan
         self.pending_rows = 0
-        self._session, self._processor, self._observer = session, processor, observer
+        self._session, self._alone = session, alone
+        self._processor, self._observer = processor, observer
         self._executor, self._clock_ns = executor, clock_ns
         self._loop = asyncio.get_running_loop()
         self._call_later = call_later or self._loop.call_later
         self._lanes: dict[Lane, deque[Entry]] = {}
         self._free = plan.concurrent_runs
+        self._ready: deque[list[Entry]] = deque()  # the one thing that threads take from, since that is atomic
+        self._idle_since_ns = self._swept_ns = 0
         self._awake = False
         self._draining = False
         self._idle: asyncio.Event | None = None  # made for who waits: most of the time nobody does
@@ -129,11 +145,12 @@ class DynamicBatcher:
     @property
     def queued_rows(self) -> int:
         """Rows that wait for a run."""
-        return sum(entry.rows for lane in self._lanes.values() for entry in lane)
+        waiting = chain(self._lanes.values(), tuple(self._ready))
+        return sum(entry.rows for entries in waiting for entry in entries)
 
     @property
     def running(self) -> int:
-        """Batches under way."""
+        """Slots that runs under way take."""
         return self.plan.concurrent_runs - self._free
 
     @property
@@ -149,10 +166,14 @@ class DynamicBatcher:
         """
         if self._draining:
             raise ModelNotReady(self.name, "it is draining")
-        limit = self._limit()
-        if self.pending_rows + rows > limit and self.pending_rows + rows - self._sweep() > limit:
-            raise Overloaded(self.name, limit, self.wait_s(self.pending_rows))
+        if not self.has_room(rows):
+            raise Overloaded(self.name, self._limit(), self.wait_s(self.pending_rows))
         self.pending_rows += rows
+
+    def has_room(self, rows: int) -> bool:
+        """Whether `admit` would not call the model overloaded; cheap, since it is asked for each refusal."""
+        limit = self._limit()
+        return self.pending_rows + rows <= limit or self.pending_rows + rows - self._sweep() <= limit
 
     def release(self, rows: int) -> None:
         """Admitted rows are answered, whichever way."""
@@ -210,7 +231,7 @@ class DynamicBatcher:
 
     def _wake(self) -> None:
         # Dispatch runs at the end of this tick of the loop, when every request that arrived in it is queued.
-        if not self._awake and self._free:
+        if not self._awake and (self._free or self._may_lie_ready()):
             self._awake = True
             self._loop.call_soon(self._dispatch)
 
@@ -223,6 +244,22 @@ class DynamicBatcher:
             self._start(batch)
             if self.plan.inline:
                 return  # `_finish` has woken it for the rest; sockets are read between two runs
+        while self._lanes and self._may_lie_ready() and self._fills_a_batch():
+            self._ready.append(self._form())
+
+    def _may_lie_ready(self) -> bool:
+        """Whether one more batch may be formed before a slot is free for it."""
+        batch_s = self._row_cost_s * self.plan.max_batch_size
+        return 0 < batch_s < _SHORT_RUN_S and len(self._ready) < self.plan.concurrent_runs
+
+    def _fills_a_batch(self) -> bool:
+        """Whether what waits would not gain by waiting for more."""
+        rows = 0
+        for entry in self._lanes[self._next_lane()]:
+            rows += entry.rows
+            if rows >= self.plan.max_batch_size:
+                return True
+        return False
 
     def _form(self) -> list[Entry]:
         while self._lanes:
@@ -257,17 +294,20 @@ class DynamicBatcher:
             if deadline_s is not None and self._clock_ns() * _NS >= deadline_s:
                 self._expire(entry)
                 return False
-            entry.timer.cancel()
         return True
 
     def _expire(self, entry: Entry) -> None:
         _refuse(entry, DeadlineExceeded(self.name, entry.call.timeout_s))
 
     def _sweep(self) -> int:
-        """Refuse the queued entries whose caller has left; the number of their rows.
+        """Refuse the queued entries whose caller has left; the number of their rows, 0 just after the last look.
 
         An entry that is answered already has given its rows back, or does in the loop's next turn.
         """
+        now = self._clock_ns()
+        if (now - self._swept_ns) * _NS < _SWEEP_S:
+            return 0
+        self._swept_ns = now
         gone: list[Entry] = []
         for lane, waiting in list(self._lanes.items()):
             waited_for = deque[Entry]()
@@ -283,36 +323,69 @@ class DynamicBatcher:
         return sum(entry.rows for entry in gone)
 
     def _start(self, batch: list[Entry]) -> None:
-        self._free -= 1
+        session, slots = self._session, 1
+        if self._alone is not None and self._found_idle(batch):
+            session, slots = self._alone, self.plan.concurrent_runs
+        self._free -= slots
         if self.plan.inline:
-            self._finish(batch, self._execute(batch))
-            return
+            self._finish(batch, slots, self._execute(batch, session), went_on=False)
+        else:
+            self._submit(batch, slots, session)
 
-        def hand_back(done: Future[Outcome]) -> None:
-            self._loop.call_soon_threadsafe(self._finish, batch, _outcome(done, len(batch)))
+    def _submit(self, batch: list[Entry], slots: int, session: Runs) -> None:
+        def hand_back(done: Future[tuple[Outcome, bool]]) -> None:
+            outcome, went_on = _outcome(done, len(batch))
+            self._loop.call_soon_threadsafe(partial(self._finish, batch, slots, outcome, went_on=went_on))
 
-        self._executor.submit(self._execute, batch).add_done_callback(hand_back)
+        self._executor.submit(self._work, batch, session).add_done_callback(hand_back)
 
-    def _execute(self, batch: list[Entry]) -> Outcome:
-        """Run a batch; on a worker thread unless the plan is inline. It never raises."""
-        started = self._clock_ns()
-        for entry in batch:
-            entry.call.times.queue = started - entry.queued_ns
+    def _work(self, batch: list[Entry], session: Runs) -> tuple[Outcome, bool]:
+        """On a worker thread: run a batch, then go on with the next, if one lies ready."""
+        return self._execute(batch, session), self._go_on()
+
+    def _go_on(self) -> bool:
+        """Have a batch that lies ready run; whether there was one.
+
+        It goes behind those that other models have handed to the threads meanwhile.
+        """
         try:
-            results: list[Tensors | Exception] = list(self._run(batch))
+            batch = self._ready.popleft()
+        except IndexError:
+            return False
+        self._submit(batch, 1, self._session)
+        return True
+
+    def _found_idle(self, batch: list[Entry]) -> bool:
+        """Whether nothing runs, nothing else waits, and this came when the last run was over already.
+
+        Callers who come during a run are several; in turns with all threads each they would get less done.
+        """
+        return (
+            self._free == self.plan.concurrent_runs
+            and not self._lanes
+            and batch[0].queued_ns >= self._idle_since_ns
+        )
+
+    def _execute(self, batch: list[Entry], session: Runs) -> Outcome:
+        """Run those of a batch who still wait; on a worker thread unless the plan is inline. It never raises."""
+        started = self._clock_ns()
+        waits = [not (entry.answer.done() or entry.call.left()) for entry in batch]
+        live = list(compress(batch, waits))
+        for entry in live:
+            entry.call.times.queue = started - entry.queued_ns
+        answers: Iterable[Tensors | Exception] = ()
+        try:
+            if live:
+                answers = self._run(live, session)
         except Exception as error:  # whatever it is, it belongs to the callers, not to the loop
-            results = [error] if len(batch) == 1 else [self._run_alone(entry) for entry in batch]
+            answers = [error] if len(live) == 1 else [_run_alone(entry, session) for entry in live]
+        given = iter(answers)
+        results = [next(given) if waited else None for waited in waits]
         return Outcome(results, self._clock_ns() - started)
 
-    def _run(self, batch: list[Entry]) -> Iterable[Tensors]:
+    def _run(self, batch: list[Entry], session: Runs) -> list[Tensors]:
         tensors = self._processor.collate([entry.tensors for entry in batch])
-        return self._processor.split(self._session.run(tensors), [entry.rows for entry in batch])
-
-    def _run_alone(self, entry: Entry) -> Tensors | Exception:
-        try:
-            return self._session.run(entry.tensors)
-        except Exception as error:
-            return error
+        return list(self._processor.split(session.run(tensors), [entry.rows for entry in batch]))
 
     def _learn(self, cost_s: float) -> None:
         if not self._row_cost_s:
@@ -322,21 +395,38 @@ class DynamicBatcher:
         likely_s = min(cost_s, _MOST_GROWTH * self._row_cost_s)
         self._row_cost_s += (likely_s - self._row_cost_s) * _COST_WEIGHT
 
-    def _finish(self, batch: list[Entry], outcome: Outcome) -> None:
-        self._free += 1
-        rows = sum(entry.rows for entry in batch)
+    def _finish(self, batch: list[Entry], slots: int, outcome: Outcome, *, went_on: bool) -> None:
+        self._free += slots - went_on
+        while self._free and self._go_on():
+            self._free -= 1
+        ran = [entry.rows for entry, result in zip(batch, outcome.results, strict=True) if result is not None]
+        rows = sum(ran)
         for entry, result in zip(batch, outcome.results, strict=True):
+            if entry.timer is not None:
+                entry.timer.cancel()
             entry.call.times.run = outcome.run_ns
             entry.call.times.batch_rows = rows
-            if isinstance(result, Exception):
+            if result is None:
+                _refuse(entry, CallerLeft("the caller closed the connection before the run"))
+            elif isinstance(result, Exception):
                 _refuse(entry, result)
             elif not entry.answer.done():
                 entry.answer.set_result(result)
-        cost_s = outcome.run_ns * _NS / rows
-        self._learn(cost_s)
-        self._observer.observe_batch(rows, len(batch), outcome.run_ns)
+        if rows:
+            if slots == 1:  # what a run alone takes says nothing of runs side by side
+                self._learn(outcome.run_ns * _NS / rows)
+            self._observer.observe_batch(rows, len(ran), outcome.run_ns)
+        if self._free == self.plan.concurrent_runs:
+            self._idle_since_ns = self._clock_ns()
         if self._lanes:
             self._wake()
+
+
+def _run_alone(entry: Entry, session: Runs) -> Tensors | Exception:
+    try:
+        return session.run(entry.tensors)
+    except Exception as error:
+        return error
 
 
 def _refuse(entry: Entry, error: Exception) -> None:
@@ -344,10 +434,10 @@ def _refuse(entry: Entry, error: Exception) -> None:
         entry.answer.set_exception(error)
 
 
-def _outcome(done: Future[Outcome], entries: int) -> Outcome:
+def _outcome(done: "Future[tuple[Outcome, bool]]", entries: int) -> tuple[Outcome, bool]:
     error = done.exception()
     if error is None:
         return done.result()
-    # `_execute` raises nothing of its own, so this is an interpreter at its end, or out of memory.
+    # `_work` raises nothing of its own, so this is an interpreter at its end, or out of memory.
     failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
-    return Outcome([failure] * entries, 0)
+    return Outcome([failure] * entries, 0), False

@@ -1,5 +1,6 @@
 """From a folder to a model that may serve: open, measure, prove, and plan how to run it."""
 
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -60,10 +61,18 @@ class ModelLoader:
         source = bundle.graph_source(self.precision)
         processor = build_processor(bundle)
         example = _Example.of(bundle, processor)
-        profile = self._profile(bundle, source, example)
-        options = self._options(profile.chosen.threads)
-        predictor = Predictor.from_bundle(bundle, self.precision, options, processor=processor)
-        if self.device == "auto" and predictor.session.provider == CPU and CUDA in available_providers():
+
+        @functools.cache
+        def open_session(threads: int) -> OrtSession:
+            """What was measured is what serves."""
+            options = SessionOptions(threads=threads, device=self.device, engine_cache=self.engine_cache)
+            return OrtSession(source, bundle.path, options.for_manifest(bundle.manifest))
+
+        profile = self._profile(bundle, open_session, example)
+        session = open_session(profile.chosen.threads)
+        alone = open_session(profile.alone.threads) if profile.alone else None
+        predictor = Predictor.from_bundle(bundle, self.precision, processor=processor, session=session)
+        if self.device == "auto" and session.provider == CPU and CUDA in available_providers():
             log.warning("%s: CUDA does not start here, so it runs on the CPU", bundle.manifest.name)
         # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
         list(predictor.predict(example.payloads[:1]))
@@ -76,7 +85,7 @@ class ModelLoader:
             plan = profile.plan(self.p99_ms, batch_size, self.max_pending_rows)
             metrics = ModelMetrics(manifest.name, manifest.version)
             batcher = DynamicBatcher(
-                manifest.name, predictor.session, predictor.processor, plan, self.runs, metrics
+                manifest.name, predictor.session, predictor.processor, plan, self.runs, metrics, alone
             )
             return ServedModel(
                 name=manifest.name,
@@ -98,18 +107,14 @@ class ModelLoader:
             return None
         return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
 
-    def _options(self, threads: int) -> SessionOptions:
-        return SessionOptions(threads=threads, device=self.device, engine_cache=self.engine_cache)
-
-    def _profile(self, bundle: Bundle, source: bytes | Path, example: "_Example") -> Profile:
+    def _profile(
+        self, bundle: Bundle, open_session: Callable[[int], OrtSession], example: "_Example"
+    ) -> Profile:
         digest = bundle.manifest.files[bundle.graph(self.precision).file].sha256
         key = cache_key(digest, self.device, self.cpus, ort.__version__)
         known = self.cache.get(key)
         if known is not None:
             return known
-
-        def open_session(threads: int) -> OrtSession:
-            return OrtSession(source, bundle.path, self._options(threads).for_manifest(bundle.manifest))
 
         limit = bundle.manifest.max_batch_size
         rows = sample_rows(example.tensors) if limit else lambda _: example.tensors

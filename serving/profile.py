@@ -3,12 +3,16 @@
 A run of 20 µs should not pay 50 µs to reach a thread; on a CPU a bigger batch is often not cheaper by the
 row, and two single-thread runs side by side can beat one two-thread run. Which of these holds differs by
 model and machine, so it is measured: seconds by threads of a run, runs side by side, and rows of a batch.
+
+Runs side by side may share a session whose every run may use all threads: a run that is alone then has them
+all, and runs that compete get about as much done as with a thread each. Where they get less done, a thread
+each is chosen, and a second session answers who comes alone, if that is worth its weights in memory.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,8 +31,10 @@ INLINE_RUN_S = 2e-3
 REQUEST_S = 60e-6
 # Throughput within this factor of the best counts as equal, and the smaller batch (less latency) wins.
 AS_GOOD = 0.95
+# A run alone has to gain as much by more threads as would be worth a second session.
+ALONE_GAIN = 1.15
 # Of measuring one point; four models have to start within 2 s of processor time.
-_WINDOW_S, _WINDOWS = 0.005, 3
+_WINDOW_S, _WINDOWS, _POINT_S = 0.002, 3, 0.05
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
 Rows = Callable[[int], Tensors]
@@ -52,12 +58,16 @@ class Point(BaseModel):
 
 
 class Profile(BaseModel):
-    """The measured curve of one graph on one machine, and the point that was chosen on it."""
+    """The measured curve of one graph on one machine, and what was chosen on it.
+
+    `chosen` is how batches run while others do; `alone`, where it is another, how one that finds the model idle.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     points: tuple[Point, ...]
     chosen: Point
+    alone: Point | None
     inline: bool
 
     def plan(self, p99_ms: float, max_batch_size: int | None, max_pending_rows: int | None) -> Plan:
@@ -77,41 +87,64 @@ def measure(open_session: Callable[[int], Runs], rows: Rows, cpus: int, max_batc
     """Measure a graph; `open_session` takes the threads of a run. `max_batch_size` 0: it takes no batches."""
     limit = max(1, max_batch_size)
     single = open_session(1)
-    if _time(single, rows(1), runs=1) < HOP_S:
-        return _inline(_curve(single, rows, threads=1, runs=1, limit=limit))
-    points = _curve(single, rows, threads=1, runs=cpus, limit=limit)
-    if cpus > 1:
-        points += _curve(open_session(cpus), rows, threads=cpus, runs=1, limit=limit)
-    return _threaded(points)
+    by_itself = _point(single, rows, threads=1, runs=1)
+    if by_itself.seconds < HOP_S:
+        return _inline(_curve(single, rows, by_itself, limit))
+    if cpus == 1:
+        return _threaded(_curve(single, rows, by_itself, limit), None, ())
+    spread = open_session(cpus)
+    a_thread_each = _point(single, rows, threads=1, runs=cpus)
+    together = _point(spread, rows, threads=cpus, runs=cpus)
+    alone = _point(spread, rows, threads=cpus, runs=1)
+    gains = by_itself.seconds >= ALONE_GAIN * alone.seconds
+    best = _best_way(a_thread_each, together, alone, gains=gains)
+    curve = _curve(single if best is a_thread_each else spread, rows, best, limit)
+    rest = [point for point in (by_itself, a_thread_each, together, alone) if point is not best]
+    return _threaded(curve, alone if gains and best is a_thread_each else None, rest)
+
+
+def _best_way(a_thread_each: Point, together: Point, alone: Point, *, gains: bool) -> Point:
+    """The best throughput; of those as good what also serves who comes alone, where that `gains` by threads."""
+    enough = AS_GOOD * max(point.rows_per_s for point in (a_thread_each, together, alone))
+    order = (together, a_thread_each, alone) if gains else (a_thread_each, together, alone)
+    return next(point for point in order if point.rows_per_s >= enough)
 
 
 def _inline(points: list[Point]) -> Profile:
     """On the loop: the biggest batch that does not keep it for long."""
     short = [point for point in points if point.seconds <= INLINE_RUN_S]
-    return Profile(points=tuple(points), chosen=max(short, key=lambda point: point.rows), inline=True)
+    chosen = max(short, key=lambda point: point.rows)
+    return Profile(points=tuple(points), chosen=chosen, alone=None, inline=True)
 
 
-def _threaded(points: list[Point]) -> Profile:
-    """On worker threads: the best throughput, and of those as good the smallest batch."""
-    enough = AS_GOOD * max(point.rows_per_s for point in points)
-    good = [point for point in points if point.rows_per_s >= enough]
-    chosen = min(good, key=lambda point: (point.rows, point.runs))
-    return Profile(points=tuple(points), chosen=chosen, inline=False)
+def _threaded(curve: list[Point], alone: Point | None, rest: Sequence[Point]) -> Profile:
+    """On worker threads: the best throughput, hops included, and of those as good the smallest batch."""
+    enough = AS_GOOD * max(map(_served_rows_per_s, curve))
+    chosen = next(point for point in curve if _served_rows_per_s(point) >= enough)
+    return Profile(points=(*curve, *rest), chosen=chosen, alone=alone, inline=False)
 
 
-def _curve(session: Runs, rows: Rows, threads: int, runs: int, limit: int) -> list[Point]:
-    """Batches of 1, 2, 4 … rows for as long as a bigger one may still pay."""
-    curve: list[Point] = []
-    size = 1
-    while size <= limit:
-        seconds = _time(session, rows(size), runs)
-        curve.append(Point(threads=threads, runs=runs, rows=size, seconds=seconds))
-        best = max(curve, key=lambda point: point.rows_per_s)
-        # Twice doubled without a gain: caches are full, and it only falls from here.
-        if size >= 4 * best.rows or seconds > _SLOW_S:
-            break
+def _served_rows_per_s(point: Point) -> float:
+    """What a bigger batch also saves is the way to a thread and back: for `text` a tenth of a run of one row."""
+    return point.rows * point.runs / (point.seconds + HOP_S)
+
+
+def _curve(session: Runs, rows: Rows, first: Point, limit: int) -> list[Point]:
+    """Batches of 1 (which is `first`), 2, 4 … rows for as long as a bigger one may still pay."""
+    curve, size = [first], 2
+    # Twice doubled without a gain: caches are full, and it only falls from there.
+    while size <= min(limit, 4 * _best(curve).rows) and curve[-1].seconds <= _SLOW_S:
+        curve.append(_point(session, rows, first.threads, first.runs, size))
         size *= 2
     return curve
+
+
+def _best(curve: Sequence[Point]) -> Point:
+    return max(curve, key=_served_rows_per_s)
+
+
+def _point(session: Runs, rows: Rows, threads: int, runs: int, size: int = 1) -> Point:
+    return Point(threads=threads, runs=runs, rows=size, seconds=_time(session, rows(size), runs))
 
 
 def _time(session: Runs, batch: Tensors, runs: int) -> float:
@@ -121,7 +154,7 @@ def _time(session: Runs, batch: Tensors, runs: int) -> float:
     """
     start = time.perf_counter()
     session.run(batch)
-    windows = _WINDOWS if time.perf_counter() - start < _WINDOW_S else 1
+    windows = max(1, min(_WINDOWS, int(_POINT_S / max(time.perf_counter() - start, _WINDOW_S))))
     if runs == 1:
         return min(_window(session, batch) for _ in range(windows))
     with ThreadPoolExecutor(runs) as pool:

@@ -16,7 +16,7 @@ _WHY = {
     429: ("The queue is full; see Retry-After", "model 'x' is overloaded: its queue holds 64 rows, which is its limit"),
     501: ("Understood, and not offered", "shared memory is not offered"),
     503: ("Not ready", "model 'x' is not ready: it is loading"),
-    504: ("The deadline passed", "model 'x': the deadline of 50 ms passed before the run"),
+    504: ("The deadline passed", "model 'x': the deadline of 50 ms passed before the answer"),
 }  # fmt: skip
 
 

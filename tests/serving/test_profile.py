@@ -1,6 +1,9 @@
 """The plan follows from measured costs; here the costs are made up and the clock is theirs."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -54,6 +57,11 @@ def test_the_smallest_batch_of_those_as_good_as_the_best_wins(clock: list[float]
     assert profile.chosen.rows == 4
 
 
+def test_a_batch_is_worth_the_hops_that_it_saves(clock: list[float]) -> None:
+    costs = {1: {1: 1e-3, 2: 2e-3, 4: 4e-3, 8: 8e-3}}
+    assert _measure(clock, costs, cpus=1, limit=8).chosen.rows == 4
+
+
 def test_measuring_stops_where_bigger_batches_only_get_worse(clock: list[float]) -> None:
     costs = {1: {1: 10e-3, 2: 30e-3, 4: 90e-3, 8: 1.0, 16: 2.0}}
     assert [point.rows for point in _measure(clock, costs, cpus=1, limit=16).points] == [1, 2, 4]
@@ -63,9 +71,54 @@ def test_a_graph_without_a_batch_axis_is_measured_with_one_row(clock: list[float
     assert [point.rows for point in _measure(clock, {1: {1: 10e-3}}, cpus=1, limit=0).points] == [1]
 
 
+@pytest.fixture
+def two_cpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Profile]:
+    """Measures a graph whose runs of one row take what is said, by threads and runs side by side."""
+
+    def measured(**seconds: float) -> Profile:
+        costs = {(1, 1): "narrow", (1, 2): "side_by_side", (2, 2): "together", (2, 1): "wide"}
+
+        def cost(threads: int, tensors: Tensors, runs: int) -> float:
+            return seconds[costs[threads, runs]] * len(tensors["x"])
+
+        monkeypatch.setattr("serving.profile._time", cost)
+        return measure(lambda threads: cast("Any", threads), sample_rows(EXAMPLE), cpus=2, max_batch_size=8)
+
+    return measured
+
+
+def _way(point: Point | None) -> tuple[int, int] | None:
+    return None if point is None else (point.threads, point.runs)
+
+
+def test_runs_share_all_threads_where_that_costs_nothing_and_who_is_alone_gains(
+    two_cpus: Callable[..., Profile],
+) -> None:
+    profile = two_cpus(narrow=0.010, wide=0.006, side_by_side=0.0100, together=0.0102)
+    assert (_way(profile.chosen), _way(profile.alone)) == ((2, 2), None)
+
+
+def test_a_thread_a_run_is_enough_where_nobody_gains_by_more(two_cpus: Callable[..., Profile]) -> None:
+    profile = two_cpus(narrow=0.010, wide=0.0095, side_by_side=0.0100, together=0.0102)
+    assert (_way(profile.chosen), _way(profile.alone)) == ((1, 2), None)
+
+
+def test_where_sharing_threads_costs_throughput_a_second_session_serves_who_is_alone(
+    two_cpus: Callable[..., Profile],
+) -> None:
+    profile = two_cpus(narrow=0.010, wide=0.006, side_by_side=0.0100, together=0.0115)
+    assert (_way(profile.chosen), _way(profile.alone)) == ((1, 2), (2, 1))
+
+
+def test_one_run_at_a_time_where_runs_only_hinder_each_other(two_cpus: Callable[..., Profile]) -> None:
+    profile = two_cpus(narrow=0.010, wide=0.006, side_by_side=0.020, together=0.020)
+    assert (_way(profile.chosen), _way(profile.alone)) == ((2, 1), None)
+    assert profile.plan(1000.0, None, None).concurrent_runs == 1
+
+
 def test_the_queue_is_as_long_as_can_be_answered_in_time() -> None:
     point = Point(threads=1, runs=2, rows=4, seconds=0.02)
-    profile = Profile(points=(point,), chosen=point, inline=False)
+    profile = Profile(points=(point,), chosen=point, alone=None, inline=False)
     assert profile.plan(1000.0, None, None).max_pending_rows == 400
     assert profile.plan(1.0, None, None).max_pending_rows == 16
     assert profile.plan(1.0, None, None).patience_s == 0.001
@@ -81,10 +134,13 @@ def test_samples_repeat_whole_rows() -> None:
 
 def test_a_kept_profile_is_found_again_and_a_broken_one_is_not(tmp_path: Path) -> None:
     point = Point(threads=1, runs=1, rows=1, seconds=0.5)
-    profile, cache = Profile(points=(point,), chosen=point, inline=False), ProfileCache(tmp_path / "kept")
+    profile, cache = Profile(points=(point,), chosen=point, alone=None, inline=False), ProfileCache(tmp_path / "kept")
     assert cache.get("key") is None
     cache.put("key", profile)
     assert cache.get("key") == profile
+    of_before = profile.model_dump(exclude={"alone"})
+    (tmp_path / "kept" / "key.json").write_text(json.dumps(of_before))
+    assert cache.get("key") is None
     (tmp_path / "kept" / "key.json").write_text("{}")
     assert cache.get("key") is None
     assert ProfileCache(None).get("key") is None
