@@ -166,14 +166,17 @@ class DynamicBatcher:
         """
         if self._draining:
             raise ModelNotReady(self.name, "it is draining")
-        if not self.has_room(rows):
-            raise Overloaded(self.name, self._limit(), self.wait_s(self.pending_rows))
+        overloaded = self.overloaded(rows)
+        if overloaded is not None:
+            raise overloaded
         self.pending_rows += rows
 
-    def has_room(self, rows: int) -> bool:
-        """Whether `admit` would not call the model overloaded; cheap, since it is asked for each refusal."""
+    def overloaded(self, rows: int) -> Overloaded | None:
+        """Why `rows` more are too many now; None if they are not."""
         limit = self._limit()
-        return self.pending_rows + rows <= limit or self.pending_rows + rows - self._sweep() <= limit
+        if self.pending_rows + rows <= limit or self.pending_rows + rows - self._sweep() <= limit:
+            return None
+        return Overloaded(self.name, limit, self.wait_s(self.pending_rows))
 
     def release(self, rows: int) -> None:
         """Admitted rows are answered, whichever way."""

@@ -50,10 +50,15 @@ def error_body(message: str) -> bytes:
     return orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
 
 
+def retry_after_s(error: errors.Overloaded) -> int:
+    """Whole seconds, as the header has them."""
+    return max(1, math.ceil(error.retry_after_s))
+
+
 def error_headers(error: errors.BatonError) -> Headers:
     """What an error says beside its body: when to come again, or which encodings are understood."""
     if isinstance(error, errors.Overloaded):
-        return [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s)))]
+        return [(b"retry-after", b"%d" % retry_after_s(error))]
     if isinstance(error, errors.UnsupportedMediaType) and error.field == "Content-Encoding":
         return [(b"accept-encoding", b"gzip, deflate")]
     return []

@@ -23,11 +23,17 @@ clock_ns = time.monotonic_ns
 
 
 class Answer(NamedTuple):
-    """A response, whole."""
+    """A response, whole. `wire`: headers and body as one, where the same answer was made before."""
 
     status: int
     headers: Headers
     body: bytes
+    wire: bytes = b""
+
+
+def on_the_wire(answer: Answer) -> bytes:
+    """Headers and body of an answer as HTTP/1.1 has them."""
+    return b"".join((*(b"%b: %b\r\n" % header for header in answer.headers), b"\r\n", answer.body))
 
 
 def refusal(error: BatonError) -> Answer:

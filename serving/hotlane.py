@@ -23,8 +23,8 @@ from serving.codec.instances import (
     encode_predictions,
 )
 from serving.dataplane import DataPlane
-from serving.errors import error_body
-from serving.exchange import JSON, Answer, Exchange, clock_ns, refusal, set_deadline
+from serving.errors import error_body, retry_after_s
+from serving.exchange import JSON, Answer, Exchange, clock_ns, on_the_wire, refusal, set_deadline
 from serving.explaining import ExplanationPlane
 from serving.lifecycle import Lifecycle
 from serving.payloads.log import PayloadLog
@@ -41,6 +41,7 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Paths remembered: only those of served models are, but a version may be written 1 or 001.
 _MAX_TARGETS = 4096
+_MAX_REFUSALS = 256  # remembered; they differ by model, limit and seconds to wait
 _OFF_LOOP_BYTES = 64 * 1024  # bodies over this are (de)compressed on a thread, since zlib lets go of the GIL
 
 
@@ -81,6 +82,7 @@ class HotLane:
         self._verbs = {"infer": self._infer, "predict": self._predict, "explain": self._explain}
         self._targets: dict[str, Target] = {}
         self._urls: dict[bytes, Target] = {}
+        self._refusals: dict[tuple[str, int], Answer] = {}
         self._tasks: set[asyncio.Future[None]] = set()
 
     def in_front_of(self, rest: Asgi) -> Asgi:
@@ -90,9 +92,10 @@ class HotLane:
             if scope["type"] == "http" and scope["method"] == "POST":
                 target = self.find(scope["path"])
                 if target is not None:
-                    status, headers, body = await self.answer(target, scope, receive)
-                    await send({"type": "http.response.start", "status": status, "headers": headers})
-                    await send({"type": "http.response.body", "body": body})
+                    answer = await self.answer(target, scope, receive)
+                    start = {"type": "http.response.start", "status": answer.status}
+                    await send({**start, "headers": answer.headers})
+                    await send({"type": "http.response.body", "body": answer.body})
                     return
             await rest(scope, receive, send)
 
@@ -125,6 +128,10 @@ class HotLane:
         headers, call = dict(scope["headers"]), Call()
         try:
             model = self._model(target)
+            overloaded = model.batcher.overloaded(rows=1)
+            if overloaded is not None:  # before the body is read
+                model.metrics.fail(overloaded)
+                raise overloaded
             answer = await self._verbs[target.verb](model, target, headers, receive, call)
             answer = await self._compressed(answer, headers)
         except Exception as error:
@@ -159,6 +166,30 @@ class HotLane:
             self._plane.start(model, request.tensors, request.rows, call, answered)
         except Exception as error:
             caller.send(self._finished(target, _failure(error, target.path), headers, call))
+
+    def turn_away(self, target: Target, headers: RawHeaders) -> Answer | None:
+        """The refusal of a request whose model has no room for one row more; None if it is to be read.
+
+        Overload is when refusing has to cost least: the body stays unread, and answers are made once.
+        """
+        try:
+            model = self._model(target)
+        except BatonError:
+            return None
+        error = model.batcher.overloaded(rows=1)
+        if error is None:
+            return None
+        model.metrics.fail(error)
+        if self._observer is not None or self._lifecycle.draining or b"x-request-id" in headers:
+            return self._finished(target, refusal(error), headers, Call())
+        key = str(error), retry_after_s(error)
+        answer = self._refusals.get(key)
+        if answer is None:
+            if len(self._refusals) >= _MAX_REFUSALS:
+                self._refusals.clear()
+            answer = self._finished(target, refusal(error), headers, Call())
+            answer = self._refusals[key] = answer._replace(wire=on_the_wire(answer))
+        return answer
 
     def abandoned(self, target: Target) -> None:
         """Count a request whose caller left before its body was here."""

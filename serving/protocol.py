@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serving.caller import RawHeaders
-from serving.exchange import Answer
+from serving.exchange import Answer, on_the_wire
 from serving.hotlane import HotLane
 from serving.targets import Target
 
@@ -34,11 +34,14 @@ class HotCycle:
     """
 
     __slots__ = (
-        "_body", "_protocol", "disconnected", "headers", "keep_alive", "response_complete", "target",
+        "_body", "_protocol", "disconnected", "headers", "keep_alive", "refused", "response_complete", "target",
     )  # fmt: skip
 
-    def __init__(self, protocol: "HotProtocol", target: Target, headers: RawHeaders) -> None:
-        self._protocol, self.target, self.headers = protocol, target, headers
+    def __init__(
+        self, protocol: "HotProtocol", target: Target, headers: RawHeaders, refused: Answer | None
+    ) -> None:
+        """`refused`: what is answered once the body has gone by, unread."""
+        self._protocol, self.target, self.headers, self.refused = protocol, target, headers, refused
         self._body: bytes | list[bytes] = b""
         self.disconnected = self.response_complete = False
         self.keep_alive = True
@@ -53,6 +56,8 @@ class HotCycle:
 
     def take(self, chunk: bytes) -> None:
         """A part of the body; most come in one, so that nothing is copied."""
+        if self.refused is not None:
+            return
         if not self._body:
             self._body = chunk
         elif isinstance(self._body, list):
@@ -67,7 +72,10 @@ class HotCycle:
 
     def answer(self, lane: HotLane, body: bytes) -> None:
         """Have the request answered."""
-        lane.respond(self.target, self.headers, body, self)
+        if self.refused is None:
+            lane.respond(self.target, self.headers, body, self)
+        else:
+            self.send(self.refused)
 
     def left(self) -> bool:
         """Whether the caller has closed the connection."""
@@ -108,7 +116,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is closed, perhaps before its request was here whole."""
-        if self._hot is not None and not self._between:
+        if self._hot is not None and not self._between and self._hot.refused is None:
             self.lane.abandoned(self._hot.target)
         super().connection_lost(exc)
 
@@ -155,13 +163,15 @@ class HotProtocol(HttpToolsProtocol):
 
     def write_answer(self, cycle: HotCycle, answer: Answer) -> None:
         """One write for head and body; then the connection is free, or closed where it is not kept."""
-        headers = answer.headers
-        if headers[-1][0] == b"connection":  # a server that drains puts it there, last
-            cycle.keep_alive = False
-        elif not cycle.keep_alive:
-            headers.append((b"connection", b"close"))
-        lines = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *headers)]
-        self.transport.write(b"".join((STATUS_LINE[answer.status], *lines, b"\r\n", answer.body)))
+        if not answer.wire:
+            headers = answer.headers
+            if headers[-1][0] == b"connection":  # a server that drains puts it there, last
+                cycle.keep_alive = False
+            elif not cycle.keep_alive:
+                headers.append((b"connection", b"close"))
+        lines = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        rest = answer.wire or on_the_wire(answer)
+        self.transport.write(b"".join((STATUS_LINE[answer.status], *lines, rest)))
         if (
             self.flow.write_paused
         ):  # a caller who reads slower than it asks: no next request until it has read
@@ -217,7 +227,7 @@ class HotProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _begin(self, target: Target, headers: RawHeaders) -> HotCycle:
-        self._hot = cycle = HotCycle(self, target, headers)
+        self._hot = cycle = HotCycle(self, target, headers, self.lane.turn_away(target, headers))
         self.cycle = cast("RequestResponseCycle", cycle)
         return cycle
 

@@ -8,7 +8,7 @@ from serving.targets import Target
 
 async def delegate(lane: HotLane, target: Target, request: Request) -> Response:
     """The hot lane's answer as FastAPI returns it."""
-    status, headers, body = await lane.answer(target, request.scope, request.receive)
-    response = Response(body, status)
-    response.raw_headers = headers
+    answer = await lane.answer(target, request.scope, request.receive)
+    response = Response(answer.body, answer.status)
+    response.raw_headers = answer.headers
     return response

@@ -108,6 +108,7 @@ class Bench:
     puppet: Puppet
     session: Doubler
     observer: Observer
+    alone: Doubler | None = None
 
     def ask(self, *values: float, width: int = 2, call: Call | None = None) -> "asyncio.Task[list[float]]":
         async def answered() -> list[float]:
@@ -124,15 +125,20 @@ class Bench:
 
 
 def make(
-    inline: bool = False, runs: int = 1, batch: int = 4, pending: int = 100, patience_s: float | None = None
+    inline: bool = False,
+    runs: int = 1,
+    batch: int = 4,
+    pending: int = 100,
+    patience_s: float | None = None,
+    alone: bool = False,
 ) -> Bench:
     timeline, puppet, observer = Timeline(), Puppet(), Observer()
-    session = Doubler(timeline)
+    session, wide = Doubler(timeline), Doubler(timeline) if alone else None
     batcher = DynamicBatcher(
         "doubler", session, TensorProcessor(), Plan(inline, runs, batch, pending, patience_s), puppet, observer,
-        clock_ns=timeline.now_ns, call_later=timeline.call_later,
+        wide, clock_ns=timeline.now_ns, call_later=timeline.call_later,
     )  # fmt: skip
-    return Bench(batcher, timeline, puppet, session, observer)
+    return Bench(batcher, timeline, puppet, session, observer, wide)
 
 
 def scenario(test: Callable[[], Any]) -> Callable[[], None]:
@@ -215,6 +221,178 @@ async def test_as_many_runs_are_under_way_as_the_plan_says() -> None:
     while bench.puppet.held:
         await bench.puppet.let_run()
     assert [await answer for answer in answers] == [[0], [2], [4]]
+
+
+async def answer_in_turn(bench: Bench, *values: float) -> None:
+    """Requests one by one, each when the one before it is answered."""
+    for value in values:
+        asked = bench.ask(value)
+        await settle()
+        assert len(bench.puppet.held) == 1
+        await bench.puppet.let_run()
+        assert await asked == [2 * value]
+        bench.timeline.step(0.001)
+
+
+@scenario
+async def test_who_finds_the_model_idle_has_every_thread() -> None:
+    bench = make(runs=2, batch=1, alone=True)
+    assert bench.alone is not None
+    await answer_in_turn(bench, 1, 2)
+    first, second = bench.ask(3), bench.ask(4)
+    await settle()
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert [await first, await second] == [[6], [8]]
+    assert (bench.alone.batches, bench.session.batches) == ([[1], [2]], [[3], [4]])
+
+
+@scenario
+async def test_a_run_that_has_every_thread_leaves_no_slot_to_others() -> None:
+    bench = make(runs=2, batch=1, alone=True)
+    first = bench.ask(1)
+    await settle()
+    others = [bench.ask(2), bench.ask(3)]
+    await settle()
+    assert (len(bench.puppet.held), bench.batcher.running, bench.batcher.queued_rows) == (1, 2, 2)
+    await bench.puppet.let_run()
+    assert (len(bench.puppet.held), bench.batcher.running) == (2, 2)
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert [await answer for answer in (first, *others)] == [[2], [4], [6]]
+
+
+@scenario
+async def test_callers_who_compete_run_side_by_side_and_not_in_turns() -> None:
+    bench = make(runs=2, batch=1, alone=True)
+    assert bench.alone is not None
+    first = bench.ask(1)
+    await settle()
+    second = bench.ask(2)
+    await settle()
+    bench.timeline.step(0.001)
+    await bench.puppet.let_run()
+    assert await first == [2]
+    third = bench.ask(3)
+    await settle()
+    assert len(bench.puppet.held) == 2, "the one that waited does not take both slots"
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert [await second, await third] == [[4], [6]]
+    assert (bench.alone.batches, bench.session.batches) == ([[1]], [[2], [3]])
+
+
+async def learned(bench: Bench, run_s: float) -> None:
+    """Let the batcher know what a run takes."""
+    bench.session.takes_s = run_s
+    await answer_in_turn(bench, 0)
+    bench.session.batches.clear()
+
+
+@scenario
+async def test_behind_a_short_run_the_next_full_batch_lies_ready() -> None:
+    bench = make(batch=2)
+    await learned(bench, 0.001)
+    answers = [bench.ask(value) for value in range(1, 6)]
+    await settle()
+    assert len(bench.puppet.held) == 1, "one run at a time, as the plan says"
+    future, act = bench.puppet.held.pop(0)
+    outcome = act()
+    assert len(bench.puppet.held) == 1, "the thread goes on before the loop hears of it"
+    assert bench.batcher.queued_rows == 1
+    future.set_result(outcome)
+    await settle()
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert [await answer for answer in answers] == [[2], [4], [6], [8], [10]]
+    assert bench.session.batches == [[1, 2], [3, 4], [5]]
+    assert (bench.batcher.running, bench.batcher.pending_rows) == (0, 0)
+
+
+@scenario
+async def test_behind_a_long_run_nothing_is_formed_before_it_ends() -> None:
+    bench = make(batch=1)
+    await learned(bench, 0.05)
+    first, patient = bench.ask(1), bench.ask(2, call=Call(priority=1))
+    await settle()
+    bench.timeline.step(0.001)
+    urgent = bench.ask(3)
+    await settle()
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert [await answer for answer in (first, patient, urgent)] == [[2], [4], [6]]
+    assert bench.session.batches == [[1], [3], [2]]
+
+
+@scenario
+async def test_who_leaves_a_batch_that_lies_ready_costs_no_row() -> None:
+    bench = make(batch=2)
+    await learned(bench, 0.001)
+    left = False
+    answers = [bench.ask(1), bench.ask(2), bench.ask(3), bench.ask(4, call=Call(left=lambda: left))]
+    await settle()
+    left = True
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    with pytest.raises(CallerLeft):
+        await answers.pop()
+    assert [await answer for answer in answers] == [[2], [4], [6]]
+    assert bench.session.batches == [[1, 2], [3]]
+    assert bench.observer.batches[1:] == [(2, 2), (1, 1)]
+
+
+@scenario
+async def test_a_batch_that_nobody_waits_for_is_not_run() -> None:
+    bench = make(batch=1)
+    await learned(bench, 0.001)
+    left = False
+    first, gone = bench.ask(1), bench.ask(2, call=Call(left=lambda: left))
+    await settle()
+    left = True
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    with pytest.raises(CallerLeft):
+        await gone
+    assert await first == [2]
+    assert bench.session.batches == [[1]]
+
+
+@scenario
+async def test_a_deadline_that_passes_during_the_run_is_answered_when_it_passes() -> None:
+    bench = make()
+    late = bench.ask(1, call=Call(deadline_s=bench.timeline.now_s + 0.05, timeout_s=0.05))
+    await settle()
+    assert len(bench.puppet.held) == 1
+    bench.timeline.step(0.06)
+    with pytest.raises(DeadlineExceeded, match="50 ms"):
+        await late
+    await bench.puppet.let_run()
+    assert bench.timeline.due == []
+
+
+@scenario
+async def test_a_full_queue_is_searched_for_leavers_only_so_often() -> None:
+    bench = make(batch=1, pending=2)
+    asked = 0
+
+    def left() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    accepted = [bench.ask(1), bench.ask(2, call=Call(left=left))]
+    await settle()
+    for _ in range(10):
+        with pytest.raises(Overloaded):
+            await bench.ask(3)
+    assert asked == 1
+    bench.timeline.step(0.05)
+    with pytest.raises(Overloaded):
+        await bench.ask(3)
+    assert asked == 2
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert [await answer for answer in accepted] == [[2], [4]]
 
 
 @scenario

@@ -4,8 +4,9 @@ import json
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -200,6 +201,71 @@ def test_a_caller_who_leaves_while_it_sends_is_counted(server: ThreadedServer) -
     while outcomes["cancelled"] == before and time.monotonic() < until:
         time.sleep(0.01)
     assert outcomes["cancelled"] == before + 1
+
+
+@contextmanager
+def overloaded(server: ThreadedServer) -> Iterator[Counter[str]]:
+    """Every place of the model taken; its rejections."""
+    model = server.app.registry.get("sum")
+    rows = model.batcher.plan.max_pending_rows
+    model.batcher.pending_rows += rows
+    try:
+        yield model.metrics.rejections
+    finally:
+        model.batcher.pending_rows -= rows
+
+
+def test_overload_is_refused_by_the_head_alone_and_the_connection_lives(server: ThreadedServer) -> None:
+    whole, garbage = request(body(1, 2, 3)), request(b"no JSON at all")
+    with closing(connect(server)) as connection:
+        connection.sendall(whole)
+        (answered,) = read(connection, 1)
+        with overloaded(server) as rejections:
+            before = rejections["queue_full"]
+            connection.sendall(whole)
+            at_once = read(connection, 1)[0]
+            for at in range(0, len(whole), 50):
+                connection.sendall(whole[at : at + 50])
+                time.sleep(0.002)
+            in_pieces = read(connection, 1)[0]
+            connection.sendall(garbage)
+            unread = read(connection, 1)[0]
+            assert rejections["queue_full"] == before + 3
+        for status, head, answer in (at_once, in_pieces, unread):
+            assert status == 429
+            assert int(re.findall(rb"retry-after: (\d+)", head)[0]) >= 1
+            assert b"server-timing" in head
+            assert "overloaded" in json.loads(answer)["error"]
+        connection.sendall(whole)
+        assert read(connection, 1)[0][2] == answered[2]
+
+
+def test_every_way_words_overload_alike_and_gives_the_request_its_id_back(server: ThreadedServer) -> None:
+    with overloaded(server):
+        short, named, long = (
+            ask(server, sent)[0]
+            for sent in (
+                request(body(1, 2, 3)),
+                request(body(1, 2, 3), "X-Request-Id: mine"),
+                chunked(body(1, 2, 3)),
+            )
+        )
+    assert short[0] == named[0] == long[0] == 429
+    assert short[2] == named[2] == long[2]
+    assert b"x-request-id: mine" in named[1]
+    names = [set(re.findall(rb"\r\n([a-z-]+):", head)) for _, head, _ in (short, long)]
+    assert names[0] == names[1]
+
+
+def test_who_leaves_while_it_is_refused_is_counted_once(server: ThreadedServer) -> None:
+    outcomes = server.app.registry.get("sum").metrics.outcomes
+    before = outcomes["rejected"], outcomes["cancelled"]
+    with overloaded(server):
+        with closing(connect(server)) as connection:
+            connection.sendall(request(body(1, 2, 3))[:-5])
+            time.sleep(0.05)
+        assert ask(server, request(body(1, 2, 3)))[0][0] == 429
+    assert (outcomes["rejected"], outcomes["cancelled"]) == (before[0] + 2, before[1])
 
 
 @pytest.fixture(scope="module")
