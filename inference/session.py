@@ -85,6 +85,17 @@ class OrtSession:
         outputs: list[Array] = self._session.run(None, tensors)
         return outputs
 
+    def shrink(self, tensors: Tensors) -> None:
+        """Run once more, and give back the memory that bigger batches than this one have needed.
+
+        The arena grows with the shapes that it has seen and never shrinks by itself: triton
+        onnxruntime_backend issue 102.
+        """
+        if self.provider == CPU and self._bound is None:
+            options = ort.RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            self._session.run(None, tensors, options)
+
     def _bind(self, bundle: Path) -> BoundRuns | None:
         """Runs by I/O binding where a device or a datatype asks for them; else None, which is the shorter way."""
         specs = (*self.inputs, *self.outputs)

@@ -1,5 +1,6 @@
 """`baton serve`: read the settings, and serve in as many processes as they say."""
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from serving.workers.supervisor import supervise
 
         return supervise(settings, arguments)
+    # What is made at the start stays; `serving.group` puts the collector to work when everything is loaded.
+    gc.disable()
     # ONNX Runtime comes with it, which a process that only watches over others does not need.
     from serving.server import serve
 

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Metric
 
 from serving.description import statistics
 from serving.diagnostics import diagnose
-from serving.registry import IndexEntry, ModelRegistry
+from serving.registry import IndexEntry, ModelRegistry, give_memory_back
 
 log = logging.getLogger("baton.app")
 
@@ -153,6 +153,6 @@ class Alone:
 
 
 def settle() -> None:
-    """What is loaded stays: the collector need not walk over it again and again while requests are answered."""
-    gc.collect()
-    gc.freeze()
+    """Everything is loaded: from now on there is garbage, and `serving.__main__` had the collector wait for it."""
+    give_memory_back()
+    gc.enable()

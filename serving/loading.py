@@ -74,6 +74,7 @@ class ModelLoader:
         predictor = Predictor.from_bundle(bundle, self.precision, processor=processor, session=session)
         if self.device == "auto" and session.provider == CPU and CUDA in available_providers():
             log.warning("%s: CUDA does not start here, so it runs on the CPU", bundle.manifest.name)
+        session.shrink(example.tensors)  # measured with bigger batches than are served
         # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
         list(predictor.predict(example.payloads[:1]))
         inline_bytes = example.inline_bytes(processor)

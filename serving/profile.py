@@ -34,7 +34,9 @@ AS_GOOD = 0.95
 # A run alone has to gain as much by more threads as would be worth a second session.
 ALONE_GAIN = 1.15
 # Of measuring one point; four models have to start within 2 s of processor time.
-_WINDOW_S, _WINDOWS, _POINT_S = 0.002, 3, 0.05
+_WINDOW_S, _WINDOWS, _POINT_S = 0.002, 3, 0.03
+# Fallen so far below the best, throughput does not come back with still bigger batches: caches are full.
+_FALLEN = 0.75
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
 Rows = Callable[[int], Tensors]
@@ -132,15 +134,13 @@ def _served_rows_per_s(point: Point) -> float:
 def _curve(session: Runs, rows: Rows, first: Point, limit: int) -> list[Point]:
     """Batches of 1 (which is `first`), 2, 4 … rows for as long as a bigger one may still pay."""
     curve, size = [first], 2
-    # Twice doubled without a gain: caches are full, and it only falls from there.
-    while size <= min(limit, 4 * _best(curve).rows) and curve[-1].seconds <= _SLOW_S:
+    while size <= limit and curve[-1].seconds <= _SLOW_S:
         curve.append(_point(session, rows, first.threads, first.runs, size))
+        best = max(curve, key=_served_rows_per_s)
+        if size >= 4 * best.rows or _served_rows_per_s(curve[-1]) < _FALLEN * _served_rows_per_s(best):
+            break
         size *= 2
     return curve
-
-
-def _best(curve: Sequence[Point]) -> Point:
-    return max(curve, key=_served_rows_per_s)
 
 
 def _point(session: Runs, rows: Rows, threads: int, runs: int, size: int = 1) -> Point:

@@ -261,7 +261,7 @@ class ModelRegistry:
         elif self._index[key].state is ModelState.DRAINING:
             self._index[key] = IndexEntry(*key, ModelState.REFUSED, "not served: replaced or unloaded")
         del model
-        await asyncio.get_running_loop().run_in_executor(self._loading, _give_memory_back)
+        await asyncio.get_running_loop().run_in_executor(self._loading, give_memory_back)
 
     def _served_versions(self, name: str) -> Iterator[tuple[str, int]]:
         for known, version in list(self._served):
@@ -293,9 +293,12 @@ def _fingerprint(path: Path) -> Fingerprint:
     return tuple(number for stat in stats for number in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
 
-def _give_memory_back() -> None:
-    """Return a dropped session's arena to the system, which free() alone does not: triton server issue 4966."""
-    gc.unfreeze()  # `serving.app` froze what was loaded at the start
+def give_memory_back() -> None:
+    """Return to the system what loading or a dropped session leaves, which free() does not: triton server issue 4966.
+
+    What is loaded stays: the collector need not walk over it again and again while requests are answered.
+    """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     if sys.platform == "linux":

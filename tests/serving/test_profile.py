@@ -63,8 +63,8 @@ def test_a_batch_is_worth_the_hops_that_it_saves(clock: list[float]) -> None:
 
 
 def test_measuring_stops_where_bigger_batches_only_get_worse(clock: list[float]) -> None:
-    costs = {1: {1: 10e-3, 2: 30e-3, 4: 90e-3, 8: 1.0, 16: 2.0}}
-    assert [point.rows for point in _measure(clock, costs, cpus=1, limit=16).points] == [1, 2, 4]
+    costs = {1: {1: 10e-3, 2: 30e-3}}
+    assert [point.rows for point in _measure(clock, costs, cpus=1, limit=16).points] == [1, 2]
 
 
 def test_a_graph_without_a_batch_axis_is_measured_with_one_row(clock: list[float]) -> None:
