@@ -43,6 +43,7 @@ class Plan(NamedTuple):
     `concurrent_runs`: batches under way at once. `max_batch_size`, `max_pending_rows`: rows in a batch, and
     rows admitted and not yet answered. `patience_s`: seconds that the last of those may wait at the pace of the
     latest batches (None: for ever), since a machine that others use too is not always as fast as it was measured.
+    `least_pending_rows` are let in at any pace.
     """
 
     inline: bool
@@ -50,6 +51,7 @@ class Plan(NamedTuple):
     max_batch_size: int
     max_pending_rows: int
     patience_s: float | None = None
+    least_pending_rows: int = 1
 
 
 class BatchObserver(Protocol):
@@ -192,9 +194,8 @@ class DynamicBatcher:
             or self.pending_rows * self._row_cost_s <= plan.patience_s * plan.concurrent_runs
         ):
             return plan.max_pending_rows
-        # Two full batches a slot are always let in, so that one can gather while the other runs.
         in_time = int(plan.patience_s * plan.concurrent_runs / self._row_cost_s)
-        return min(plan.max_pending_rows, max(in_time, 2 * plan.max_batch_size * plan.concurrent_runs))
+        return min(plan.max_pending_rows, max(in_time, plan.least_pending_rows))
 
     def wait_s(self, rows: int) -> float:
         """Seconds that `rows` rows take at the pace of the last batches; 0 before the first."""

@@ -44,7 +44,7 @@ class ModelLoader:
 
     device: Device
     precision: Precision | None
-    p99_ms: float
+    p99_ms: float | None
     max_batch_size: int | None
     max_pending_rows: int | None
     cache: ProfileCache

@@ -31,6 +31,10 @@ INLINE_RUN_S = 2e-3
 REQUEST_S = 60e-6
 # Throughput within this factor of the best counts as equal, and the smaller batch (less latency) wins.
 AS_GOOD = 0.95
+DEFAULT_P99_MS = 1000.0
+# Of callers who have set no limit as many are let in as one client's pool of connections holds: a graph of 25 rows
+# a second would else turn away the 26th of them, who waits gladly.
+DEFAULT_ROWS = 64
 # A run alone has to gain as much by more threads as would be worth a second session.
 ALONE_GAIN = 1.15
 # Of measuring one point; four models have to start within 2 s of processor time.
@@ -72,17 +76,20 @@ class Profile(BaseModel):
     alone: Point | None
     inline: bool
 
-    def plan(self, p99_ms: float, max_batch_size: int | None, max_pending_rows: int | None) -> Plan:
+    def plan(self, p99_ms: float | None, max_batch_size: int | None, max_pending_rows: int | None) -> Plan:
         """What to run by: everything that is not set by hand follows from the curve and `p99_ms`.
 
-        So many rows are admitted as can be answered within `p99_ms`, and at least two full batches, so
-        that one can gather while the other runs.
+        So many rows are admitted as can be answered within `p99_ms`, and at least two full batches a slot, so
+        that one can gather while the other runs. Without a `p99_ms` from anybody it is `DEFAULT_P99_MS`, and
+        `DEFAULT_ROWS` are admitted however long they take.
         """
-        batch = max_batch_size or self.chosen.rows
-        in_time = int(p99_ms * 1e-3 * min(self.chosen.rows_per_s, 1 / REQUEST_S))
-        pending = max_pending_rows or max(in_time, 2 * batch * self.chosen.runs)
-        patience_s = None if max_pending_rows else p99_ms * 1e-3
-        return Plan(self.inline, self.chosen.runs, batch, pending, patience_s)
+        batch, runs = max_batch_size or self.chosen.rows, self.chosen.runs
+        least = max(2 * batch * runs, DEFAULT_ROWS if p99_ms is None else 0)
+        within_s = (DEFAULT_P99_MS if p99_ms is None else p99_ms) * 1e-3
+        in_time = int(within_s * min(self.chosen.rows_per_s, 1 / REQUEST_S))
+        if max_pending_rows:
+            return Plan(self.inline, runs, batch, max_pending_rows)
+        return Plan(self.inline, runs, batch, max(in_time, least), within_s, least)
 
 
 def measure(open_session: Callable[[int], Runs], rows: Rows, cpus: int, max_batch_size: int) -> Profile:

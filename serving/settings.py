@@ -50,8 +50,11 @@ class Settings(BaseSettings):
     precision: Precision | None = Field(
         None, description="which of a bundle's graphs runs; default: the one its manifest says to serve"
     )
-    p99_ms: float = Field(
-        1000.0, gt=0, description="milliseconds that 99 % of accepted requests may take; bounds the queue"
+    p99_ms: float | None = Field(
+        None,
+        gt=0,
+        description="milliseconds that 99 % of accepted requests may take; bounds the queue; "
+        "default: 1000, and 64 rows are let in however long they take",
     )
     max_batch_size: int | None = Field(
         None, ge=1, description="rows of one run at most; default: the manifest's limit and what pays"

@@ -524,6 +524,21 @@ async def test_a_machine_slower_than_it_was_measured_admits_no_more_than_it_answ
 
 
 @scenario
+async def test_however_slow_the_machine_so_many_are_let_in_as_the_plan_says() -> None:
+    bench = make(batch=1, pending=100, patience_s=1.0)
+    bench.batcher.plan = bench.batcher.plan._replace(least_pending_rows=8)
+    await learned(bench, 0.5)
+    accepted = [bench.ask(value) for value in range(8)]
+    await settle()
+    with pytest.raises(Overloaded) as refused:
+        await bench.ask(8)
+    assert refused.value.limit == 8
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert len(await asyncio.gather(*accepted)) == 8
+
+
+@scenario
 async def test_one_run_that_was_suspended_turns_nobody_away() -> None:
     bench = make(batch=1, pending=100, patience_s=1.0)
     for bench.session.takes_s in (0.1, 600.0):

@@ -122,9 +122,19 @@ def test_the_queue_is_as_long_as_can_be_answered_in_time() -> None:
     assert profile.plan(1000.0, None, None).max_pending_rows == 400
     assert profile.plan(1.0, None, None).max_pending_rows == 16
     assert profile.plan(1.0, None, None).patience_s == 0.001
+    assert profile.plan(1.0, None, None).least_pending_rows == 16
     assert profile.plan(1.0, 2, 5) == Plan(
         inline=False, concurrent_runs=2, max_batch_size=2, max_pending_rows=5
     )
+
+
+def test_who_sets_no_limit_has_a_pool_of_connections_let_in_however_slow_the_graph() -> None:
+    slow = Point(threads=1, runs=2, rows=1, seconds=0.1)
+    plan = Profile(points=(slow,), chosen=slow, alone=None, inline=False).plan(None, None, None)
+    assert (plan.max_pending_rows, plan.least_pending_rows) == (64, 64)
+    fast = Point(threads=1, runs=2, rows=4, seconds=0.02)
+    plan = Profile(points=(fast,), chosen=fast, alone=None, inline=False).plan(None, None, None)
+    assert (plan.max_pending_rows, plan.least_pending_rows, plan.patience_s) == (400, 64, 1.0)
 
 
 def test_samples_repeat_whole_rows() -> None:
