@@ -137,7 +137,8 @@ class DynamicBatcher:
         self._call_later = call_later or self._loop.call_later
         self._lanes: dict[Lane, deque[Entry]] = {}
         self._free = plan.concurrent_runs
-        self._ready: deque[list[Entry]] = deque()  # the one thing that threads take from, since that is atomic
+        # The one thing that threads take from, which is atomic.
+        self._ready: deque[list[Entry]] = deque()
         self._idle_since_ns = self._swept_ns = 0
         self._awake = False
         self._draining = False

@@ -144,7 +144,10 @@ def test_samples_repeat_whole_rows() -> None:
 
 def test_a_kept_profile_is_found_again_and_a_broken_one_is_not(tmp_path: Path) -> None:
     point = Point(threads=1, runs=1, rows=1, seconds=0.5)
-    profile, cache = Profile(points=(point,), chosen=point, alone=None, inline=False), ProfileCache(tmp_path / "kept")
+    profile, cache = (
+        Profile(points=(point,), chosen=point, alone=None, inline=False),
+        ProfileCache(tmp_path / "kept"),
+    )
     assert cache.get("key") is None
     cache.put("key", profile)
     assert cache.get("key") == profile

@@ -41,7 +41,7 @@ from serving.workers.profiles import SharedProfiles
 _Heard = TypeVar("_Heard", bound=ToWorker)
 
 POINT = Point(threads=1, runs=1, rows=1, seconds=1.0)
-PROFILE = Profile(points=(POINT,), chosen=POINT, inline=False)
+PROFILE = Profile(points=(POINT,), chosen=POINT, alone=None, inline=False)
 
 
 # The door
