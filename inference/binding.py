@@ -1,14 +1,16 @@
 """Runs by I/O binding: over buffers that are kept, at a few fixed batch sizes, for what NumPy has no type for.
 
-A device that is not the CPU copies from page-locked memory at twice the speed, searches its kernels anew for every
-new shape, and pays for every allocation. So a batch is laid into the buffers of the next bigger bucket, a power of
-two, and its answer is cut out of what comes back. BF16, which `InferenceSession.run` refuses, is bound by its bits.
+A device that is not the CPU copies from page-locked memory at twice the speed, and pays for locking it; and it
+searches its kernels anew for every new shape. So a batch is laid into kept buffers, as big as the next bucket, a
+power of two, and its answer is cut out of what comes back. BF16, which `InferenceSession.run` refuses, is bound by
+its bits.
 """
 
 import ctypes
 import weakref
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, partial
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -20,12 +22,10 @@ from inference.manifest import TensorSpec
 from inference.values import Array, DataType, Tensors
 
 MAX_IDLE = 64
-"""Sets of buffers that are kept for later: enough for every bucket of a few row shapes, with a few runs at once."""
+"""Buffers that are kept for later: a few sizes of input and output, with a few runs at once."""
 
+_LEAST_BYTES = 4096  # of a buffer: a page
 _BFLOAT16 = 16  # in ONNX's TensorProto.DataType
-
-Shapes = tuple[tuple[int, ...], ...]
-"""One shape an input, in the graph's order."""
 
 
 def bucket_of(rows: int, limit: int) -> int:
@@ -46,90 +46,89 @@ class BoundRuns:
         """`max_batch_size`: rows of the biggest bucket; 0 runs every shape as it comes."""
         self._session, self._inputs, self._outputs = session, inputs, outputs
         self._max_batch_size = max_batch_size
-        self._idle: dict[Shapes, list[_Binding]] = {}
-        self._lock = Lock()
+        self._pool = BufferPool(page_locked=session.get_providers()[0] != "CPUExecutionProvider")
 
     def run(self, tensors: Tensors) -> list[Array]:
         """The outputs in the graph's order, in memory of their own; ONNX Runtime's own exceptions."""
         arrays = [tensors[spec.name] for spec in self._inputs]
         rows = len(arrays[0]) if self._max_batch_size else 0
         bucket = bucket_of(rows, self._max_batch_size)
-        shapes = tuple((bucket, *array.shape[1:]) if rows else array.shape for array in arrays)
-        binding = self._take(shapes)
-        outputs = binding.run(arrays, rows)
-        self._give_back(shapes, binding)
-        return outputs
+        taken: list[Array] = []
 
-    def _take(self, shapes: Shapes) -> "_Binding":
+        def take(shape: Sequence[int], datatype: DataType) -> Array:
+            size = prod(shape) * datatype.dtype.itemsize
+            taken.append(self._pool.take(size))
+            return taken[-1][:size].view(datatype.dtype).reshape(shape)
+
+        try:
+            bound = self._session.io_binding()
+            for spec, array in zip(self._inputs, arrays, strict=True):
+                buffer = take((bucket, *array.shape[1:]) if rows else array.shape, spec.datatype)
+                _lay(array, buffer, rows)
+                bound.bind_ortvalue_input(spec.name, _value(buffer, spec.datatype))
+            fixed: dict[str, Array] = {}
+            for spec in self._outputs:
+                shape = (bucket, *spec.shape[1:]) if rows else spec.shape
+                if -1 in shape:
+                    bound.bind_output(spec.name)  # ONNX Runtime allocates it when it knows its shape
+                else:
+                    fixed[spec.name] = take(shape, spec.datatype)
+                    bound.bind_ortvalue_output(spec.name, _value(fixed[spec.name], spec.datatype))
+            self._session.run_with_iobinding(bound)
+            bound.synchronize_outputs()
+            values = bound.get_outputs()
+            whole = [
+                fixed[spec.name] if spec.name in fixed else _read(value, spec.datatype)
+                for spec, value in zip(self._outputs, values, strict=True)
+            ]
+            return [array[:rows].copy() if rows else array.copy() for array in whole]
+        finally:
+            self._pool.give_back(taken)
+
+
+class BufferPool:
+    """Memory for one run at a time, in sizes that are powers of two, so that any shape finds some that was used."""
+
+    def __init__(self, *, page_locked: bool) -> None:
+        self._allocate = _page_locked if page_locked else partial(np.empty, dtype=np.uint8)
+        self._idle: dict[int, list[Array]] = {}
+        self._lock = Lock()
+
+    def take(self, size: int) -> Array:
+        """At least `size` bytes, uint8."""
+        kept = max(_LEAST_BYTES, 1 << max(0, size - 1).bit_length())
         with self._lock:
-            idle = self._idle.get(shapes)
+            idle = self._idle.get(kept)
             if idle:
                 return idle.pop()
-        return _Binding(self._session, self._inputs, self._outputs, shapes, batched=self._max_batch_size > 0)
+        return self._allocate(kept)
 
-    def _give_back(self, shapes: Shapes, binding: "_Binding") -> None:
+    def give_back(self, buffers: Iterable[Array]) -> None:
+        """Keep them for the next who asks; of too many, those of the size that was used longest ago go."""
         with self._lock:
-            kept = self._idle.pop(shapes, [])
-            self._idle[shapes] = [*kept, binding]  # at the end: the shape that was used last goes last
+            for buffer in buffers:
+                self._idle[buffer.nbytes] = [*self._idle.pop(buffer.nbytes, ()), buffer]
             while sum(map(len, self._idle.values())) > MAX_IDLE:
                 del self._idle[next(iter(self._idle))]
 
 
-class _Binding:
-    """The buffers of one run at a time, bound to a session."""
+def _lay(array: Array, buffer: Array, rows: int) -> None:
+    """Copy into a buffer; behind the `rows` rows of a batch comes the first again, valid where zeros need not be."""
+    if rows:
+        buffer[:rows] = array
+        buffer[rows:] = array[:1]
+    else:
+        buffer[...] = array
 
-    def __init__(
-        self,
-        session: ort.InferenceSession,
-        inputs: Sequence[TensorSpec],
-        outputs: Sequence[TensorSpec],
-        shapes: Shapes,
-        *,
-        batched: bool,
-    ) -> None:
-        self._session, self._outputs = session, outputs
-        self._bound = session.io_binding()
-        allocate = np.empty if session.get_providers()[0] == "CPUExecutionProvider" else _page_locked
-        self._buffers: list[Array] = []
-        self._fixed: dict[str, Array] = {}
-        for spec, shape in zip(inputs, shapes, strict=True):
-            self._buffers.append(allocate(shape, spec.datatype.dtype))
-            self._bound.bind_ortvalue_input(spec.name, _value(self._buffers[-1], spec.datatype))
-        for spec in outputs:
-            shape = (shapes[0][0], *spec.shape[1:]) if batched else spec.shape
-            if -1 not in shape:
-                self._fixed[spec.name] = allocate(shape, spec.datatype.dtype)
-                self._bound.bind_ortvalue_output(spec.name, _value(self._fixed[spec.name], spec.datatype))
 
-    def run(self, arrays: Sequence[Array], rows: int) -> list[Array]:
-        """Copy in, run, copy out the first `rows` rows; 0: everything."""
-        for buffer, array in zip(self._buffers, arrays, strict=True):
-            if rows:
-                buffer[:rows] = array
-                buffer[rows:] = array[:1]  # a row that is valid, where zeros need not be
-            else:
-                buffer[...] = array
-        for spec in self._outputs:
-            if spec.name not in self._fixed:
-                # ONNX Runtime allocates it when it knows its shape; what the last run gave is not to be written over.
-                self._bound.bind_output(spec.name)
-        self._session.run_with_iobinding(self._bound)
-        self._bound.synchronize_outputs()
-        values = self._bound.get_outputs()
-        whole = [self._read(spec, value) for spec, value in zip(self._outputs, values, strict=True)]
-        return [array[:rows].copy() if rows else array.copy() for array in whole]
-
-    def _read(self, spec: TensorSpec, value: ort.OrtValue) -> Array:
-        """The memory of an output itself, which the next run writes over."""
-        fixed = self._fixed.get(spec.name)
-        if fixed is not None:
-            return fixed
-        if spec.datatype is not DataType.BF16:
-            array: Array = value.numpy()
-            return array
-        size = value.tensor_size_in_bytes()
-        bits = (ctypes.c_uint8 * size).from_address(value.data_ptr()) if size else b""
-        return np.frombuffer(bits, np.uint16).reshape(value.shape())
+def _read(value: ort.OrtValue, datatype: DataType) -> Array:
+    """The memory of a tensor of ONNX Runtime's, which lives as long as that."""
+    if datatype is not DataType.BF16:
+        array: Array = value.numpy()
+        return array
+    size = value.tensor_size_in_bytes()
+    bits = (ctypes.c_uint8 * size).from_address(value.data_ptr()) if size else b""
+    return np.frombuffer(bits, np.uint16).reshape(value.shape())
 
 
 def _value(buffer: Array, datatype: DataType) -> ort.OrtValue:
@@ -139,11 +138,11 @@ def _value(buffer: Array, datatype: DataType) -> ort.OrtValue:
     return ort.OrtValue.ortvalue_from_numpy(buffer)
 
 
-def _page_locked(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
-    """An array that a CUDA device may read and write by itself, as soon as CUDA is loaded."""
-    buffer: Array = np.empty(shape, dtype)
+def _page_locked(size: int) -> Array:
+    """Bytes that a CUDA device may read and write by itself, as soon as CUDA is loaded."""
+    buffer: Array = np.empty(size, np.uint8)
     runtime = _cuda_runtime()
-    if runtime is not None and buffer.nbytes:
+    if runtime is not None:
         address = ctypes.c_void_p(buffer.ctypes.data)
         # Where the system refuses (a limit on locked memory), copying is slower and as right.
         if runtime.cudaHostRegister(address, ctypes.c_size_t(buffer.nbytes), 0) == 0:

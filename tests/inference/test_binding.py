@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from inference import binding
-from inference.binding import MAX_IDLE, BoundRuns, bucket_of
+from inference.binding import MAX_IDLE, BoundRuns, BufferPool, bucket_of
 from inference.errors import GraphInvalid, InferenceFailed
 from inference.session import OrtSession
 from inference.values import Array
@@ -49,8 +49,32 @@ def test_every_batch_is_answered_as_without_binding_and_few_shapes_are_run() -> 
         (total,) = runs.run(tensors)
         assert total.shape == (rows, 3)
         np.testing.assert_array_equal(total, tensors["x"] + tensors["y"])
-    assert {shapes[0][0] for shapes in runs._idle} == {1, 2, 4, 8}
-    assert all(len(idle) == 1 for idle in runs._idle.values())
+
+
+def test_the_graph_sees_few_batch_sizes() -> None:
+    """Its output tells the rows that it was run with, in every row."""
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1])
+    found = helper.make_tensor_value_info("rows", TensorProto.INT64, ["batch", 1])
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "first"], ["count"]),
+        helper.make_node("Cast", ["x"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["whole", "count"], ["rows"]),
+    ]
+    graph = graph_bytes(nodes, [given], [found], {"first": np.array([0], np.int64)})
+    runs = bound(OrtSession(graph, HERE), 6)
+    seen = [runs.run({"x": np.ones((rows, 1), np.float32)})[0][:, 0].tolist() for rows in range(1, 8)]
+    assert seen == [[1], [2] * 2, [4] * 3, [4] * 4, [6] * 5, [6] * 6, [7] * 7]
+
+
+def test_rows_that_fill_a_batch_up_are_valid_rows() -> None:
+    given = helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch"])
+    found = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch"])
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["y"])]
+    graph = graph_bytes(nodes, [given], [found], {"table": np.arange(4, dtype=np.float32)})
+    runs = bound(OrtSession(graph, HERE), 8)
+    runs._pool.give_back([np.full(4096, 0x7F, np.uint8)])  # what is left in it is no place of the table
+    np.testing.assert_array_equal(runs.run({"ids": np.array([3, 0, 2])})[0], [3, 0, 2])
 
 
 def test_an_answer_is_the_callers_own() -> None:
@@ -72,14 +96,25 @@ def test_runs_side_by_side_have_buffers_of_their_own() -> None:
         assert all(pool.map(right, range(400)))
 
 
-def test_what_is_kept_is_bounded() -> None:
-    session = OrtSession(identity_graph(TensorProto.FLOAT, "batch", "length"), HERE)
-    runs = bound(session, 4)
-    for length in range(1, MAX_IDLE + 20):
+def test_buffers_are_used_again_whatever_the_shape() -> None:
+    runs = bound(OrtSession(identity_graph(TensorProto.FLOAT, "batch", "length"), HERE), 4)
+    for length in range(1, 500):
         row = np.arange(length, dtype=np.float32)[None]
         np.testing.assert_array_equal(runs.run({"x": row})[0], row)
-    assert sum(map(len, runs._idle.values())) == MAX_IDLE
-    assert ((1, MAX_IDLE + 19),) in runs._idle
+    kept = runs._pool._idle
+    assert all(len(buffers) == 1 for buffers in kept.values())
+    (used,) = kept[4096]
+    runs.run({"x": np.zeros((1, 7), np.float32)})
+    assert kept[4096] == [used]
+
+
+def test_what_is_kept_is_bounded() -> None:
+    pool = BufferPool(page_locked=False)
+    pool.give_back([pool.take(1) for _ in range(MAX_IDLE)])
+    biggest = pool.take(1 << 20)
+    assert biggest.nbytes == 1 << 20
+    pool.give_back([biggest])
+    assert pool._idle == {1 << 20: [biggest]}
 
 
 def test_a_run_that_fails_leaves_the_others_as_they_were() -> None:
@@ -176,9 +211,9 @@ def test_memory_is_unlocked_before_it_is_freed_if_it_was_locked(
 
     runtime = SimpleNamespace(cudaHostRegister=register, cudaHostUnregister=unregister)
     monkeypatch.setattr(binding, "_cuda_runtime", lambda: runtime)
-    buffer = binding._page_locked((4, 2), np.dtype(np.float32))
+    buffer = BufferPool(page_locked=True).take(5000)
     address = buffer.ctypes.data
-    assert told == [("lock", address, 32, 0)]
+    assert told == [("lock", address, 8192, 0)]
     del buffer
     gc.collect()
     assert told[1:] == ([] if refused else [("unlock", address)])
@@ -186,4 +221,4 @@ def test_memory_is_unlocked_before_it_is_freed_if_it_was_locked(
 
 def test_without_cuda_nothing_is_locked() -> None:
     assert binding._cuda_runtime() is None
-    assert binding._page_locked((2,), np.dtype(np.float32)).shape == (2,)
+    assert BufferPool(page_locked=True).take(1).nbytes == 4096

@@ -107,3 +107,9 @@ def test_rows_of_a_request_are_bounded_by_the_configuration(http: httpx.Client) 
     most = http.get("/v2/models/flex/config").json()["max_batch_size"]
     assert infer(http, "flex", echo([0] * most, [most, 1])).status_code == 200
     refused(infer(http, "flex", echo([0] * (most + 1), [most + 1, 1])), 400, f"batch-size must be <= {most}")
+
+
+def test_parameters_of_a_tensor_that_nobody_knows_are_tolerated(http: httpx.Client) -> None:
+    body = echo([1, 2], outputs=[{"name": "y", "parameters": {"mine": 1}}])
+    body["inputs"][0]["parameters"] = {"mine": "x"}
+    assert infer(http, "flex", body).json()["outputs"][0]["data"] == [1.0, 2.0]
