@@ -40,9 +40,9 @@ COPY pyproject.toml ./
 RUN mkdir inference serving training && touch README.md baton.py
 
 FROM build AS serving-environment
-# hf-xet speeds up downloads, of which a server makes none; NumPy's tests are a twentieth of the environment.
+# The hub's client downloads tokenizers, of which a server needs none; NumPy's tests are a twentieth of the environment.
 RUN $PIP install '.[serving,tracing]' \
- && $PIP uninstall --yes --quiet baton hf-xet \
+ && $PIP uninstall --yes --quiet baton hf-xet huggingface-hub fsspec filelock \
  && find /opt/baton -path '*/numpy/*' -name tests -type d -prune -exec rm -r {} +
 
 FROM build AS serving-cuda-environment
@@ -126,7 +126,8 @@ FROM serving-base AS serving
 COPY --from=serving-environment /opt/baton /opt/baton
 COPY --from=code /opt/baton /opt/baton
 # A server needs no torch, and an image that could import it would be ten times as big.
-RUN python -c "import importlib.util as u, sys; sys.exit('torch is importable' if u.find_spec('torch') else 0)"
+RUN python -c "import importlib.util as u, sys; sys.exit('torch is importable' if u.find_spec('torch') else 0)" \
+ && python -c "from tokenizers import Tokenizer; import serving.server"
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG CREATED=unknown
