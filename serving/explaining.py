@@ -22,6 +22,8 @@ from serving.registry import ServedModel
 
 LOW_PRIORITY = 1
 _CHUNK_ROWS = 32
+_CHUNK_S = 0.02
+"""Of a chunk's run: what a prediction that comes when it has just begun may have to wait."""
 
 
 class _Spent(NamedTuple):
@@ -85,14 +87,21 @@ class _Explanation:
         self._model, self._processor, self._call, self._chunk = model, processor, call, chunk
         self._pool, self._spent = pool, _Spent()
 
+    def _rows(self) -> int:
+        """Of the next chunk: as many as may be run in time at the pace of the latest batches."""
+        batcher = self._model.batcher
+        row_s = batcher.wait_s(batcher.plan.concurrent_runs)
+        return max(1, min(self._chunk, int(_CHUNK_S / row_s))) if row_s else self._chunk
+
     async def of(self, variants: Variants) -> Explanation:
         """The row as it is, then the row without each of its parts."""
         processor = self._processor
         outputs = await self._run(variants.whole.tensors, 1)
         output, column = target = processor.target(outputs, variants)
         values: list[Array] = []
-        for start in range(0, variants.size, self._chunk):
-            parts = range(start, min(start + self._chunk, variants.size))
+        parts = range(0)
+        while parts.stop < variants.size:
+            parts = range(parts.stop, min(parts.stop + self._rows(), variants.size))
             tensors = await asyncio.get_running_loop().run_in_executor(
                 self._pool, _collate, processor, variants, parts
             )

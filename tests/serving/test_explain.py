@@ -119,7 +119,7 @@ class Bench:
     """A model whose runs the test lets go one by one, and notes by their rows."""
 
     def __init__(self, folder: Path, pending: int = 8) -> None:
-        self.timeline, self.runs, self.sizes = Timeline(), Puppet(), list[int]()
+        self.timeline, self.runs, self.sizes, self.row_s = Timeline(), Puppet(), list[int](), 0.0
         self.predictor = Predictor.open(write_brightness(folder))
         self.metrics = ModelMetrics("brightness", 1)
         self.batcher = DynamicBatcher(
@@ -135,6 +135,7 @@ class Bench:
 
     def run(self, tensors: Tensors) -> Tensors:
         self.sizes.append(len(tensors["image"]))
+        self.timeline.step(self.row_s * self.sizes[-1])
         return self.predictor.session.run(tensors)
 
     def explain(self, call: Call, max_rows: int = 100) -> "asyncio.Task[list[Explanation]]":
@@ -182,6 +183,19 @@ def test_only_one_chunk_of_a_call_is_admitted(tmp_path: Path) -> None:
         await bench.let_run_all()
         await explained
         assert bench.batcher.pending_rows == 4
+
+    asyncio.run(scene())
+
+
+def test_no_run_of_a_slow_model_keeps_a_prediction_waiting_for_long(tmp_path: Path) -> None:
+    async def scene() -> None:
+        bench = Bench(tmp_path)
+        bench.row_s = 0.009  # two rows are run within 20 ms, three are not
+        explained = bench.explain(Call())
+        await settle()
+        await bench.let_run_all()
+        await explained
+        assert bench.sizes == [1] + [2] * 8
 
     asyncio.run(scene())
 
