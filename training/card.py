@@ -117,7 +117,7 @@ def _slices(report: Report) -> str:
 def _robustness(report: Report) -> str:
     found = report.evaluation.robustness
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in found.items())
-    return f"## Robustness\n\n| test pictures | accuracy |\n|---|--:|\n{rows}" if found else ""
+    return f"## Robustness\n\n| test rows | accuracy |\n|---|--:|\n{rows}" if found else ""
 
 
 def _pictures(report: Report) -> str:

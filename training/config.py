@@ -185,7 +185,8 @@ class TrainConfig(BaseSettings):
         description="columns whose values are scored apart; vision: label, brightness, contrast",
     )
     robustness: bool = Field(
-        default=True, description="vision: score noise, blur, rotation and FGSM on 2,000 test pictures"
+        default=True,
+        description="score 2,000 test rows with noise, blur, rotation and FGSM, or typing errors",
     )
 
     # Compression

@@ -22,13 +22,14 @@ from inference.predictor import Predictor
 from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.examples import Batch
+from training.data.text import Texts
 from training.data.vision import Images
 from training.export import export
 from training.pruning import describe, inside_budget, judge, prune
 from training.publish import Made, make_candidate, publish
 from training.quantize import Quantization, describe_trial, quantize
 from training.reference import make_reference
-from training.robustness import robustness
+from training.robustness import of_pictures, of_texts
 from training.run import RunFiles, open_run, write_whole
 from training.tasks.base import Report, Task, TaskData
 from training.tasks.registry import find_task
@@ -156,11 +157,15 @@ def with_robustness(
     data: TaskData[Any],
     files: RunFiles,
 ) -> Report:
-    """The report with accuracy under corruption, for pictures; kept with the report."""
-    if not (config.robustness and isinstance(data.test, Images)) or report.evaluation.robustness:
+    """The report with accuracy on worse inputs, for pictures and texts; kept with the report."""
+    test = data.test
+    if not (config.robustness and isinstance(test, Images | Texts)) or report.evaluation.robustness:
         return report
     predictor = Predictor.open(candidate, "fp32", prove=False)
-    found = robustness(predictor, model, data.test, task.payload, config.background)
+    if isinstance(test, Images):
+        found = of_pictures(predictor, model, test, task.payload, config.background)
+    else:
+        found = of_texts(predictor, test)
     evaluation = report.evaluation.model_copy(update={"robustness": found})
     report = report.model_copy(update={"evaluation": evaluation})
     write_whole(files.report, report.model_dump_json(indent=1))

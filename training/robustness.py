@@ -1,10 +1,11 @@
-"""How a picture model stands noise, blur, rotation and the fast gradient sign attack, through its bundle.
+"""How a model stands worse inputs than those of test: pictures with noise, blur, rotation or the fast gradient
+sign attack, texts with typing errors; through its bundle.
 
 The attack needs gradients and is made with PyTorch's model; what it makes is judged, as everything is, by
 the graph that is deployed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from inference.predictor import Predictor
 from inference.values import Payload
 from training.data.examples import seeded
+from training.data.text import Texts
 from training.data.vision import Images
+from training.typos import with_typos
 
 ROWS = 2000
 """Of test, drawn once: enough to tell differences of two points, at a fifth of the cost of all."""
@@ -24,7 +27,26 @@ NOISE, BLUR_RADIUS, DEGREES, EPSILON = 0.1, 1.0, 15.0, 2
 ATTACK_BATCH, EVALUATION_BATCH = 250, 250
 
 
-def robustness(
+TYPO_SHARES = (0.05, 0.1)
+"""Of the words of a text."""
+
+
+def of_texts(predictor: Predictor, examples: Texts) -> dict[str, float]:
+    """Accuracy by share of mistyped words on the same rows, with `clean` first to compare with."""
+    chosen = torch.randperm(len(examples), generator=seeded(0))[:ROWS]
+    clean = [examples.raw[row] for row in chosen.tolist()]
+    typed = {"clean": clean}
+    for share in TYPO_SHARES:
+        typed[f"typos, {share:.0%} of the words"] = [
+            with_typos(text, share, seed) for seed, text in enumerate(clean)
+        ]
+    return {
+        name: accuracy(predictor, [Payload(text) for text in texts], examples.labels[chosen])
+        for name, texts in typed.items()
+    }
+
+
+def of_pictures(
     predictor: Predictor,
     model: nn.Module,
     examples: Images,
@@ -42,16 +64,20 @@ def robustness(
         f"FGSM, ε {EPSILON}/255": fgsm(model, clean.pixels, clean.labels),
     }
     return {
-        name: accuracy(predictor, Images(pixels, clean.labels), payload) for name, pixels in corrupted.items()
+        name: accuracy(
+            predictor,
+            [payload(Images(pixels, clean.labels), row) for row in range(len(clean))],
+            clean.labels,
+        )
+        for name, pixels in corrupted.items()
     }
 
 
-def accuracy(predictor: Predictor, examples: Images, payload: Callable[[Images, int], Payload]) -> float:
-    """Share of right answers of the bundle."""
-    payloads = [payload(examples, row) for row in range(len(examples))]
+def accuracy(predictor: Predictor, payloads: Sequence[Payload], labels: Tensor) -> float:
+    """Share of right answers of the bundle; labels int64 [payloads]."""
     rows = predictor.rows(payloads, EVALUATION_BATCH)
     guesses = np.array([outputs["logits"][0].argmax() for outputs, _ in rows])
-    return float((guesses == examples.labels.numpy()).mean())
+    return float((guesses == labels.numpy()).mean())
 
 
 def noise(pixels: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from training.data.vision import Images
 from training.errors import ConfigError
 from training.robustness import BLUR_RADIUS, blur, fgsm, noise, rotate
 from training.slices import picture_columns, quarters, slice_scores, wilson, worst_gap
+from training.typos import neighbours, with_typos
 
 PIXELS = torch.randint(0, 256, (12, 9, 9, 1), dtype=torch.uint8, generator=seeded(3))
 
@@ -70,3 +71,23 @@ def test_pictures_are_sliced_by_quarters_of_brightness() -> None:
     assert len(quarters(torch.rand(10))) == 10
     with pytest.raises(ConfigError, match="'colour' is no column of pictures"):
         picture_columns(["colour"], images, ("only",))
+
+
+def test_typos_hit_that_share_of_the_words_and_are_one_error_each() -> None:
+    text = " ".join(["marvellous", "film", "of", "a", "kind"] * 400)
+    typed = with_typos(text, 0.1, seed=3)
+    assert typed == with_typos(text, 0.1, seed=3) != with_typos(text, 0.1, seed=4)
+    before, after = text.split(), typed.split()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) / (0.8 * len(before)) == pytest.approx(0.1, abs=0.02)  # "a" is no word
+    for old, new in changed:
+        swapped = sum(a != b for a, b in zip(old, new, strict=False)) == 2 and sorted(old) == sorted(new)
+        replaced = len(old) == len(new) and sum(a != b for a, b in zip(old, new, strict=True)) == 1
+        assert swapped or replaced or abs(len(old) - len(new)) == 1, (old, new)
+
+
+@pytest.mark.parametrize(
+    ("letter", "keys"), [("g", "fhtyvb"), ("q", "wa"), ("p", "ol"), ("M", "NJK"), ("é", "")]
+)
+def test_a_neighbour_is_a_key_that_touches(letter: str, keys: str) -> None:
+    assert sorted(neighbours(letter)) == sorted(keys)

@@ -13,6 +13,7 @@ from inference.values import Payload
 from training.config import TrainConfig, load_config
 from training.data.text import Texts
 from training.pipeline import train
+from training.robustness import of_texts
 from training.run import RunFiles
 from training.tasks.registry import find_task
 from training.tasks.text import hide_words, length_buckets
@@ -64,6 +65,24 @@ def test_bundle_answers_as_its_manifest_says_and_sensibly(root: Path, predictor:
     assert [answer["label"] for answer in answers] == ["delivery", "billing"]
     assert answers[0]["truncated"] is False
     assert answers[0]["tokens"] == 9
+
+
+def test_typos_stand_in_manifest_and_card(root: Path) -> None:
+    evaluation = manifest_of(root)["graphs"]["fp32"]["evaluation"]
+    found = evaluation["robustness"]
+    assert list(found) == ["clean", "typos, 5% of the words", "typos, 10% of the words"]
+    # All 800 rows of test, since there are fewer than are drawn.
+    assert found["clean"] == pytest.approx(evaluation["metrics"]["accuracy"])
+    assert found["typos, 10% of the words"] <= found["clean"]
+    assert "| typos, 10% of the words |" in (root / "models" / "tickets" / "1" / "card.md").read_text()
+
+
+def test_a_typo_in_every_word_costs_accuracy(
+    root: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.robustness.TYPO_SHARES", (1.0,))
+    found = of_texts(predictor, find_task("text").load(configure(root)).test)
+    assert found["typos, 100% of the words"] < found["clean"] - 0.1
 
 
 def test_text_has_one_answer_alone_and_among_longer_ones(predictor: Predictor) -> None:

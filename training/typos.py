@@ -1,0 +1,54 @@
+"""Typing errors: one in each of a share of the words, as hands make them; drawn from a seed.
+
+Damerau 1964 ("A technique for computer detection and correction of spelling errors", doi:10.1145/363958.363994)
+found four in five misspelled words one such error away.
+"""
+
+import random
+import re
+
+KEY_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+"""Of an American keyboard, from the top."""
+
+WORD = re.compile(r"\w{2,}")
+
+
+def with_typos(text: str, share: float, seed: int) -> str:
+    """The text with an error in each word with probability `share`; at least two letters make a word."""
+    draw = random.Random(seed)
+
+    def typed(found: re.Match[str]) -> str:
+        word = found[0]
+        return mistype(word, draw) if draw.random() < share else word
+
+    return WORD.sub(typed, text)
+
+
+def mistype(word: str, draw: random.Random) -> str:
+    """Two letters swapped, one left out, one doubled, or a neighbouring key in place of one."""
+    place = draw.randrange(len(word))
+    before, letter, after = word[:place], word[place], word[place + 1 :]
+    kind = draw.choice(("swap", "drop", "double", "neighbour"))
+    if kind == "swap" and len(set(word[place : place + 2])) == 2:
+        return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+    if kind == "drop":
+        return before + after
+    if kind == "neighbour" and (keys := neighbours(letter)):
+        return before + draw.choice(keys) + after
+    return before + 2 * letter + after
+
+
+def neighbours(letter: str) -> str:
+    """The keys that touch it, in its own case; none where it is no letter of the keyboard."""
+    found = ""
+    for row, keys in enumerate(KEY_ROWS):
+        if (place := keys.find(letter.lower())) < 0:
+            continue
+        found = keys[max(0, place - 1) : place] + keys[place + 1 : place + 2]
+        for other, shift in (
+            (row - 1, 0),
+            (row + 1, -1),
+        ):  # each row stands half a key right of the one above
+            if 0 <= other < len(KEY_ROWS):
+                found += KEY_ROWS[other][max(0, place + shift) : place + shift + 2]
+    return found.upper() if letter.isupper() else found
