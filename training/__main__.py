@@ -50,9 +50,10 @@ def usage() -> str:
 def _train(task: str, flags: Sequence[str]) -> int:
     from training.config import load_config
     from training.find_rate import describe, find_rate
-    from training.pipeline import train
+    from training.pipeline import assist, train
+    from training.processes import is_first
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO if is_first() else logging.ERROR, format="%(message)s")
     for noisy in (
         "lightning",
         "lightning.pytorch",
@@ -66,6 +67,9 @@ def _train(task: str, flags: Sequence[str]) -> int:
         config = load_config(task, flags)
         if config.find_rate:
             print(describe(find_rate(config)))
+            return 0
+        if not is_first():
+            assist(config)
             return 0
         published = train(config)
     except (TrainingError, BatonError) as error:

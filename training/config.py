@@ -226,7 +226,9 @@ class TrainConfig(BaseSettings):
         default=20, description="steps between two points of the training curve"
     )
     threads: NonNegativeInt = Field(default=0, description="CPU threads of PyTorch; 0: as PyTorch decides")
-    devices: PositiveInt = Field(default=1, description="processes or accelerators on this machine")
+    devices: PositiveInt = Field(
+        default=1, description="processes or accelerators on this machine; under torchrun, as it has started"
+    )
     accelerator: Literal["auto", "cpu", "gpu"] = Field(
         default="auto", description="gpu that is missing: refused"
     )

@@ -85,6 +85,16 @@ def train(config: TrainConfig) -> Path:
     return published
 
 
+def assist(config: TrainConfig) -> None:
+    """What every process but the first does: its share of the fits, and no more."""
+    files = open_run(config)
+    if already_published(config, files) is None:
+        data = load_data(config, files)
+        fit(config, files, data)
+        if config.prune:
+            prune(config, files, data)
+
+
 def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
     """The bundle that this run became, if it is still there and where the configuration wants it."""
     if not files.published.exists():

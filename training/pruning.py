@@ -26,6 +26,7 @@ from training.callbacks import Pruner
 from training.checkpoint import load_weights
 from training.config import TrainConfig
 from training.export import export
+from training.processes import processes
 from training.quantize import latency_ratio
 from training.run import RunFiles, write_whole
 from training.tasks.base import Task, TaskData
@@ -46,7 +47,7 @@ def prune(config: TrainConfig, files: RunFiles, data: TaskData[Any]) -> FitResul
         }
     )
     model = load_weights(build_model(config, data), files.best).train()
-    steps = config.prune_epochs * (len(data.train) // config.batch_size)
+    steps = config.prune_epochs * (len(data.train) // (config.batch_size * processes(config).all))
     return fit_model(short, files.pruned, data, model, pruner=Pruner(config.prune, steps // 2))
 
 

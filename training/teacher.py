@@ -22,6 +22,7 @@ from inference.session import SessionOptions
 from training.config import TrainConfig
 from training.data.examples import Batch
 from training.errors import ConfigError, RunError
+from training.processes import is_first
 from training.run import RunFiles, write_whole
 from training.tasks.base import Task, TaskData
 from training.transfer import newest_version
@@ -68,7 +69,8 @@ def open_teacher(config: TrainConfig, task: Task, data: TaskData[Any], files: Ru
     found = teacher.record()
     if files.teacher.exists() and (before := read_taught(files)) != found:
         raise RunError(f"{files.root}: the run was begun with the teacher {before}, now it is {found}")
-    write_whole(files.teacher, found.model_dump_json())
+    if is_first():
+        write_whole(files.teacher, found.model_dump_json())
     return teacher
 
 

@@ -27,6 +27,7 @@ from training.data.splits import write_holdout
 from training.errors import ConfigError, DataError, RunError
 from training.figures import learning_curves
 from training.module import Batches, TrainingModule
+from training.processes import is_first, processes
 from training.run import RunFiles, begin_run, write_whole
 from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
@@ -56,17 +57,22 @@ class FitResult:
 def load_data(config: TrainConfig, files: RunFiles) -> TaskData[Any]:
     """The task's data, with the split recorded in the run and every skipped example reported."""
     data = read_data(config)
-    begin_run(config, files)
-    _report_skipped(data.skipped, files.skipped)
-    write_holdout(files.split, data.held_out, seed=config.seed)
+    if is_first():
+        begin_run(config, files)
+        _report_skipped(data.skipped, files.skipped)
+        write_holdout(files.split, data.held_out, seed=config.seed)
     return data
 
 
 def read_data(config: TrainConfig) -> TaskData[Any]:
     """The task's data, enough of them for a step."""
     data = find_task(config.task).load(config)
-    if len(data.train) < config.batch_size * config.devices:
-        raise DataError(f"{len(data.train)} training examples do not fill a batch of {config.batch_size}")
+    count = processes(config).all
+    if len(data.train) < config.batch_size * count:
+        each = f" in each of {count} processes" if count > 1 else ""
+        raise DataError(
+            f"{len(data.train)} training examples do not fill a batch of {config.batch_size}{each}"
+        )
     return data
 
 
@@ -123,8 +129,9 @@ def fit_model(
         except SystemExit as stopped:  # what Lightning makes of Ctrl+C
             raise KeyboardInterrupt from stopped
     result = _result(trainer, task.monitor, model, time.monotonic() - started)
-    learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
-    write_whole(files.fit, json.dumps(asdict(result), indent=2))
+    if is_first():
+        learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
+        write_whole(files.fit, json.dumps(asdict(result), indent=2))
     return result
 
 
@@ -143,9 +150,13 @@ def _trainer(config: TrainConfig, files: RunFiles, callbacks: list[Callback]) ->
 
 
 def _build_trainer(config: TrainConfig, files: RunFiles, callbacks: list[Callback]) -> pl.Trainer:
+    started = processes(config)
     return pl.Trainer(
         accelerator=config.accelerator,
-        devices=config.devices,
+        devices=started.local,
+        num_nodes=started.machines,
+        # On CPUs PyTorch has none: there each process normalises by its own share of the batch.
+        sync_batchnorm=started.all > 1 and torch.cuda.is_available() and config.accelerator != "cpu",
         precision=choose_precision(config),
         max_epochs=config.epochs,
         gradient_clip_val=config.gradient_clip or None,
@@ -210,6 +221,7 @@ def silence_lightning() -> None:
         ".*LeafSpec",
         ".*does not have many workers",
         ".*but have no `val_dataloader`",
+        ".*sync_dist=True.*",  # torchmetrics has brought the processes together already
     ):
         warnings.filterwarnings("ignore", message)
 

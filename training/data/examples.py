@@ -85,4 +85,7 @@ class Loader:
     def _batch(self, order: Tensor, position: int) -> Batch:
         first = (position * self.world + self.rank) * self.batch_size
         rows = order[first : first + self.batch_size]
+        if not self.training and self.world > 1:
+            # Even shares: a process without a row in the last batch would keep the others waiting.
+            rows = order.tensor_split(len(self))[position][self.rank :: self.world]
         return self.examples.batch(rows, seeded(self.seed, self._epochs.epoch, position, self.rank))
