@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
 from inference.processors.base import StackingProcessor
@@ -88,6 +88,10 @@ class ImageProcessor(StackingProcessor):
             return self._to_mode(ImageOps.exif_transpose(picture))
         except (InvalidInput, MemoryError):
             raise
+        except UnidentifiedImageError as error:
+            raise InvalidInput(
+                field, f"{len(data)} bytes of no known format", f"a picture: {_names()}"
+            ) from error
         except Exception as error:  # Pillow's decoders raise what they like on broken files
             raise InvalidInput(field, f"{len(data)} bytes ({error})", f"a picture: {_names()}") from error
 

@@ -1,6 +1,7 @@
 """Image data: idx files, folders of pictures, and a report of what could not be read."""
 
 import gzip
+import shutil
 import struct
 from pathlib import Path
 
@@ -100,9 +101,22 @@ def test_train_and_test_folders_are_kept_apart(folder: Path, tmp_path: Path) -> 
     for part in ("train", "test"):
         for label in ("dark", "light"):
             (root / part).mkdir(parents=True, exist_ok=True)
-            (root / part / label).symlink_to(folder / label)
+            shutil.copytree(folder / label, root / part / label)
+    for path in (root / "test").rglob("*.*"):
+        path.write_bytes(path.read_bytes() + b"\0")  # the same to a decoder, another file
     images = read_folder(root, GREY, strict=True)
     assert (len(images.train), len(images.test)) == (20, 20)
+
+
+def test_a_picture_of_test_is_never_trained_on(folder: Path, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for label in ("dark", "light"):
+            shutil.copytree(folder / label, tmp_path / "split" / part / label)
+    for path in (tmp_path / "split" / "test").rglob("[3-9].*"):
+        path.unlink()
+    images = read_folder(tmp_path / "split", GREY, strict=False)
+    assert (len(images.train), len(images.test)) == (14, 6)
+    assert "train/dark/0.png: the same picture as" in images.skipped[0]
 
 
 def test_embedded_digits_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,25 +8,30 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.fit_digits import fit_digits
+from tests.training.fit_embedded import FLAGS, fit_embedded
 from training.checkpoint import read_checkpoint
 
 # The server imports torch and Lightning once; every run is then a fresh process forked from it.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.training.fit_digits"])
+PROCESSES.set_forkserver_preload(["tests.training.fit_embedded"])
 
 
-def run(root: Path, die_at: Sequence[int] = ()) -> int | None:
-    process = PROCESSES.Process(target=fit_digits, args=(root, die_at))
+def run(task: str, root: Path, die_at: Sequence[int] = ()) -> int | None:
+    process = PROCESSES.Process(target=fit_embedded, args=(task, root, die_at))
     process.start()
-    process.join(60)
+    process.join(120)
     return process.exitcode
 
 
+@pytest.fixture(scope="module", params=FLAGS)
+def task(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(task: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("whole") / "run"
-    assert run(root) == 0
+    assert run(task, root) == 0
     return root
 
 
@@ -36,12 +41,12 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids=["in the middle of an epoch", "before the validation of an epoch", "before any checkpoint and again"],
 )
 def test_killed_and_resumed_run_ends_the_same(
-    uninterrupted: Path, tmp_path: Path, kills: tuple[int, ...]
+    task: str, uninterrupted: Path, tmp_path: Path, kills: tuple[int, ...]
 ) -> None:
     root = tmp_path / "run"
     for step in kills:
-        assert run(root, [step]) == -signal.SIGKILL
-    assert run(root) == 0
+        assert run(task, root, [step]) == -signal.SIGKILL
+    assert run(task, root) == 0
     for name in ("resume.ckpt", "best.ckpt"):
         whole = read_checkpoint(uninterrupted / "checkpoints" / name)
         resumed = read_checkpoint(root / "checkpoints" / name)

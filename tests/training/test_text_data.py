@@ -84,7 +84,7 @@ def test_line_that_is_no_json_object_is_skipped_with_its_number(tmp_path: Path) 
 def test_row_with_too_many_cells_is_skipped(tmp_path: Path) -> None:
     path = write(tmp_path / "mail.csv", GOOD)
     path.write_text(path.read_text() + "one,two,three\n")
-    assert load(path).skipped == ("mail.csv, row 18: 1 cells more than the header has columns",)
+    assert load(path).skipped == ("mail.csv, row 18: 1 more cells than the header has columns",)
 
 
 @pytest.mark.parametrize(

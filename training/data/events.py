@@ -123,7 +123,8 @@ def _parsing(path: Path, skip: Any = None) -> csv.ParseOptions:
 def _present(path: Path, header: list[str], columns: Columns) -> list[str]:
     if missing := [name for name in columns.named() if name not in header]:
         flags = "--user-column, --item-column, --time-column and --title-column name them"
-        raise DataError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)} ({flags})")
+        there = ", ".join(header) or "none, is the file empty?"
+        raise DataError(f"{path}: no column {', '.join(missing)}; it has {there} ({flags})")
     return columns.named()
 
 

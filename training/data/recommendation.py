@@ -64,7 +64,10 @@ def make_splits(
     found: InteractionSet, learns: Learns, length: int, negatives: int, share: float, seed: int
 ) -> Splits:
     """Cut the set up; `length` is that of the longest history that the model sees, `share` that of `hold_out`."""
-    baskets = hold_out(found.log, share, seed, test=found.sampled is None)
+    try:
+        baskets = hold_out(found.log, share, seed, test=found.sampled is None)
+    except DataError as error:
+        raise DataError(f"{found.name}: {error}") from error
     by_user = learns in ("users", "pairs")
     if found.sampled is not None and not by_user:
         raise DataError(f"{found.name} has no times; it is for models that know users (mf, neumf)")

@@ -68,7 +68,11 @@ def _row(record: Any, text_column: str, label_column: str, where: str) -> Row | 
     if text is None or not text.strip():
         return f"{where}: {text_column} is empty"
     if label is None or not str(label).strip():
-        return f"{where}: {label_column} is empty"
+        lines = text.count("\n") + 1
+        open_quote = (
+            f"; its {text_column} runs over {lines} lines, is a quote left open?" if lines > 1 else ""
+        )
+        return f"{where}: {label_column} is empty{open_quote}"
     return Row(text, str(label).strip(), where)
 
 
@@ -88,7 +92,7 @@ def _delimited(path: Path, wanted: tuple[str, str], delimiter: str) -> Iterator[
         _check_columns(path, reader.fieldnames or (), wanted)
         for number, record in enumerate(reader, start=2):
             if None in record:
-                yield number, f"{len(record[None])} cells more than the header has columns"
+                yield number, f"{len(record[None])} more cells than the header has columns"
             else:
                 yield number, record
 
@@ -126,6 +130,7 @@ def _check_columns(path: Path, columns: Iterable[str], wanted: tuple[str, str]) 
     there = list(columns)
     if missing := [column for column in wanted if column not in there]:
         raise DataError(
-            f"{path.name}: no column {' or '.join(map(repr, missing))}; it has {', '.join(map(repr, there))}. "
+            f"{path.name}: no column {' or '.join(map(repr, missing))}; it has "
+            f"{', '.join(map(repr, there)) or 'none, is the file empty?'}. "
             "Name yours with --text-column and --label-column"
         )

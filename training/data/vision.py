@@ -161,18 +161,19 @@ def _read_members(
 def read_folder(root: Path, processor: ImageConfig, *, strict: bool) -> ImageSet:
     """Read ROOT/CLASS/*, or ROOT/train/CLASS/* with ROOT/test/CLASS/*; any mode and size of picture.
 
-    A file that is no picture is skipped and reported by name (`strict`: refused). Without a test folder, a
-    seeded fifth of each class becomes the test split.
+    A file that is no picture is skipped and reported by name (`strict`: refused), and so is one that is the
+    same as another, so that nothing of test is trained on. Without a test folder, a seeded fifth of each
+    class becomes the test split.
     """
     reader = ImageProcessor(processor)
     if (root / "train").is_dir() and (root / "test").is_dir():
         classes = _class_names(root / "train")
-        train, train_faults = _read_classes(root / "train", classes, reader)
-        test, test_faults = _read_classes(root / "test", classes, reader)
-        faults = train_faults + test_faults
+        test, test_places, test_faults = _read_classes(root / "test", classes, reader, {}, repeats=True)
+        train, _, faults = _read_classes(root / "train", classes, reader, test_places)
+        faults += test_faults
     else:
         classes = _class_names(root)
-        whole, faults = _read_classes(root, classes, reader)
+        whole, _, faults = _read_classes(root, classes, reader, {})
         held = stratified_holdout(
             whole.labels.numpy(), int(len(whole) * FOLDER_TEST_SHARE) or 1, FOLDER_TEST_SEED
         )
@@ -191,13 +192,25 @@ def _class_names(root: Path) -> tuple[str, ...]:
     return names
 
 
-def _read_classes(root: Path, classes: tuple[str, ...], reader: ImageProcessor) -> tuple[Images, list[str]]:
+Places = dict[bytes, Path]
+"""Where a file with that digest was first seen."""
+
+
+def _read_classes(
+    root: Path, classes: tuple[str, ...], reader: ImageProcessor, elsewhere: Places, *, repeats: bool = False
+) -> tuple[Images, Places, list[str]]:
+    """The pictures of every class; files that are `elsewhere` are left out, and without `repeats` second copies too."""
     faults: list[str] = []
     pixels: list[Pixels] = []
     labels: list[int] = []
+    places = dict(elsewhere)
     for label, name in enumerate(classes):
         before = len(pixels)
         for path in _files(root / name):
+            first = places.setdefault(hashlib.sha256(path.read_bytes()).digest(), path)
+            if first is not path and not repeats:
+                faults.append(f"{path}: the same picture as {first}")
+                continue
             try:
                 pixels.append(_fit(path, reader))
                 labels.append(label)
@@ -206,7 +219,7 @@ def _read_classes(root: Path, classes: tuple[str, ...], reader: ImageProcessor) 
         if len(pixels) - before < 2:
             listed = "\n".join(faults)
             raise DataError(f"{root / name}: a class needs at least two readable pictures\n{listed}".rstrip())
-    return _images(np.stack(pixels), labels), faults
+    return _images(np.stack(pixels), labels), places, faults
 
 
 def _files(folder: Path) -> Iterator[Path]:

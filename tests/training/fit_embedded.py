@@ -1,0 +1,51 @@
+"""What `test_resume` runs in a process of its own: fit an embedded set, and die after a given step."""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from training.config import load_config
+from training.run import open_run
+from training.train import fit, load_data
+
+# 20 steps an epoch each. Dropout, averaging and early stopping are on, and what a task draws by chance (mixing,
+# hidden words, negatives), since each has state of its own that a resume could lose.
+SHARED = (
+    *("--epochs", "4", "--seed", "3", "--ema", "0.9", "--patience", "3", "--schedule", "one-cycle"),
+    *("--checkpoint-every-steps", "7", "--threads", "1", "--no-progress"),
+)
+FLAGS = {
+    "vision": (
+        *("--data", "digits", "--arch", "cnn", "--batch-size", "64", "--crop", "1", "--mixup", "0.2"),
+        *("--model", '{"widths": [8, 16]}'),
+    ),
+    "text": (
+        *("--data", "tickets", "--arch", "textcnn", "--batch-size", "144", "--word-dropout", "0.1"),
+        *("--model", '{"width": 8, "filters": 4}', "--learning-rate", "0.01"),
+    ),
+    "recommendation": (
+        *("--data", "shop", "--arch", "neumf", "--batch-size", "540", "--negatives", "2"),
+        *("--learning-rate", "0.01"),
+    ),
+}
+
+
+class Killer(pl.Callback):
+    """SIGKILL, which nobody can catch, when that many steps are done."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fit_embedded(task: str, root: Path, die_at: Sequence[int] = ()) -> None:
+    config = load_config(task, [*FLAGS[task], *SHARED, "--run", str(root)])
+    files = open_run(config)
+    fit(config, files, load_data(config, files), extra=[Killer(step) for step in die_at])
