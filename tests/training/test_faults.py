@@ -1,0 +1,310 @@
+"""Bad data of one's own, each fault as a user meets it: what is said, and that docs/data.md says the same."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training.__main__ import main
+from training.config import load_config
+from training.errors import TrainingError
+from training.run import RunFiles
+from training.train import load_data
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "data.md"
+
+FLAGS = {
+    "vision": ("--arch", "mlp", "--image-size", "[8,8,3]"),
+    "text": ("--arch", "bag"),
+    "recommendation": ("--arch", "mf", "--time-column", "time"),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong, how it is made, and what is said of it; `stops` without --strict too."""
+
+    task: str
+    about: str
+    make: Callable[[], str]
+    said: str
+    stops: bool = False
+
+
+def pictures(*classes: str, root: str = "photos", each: int = 6) -> Path:
+    for name in classes:
+        (Path(root) / name).mkdir(parents=True)
+        for number in range(each):
+            draws = np.random.default_rng([number, *name.encode()])
+            pixels = draws.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(Path(root) / name / f"{number}.png")
+    return Path(root)
+
+
+def broken_picture() -> str:
+    root = pictures("cat", "dog")
+    (root / "cat" / "9.png").write_bytes(b"no picture")
+    return str(root)
+
+
+def copied_picture() -> str:
+    root = pictures("cat", "dog")
+    (root / "dog" / "copy.png").write_bytes((root / "cat" / "0.png").read_bytes())
+    return str(root)
+
+
+def nearly_empty_class() -> str:
+    pictures("cat", "dog")
+    return str(pictures("emu", each=1))
+
+
+def split_without_a_class() -> str:
+    pictures("cat", "dog", root="photos/train")
+    pictures("cat", root="photos/test")
+    return "photos"
+
+
+def empty_folder() -> str:
+    Path("empty").mkdir()
+    return "empty"
+
+
+TEXTS = [f"note {n} on {word},{label}" for n in range(9) for word, label in (("tea", "pos"), ("mud", "neg"))]
+EVENTS = [f"u{user},i{(3 * user + n) % 7},{n}" for user in range(8) for n in range(4)]
+
+
+def table(name: str, *lines: str) -> Callable[[], str]:
+    def write() -> str:
+        Path(name).write_text("\n".join(lines) + "\n")
+        return name
+
+    return write
+
+
+def mail(*lines: str) -> Callable[[], str]:
+    return table("mail.csv", "text,label", *TEXTS, *lines)
+
+
+def shop(*lines: str) -> Callable[[], str]:
+    return table("shop.csv", "user,item,time", *EVENTS, *lines)
+
+
+JSON = [f'{{"text": "note {n}", "label": "{"ab"[n % 2]}"}}' for n in range(12)]
+PARQUET = (
+    "Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file."
+)
+NAMED = "(shop, online-retail, movielens-1m, movielens-1m-ncf, movielens-100k)"
+COLUMNS = "(--user-column, --item-column, --time-column and --title-column name them)"
+
+FAULTS = [
+    Fault(
+        "vision",
+        "a file that is no picture",
+        broken_picture,
+        "photos/cat/9.png: got 10 bytes of no known format, wanted a picture: "
+        "image/png, image/jpeg, image/webp, image/gif, image/bmp",
+    ),
+    Fault(
+        "vision",
+        "a picture twice, or in train and test",
+        copied_picture,
+        "photos/dog/copy.png: the same picture as photos/cat/0.png",
+    ),
+    Fault(
+        "vision",
+        "a class of one picture",
+        nearly_empty_class,
+        "photos/emu: a class needs at least two readable pictures",
+        stops=True,
+    ),
+    Fault(
+        "vision",
+        "one class",
+        lambda: str(pictures("cat")),
+        "photos: wanted a folder for each of at least two classes, found ['cat']",
+        stops=True,
+    ),
+    Fault(
+        "vision",
+        "an empty folder",
+        empty_folder,
+        "empty: wanted a folder for each of at least two classes, found []",
+        stops=True,
+    ),
+    Fault(
+        "vision",
+        "a class without a test folder",
+        split_without_a_class,
+        "photos/test/dog is missing: every class needs a folder in both train and test",
+        stops=True,
+    ),
+    Fault("text", "no label", mail("lost,"), "mail.csv, row 20: label is empty"),
+    Fault("text", "no text", mail(",pos"), "mail.csv, row 20: text is empty"),
+    Fault(
+        "text",
+        "a text twice",
+        mail("note 0 on tea,neg"),
+        "mail.csv, row 20: the same text as mail.csv, row 2, with the label 'neg' and not 'pos'",
+    ),
+    Fault(
+        "text",
+        "too many cells",
+        mail("ink,pos,more"),
+        "mail.csv, row 20: 1 more cells than the header has columns",
+    ),
+    Fault(
+        "text",
+        "a quote left open",
+        mail('"ink,pos', "paper,pos", "glue,neg"),
+        "mail.csv, row 20: label is empty; its text runs over 4 lines, is a quote left open?",
+    ),
+    Fault(
+        "text",
+        "a line that is no JSON",
+        table("mail.jsonl", *JSON, "{ink}"),
+        "mail.jsonl, row 13: no JSON: Expecting property name enclosed in double quotes at character 2",
+    ),
+    Fault(
+        "text",
+        "a text that is none",
+        table("mail.jsonl", *JSON, '{"text": 3, "label": "a"}'),
+        "mail.jsonl, row 13: text is 3, wanted a text",
+    ),
+    Fault(
+        "text",
+        "no Parquet file",
+        table("mail.parquet", "ink"),
+        "mail.parquet: no Parquet file",
+        stops=True,
+    ),
+    Fault(
+        "text",
+        "other columns",
+        table("mail.csv", "body,label", *TEXTS),
+        "mail.csv: no column 'text'; it has 'body', 'label'. Name yours with --text-column and --label-column",
+        stops=True,
+    ),
+    Fault(
+        "text",
+        "one class",
+        table("mail.csv", "text,label", "tea,pos", "ink,pos"),
+        "mail.csv: every row has the label 'pos'; wanted at least two classes",
+        stops=True,
+    ),
+    Fault(
+        "text",
+        "a class of two rows",
+        mail("ink,pso", "glue,pso"),
+        "mail.csv, row 20: the label 'pso' has 2 rows, wanted at least 3; is it a typing error?",
+        stops=True,
+    ),
+    Fault(
+        "text",
+        "an empty folder",
+        empty_folder,
+        "empty: wanted train.csv (or .tsv, .jsonl, .parquet) and test.csv (or .tsv, .jsonl, .parquet)",
+        stops=True,
+    ),
+    Fault("recommendation", "no user", shop(",i1,9"), "shop.csv: row 33: no user"),
+    Fault("recommendation", "no item", shop("u1,,9"), "shop.csv: row 33: no item"),
+    Fault(
+        "recommendation",
+        "a time that is none",
+        shop("u1,i1,soon"),
+        "shop.csv: row 33: time is 'soon', wanted a number or an ISO date",
+    ),
+    Fault(
+        "recommendation",
+        "a user with one event",
+        shop("u9,i1,9"),
+        "shop.csv: row 33: user 'u9' has events at one time only; used in training alone",
+    ),
+    Fault(
+        "recommendation",
+        "an event twice",
+        shop(EVENTS[0]),
+        "shop.csv: row 33: user 'u0' has item 'i0' in row 1 already",
+    ),
+    Fault("recommendation", "too few cells", shop("u1,i1"), "shop.csv: row 33: 2 fields, wanted 3"),
+    Fault(
+        "recommendation",
+        "other columns",
+        table("shop.csv", "customer,item,time", *EVENTS),
+        f"shop.csv: no column user; it has customer, item, time {COLUMNS}",
+        stops=True,
+    ),
+    Fault(
+        "recommendation",
+        "one user",
+        table("shop.csv", "user,item,time", *EVENTS[:4]),
+        "shop.csv: found 1 users and 4 items, wanted at least two of each",
+        stops=True,
+    ),
+    Fault(
+        "recommendation",
+        "users of one event each",
+        table("shop.csv", "user,item,time", *EVENTS[::4]),
+        "shop: 0 users have the 3 or more events (baskets) that a validation needs, wanted 2",
+        stops=True,
+    ),
+    Fault(
+        "recommendation",
+        "no Parquet file",
+        table("shop.parquet", "ink"),
+        "shop.parquet: cannot be read as PARQUET",
+        stops=True,
+    ),
+    Fault(
+        "recommendation",
+        "an empty folder",
+        empty_folder,
+        f"--data 'empty' is neither a file (.csv, .tsv, .parquet) nor a named set {NAMED}",
+        stops=True,
+    ),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[f"{fault.task}: {fault.about}" for fault in FAULTS])
+def test_a_fault_is_named_by_file_and_row_and_stops_a_strict_run(
+    fault: Fault,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = fault.make()
+    flags = ("--data", data, *FLAGS[fault.task], "--batch-size", "4")
+    config = load_config(fault.task, (*flags, "--run", "run"))
+    if fault.stops:
+        with pytest.raises(TrainingError) as stopped:
+            load_data(config, RunFiles(config.run_directory))
+        assert str(stopped.value).startswith(fault.said)
+        assert not Path("run").exists()
+    else:
+        load_data(config, RunFiles(config.run_directory))
+        assert fault.said in Path("run/skipped.txt").read_text().splitlines()
+    assert main(["train", fault.task, *flags, "--strict", "--run", "strict"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("baton train: ")
+    # Where every user has one event, a strict run stops at the first of them already.
+    assert fault.said in told or "row 1: user 'u0' has events at one time only" in told
+    assert not Path("strict").exists()
+
+
+def faults_table() -> str:
+    """The faults as docs/data.md prints them."""
+    lines = ["| task | fault | what is said | without `--strict` |", "|---|---|---|---|"]
+    for fault in FAULTS:
+        then = "stops" if fault.stops else "goes on without it"
+        if "used in training alone" in fault.said:
+            then = "goes on"
+        said = fault.said.replace("|", "\\|")
+        lines.append(f"| {fault.task} | {fault.about} | `{said}` | {then} |")
+    return "\n".join(lines)
+
+
+def test_the_table_of_faults_in_the_documents_is_what_is_said() -> None:
+    assert faults_table() in DOCUMENT.read_text(), f"put this table into docs/data.md:\n{faults_table()}"
