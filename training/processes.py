@@ -36,4 +36,4 @@ def processes(config: TrainConfig) -> Processes:
 
 def is_first() -> bool:
     """Whether this process is the one that reports."""
-    return int(rank_zero_only.rank or 0) == 0
+    return not getattr(rank_zero_only, "rank", 0)
