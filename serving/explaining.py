@@ -7,6 +7,7 @@ deadline passes, stops it there.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from inference.values import Array, JsonValue, Payload, Tensors
 from serving.call import Call
 from serving.dataplane import Admission
 from serving.registry import ServedModel
+
+_clock_ns = time.perf_counter_ns
 
 LOW_PRIORITY = 1
 _CHUNK_ROWS = 32
@@ -69,7 +72,7 @@ class ExplanationPlane:
         rows = 0
         for payload in payloads:
             _check_here(call)
-            made = await loop.run_in_executor(self._pool, _variants, processor, payload, parameters)
+            made = await loop.run_in_executor(self._pool, _variants, processor, payload, parameters, call)
             rows += 1 + made.size
             if rows > self._max_rows:
                 seen = f"{rows} rows to run up to {payload.field}"
@@ -103,12 +106,16 @@ class _Explanation:
         while parts.stop < variants.size:
             parts = range(parts.stop, min(parts.stop + self._rows(), variants.size))
             tensors = await asyncio.get_running_loop().run_in_executor(
-                self._pool, _collate, processor, variants, parts
+                self._pool, _collate, processor, variants, parts, self._call
             )
             chunk = await self._run(tensors, len(parts))
             values.append(chunk[output][:, column].astype(np.float64))
+        begun = _clock_ns()
         left = np.concatenate(values) if values else np.empty(0)
-        return processor.attribute(outputs, variants, target, float(outputs[output][0, column]) - left)
+        drops = float(outputs[output][0, column]) - left
+        explanation = processor.attribute(outputs, variants, target, drops)
+        self._call.times.postprocess += _clock_ns() - begun
+        return explanation
 
     async def _run(self, tensors: Tensors, rows: int) -> Tensors:
         _check_here(self._call)
@@ -120,12 +127,23 @@ class _Explanation:
         return outputs
 
 
-def _variants(processor: Occludes, payload: Payload, parameters: Mapping[str, JsonValue]) -> Variants:
-    return processor.variants(processor.decode(payload), parameters)
+def _variants(
+    processor: Occludes, payload: Payload, parameters: Mapping[str, JsonValue], call: Call
+) -> Variants:
+    start = _clock_ns()
+    decoded = processor.decode(payload)
+    middle = _clock_ns()
+    made = processor.variants(decoded, parameters)
+    call.times.decode += middle - start
+    call.times.preprocess += _clock_ns() - middle
+    return made
 
 
-def _collate(processor: Occludes, variants: Variants, parts: Sequence[int]) -> Tensors:
-    return processor.collate([variants.without(part) for part in parts])
+def _collate(processor: Occludes, variants: Variants, parts: Sequence[int], call: Call) -> Tensors:
+    start = _clock_ns()
+    tensors = processor.collate([variants.without(part) for part in parts])
+    call.times.preprocess += _clock_ns() - start
+    return tensors
 
 
 def _check_here(call: Call) -> None:

@@ -271,7 +271,10 @@ class HotLane:
         finally:
             if stop is not None:
                 stop()
-        return Answer(200, [JSON], encode_explanations(explanations))
+        begun = clock_ns()
+        encoded = encode_explanations(explanations)
+        call.times.encode = clock_ns() - begun
+        return Answer(200, [JSON], encoded)
 
     async def _payloads(
         self, model: ServedModel, headers: RawHeaders, receive: Receive, call: Call, started: int
