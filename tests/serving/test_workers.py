@@ -11,23 +11,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from inference.machine import available_cpus
 from serving.workers.door import listen
-from tests.bundles import sum_graph, write_bare, write_brightness
+from tests.bundles import graph_bytes, sum_graph, write_bare, write_brightness
 from tests.deploy.conftest import Server, answers, free_port, serving, until
 from tests.deploy.tools import ROOT, missing, need, run
 from tests.serving.servers import ADMIN
 from tests.serving.test_tls import Authority, trusting
 
 CALLERS = 8
+QUEUE_ROWS = 1000
 SUM = "/v2/models/sum/infer"
 ROW = {"inputs": [{"name": n, "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]} for n in "xy"]}
 TOKEN = {"authorization": f"Bearer {ADMIN}"}
@@ -50,7 +54,9 @@ def _write_models(root: Path) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Two workers that look at their folder often, for the tests that leave them as they are."""
     root = tmp_path_factory.mktemp("workers")
-    with serving(_write_models(root), root / "log", workers=2, poll_s=0.2, admin_token=ADMIN) as running:
+    with serving(
+        _write_models(root), root / "log", workers=2, poll_s=0.2, admin_token=ADMIN, max_queue_rows=QUEUE_ROWS
+    ) as running:
         yield running
 
 
@@ -153,9 +159,29 @@ def test_connections_are_divided_evenly(callers: list[httpx.Client]) -> None:
     assert workers.count(1) == workers.count(2)
 
 
-def test_the_cpus_are_divided_among_the_workers(callers: list[httpx.Client]) -> None:
-    threads = [_model(worker)["threads"] for worker in _workers(callers[0])]
-    assert sum(threads) <= available_cpus()
+def test_cpus_and_queue_are_divided_among_the_workers(server: Server, callers: list[httpx.Client]) -> None:
+    write_bare(server.models, "wide", _wide_graph())
+    until(lambda: callers[0].get("/v2/models/wide/ready").status_code == 200, "the wide graph")
+    for caller in callers:
+        told = caller.get("/v2/models/wide/profile").json()
+        points = told["profile"]["points"]
+        assert max(point["threads"] * point["runs"] for point in points) == available_cpus() // 2
+        assert told["plan"]["max_pending_rows"] == QUEUE_ROWS / 2
+
+
+def test_one_worker_measures_for_all(server: Server, callers: list[httpx.Client]) -> None:
+    write_bare(server.models, "measured", _wide_graph())
+    until(lambda: callers[0].get("/v2/models/measured/ready").status_code == 200, "the graph")
+    profiles = [caller.get("/v2/models/measured/profile").json()["profile"] for caller in callers]
+    assert profiles.count(profiles[0]) == len(profiles)
+
+
+def _wide_graph() -> bytes:
+    """float32 [batch, 256] through 60 products: too long a run for the event loop, so that threads matter."""
+    names = ["x", *(f"h{place}" for place in range(59)), "y"]
+    nodes = [helper.make_node("MatMul", [one, "w"], [other]) for one, other in pairwise(names)]
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 256]) for name in ("x", "y")]
+    return graph_bytes(nodes, infos[:1], infos[1:], {"w": np.eye(256, dtype=np.float32)})
 
 
 def test_merged_metrics_are_well_formed(callers: list[httpx.Client]) -> None:
