@@ -30,14 +30,14 @@ class Seen(NamedTuple):
 
 
 def drive(
-    server: Server, path: str, body: Body, connections: int, seconds: float, *, keep: bool = True
+    server: Server, path: str, body: Body, connections: int, seconds: int, *, keep: bool = True
 ) -> Seen:
-    """Closed loop; `keep` False makes a connection for each request. `BenchError` if an answer is not 200."""
+    """Closed loop for whole seconds, as `wrk` wants them; `keep` False makes a connection for each request. `BenchError` if an answer is not 200."""
     more = "" if keep else 'wrk.headers["Connection"] = "close"'
     with tempfile.TemporaryDirectory() as scratch:
         script = Path(scratch) / "post.lua"
         script.write_text(_SCRIPT.format(body=body.data.decode(), more=more))
-        command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:g}s",
+        command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
                    "--script", str(script), f"{server.url.geturl()}{path}"]  # fmt: skip
         try:
             told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -161,7 +161,7 @@ def test_connections_are_divided_evenly(callers: list[httpx.Client]) -> None:
 
 def test_cpus_and_queue_are_divided_among_the_workers(server: Server, callers: list[httpx.Client]) -> None:
     write_bare(server.models, "wide", _wide_graph())
-    until(lambda: callers[0].get("/v2/models/wide/ready").status_code == 200, "the wide graph")
+    until(lambda: _served_by_all(callers, "wide"), "the wide graph")
     for caller in callers:
         told = caller.get("/v2/models/wide/profile").json()
         points = told["profile"]["points"]
@@ -171,9 +171,13 @@ def test_cpus_and_queue_are_divided_among_the_workers(server: Server, callers: l
 
 def test_one_worker_measures_for_all(server: Server, callers: list[httpx.Client]) -> None:
     write_bare(server.models, "measured", _wide_graph())
-    until(lambda: callers[0].get("/v2/models/measured/ready").status_code == 200, "the graph")
+    until(lambda: _served_by_all(callers, "measured"), "the graph")
     profiles = [caller.get("/v2/models/measured/profile").json()["profile"] for caller in callers]
     assert profiles.count(profiles[0]) == len(profiles)
+
+
+def _served_by_all(callers: list[httpx.Client], model: str) -> bool:
+    return all(caller.get(f"/v2/models/{model}/ready").status_code == 200 for caller in callers)
 
 
 def _wide_graph() -> bytes:
