@@ -32,7 +32,7 @@ class Seen(NamedTuple):
 def drive(
     server: Server, path: str, body: Body, connections: int, seconds: int, *, keep: bool = True
 ) -> Seen:
-    """Closed loop for whole seconds, as `wrk` wants them; `keep` False makes a connection for each request. `BenchError` if an answer is not 200."""
+    """Closed loop; `keep` False makes a connection for each request. `BenchError` if an answer is not 200."""
     more = "" if keep else 'wrk.headers["Connection"] = "close"'
     with tempfile.TemporaryDirectory() as scratch:
         script = Path(scratch) / "post.lua"
