@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.result import shown, write
-from benchmarks.turns import Peer, Scripts, environment, start_all
+from benchmarks.turns import Peer, Scripts, environment, start_each
 from serving.bench.figures import interval
 
 
@@ -12,7 +12,7 @@ def weigh_starts(scripts: Scripts, specs: Sequence[str], model: str) -> dict[str
     """Seconds and processor seconds to the first answer, by label; each started alone."""
     found: dict[str, tuple[float, float]] = {}
     for spec in specs:
-        for peer in start_all(scripts, [spec], model):
+        for peer in start_each(scripts, [spec], model):
             found[peer.label] = peer.start_s, peer.start_cpu_s
             peer.close()
     return found

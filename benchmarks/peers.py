@@ -7,6 +7,7 @@ elsewhere whose `run.py` starts each peer on the same ONNX files; `benchmarks/tu
 import argparse
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from benchmarks.footprint import weigh_starts, write_footprint
 from benchmarks.open_loop import PAIR, drive_open, write_open
 from benchmarks.promises import Turns, claims, ratios
 from benchmarks.result import FOLDER, Curve, Picture, shown, write
-from benchmarks.turns import Bare, Driven, Scripts, Turn, by_turns, load_scripts, start_all
+from benchmarks.turns import Bare, Driven, Peer, Scripts, Turn, by_turns, load_scripts, start_each
 from serving.bench.figures import interval
 from serving.bench.result import Result as BenchResult
 
@@ -54,34 +55,51 @@ def main() -> int:
     given.results.mkdir(parents=True, exist_ok=True)
     status, opened = 0, list[tuple[str, BenchResult]]()
     for model in given.models:
-        plan = PLANS[model]
-        specs = given.peers or plan.peers
-        starts = (
-            [weigh_starts(scripts, specs, model) for _ in range(given.starts - 1)] if model == "tiny" else []
-        )
         with ExitStack() as stack:
-            peers = start_all(scripts, specs, model)
-            for peer in peers:
-                stack.callback(peer.close)
-            driven: list[Driven] = list(peers)
-            notes: list[str] = []
-            if plan.ceiling:
-                bare = Bare(_models(scripts) / f"{model}.onnx", _models(scripts) / f"{model}.in.npy")
-                stack.callback(bare.close)
-                driven.append(bare)
-                notes.append(
-                    f"`{bare.label}` has no server and no connections: {bare.found}, the best of what was tried."
-                )
-            starts.append({peer.label: (peer.start_s, peer.start_cpu_s) for peer in peers})
-            turns = _drive(driven, given.connections, plan.seconds, given.rounds)
-            status |= _write_model(given.results / f"peers_{model}.json", model, turns, notes)
-            if model == "tiny":
-                status |= write_footprint(given.results / "footprint.json", scripts, peers, starts)
-            pair = [peer for peer in peers if peer.label in PAIR]
-            if model in given.open and len(pair) == 2:
-                opened.append((model, drive_open(pair, model, given.rounds)))
+            status |= _measure(given, scripts, model, stack, opened)
     if opened:
         status |= write_open(given.results / "peers_open.json", opened)
+    return status
+
+
+def _measure(
+    given: argparse.Namespace,
+    scripts: Scripts,
+    model: str,
+    stack: ExitStack,
+    opened: list[tuple[str, BenchResult]],
+) -> int:
+    """All of one model; what was started is ended by the stack."""
+    plan = PLANS[model]
+    specs = given.peers or plan.peers
+    print(f"{model}: {', '.join(specs)}", file=sys.stderr)
+    weighed = model == "tiny"
+    starts = [weigh_starts(scripts, specs, model) for _ in range(given.starts - 1)] if weighed else []
+    peers: list[Peer] = []
+    for peer in start_each(scripts, specs, model):
+        stack.callback(peer.close)
+        peers.append(peer)
+    starts.append({peer.label: (peer.start_s, peer.start_cpu_s) for peer in peers})
+    driven: list[Driven] = list(peers)
+    notes: list[str] = []
+    if plan.ceiling:
+        bare = Bare(_models(scripts) / f"{model}.onnx", _models(scripts) / f"{model}.in.npy")
+        stack.callback(bare.close)
+        driven.append(bare)
+        notes.append(
+            f"`{bare.label}` has no server and no connections: {bare.found}, the best of what was tried."
+        )
+    turns = _drive(driven, given.connections, plan.seconds, given.rounds)
+    status = _write_model(given.results / f"peers_{model}.json", model, turns, notes)
+    if weighed:
+        status |= write_footprint(given.results / "footprint.json", scripts, peers, starts)
+    pair = [peer for peer in peers if peer.label in PAIR]
+    if model in given.open and len(pair) == len(PAIR):
+        print("open loop", file=sys.stderr)
+        try:
+            opened.append((model, drive_open(pair, model, given.rounds)))
+        except subprocess.CalledProcessError as error:  # it has said why; the next model goes on
+            status |= error.returncode
     return status
 
 
@@ -116,11 +134,13 @@ def _models(scripts: Scripts) -> Path:
 def _drive(
     driven: Sequence[Driven], connections: Sequence[int], seconds: tuple[int, int], rounds: int
 ) -> Turns:
-    return {
-        (label, number): turns
-        for number in connections
-        for label, turns in by_turns(driven, number, seconds[number > 16], rounds).items()
-    }
+    by_turns(driven, max(connections), 1, 1)  # warms up
+    turns: dict[tuple[str, int], list[Turn]] = {}
+    for number in connections:
+        print(f"{number} connections", file=sys.stderr)
+        found = by_turns(driven, number, seconds[number > 16], rounds)
+        turns |= {(label, number): each for label, each in found.items()}
+    return turns
 
 
 def _write_model(out: Path, model: str, turns: Turns, notes: Sequence[str]) -> int:

@@ -19,16 +19,13 @@ from typing import IO, Any, Protocol, cast
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _MIB = 1 << 20
-_RESTLESS = ("triton", "pytriton")
+_RESTLESS = ("triton", "pytriton", "ray")
 """Their processes watch each other by the clock: stopped, they die. They idle instead."""
 _WAKE_S = 0.1
 _LOOK_S, _LOOKS = 0.05, 200
 """A server that still works on what it was asked is waited for, or its next turn would pay for it."""
-_DISTRIBUTIONS = {
-    "raw": "uvicorn",
-    "triton": "nvidia-pytriton",
-    "ray": "ray",
-}
+_DISTRIBUTIONS = {"raw": "uvicorn", "triton": "nvidia-pytriton"}
+"""The packages of peers that are not named for theirs."""
 
 
 class Started(Protocol):
@@ -73,8 +70,9 @@ class Scripts(Protocol):
 
 
 def load_scripts(folder: Path) -> Scripts:
-    """The folder's `run.py` and what it imports."""
+    """The folder's `run.py` and what it imports; no byte code is left in the folder."""
     sys.path.insert(0, str(folder.resolve()))
+    sys.dont_write_bytecode = True
     return cast("Scripts", importlib.import_module("run"))
 
 
@@ -193,32 +191,29 @@ class Bare:
         return line.strip()
 
 
-def start_all(scripts: Scripts, specs: Sequence[str], model: str) -> list[Peer]:
-    """Every peer that starts; one that does not is told of on standard error."""
-    peers: list[Peer] = []
+def start_each(scripts: Scripts, specs: Sequence[str], model: str) -> Iterator[Peer]:
+    """Every peer that starts, for the caller to close; one that does not is told of on standard error."""
     for spec, port in zip(specs, _ports(), strict=False):
         try:
-            peers.append(Peer(scripts, spec, model, port))
+            peer = Peer(scripts, spec, model, port)
         except Exception as error:  # the scripts raise what they like, and the others go on
             print(f"{spec}, {model}: {error}", file=sys.stderr)
-    return peers
+        else:
+            yield peer
 
 
 def by_turns(driven: Sequence[Driven], connections: int, seconds: int, rounds: int) -> dict[str, list[Turn]]:
     """Every server's turns by its label; one that goes away is told of on standard error and left out."""
     turns: dict[str, list[Turn]] = {each.label: [] for each in driven}
-    for number in range(rounds + 1):
+    for number in range(rounds):
         for each in driven if number % 2 else reversed(driven):
             if each.label not in turns:
                 continue
             try:
-                turn = each.turn(connections, seconds if number else 1)  # the first warms up
+                turns[each.label].append(each.turn(connections, seconds))
             except RuntimeError as error:
                 print(f"{each.label} is gone: {error}", file=sys.stderr)
                 del turns[each.label]
-                continue
-            if number:
-                turns[each.label].append(turn)
     return turns
 
 
