@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 
 from serving.settings import Settings
 from tests.deploy.conftest import Server
+from tests.deploy.restricted import breaches, containers
 from tests.deploy.tools import ROOT, Manifest, metric_names, need, project_version, run, walk
 
 K8S = ROOT / "k8s"
@@ -135,35 +137,58 @@ def pod_specs(manifests: list[Manifest]) -> Iterator[Manifest]:
         if manifest["kind"] in ("Deployment", "Job"):
             yield manifest["spec"]["template"]["spec"]
         if manifest["kind"] == "ServingRuntime":
-            yield manifest["spec"]
-
-
-def containers(pod: Manifest) -> list[Manifest]:
-    return [*pod.get("initContainers", []), *pod["containers"]]
-
-
-ALLOWED_VOLUMES = {
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"
-}  # fmt: skip
+            # What a runtime does not say of its pods, the service that uses it does.
+            service = next(each for each in manifests if each["kind"] == "InferenceService")
+            predictor = service["spec"]["predictor"]
+            yield {
+                **manifest["spec"],
+                "automountServiceAccountToken": predictor["automountServiceAccountToken"],
+            }
 
 
 def test_pods_keep_to_the_restricted_profile(manifests: list[Manifest]) -> None:
-    """https://kubernetes.io/docs/concepts/security/pod-security-standards/, and a read-only root besides."""
     for pod in pod_specs(manifests):
-        assert not [key for key in ("hostNetwork", "hostPID", "hostIPC") if pod.get(key)]
-        for volume in pod.get("volumes", []):
-            assert set(volume) - {"name"} <= ALLOWED_VOLUMES, volume
-        of_pod = pod.get("securityContext", {})
-        for container in containers(pod):
-            context = {**of_pod, **container["securityContext"]}
-            assert context["runAsNonRoot"] is True
-            assert context["runAsUser"] == 10001
-            assert context["seccompProfile"]["type"] in ("RuntimeDefault", "Localhost")
-            assert context["allowPrivilegeEscalation"] is False
-            assert context["capabilities"] == {"drop": ["ALL"]}
-            assert context["readOnlyRootFilesystem"] is True
-            assert not context.get("privileged")
-            assert not [port for port in container.get("ports", []) if "hostPort" in port]
+        assert breaches(pod) == []
+
+
+BREACHES: dict[str, Callable[[Manifest, Manifest], object]] = {
+    "hostNetwork": lambda pod, _: pod.update(hostNetwork=True),
+    "hostPID": lambda pod, _: pod.update(hostPID=True),
+    "hostIPC": lambda pod, _: pod.update(hostIPC=True),
+    "volume types": lambda pod, _: pod["volumes"].append({"name": "root", "hostPath": {"path": "/"}}),
+    "sysctls": lambda pod, _: pod["securityContext"].update(
+        sysctls=[{"name": "kernel.msgmax", "value": "1"}]
+    ),
+    "token": lambda pod, _: pod.pop("automountServiceAccountToken"),
+    "hostProcess": lambda _, context: context.update(windowsOptions={"hostProcess": True}),
+    "appArmorProfile": lambda _, context: context.update(appArmorProfile={"type": "Unconfined"}),
+    "seLinuxOptions": lambda _, context: context.update(seLinuxOptions={"user": "root"}),
+    "privileged": lambda _, context: context.update(privileged=True),
+    "allowPrivilegeEscalation": lambda _, context: context.pop("allowPrivilegeEscalation"),
+    "runAsNonRoot": lambda _, context: context.update(runAsNonRoot=False),
+    "runAsUser": lambda _, context: context.update(runAsUser=0),
+    "seccompProfile": lambda _, context: context.update(seccompProfile={"type": "Unconfined"}),
+    "procMount": lambda _, context: context.update(procMount="Unmasked"),
+    "capabilities": lambda _, context: context["capabilities"].update(add=["NET_ADMIN"]),
+    "readOnlyRootFilesystem": lambda _, context: context.pop("readOnlyRootFilesystem"),
+    "hostPort": lambda pod, _: pod["containers"][0]["ports"][0].update(hostPort=80),
+    "host of a probe": lambda pod, _: pod["containers"][0]["livenessProbe"]["httpGet"].update(
+        host="10.0.0.1"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREACHES)
+def test_a_breach_of_the_restricted_profile_is_found(name: str) -> None:
+    pod = deepcopy(next(pod_specs(rendered("base"))))
+    BREACHES[name](pod, pod["containers"][0]["securityContext"])
+    assert breaches(pod) == [name]
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "cuda", "dev"])
+def test_the_namespace_enforces_the_restricted_profile(overlay: str) -> None:
+    namespace = next(each for each in rendered(f"overlays/{overlay}") if each["kind"] == "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
 def test_every_container_says_what_it_needs_and_at_most_gets(manifests: list[Manifest]) -> None:
