@@ -29,7 +29,7 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 import yaml
 
-from scripts.walk import ROOT, Callers, Replica, free_port, publish, wait
+from scripts.walk import ROOT, Replica, callers_of, free_port, publish, wait
 from training.exporter import make_server
 
 OUT = ROOT / "docs/pictures"
@@ -87,8 +87,10 @@ def load(bundle: Path, model: str, replicas: Sequence[Replica], seconds: float, 
         ).encode()
         for each in golden
     ]
-    callers = [Callers(model, body, lambda place: replicas[place % len(replicas)], 1) for body in bodies[:6]]
-    callers.append(Callers(model, b'{"instances": [7]}', slowly(replicas), 1))
+    callers = [
+        callers_of(model, body, lambda place: replicas[place % len(replicas)], 1) for body in bodies[:6]
+    ]
+    callers.append(callers_of(model, b'{"instances": [7]}', slowly(replicas), 1))
     timer = threading.Timer(seconds / 2, midway)
     timer.start()
     with contextlib.ExitStack() as asking:

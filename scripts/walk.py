@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parent.parent
-REFUSED, LOST = "refused", "lost"
+REFUSED = "refused"
+"""Nobody listened: the request was never sent, and a caller may safely ask somebody else."""
 
 
 class Failure(Exception):
@@ -51,10 +52,15 @@ class Replica:
         self.started.append(self)
         wait(lambda: self.status("/v2/health/ready") == 200, f"{name} to be ready")
 
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self.port}"
+
     def status(self, path: str) -> int:
         """The status of a GET; 0 where nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             error.close()
@@ -66,7 +72,7 @@ class Replica:
         """The sum of the samples that match `name{label="value"}`; labels that are not named may be anything."""
         name, _, labels = series.rstrip("}").partition("{")
         wanted = set(re.findall(r'\w+="[^"]*"', labels))
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         found = [re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line) for line in lines if line.startswith(name)]
         return sum(
@@ -82,11 +88,18 @@ class Replica:
 
 
 class Callers:
-    """So many callers, asking one after the other; each new request goes to the next of the replicas that are up."""
+    """So many callers, asking one after the other on connections that they keep.
 
-    def __init__(self, model: str, body: bytes, pick: Callable[[int], Replica], at_once: int = 4) -> None:
+    `pick` says whom to ask next, by the number of the request; a new connection that is refused was never a request,
+    and one that breaks under a request loses it. `ended` counts statuses, `REFUSED`, and the kinds of what was lost.
+    """
+
+    def __init__(
+        self, path: str, body: bytes, media_type: str, pick: Callable[[int], str], at_once: int = 4
+    ) -> None:
+        """`pick` gives an address: `127.0.0.1:8000`."""
         self.ended: Counter[int | str] = Counter()
-        self._path, self._body, self._pick = f"/v1/models/{model}:predict", body, pick
+        self._path, self._body, self._headers, self._pick = path, body, {"content-type": media_type}, pick
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(place,)) for place in range(at_once)]
 
@@ -102,27 +115,36 @@ class Callers:
             for thread in self._threads:
                 thread.join()
 
+    @property
+    def lost(self) -> list[str]:
+        """Kinds of requests that were sent and not answered."""
+        return [kind for kind in self.ended if isinstance(kind, str) and kind != REFUSED]
+
     def _ask(self, place: int) -> None:
-        connections: dict[int, http.client.HTTPConnection] = {}
+        connections: dict[str, http.client.HTTPConnection] = {}
         while not self._stop.is_set():
-            replica, place = self._pick(place), place + 1
-            connection = connections.setdefault(
-                replica.port, http.client.HTTPConnection("127.0.0.1", replica.port, timeout=30)
-            )
+            address, place = self._pick(place), place + 1
+            connection = connections.setdefault(address, http.client.HTTPConnection(address, timeout=30))
             try:
                 connection.connect() if connection.sock is None else None
             except OSError:
                 self.ended[REFUSED] += 1
-                time.sleep(0.02)
+                self._stop.wait(0.02)
                 continue
             try:
-                connection.request("POST", self._path, self._body, {"content-type": "application/json"})
+                connection.request("POST", self._path, self._body, self._headers)
                 answer = connection.getresponse()
                 answer.read()
                 self.ended[answer.status] += 1
-            except (OSError, http.client.HTTPException):
-                self.ended[LOST] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.ended[type(error).__name__] += 1
                 connection.close()
+
+
+def callers_of(model: str, body: bytes, pick: Callable[[int], Replica], at_once: int = 4) -> Callers:
+    """Callers of a model with a JSON body, on whichever replica `pick` gives."""
+    path = f"/v1/models/{model}:predict"
+    return Callers(path, body, "application/json", lambda place: pick(place).address, at_once)
 
 
 def walk(models: Path, model: str, folder: Path) -> None:
@@ -153,7 +175,7 @@ def walk(models: Path, model: str, folder: Path) -> None:
     canary.stop()
 
     step("promote", "version 2 is published; it is proved beside version 1 and swapped under load")
-    with Callers(model, body, lambda _: first).asking() as callers:
+    with callers_of(model, body, lambda _: first).asking() as callers:
         publish(newest, ours / model / "2", 2)
         wait(lambda: first.metric('baton_model_state{version="2",state="READY"}') == 1, "version 2")
     show(first, f'baton_model_info{{model="{model}",version="2"}}', 1)
@@ -168,7 +190,7 @@ def walk(models: Path, model: str, folder: Path) -> None:
     nothing_lost(load(model, body, lambda _: first))
 
     step("roll back", "versions 2 and 3 are taken away under load; version 1 comes back")
-    with Callers(model, body, lambda _: first).asking() as callers:
+    with callers_of(model, body, lambda _: first).asking() as callers:
         for version in ("2", "3"):
             (ours / model / version).rename(folder / f"taken-away-{version}")
         wait(lambda: first.metric(f'baton_model_info{{model="{model}",version="1"}}') == 1, "version 1")
@@ -196,7 +218,7 @@ def walk(models: Path, model: str, folder: Path) -> None:
             else (first, second)[place % 2]
         )
 
-    with Callers(model, body, stay).asking() as callers:
+    with callers_of(model, body, stay).asking() as callers:
         time.sleep(0.5)
         leaving.set()
         first.process.terminate()
@@ -234,7 +256,7 @@ def example(bundle: Path) -> bytes:
 
 def load(model: str, body: bytes, pick: Callable[[int], Replica], seconds: float = 1.5) -> Counter[int | str]:
     """Some load, and how it ended."""
-    with Callers(model, body, pick).asking() as callers:
+    with callers_of(model, body, pick).asking() as callers:
         time.sleep(seconds)
     return callers.ended
 
@@ -274,7 +296,8 @@ def show(replica: Replica, series: str, wanted: float) -> None:
 
 def nothing_lost(ended: Counter[int | str]) -> None:
     """Every request that was sent was answered 200."""
-    say(f"answered {ended[200]}, refused a connection {ended[REFUSED]}, lost {ended[LOST]}")
+    lost = sum(count for kind, count in ended.items() if isinstance(kind, str) and kind != REFUSED)
+    say(f"answered {ended[200]}, refused a connection {ended[REFUSED]}, lost {lost}")
     require(set(ended) <= {200, REFUSED}, f"nothing lost, got {dict(ended)}")
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from scripts.walk import REFUSED, Callers
 from tests.bundles import png, write_brightness
 from tests.deploy.conftest import answers, free_port, until
-from tests.deploy.load import REFUSED, Callers
 from tests.deploy.tools import ROOT, need, project_version, run
 
 WANTED = os.environ.get("BATON_TEST_IMAGE", "")
@@ -86,7 +86,9 @@ def test_it_answers_as_the_fixed_user_without_any_right(program: str, container:
 
 def test_a_stop_under_load_loses_nothing(program: str, container: tuple[str, str]) -> None:
     name, url = container
-    callers = Callers(f"{url}/v1/models/brightness:predict", png(200), "image/png")
+    callers = Callers(
+        "/v1/models/brightness:predict", png(200), "image/png", lambda _: url.removeprefix("http://"), 8
+    )
     with callers.asking():
         until(lambda: callers.ended[200] > 200, "load")
         run(program, "stop", "-t", "40", name)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.walk import REFUSED, Callers
 from tests.bundles import png, write_brightness
 from tests.deploy.conftest import serving, until
-from tests.deploy.load import REFUSED, Callers
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -15,7 +15,7 @@ def test_a_stop_under_load_loses_nothing(tmp_path: Path, drain_delay_s: int, wor
     models = tmp_path / "models"
     write_brightness(models)
     with serving(models, tmp_path / "log", drain_delay_s=drain_delay_s, workers=workers) as server:
-        callers = Callers(f"{server.url}/v1/models/brightness:predict", png(200), "image/png")
+        callers = Callers("/v1/models/brightness:predict", png(200), "image/png", lambda _: server.address, 8)
         with callers.asking():
             until(lambda: callers.ended[200] > 200, "load")
             server.process.terminate()
