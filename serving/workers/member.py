@@ -99,9 +99,12 @@ class Member:
                 case Standing():
                     self._standing = message
                 case Answer() | Sight():
-                    self._asked.pop(message.id).set_result(message)
+                    answer = self._asked.pop(message.id)
+                    if not answer.done():  # who asked may have been cancelled since
+                        answer.set_result(message)
         for answer in self._asked.values():
-            answer.set_exception(ConnectionError(_GONE))
+            if not answer.done():
+                answer.set_exception(ConnectionError(_GONE))
         self._writer.close()
 
     async def leave(self) -> None:

@@ -69,7 +69,9 @@ def serving(models: Path, log: Path, **settings: object) -> Iterator[Server]:
     server = Server(f"http://127.0.0.1:{port}", models, process)
     try:
         until(
-            lambda: process.poll() is not None or answers(f"{server.url}/v2/health/ready"), "a ready server"
+            lambda: process.poll() is not None or answers(f"{server.url}/v2/health/ready"),
+            "a ready server",
+            limit_s=180,
         )
         assert process.poll() is None, log.read_text()
         yield server

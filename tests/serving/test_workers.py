@@ -304,11 +304,24 @@ def test_a_killed_worker_is_replaced_and_its_counts_stay(tmp_path: Path) -> None
         assert _value(newcomer, "baton_worker_restarts_total") == 1
         assert newcomer.get("/v2/models/sum/stats").json()["model_stats"][0]["inference_count"] == CALLERS + 1
         after = _workers(newcomer)
+        with _callers(server) as others:
+            for other in others:
+                assert other.post(SUM, json=ROW).status_code == 200
+        os.kill(after[0]["pid"], signal.SIGTERM)
+        until(lambda: _restarts(server) == 2, "the worker that was told to leave to be replaced")
+        with httpx.Client(base_url=server.url, timeout=30) as last:
+            # It told its last counts, which nobody had asked for since they were counted.
+            assert _value(last, SUCCESS) == CALLERS + 1 + CALLERS
     assert after[0]["pid"] == before[0]["pid"]
     assert after[1]["pid"] != before[1]["pid"]
     # What was unloaded before stays so in the worker that is new.
     assert [[model["name"] for model in worker["models"]] for worker in after] == [["sum"], ["sum"]]
     assert "worker 2 was ended by SIGKILL, another is started in" in (tmp_path / "log").read_text()
+
+
+def _restarts(server: Server) -> float:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        return _value(client, "baton_worker_restarts_total")
 
 
 def test_draining_is_seen_by_all_and_a_second_signal_ends_at_once(tmp_path: Path) -> None:
