@@ -18,8 +18,9 @@ PROMETHEUS = ROOT / "deploy/prometheus"
 TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
 RUNBOOKS = ROOT / "docs/runbooks.md"
 
-# Exported only in a container that has limits, by the runs' exporter, or for models that read words or items.
-ELSEWHERE = re.compile(r"baton_cgroup_\w+|baton_run_\w+|baton_input_\w+")
+# Exported only in a container that has limits, by the runs' exporter, for models that read words or items, or by
+# several workers.
+ELSEWHERE = re.compile(r"baton_cgroup_\w+|baton_run_\w+|baton_input_\w+|baton_worker_\w+")
 
 
 def alerts() -> list[Manifest]:
