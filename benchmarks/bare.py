@@ -61,7 +61,7 @@ class Bare:
         """What runs the most rows a second, each tried once."""
         cores = available_cpus()
         found: dict[Combination, float] = {}
-        for threads, runs in {(1, 1), (1, cores), (cores, 1)}:
+        for threads, runs in {(1, 1), (1, cores), (cores, 1), (cores, cores)}:
             for batch in _BATCHES:
                 how = Combination(batch, threads, runs)
                 self.rows_per_s(how, 0)

@@ -1,11 +1,12 @@
-"""Graphs to measure with where no other model is given: seeded, made in milliseconds.
+"""Graphs to measure with where no other model is given: seeded, made without torch.
 
 They need onnx, which comes with `baton[training]`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,28 +18,140 @@ HEAVY = (64, *[1024] * 65, 10)
 """67 million multiplications a row, some milliseconds: so HTTP and the load generator are not the limit."""
 
 
+class Builder:
+    """A graph under construction, one node after the other; weights come from one seed."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._weights: dict[str, onnx.TensorProto] = {}
+        self._generator = np.random.default_rng(7)
+
+    def op(self, kind: str, *inputs: str, to: str = "", **attributes: Any) -> str:
+        """Add a node; the name of its output."""
+        name = to or f"{kind.lower()}{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        return name
+
+    def constant(self, name: str, values: object, dtype: type = np.float32) -> str:
+        """Add a weight of these values, once by its name."""
+        if name not in self._weights:
+            self._weights[name] = numpy_helper.from_array(np.asarray(values, dtype), name)
+        return name
+
+    def noise(self, name: str, *shape: int, scale: float) -> str:
+        """Add a weight of normal noise, once by its name."""
+        if name in self._weights:
+            return name
+        return self.constant(name, self._generator.standard_normal(shape) * scale)
+
+    def write(self, models: Path, name: str, x: onnx.ValueInfoProto, y: Sequence[int | str]) -> None:
+        """Save x → `y` as a bare model that the server takes."""
+        outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, list(y))]
+        graph = helper.make_graph(self._nodes, name, [x], outputs, list(self._weights.values()))
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        folder = models / name / "1"
+        folder.mkdir(parents=True)
+        onnx.save(model, folder / "model.onnx")
+
+
 def write_mlp(models: Path, name: str, widths: Sequence[int]) -> None:
-    """A multi-layer perceptron x [batch, first] → y [batch, last] as a bare model that the server takes."""
-    generator = np.random.default_rng(7)
-    nodes, last = [], "x"
-    weights: dict[
-        str, onnx.TensorProto
-    ] = {}  # layers of one shape share theirs, so that the file stays small
+    """A multi-layer perceptron x [batch, first] → y [batch, last]; layers of one shape share their weights."""
+    made, last = Builder(), "x"
     for place, (wide, narrow) in enumerate(pairwise(widths)):
-        weight, bias, end = f"w{wide}x{narrow}", f"b{narrow}", place == len(widths) - 2
-        if weight not in weights:
-            # He's scale: through many layers values neither vanish (denormal numbers are slow) nor grow.
-            matrix = generator.standard_normal((wide, narrow)) * np.sqrt(2 / wide)
-            weights[weight] = numpy_helper.from_array(matrix.astype(np.float32), weight)
-        weights.setdefault(bias, numpy_helper.from_array(np.zeros(narrow, np.float32), bias))
-        nodes.append(helper.make_node("Gemm", [last, weight, bias], ["y" if end else f"h{place}"]))
-        if not end:
-            nodes.append(helper.make_node("Relu", [f"h{place}"], [f"r{place}"]))
-        last = f"r{place}"
-    ends = [("x", widths[0]), ("y", widths[-1])]
-    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", width]) for n, width in ends)
-    graph = helper.make_graph(nodes, name, [x], [y], list(weights.values()))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    folder = models / name / "1"
-    folder.mkdir(parents=True)
-    onnx.save(model, folder / "model.onnx")
+        # He's scale: through many layers values neither vanish (denormal numbers are slow) nor grow.
+        weight = made.noise(f"w{wide}x{narrow}", wide, narrow, scale=(2 / wide) ** 0.5)
+        bias = made.constant(f"b{narrow}", np.zeros(narrow))
+        if place == len(widths) - 2:
+            made.op("Gemm", last, weight, bias, to="y")
+        else:
+            last = made.op("Relu", made.op("Gemm", last, weight, bias))
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", widths[0]])
+    made.write(models, name, x, ["batch", widths[-1]])
+
+
+def write_text(
+    models: Path, name: str = "text", *, layers: int = 4, width: int = 128, length: int = 64
+) -> None:
+    """The peers' `text`: a Transformer encoder of 4 heads, ids [batch, length] → y [batch, 4]."""
+    made, heads = Builder(), 4
+    head = width // heads
+
+    def linear(x: str, tag: str, wide: int, narrow: int, to: str = "") -> str:
+        weight = made.noise(f"{tag}.w", wide, narrow, scale=wide**-0.5)
+        return made.op("Add", made.op("MatMul", x, weight), made.noise(f"{tag}.b", narrow, scale=0.02), to=to)
+
+    def norm(x: str, tag: str) -> str:
+        scale, bias = made.constant(f"{tag}.g", np.ones(width)), made.constant(f"{tag}.c", np.zeros(width))
+        return made.op("LayerNormalization", x, scale, bias, axis=-1)
+
+    def attention(x: str, tag: str) -> str:
+        split = made.constant("split", [0, 0, heads, head], np.int64)
+        query, key, value = (
+            made.op(
+                "Transpose",
+                made.op("Reshape", linear(x, f"{tag}.{part}", width, width), split),
+                perm=[0, 2, 3, 1] if part == "k" else [0, 2, 1, 3],
+            )
+            for part in "qkv"
+        )
+        scores = made.op("Mul", made.op("MatMul", query, key), made.constant("scale", head**-0.5))
+        mixed = made.op("MatMul", made.op("Softmax", scores, axis=-1), value)
+        merge = made.constant("merge", [0, 0, width], np.int64)
+        return made.op("Reshape", made.op("Transpose", mixed, perm=[0, 2, 1, 3]), merge)
+
+    x = made.op("Gather", made.noise("emb", 8192, width, scale=1.0), "ids")
+    x = norm(made.op("Add", x, made.noise("pos", 1, length, width, scale=0.3)), "n")
+    for layer in range(layers):
+        tag = f"l{layer}"
+        x = norm(made.op("Add", x, linear(attention(x, tag), f"{tag}.o", width, width)), f"{tag}.n1")
+        wide = made.op("Relu", linear(x, f"{tag}.f1", width, 4 * width))
+        x = norm(made.op("Add", x, linear(wide, f"{tag}.f2", 4 * width, width)), f"{tag}.n2")
+    linear(made.op("ReduceMean", x, axes=[1], keepdims=0), "y", width, 4, to="y")
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", length])
+    made.write(models, name, ids, ["batch", 4])
+
+
+def write_resnet50(models: Path, name: str = "resnet50") -> None:
+    """ResNet-50 with its normalisation folded into the convolutions, x [batch, 3, 224, 224] → y [batch, 1000]."""
+    made = Builder()
+
+    def conv(x: str, tag: str, wide: int, narrow: int, size: int, stride: int = 1, gain: float = 2.0) -> str:
+        weight = made.noise(f"{tag}.w", narrow, wide, size, size, scale=(gain / (wide * size * size)) ** 0.5)
+        pads, bias = [size // 2] * 4, made.constant(f"{tag}.b", np.zeros(narrow))
+        return made.op("Conv", x, weight, bias, kernel_shape=[size] * 2, strides=[stride] * 2, pads=pads)
+
+    def bottleneck(x: str, tag: str, wide: int, narrow: int, stride: int) -> str:
+        inside = made.op("Relu", conv(x, f"{tag}.1", wide, narrow, 1))
+        inside = made.op("Relu", conv(inside, f"{tag}.2", narrow, narrow, 3, stride))
+        # A small gain at the end of each block keeps 16 sums from growing.
+        inside = conv(inside, f"{tag}.3", narrow, 4 * narrow, 1, gain=0.1)
+        if stride > 1 or wide != 4 * narrow:
+            x = conv(x, f"{tag}.s", wide, 4 * narrow, 1, stride, gain=1.0)
+        return made.op("Relu", made.op("Add", inside, x))
+
+    x = made.op("Relu", conv("x", "stem", 3, 64, 7, 2))
+    x = made.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    wide = 64
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        narrow = 64 << stage
+        for block in range(blocks):
+            x = bottleneck(x, f"s{stage}b{block}", wide, narrow, 2 if stage and not block else 1)
+            wide = 4 * narrow
+    x = made.op("Flatten", made.op("GlobalAveragePool", x))
+    made.op(
+        "Gemm",
+        x,
+        made.noise("fc.w", wide, 1000, scale=wide**-0.5),
+        made.constant("fc.b", np.zeros(1000)),
+        to="y",
+    )
+    pixels = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 224, 224])
+    made.write(models, name, pixels, ["batch", 1000])
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "tiny": lambda models: write_mlp(models, "tiny", TINY),
+    "text": write_text,
+    "resnet50": write_resnet50,
+}
+"""The peers' three graphs by name."""

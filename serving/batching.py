@@ -190,13 +190,19 @@ class DynamicBatcher:
     def _limit(self) -> int:
         """Rows that may be pending now: as planned, or fewer at the pace of the latest batches."""
         plan = self.plan
-        if (
-            plan.patience_s is None
-            or self.pending_rows * self._row_cost_s <= plan.patience_s * plan.concurrent_runs
-        ):
+        if plan.patience_s is None or self.pending_rows < plan.least_pending_rows:
+            return plan.max_pending_rows
+        if self._is_late(plan.patience_s):
+            return plan.least_pending_rows
+        if self.pending_rows * self._row_cost_s <= plan.patience_s * plan.concurrent_runs:
             return plan.max_pending_rows
         in_time = int(plan.patience_s * plan.concurrent_runs / self._row_cost_s)
         return min(plan.max_pending_rows, max(in_time, plan.least_pending_rows))
+
+    def _is_late(self, patience_s: float) -> bool:
+        """Whether who is next, and not of low priority, has waited too long already, whatever runs seem to cost."""
+        queued = [lane[0].queued_ns for (priority, _), lane in self._lanes.items() if not priority]
+        return bool(queued) and (self._clock_ns() - min(queued)) * _NS > patience_s
 
     def wait_s(self, rows: int) -> float:
         """Seconds that `rows` rows take at the pace of the last batches; 0 before the first."""

@@ -51,7 +51,7 @@ class Exchange:
         self._codec, self._started = codec, clock_ns()
         self.request: InferRequest
 
-    def decode(self, body: bytes, headers: RawHeaders, timeout_s: float | None) -> InferRequest:
+    def decode(self, body: bytes | memoryview, headers: RawHeaders, timeout_s: float | None) -> InferRequest:
         """The tensors to run, checked; `timeout_s` is the server's own, None for none."""
         begun, call = clock_ns(), self.call
         try:

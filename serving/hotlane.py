@@ -138,11 +138,13 @@ class HotLane:
             answer = _failure(error, scope["path"])
         return self._finished(target, answer, headers, call)
 
-    def respond(self, target: Target, headers: RawHeaders, body: bytes, caller: Caller) -> None:
+    def respond(
+        self, target: Target, headers: RawHeaders, body: bytes | memoryview, caller: Caller
+    ) -> None:
         """The same for a request that is here whole, given to `caller`; `infer` needs no task for it."""
         call = Call(left=caller.left)
         if target.verb != "infer" or b"content-encoding" in headers:
-            self._spawn(self._respond_later(target, headers, body, caller))
+            self._spawn(self._respond_later(target, headers, bytes(body), caller))
             return
 
         def answered(outputs: Tensors | None, error: BaseException | None) -> None:
@@ -158,7 +160,7 @@ class HotLane:
             caller.send(self._finished(target, answer, headers, call))
 
         if self._payload_log is not None and self._payload_log.picks():
-            call.body = body
+            call.body = bytes(body)
         try:
             model = self._model(target)
             exchange = Exchange(model, target.codec(model), call)

@@ -25,6 +25,8 @@ class Head(NamedTuple):
     target: Target
     headers: RawHeaders
     body_bytes: int
+    binary: bool
+    """Whether the body holds tensors as they are; then it is passed on where it lies."""
 
 
 class HotCycle:
@@ -70,7 +72,7 @@ class HotCycle:
         body, self._body = self._body, b""
         self.answer(lane, b"".join(body) if isinstance(body, list) else body)
 
-    def answer(self, lane: HotLane, body: bytes) -> None:
+    def answer(self, lane: HotLane, body: bytes | memoryview) -> None:
         """Have the request answered."""
         if self.refused is None:
             lane.respond(self.target, self.headers, body, self)
@@ -108,7 +110,8 @@ class HotProtocol(HttpToolsProtocol):
         if whole and (self.cycle is None or self.cycle.response_complete):
             head = self.heads.get(data[:end])
             if head is not None and head.body_bytes == len(data) - end:
-                self._begin(head.target, head.headers).answer(self.lane, data[end:])
+                body = memoryview(data)[end:] if head.binary else data[end:]
+                self._begin(head.target, head.headers).answer(self.lane, body)
                 return
         super().data_received(data)
         if whole and self._between and self._hot is not None:
@@ -237,7 +240,7 @@ class HotProtocol(HttpToolsProtocol):
         if end + body_bytes == len(data) and cycle.target.known:
             if len(self.heads) >= _MAX_HEADS:
                 self.heads.clear()
-            self.heads[data[:end]] = Head(cycle.target, cycle.headers, body_bytes)
+            self.heads[data[:end]] = Head(cycle.target, cycle.headers, body_bytes, _is_binary(cycle))
 
     def _short_way(self) -> Target | None:
         """What is asked for, if it may go the short way, as far as that does not depend on the headers."""
@@ -252,6 +255,12 @@ class HotProtocol(HttpToolsProtocol):
         ):
             return None
         return target
+
+
+def _is_binary(cycle: HotCycle) -> bool:
+    """Whether the request goes to `infer` with a binary part, which is not compressed."""
+    named = b"inference-header-content-length" in cycle.headers
+    return named and cycle.target.verb == "infer" and b"content-encoding" not in cycle.headers
 
 
 def protocol_of(lane: HotLane) -> type[asyncio.Protocol]:

@@ -110,7 +110,7 @@ class _Driver:
     def answered(self, connection: Connection, status: int, timing: bytes, *, reusable: bool) -> None:
         """Owner of a connection: it has its answer."""
         self.record.add(connection.due, connection.sent, status)
-        if timing:
+        if timing and status == 200:  # what is refused has no stages, and refusals are many
             self.record.add_timing(timing)
         connection.sent = 0.0
         if reusable:

@@ -78,7 +78,7 @@ class InferCodec:
         self._prefix = b'{"model_name":%b,"model_version":%b,' % (name, version)
         self._heads: dict[tuple[str, DataType, int], bytes] = {}
 
-    def decode(self, body: bytes, json_bytes: int | None = None) -> InferRequest:
+    def decode(self, body: bytes | memoryview, json_bytes: int | None = None) -> InferRequest:
         """A request from its body; `json_bytes` is `Inference-Header-Content-Length`, None where it is absent.
 
         `InvalidInput` names the field, what came and what was wanted; `Unsupported` what is not offered.
@@ -187,7 +187,7 @@ class InferCodec:
         binary = flag(head.parameters, "binary_data", f"{field}.parameters")
         return WantedOutput(output.name, output.datatype, binary, classes, self._labels.get(head.name, ()))
 
-    def _decode_raw(self, body: bytes) -> InferRequest:
+    def _decode_raw(self, body: bytes | memoryview) -> InferRequest:
         """A raw request: the whole body is the one input's data, of batch 1; every output comes back binary."""
         if len(self._inputs) != 1:
             raise InvalidInput("inputs", f"{len(self._inputs)} inputs", "1 for a raw request")

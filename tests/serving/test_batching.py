@@ -234,6 +234,12 @@ async def answer_in_turn(bench: Bench, *values: float) -> None:
         bench.timeline.step(0.001)
 
 
+async def let_all_run(bench: Bench) -> None:
+    await settle()
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+
+
 @scenario
 async def test_who_finds_the_model_idle_has_every_thread() -> None:
     bench = make(runs=2, batch=1, alone=True)
@@ -260,6 +266,22 @@ async def test_a_run_that_has_every_thread_leaves_no_slot_to_others() -> None:
     while bench.puppet.held:
         await bench.puppet.let_run()
     assert [await answer for answer in (first, *others)] == [[2], [4], [6]]
+
+
+@scenario
+async def test_behind_a_run_that_had_every_thread_each_slot_goes_on() -> None:
+    bench = make(runs=2, batch=1, alone=True)
+    bench.session.takes_s = 0.001
+    await asyncio.gather(bench.ask(0), bench.ask(0), let_all_run(bench))
+    bench.timeline.step(0.001)
+    answers = [bench.ask(1)]
+    await settle()
+    answers += [bench.ask(2), bench.ask(3)]
+    await settle()
+    await bench.puppet.let_run()
+    assert len(bench.puppet.held) == 2
+    await let_all_run(bench)
+    assert [await answer for answer in answers] == [[2], [4], [6]]
 
 
 @scenario
@@ -536,6 +558,34 @@ async def test_however_slow_the_machine_so_many_are_let_in_as_the_plan_says() ->
     while bench.puppet.held:
         await bench.puppet.let_run()
     assert len(await asyncio.gather(*accepted)) == 8
+
+
+@scenario
+async def test_where_the_first_in_the_queue_has_waited_too_long_nobody_more_is_let_in() -> None:
+    bench = make(batch=1, pending=100, patience_s=1.0)
+    await learned(bench, 0.01)
+    accepted = [bench.ask(value) for value in range(3)]
+    await settle()
+    bench.timeline.step(1.5)
+    with pytest.raises(Overloaded):
+        await bench.ask(4)
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert [await answer for answer in accepted] == [[0], [2], [4]]
+
+
+@scenario
+async def test_what_waits_at_low_priority_turns_nobody_away_however_long_it_waits() -> None:
+    bench = make(batch=1, pending=100, patience_s=1.0)
+    await learned(bench, 0.01)
+    running, low = bench.ask(1), bench.ask(2, call=Call(priority=1))
+    await settle()
+    bench.timeline.step(1.5)
+    urgent = bench.ask(3)
+    await settle()
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert [await answer for answer in (running, low, urgent)] == [[2], [4], [6]]
 
 
 @scenario

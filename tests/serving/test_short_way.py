@@ -10,8 +10,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
+from inference.values import Array, Tensors
+from serving.caller import RawHeaders
+from serving.hotlane import Caller, HotLane
+from serving.targets import Target
 from tests.bundles import sum_graph, write_bare
 from tests.serving.servers import ThreadedServer, start
 
@@ -48,7 +53,7 @@ def read(connection: socket.socket, count: int) -> list[tuple[int, bytes, bytes]
     buffer = b""
     while len(answers) < count:
         head, found, rest = buffer.partition(b"\r\n\r\n")
-        length = int(re.findall(rb"content-length: (\d+)", head)[0]) if found else 0
+        length = int(re.findall(rb"\r\ncontent-length: (\d+)", head)[0]) if found else 0
         if not found or len(rest) < length:
             received = connection.recv(1 << 16)
             assert received, f"closed after {len(answers)} answers and {buffer!r}"
@@ -134,6 +139,38 @@ def test_a_connection_that_is_not_kept_is_closed_after_its_answer(
         connection.sendall(sent)
         assert total(read(connection, 1)[0][2]) == [2, 3, 4]
         assert connection.recv(1) == b""
+
+
+def test_a_binary_tensor_reaches_the_graph_where_its_bytes_came_in(
+    server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies: list[bytes | memoryview] = []
+    inputs: list[Array] = []
+    batcher, respond = server.app.registry.get("flex").batcher, HotLane.respond
+
+    class Noting:
+        def run(self, tensors: Tensors) -> Tensors:
+            inputs.append(tensors["x"])
+            return {"y": tensors["x"]}
+
+    def noting(
+        lane: HotLane, target: Target, headers: RawHeaders, body: bytes | memoryview, caller: Caller
+    ) -> None:
+        bodies.append(body)
+        respond(lane, target, headers, body, caller)
+
+    monkeypatch.setattr(batcher, "_session", Noting())
+    monkeypatch.setattr(HotLane, "respond", noting)
+    sent = request(bytes(400), "Inference-Header-Content-Length: 0", path="/v2/models/flex/infer")
+    with closing(connect(server)) as connection:
+        for _ in range(2):  # parsed, and by a head that was parsed before
+            connection.sendall(sent)
+            assert read(connection, 1)[0][0] == 200
+    for tensor, body in zip(inputs, bodies, strict=True):
+        assert np.shares_memory(tensor, np.frombuffer(body, np.uint8))
+    whole = bodies[1]
+    assert isinstance(whole, memoryview)
+    assert whole.obj == sent, "what the socket gave, and no part of it"
 
 
 @pytest.mark.parametrize(
