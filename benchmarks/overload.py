@@ -52,7 +52,10 @@ def main() -> int:
         ("p99 of the accepted, ms", shown(p99, "{:.1f}")),
         ("p99 of the refusals, ms", shown(refused, "{:.1f}")),
         ("refused, share", shown(over_rounds(overloaded, _refused), "{:.2f}")),
-        ("cores that the load generator took", shown(over_rounds(overloaded, lambda each: each.generator_cpu))),
+        (
+            "cores that the load generator took",
+            shown(over_rounds(overloaded, lambda each: each.generator_cpu)),
+        ),
         ("the same at saturation", shown(over_rounds(saturated, lambda each: each.generator_cpu))),
         ("memory, last rounds over first", f"{growth:.3f}"),
     ]

@@ -138,9 +138,7 @@ class HotLane:
             answer = _failure(error, scope["path"])
         return self._finished(target, answer, headers, call)
 
-    def respond(
-        self, target: Target, headers: RawHeaders, body: bytes | memoryview, caller: Caller
-    ) -> None:
+    def respond(self, target: Target, headers: RawHeaders, body: bytes | memoryview, caller: Caller) -> None:
         """The same for a request that is here whole, given to `caller`; `infer` needs no task for it."""
         call = Call(left=caller.left)
         if target.verb != "infer" or b"content-encoding" in headers:
