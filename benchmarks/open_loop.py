@@ -27,7 +27,7 @@ def drive_open(pair: Sequence[Peer], model: str, rounds: int) -> BenchResult:
         rates = [share * min(saturated) for share in SHARES]
         if max(saturated) > 1.05 * min(saturated):
             rates.append(SHARES[-1] * max(saturated))
-        asked = ",".join(f"{rate:.0f}" for rate in rates)
+        asked = ",".join(f"{rate:.4g}" for rate in rates)
         return _bench(pair, model, "--rate", asked, "--rounds", str(rounds))
 
 

@@ -57,11 +57,12 @@ def claims(model: str, turns: Turns) -> list[Claim]:
 
 
 def _best(turns: Turns, theirs: str, connections: int) -> str | None:
-    """The rival's label: itself, its best number of workers, or the best of all peers."""
+    """The rival's label: itself, its best number of workers, or the best of all peers; if it answered at all."""
     able = [
         label
         for label, number in turns
         if number == connections
+        and _rate(turns[label, number])
         and (
             label not in ("baton:1", "baton:2", Bare.label)
             if theirs == "peer"
@@ -72,8 +73,8 @@ def _best(turns: Turns, theirs: str, connections: int) -> str | None:
 
 
 def ratios(ours: Sequence[Turn], theirs: Sequence[Turn]) -> list[float]:
-    """Ratios of the rates, round by round."""
-    return [a.rate / b.rate for a, b in zip(ours, theirs, strict=True) if b.rate] or [0.0]
+    """Ratios of the rates, round by round; without end if the other never answered."""
+    return [a.rate / b.rate for a, b in zip(ours, theirs, strict=True) if b.rate] or [math.inf]
 
 
 def _rate(turns: Sequence[Turn]) -> float:

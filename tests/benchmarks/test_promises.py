@@ -40,3 +40,7 @@ def test_a_ratio_is_taken_inside_each_round() -> None:
     drifting: Turns = {("baton:1", 1): [slow, fast], ("triton:1", 1): [Turn(rate=5.0), Turn(rate=500.0)]}
     (claim,) = claims("tiny", drifting)
     assert claim.seen == "2.00 (2.00–2.00)"
+
+
+def test_a_peer_that_never_answered_is_no_rival() -> None:
+    assert claims("tiny", turns({("baton:1", 1): 10.0, ("triton:1", 1): 0.0})) == []
