@@ -15,10 +15,12 @@ from serving.bench.result import Result as BenchResult
 from serving.bench.result import Series
 
 SHARES = (0.5, 0.7, 0.9)
-PAIR = ("baton:1", "triton:1")
+
+Opened = tuple[str, tuple[str, ...], BenchResult]
+"""The model, the labels of the servers, and what `baton bench` found of them."""
 
 
-def drive_open(pair: Sequence[Peer], model: str, rounds: int) -> BenchResult:
+def drive_open(pair: Sequence[Peer], model: str, rounds: int) -> Opened:
     """Both at shares of the slower one's saturation, and at the highest share of the faster one's."""
     with ExitStack() as stack:
         for peer in pair:
@@ -28,7 +30,8 @@ def drive_open(pair: Sequence[Peer], model: str, rounds: int) -> BenchResult:
         if max(saturated) > 1.05 * min(saturated):
             rates.append(SHARES[-1] * max(saturated))
         asked = ",".join(f"{rate:.4g}" for rate in rates)
-        return _bench(pair, model, "--rate", asked, "--rounds", str(rounds))
+        found = _bench(pair, model, "--rate", asked, "--rounds", str(rounds))
+    return model, tuple(peer.label for peer in pair), found
 
 
 def _bench(pair: Sequence[Peer], model: str, *flags: str) -> BenchResult:
@@ -40,11 +43,11 @@ def _bench(pair: Sequence[Peer], model: str, *flags: str) -> BenchResult:
         return BenchResult.model_validate(json.loads(file.read_text()))
 
 
-def write_open(out: Path, opened: Sequence[tuple[str, BenchResult]]) -> int:
+def write_open(out: Path, opened: Sequence[Opened]) -> int:
     rows: list[tuple[str, ...]] = []
     curves: list[Curve] = []
-    for model, found in opened:
-        for place, name in enumerate(PAIR):
+    for model, labels, found in opened:
+        for place, name in enumerate(labels):
             mine = [series for series in found.series if series.server == place]
             rows += [
                 (f"{model}, {name}", f"{series.rate:.0f}", shown(series.answers_per_s, "{:.0f}"),

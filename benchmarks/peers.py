@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from benchmarks.footprint import weigh_starts, write_footprint
-from benchmarks.open_loop import PAIR, drive_open, write_open
-from benchmarks.promises import Turns, claims, ratios
+from benchmarks.open_loop import Opened, drive_open, write_open
+from benchmarks.promises import Turns, best, claims, ratios
 from benchmarks.result import FOLDER, Curve, Picture, shown, write
 from benchmarks.turns import Bare, Driven, Peer, Scripts, Turn, by_turns, load_scripts, start_each
 from serving.bench.figures import interval
-from serving.bench.result import Result as BenchResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end)
     scripts = load_scripts(given.scripts)
     given.results.mkdir(parents=True, exist_ok=True)
-    status, opened = 0, list[tuple[str, BenchResult]]()
+    status, opened = 0, list[Opened]()
     for model in given.models:
         with ExitStack() as stack:
             status |= _measure(given, scripts, model, stack, opened)
@@ -67,7 +66,7 @@ def _measure(
     scripts: Scripts,
     model: str,
     stack: ExitStack,
-    opened: list[tuple[str, BenchResult]],
+    opened: list[Opened],
 ) -> int:
     """All of one model; what was started is ended by the stack."""
     plan = PLANS[model]
@@ -93,11 +92,12 @@ def _measure(
     status = _write_model(given.results / f"peers_{model}.json", model, turns, notes)
     if weighed:
         status |= write_footprint(given.results / "footprint.json", scripts, peers, starts)
-    pair = [peer for peer in peers if peer.label in PAIR]
-    if model in given.open and len(pair) == len(PAIR):
+    both = ("baton:1", best(turns, "triton", max(given.connections)))
+    pair = [peer for peer in peers if peer.label in both]
+    if model in given.open and len(pair) == len(both):
         print("open loop", file=sys.stderr)
         try:
-            opened.append((model, drive_open(pair, model, given.rounds)))
+            opened.append(drive_open(pair, model, given.rounds))
         except subprocess.CalledProcessError as error:  # it has said why; the next model goes on
             status |= error.returncode
     return status

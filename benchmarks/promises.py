@@ -37,7 +37,7 @@ def claims(model: str, turns: Turns) -> list[Claim]:
     """The promises of this model whose both sides were driven."""
     found: list[Claim] = []
     for ours, theirs, of, connections, least in PROMISES:
-        rival = _best(turns, theirs, connections)
+        rival = best(turns, theirs, connections)
         if of == model and rival and (ours, connections) in turns:
             seen = interval(ratios(turns[ours, connections], turns[rival, connections]))
             meant = "" if theirs == rival else f", {'the best peer' if theirs == 'peer' else 'its best'}"
@@ -56,7 +56,7 @@ def claims(model: str, turns: Turns) -> list[Claim]:
     return found
 
 
-def _best(turns: Turns, theirs: str, connections: int) -> str | None:
+def best(turns: Turns, theirs: str, connections: int) -> str | None:
     """The rival's label: itself, its best number of workers, or the best of all peers; if it answered at all."""
     able = [
         label
