@@ -1,5 +1,7 @@
 """What each peer weighs: memory, start, processor time of the start, and the environment it is installed in."""
 
+import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,8 +20,26 @@ def weigh_starts(scripts: Scripts, specs: Sequence[str], model: str) -> dict[str
     return found
 
 
+def image_note(base: str, ours: str) -> str:
+    """What an image takes beyond the one it is built on; podman or docker has both."""
+    program = shutil.which("podman") or shutil.which("docker")
+    if program is None:
+        raise SystemExit("--images wants podman or docker")
+    sizes = [
+        int(subprocess.check_output([program, "image", "inspect", "-f", "{{.Size}}", name])) / (1 << 20)
+        for name in (base, ours)
+    ]
+    return (
+        f"Baton's image takes {sizes[1]:.0f} MiB, of which {sizes[0]:.0f} are its base {base.split('/')[-1]}."
+    )
+
+
 def write_footprint(
-    out: Path, scripts: Scripts, peers: Sequence[Peer], starts: Sequence[Mapping[str, tuple[float, float]]]
+    out: Path,
+    scripts: Scripts,
+    peers: Sequence[Peer],
+    starts: Sequence[Mapping[str, tuple[float, float]]],
+    notes: Sequence[str],
 ) -> int:
     rows: list[tuple[float, tuple[str, ...]]] = []
     for peer in peers:
@@ -38,4 +58,4 @@ def write_footprint(
         "processor seconds by then",
         "environment MiB",
     )
-    return write(out, columns, [cells for _, cells in sorted(rows)], [])
+    return write(out, columns, [cells for _, cells in sorted(rows)], [], notes)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks.footprint import weigh_starts, write_footprint
+from benchmarks.footprint import image_note, weigh_starts, write_footprint
 from benchmarks.open_loop import Opened, drive_open, write_open
 from benchmarks.promises import Turns, best, claims, ratios
 from benchmarks.result import FOLDER, Curve, Picture, shown, write
@@ -51,11 +51,12 @@ def main() -> int:
     given = _parser().parse_args()
     signal.signal(signal.SIGTERM, _end)
     scripts = load_scripts(given.scripts)
+    images = [image_note(*given.images)] if given.images else []
     given.results.mkdir(parents=True, exist_ok=True)
     status, opened = 0, list[Opened]()
     for model in given.models:
         with ExitStack() as stack:
-            status |= _measure(given, scripts, model, stack, opened)
+            status |= _measure(given, scripts, model, images, stack, opened)
     if opened:
         status |= write_open(given.results / "peers_open.json", opened)
     return status
@@ -65,6 +66,7 @@ def _measure(
     given: argparse.Namespace,
     scripts: Scripts,
     model: str,
+    images: Sequence[str],
     stack: ExitStack,
     opened: list[Opened],
 ) -> int:
@@ -91,7 +93,7 @@ def _measure(
     turns = _drive(driven, given.connections, plan.seconds, given.rounds)
     status = _write_model(given.results / f"peers_{model}.json", model, turns, notes)
     if weighed:
-        status |= write_footprint(given.results / "footprint.json", scripts, peers, starts)
+        status |= write_footprint(given.results / "footprint.json", scripts, peers, starts, images)
     both = ("baton:1", best(turns, "triton", max(given.connections)))
     pair = [peer for peer in peers if peer.label in both]
     if model in given.open and len(pair) == len(both):
@@ -119,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--starts", type=int, default=2, help="of each peer, for the footprint")
     made.add_argument("--open", type=_names, default=["tiny", "text"], help="models of the open loop")
+    made.add_argument(
+        "--images", nargs=2, metavar=("BASE", "IMAGE"), help="Baton's image and what it is built on"
+    )
     made.add_argument("--results", type=Path, default=FOLDER)
     return made
 
