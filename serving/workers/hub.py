@@ -97,7 +97,8 @@ class Hub:
         del self.workers[worker.number]
         worker.writer.close()
         for order in worker.orders.values():
-            order.set_exception(ConnectionError("it ended"))
+            if not order.done():  # a report that came too late is cancelled
+                order.set_exception(ConnectionError("it ended"))
         worker.orders.clear()
         if worker.report is not None:
             self._ended = bury(self._ended, worker.report)
@@ -126,7 +127,7 @@ class Hub:
                 worker.report = message
             case Done():
                 order = worker.orders.pop(message.id, None)
-                if order is not None:
+                if order is not None and not order.done():
                     order.set_result(message.result)
                 if isinstance(message.result, Report):
                     worker.report = message.result

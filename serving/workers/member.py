@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import itertools
-import logging
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from prometheus_client import Metric
 from prometheus_client.samples import Exemplar
@@ -43,10 +42,9 @@ from serving.workers.messages import (
 )
 from serving.workers.profiles import SharedProfiles
 
-log = logging.getLogger("baton.worker")
-
 _COUNTS = ("answered", "queued_rows", "pending_rows")
 """Of a model's diagnostics."""
+_Said = TypeVar("_Said", Answer, Sight)
 _GONE = "the supervisor has gone; this worker ends"
 _WORST_LAST = (ModelState.READY, ModelState.LOADING, ModelState.DRAINING, ModelState.REFUSED)
 
@@ -172,8 +170,7 @@ class Member:
         await self._have_changed(Unload(name))
 
     async def _have_changed(self, act: Load | Unload) -> None:
-        answer = await self._ask(act)
-        assert isinstance(answer, Answer)  # noqa: S101 - what is asked for a change is answered by one
+        answer = await self._ask(act, Answer)
         failures = {number: failure for number, failure in answer.outcomes.items() if failure is not None}
         if not failures:
             return
@@ -189,11 +186,9 @@ class Member:
         raise ModelNotReady(act.name, "; ".join(said))
 
     async def _look(self) -> Sight:
-        sight = await self._ask(Look())
-        assert isinstance(sight, Sight)  # noqa: S101 - as above
-        return sight
+        return await self._ask(Look(), Sight)
 
-    async def _ask(self, act: Load | Unload | Look) -> Answer | Sight:
+    async def _ask(self, act: Load | Unload | Look, kind: type[_Said]) -> _Said:
         await self._connected.wait()
         if self._writer is None or self._writer.is_closing():
             raise ConnectionError(_GONE)
@@ -201,7 +196,10 @@ class Member:
         answer: asyncio.Future[Answer | Sight] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
         self.tell(Ask(number, act))
-        return await answer
+        said = await answer
+        if not isinstance(said, kind):
+            raise TypeError(f"the supervisor answered {act!r} with a {type(said).__name__}")
+        return said
 
     async def _obey(self, order: Order) -> None:
         self._profiles.learn(order.profiles)
