@@ -45,7 +45,11 @@ def config(model: ServedModel) -> dict[str, Any]:
             }
         ],
         "default_model_filename": manifest.graphs[model.predictor.precision].file,
-        "parameters": {},
+        "parameters": {
+            name: {"string_value": str(value)}
+            for name, value in {"threads": model.profile.chosen.threads, **plan._asdict()}.items()
+            if value is not None
+        },
         "model_transaction_policy": {"decoupled": False},
     }
     if batched:

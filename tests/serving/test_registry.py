@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from inference.errors import ModelNotFound, ModelNotReady
+from inference.machine import available_cpus
 from inference.repository import ModelRepository
+from inference.session import OrtSession, SessionOptions
 from serving.loading import ModelLoader
 from serving.profile import ProfileCache
 from serving.registry import ModelRegistry, ModelState
@@ -49,6 +51,31 @@ def test_a_server_without_models_is_not_ready(tmp_path: Path, pool: ThreadPoolEx
         assert not registry.ready()
         await registry.start()
         assert not registry.ready()
+
+    _play(story, tmp_path, pool)
+
+
+def test_what_is_measured_is_what_serves_so_no_session_is_opened_twice(
+    tmp_path: Path, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+
+    class Counted(OrtSession):
+        def __init__(self, graph: bytes | Path, bundle: Path, options: SessionOptions) -> None:
+            opened.append(options.threads)
+            super().__init__(graph, bundle, options)
+
+    monkeypatch.setattr("serving.loading.OrtSession", Counted)
+    monkeypatch.setattr("inference.predictor.OrtSession", Counted)
+
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        write_brightness(root)
+        await registry.start()
+        model = registry.get("brightness")
+        assert isinstance(model.predictor.session, Counted)
+        assert 1 in opened, "nothing was measured"
+        assert set(opened) <= {1, available_cpus()}, "one more was opened to serve"
+        assert len(opened) == len(set(opened))
 
     _play(story, tmp_path, pool)
 

@@ -84,6 +84,15 @@ def test_the_configuration_agrees_with_the_metadata(http: httpx.Client, model: s
             assert ours["data_type"].removeprefix("TYPE_").replace("STRING", "BYTES") == theirs["datatype"]
 
 
+def test_the_configuration_tells_the_plan_by_which_the_model_is_run(http: httpx.Client) -> None:
+    told = http.get("/v2/models/sum/profile").json()
+    wanted = {"threads": told["profile"]["chosen"]["threads"], **told["plan"]}
+    parameters = http.get("/v2/models/sum/config").json()["parameters"]
+    assert {name: value["string_value"] for name, value in parameters.items()} == {
+        name: str(value) for name, value in wanted.items() if value is not None
+    }
+
+
 def test_a_configuration_is_json_that_names_no_other_kind_of_model(http: httpx.Client) -> None:
     config = json.dumps(http.get("/v2/models/sum/config").json())
     for kind in ("sequence_batching", "ensemble_scheduling", "response_cache"):
