@@ -1,8 +1,10 @@
 """`baton train TASK …`: one command from data to a published bundle."""
 
+import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from inference.errors import BatonError
 from training.errors import TrainingError
@@ -17,34 +19,74 @@ def main(argv: Sequence[str]) -> int:
         print(usage())
         return 0 if rest[:1] in (["-h"], ["--help"]) else 2
     if any(flag in ("-h", "--help") for flag in rest[1:]):
-        print(usage())
+        print(help_of(rest[0]))
+        return 0
     return _train(rest[0], rest[1:])
 
 
 def usage() -> str:
     """What can be trained, by which architectures at which cost and score, on which named sets."""
+    lines = [
+        "usage: baton train TASK [--data NAME|PATH] [--arch NAME] [--name BUNDLE] [--models DIR] [--setting VALUE …]",
+        "",
+        "`baton train TASK --help` lists every setting; --config FILE reads them from TOML.",
+    ]
+    return "\n".join([*lines, *(line for task in TASKS for line in ("", *_choices(task)))])
+
+
+def help_of(task: str) -> str:
+    """The task's architectures and sets, and every setting that it has."""
+    usage = f"usage: baton train {task} [--setting VALUE …]"
+    return "\n".join(
+        [
+            usage,
+            "",
+            *_choices(task),
+            "",
+            "settings, and in brackets what they are unless told:",
+            *_settings(task),
+        ]
+    )
+
+
+def _choices(task: str) -> list[str]:
     from training.architectures.registry import architectures_for
     from training.config import EMBEDDED
     from training.data.sources import PUBLIC_SETS
     from training.results import read_results, summary
 
     results = read_results()
-    lines = [
-        "usage: baton train TASK [--data NAME|PATH] [--arch NAME] [--name BUNDLE] [--models DIR] [--setting VALUE …]",
-        "",
-        "`baton train TASK --help` lists every setting; --config FILE reads them from TOML.",
-    ]
-    for task in TASKS:
-        found = architectures_for(task).values()
-        sets = [public for public in PUBLIC_SETS.values() if public.task == task]
-        if found:
-            data, arch = EMBEDDED[task]
-            lines += ["", f"{task}: architectures (`baton train {task}` alone trains {arch} on {data})"]
-            for one in found:
-                lines.append(f"  {one.name:14} {one.summary}")
-                lines.append(f"  {'':14} {summary(results, one.name) or 'not measured yet'}")
-            lines += [f"{task}: data sets", *(f"  {one.name:14} {one.summary}" for one in sets)]
-    return "\n".join(lines)
+    data, arch = EMBEDDED[task]
+    lines = [f"{task}: architectures (`baton train {task}` alone trains {arch} on {data})"]
+    for one in architectures_for(task).values():
+        lines.append(f"  {one.name:16} {one.summary}")
+        lines.append(f"  {'':16} {summary(results, one.name) or 'not measured yet'}")
+        lines.append(f"  {'':16} --model options: {json.dumps(one.options())}")
+    sets = [public for public in PUBLIC_SETS.values() if public.task == task]
+    return [*lines, f"{task}: data sets", *(f"  {one.name:16} {one.summary}" for one in sets)]
+
+
+def _settings(task: str) -> Iterator[str]:
+    """One line each, of the settings that the task has; their descriptions begin with the tasks that have them."""
+    from training.config import TrainConfig, default_of
+
+    for name, field in TrainConfig.model_fields.items():
+        whose, colon, _ = (field.description or "").partition(":")
+        named = set(whose.replace(",", " ").split())
+        others = bool(colon) and bool(named & set(TASKS)) and task not in named
+        if name == "task" or others:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if field.annotation is bool:
+            shown = f"--no-{name.replace('_', '-')} (it does)" if field.default else flag
+        else:
+            allowed = [str(value) for value in get_args(field.annotation) if isinstance(value, str)]
+            default = "" if field.is_required() else default_of(name)
+            shown = f"{flag} {'|'.join(allowed) or 'VALUE'}"
+            if default not in ("", None, [], {}):
+                shown += f" ({default})"
+        yield f"  {shown}"
+        yield f"      {field.description}"
 
 
 def _train(task: str, flags: Sequence[str]) -> int:

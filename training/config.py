@@ -82,7 +82,8 @@ class TrainConfig(BaseSettings):
         default=0.1, gt=0, lt=0.5, description="share of train held out to choose the best epoch (stratified)"
     )
     image_size: tuple[int, int, int] = Field(
-        default=(64, 64, 3), description="height, width and channels that a folder's pictures are brought to"
+        default=(64, 64, 3),
+        description="vision: height, width and channels that a folder's pictures are brought to",
     )
     image_fit: Literal["crop", "stretch"] = Field(
         default="crop", description="vision: keep the aspect and cut the rest off, or distort"

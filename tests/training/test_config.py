@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from training.__main__ import TASKS, help_of
 from training.architectures.registry import ARCHITECTURES
 from training.config import EMBEDDED, load_config, make_config, shipped_recipe
 from training.data.sources import PUBLIC_SETS
@@ -72,3 +73,18 @@ def test_a_task_alone_trains_on_its_embedded_set(task: str) -> None:
     config = load_config(task)
     assert not PUBLIC_SETS[config.data].files
     assert ARCHITECTURES[config.arch].task == task
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_help_of_a_task_lists_its_own_settings_and_architectures_alone(task: str) -> None:
+    told = help_of(task)
+    for name, architecture in ARCHITECTURES.items():
+        assert (f"\n  {name:16} " in told) == (architecture.task == task)
+    own = {"vision": "--crop", "text": "--vocabulary", "recommendation": "--default-k"}
+    for other, flag in own.items():
+        assert (f"  {flag} " in told) == (other == task)
+    assert ("--teacher" in told) == (task != "recommendation")
+    assert "  --schedule constant|cosine|one-cycle (cosine)\n" in told
+    assert "  --epochs VALUE (20)\n" in told
+    assert "  --no-progress (it does)\n" in told
+    assert "Undefined" not in told

@@ -19,7 +19,7 @@ PROCESSES.set_forkserver_preload(["tests.training.fit_embedded"])
 def run(task: str, root: Path, die_at: Sequence[int] = ()) -> int | None:
     process = PROCESSES.Process(target=fit_embedded, args=(task, root, die_at))
     process.start()
-    process.join(120)
+    process.join(300)
     return process.exitcode
 
 
