@@ -71,7 +71,8 @@ def read_data(config: TrainConfig) -> TaskData[Any]:
     if len(data.train) < config.batch_size * count:
         each = f" in each of {count} processes" if count > 1 else ""
         raise DataError(
-            f"{len(data.train)} training examples do not fill a batch of {config.batch_size}{each}"
+            f"{len(data.train)} training examples do not fill a batch of {config.batch_size}{each}; "
+            "give a smaller --batch-size"
         )
     return data
 

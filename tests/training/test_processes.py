@@ -24,7 +24,7 @@ BATCH = 64
 
 # Behind `--`, since torchrun would take our --run for the beginning of an option of its own.
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--")
-TIMEOUT_S = 300
+TIMEOUT_S = 1200
 
 
 def flags(root: Path, batch: int) -> tuple[str, ...]:
