@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from training.architectures import resnet
 from training.architectures.registry import ARCHITECTURES, Architecture, check_options, find_architecture
 from training.classifier import ImageClassifier
 from training.errors import ConfigError
@@ -33,6 +34,18 @@ def test_architecture_names_its_paper_and_has_only_keyword_options(architecture:
 def test_unknown_option_is_refused_with_the_ones_there_are() -> None:
     (fault,) = check_options(ARCHITECTURES["resnet"], {"withs": [1]})
     assert fault == "withs: resnet has no such option; it has widths, blocks, stem_stride, dropout"
+
+
+def test_resnet_takes_a_depth_for_each_stage_and_none_for_the_first() -> None:
+    build = ARCHITECTURES["resnet"].build
+    shallow, even = (build((3, 8, 8), 2, widths=[4, 8], blocks=blocks) for blocks in ([0, 2], [1, 1]))
+    assert [
+        sum(isinstance(part, resnet.Block) for part in network.children()) for network in (shallow, even)
+    ] == [2, 2]
+    assert build((3, 8, 8), 2, widths=[4, 8], blocks=1).state_dict().keys() == even.state_dict().keys()
+    for wrong in ([1], [1, 0]):
+        with pytest.raises(ValueError, match="one number for each of 2 widths"):
+            build((3, 8, 8), 2, widths=[4, 8], blocks=wrong)
 
 
 def test_unknown_architecture_is_refused_with_the_ones_there_are() -> None:

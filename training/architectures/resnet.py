@@ -17,7 +17,6 @@ first layer on: a CPU spends its time on multiplications there, not on moving me
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
@@ -47,16 +46,25 @@ def build(
     classes: int,
     *,
     widths: Sequence[int] = (64, 128, 256),
-    blocks: int = 1,
+    blocks: int | Sequence[int] = 1,
     stem_stride: int = 1,
     dropout: float = 0.0,
 ) -> nn.Module:
-    """shape: (channels, height, width); widths: channels of each stage; blocks: how many in each stage."""
+    """shape: (channels, height, width); widths: channels of each stage; blocks: how many in every stage, or in each.
+
+    The first stage may have none: then only the stem looks at the picture in its full size, where a block of few
+    channels costs as much as one of many at half of it.
+    """
+    depths = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
+    if len(depths) != len(widths) or min(depths[1:], default=1) < 1:
+        raise ValueError(
+            f"blocks {depths} must be one number for each of {len(widths)} widths, 1 or more after the first"
+        )
     stem = nn.Conv2d(shape[0], widths[0], 3, stem_stride, padding=1, bias=False)
     layers: list[nn.Module] = [stem, nn.BatchNorm2d(widths[0]), nn.ReLU()]
-    layers += [Block(widths[0], widths[0], 1) for _ in range(blocks)]
-    for before, after in pairwise(widths):
-        layers += [Block(before, after, 2), *(Block(after, after, 1) for _ in range(blocks - 1))]
+    layers += [Block(widths[0], widths[0], 1) for _ in range(depths[0])]
+    for before, after, depth in zip(widths, widths[1:], depths[1:], strict=False):
+        layers += [Block(before, after, 2), *(Block(after, after, 1) for _ in range(depth - 1))]
     head = nn.Linear(widths[-1], classes)
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), head)
 
