@@ -10,7 +10,8 @@
 
 Vaswani et al. 2017, "Attention Is All You Need" (arXiv:1706.03762), the encoder half; norm first is from
 Xiong et al. 2020 (arXiv:2002.04745) and needs no long warm-up. Nobody may ask the padding: its score is -∞
-before the softmax. Without pre-training on much more text it is no better than a bag of n-grams at this
+before the softmax. Attention itself has no dropout: with it PyTorch leaves its fused kernel, and a training step
+on a CPU took five times as long. Without pre-training on much more text it is no better than a bag of n-grams at this
 size; it is here because it is what is pre-trained.
 """
 
@@ -24,9 +25,9 @@ from training.architectures.words import PAD, Words, masked_max, masked_mean
 class Attention(nn.Module):
     """softmax(Q·Kᵀ/√d)·V in `heads` subspaces, over the words alone."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -35,9 +36,7 @@ class Attention(nn.Module):
         length, width = x.shape[1:]
         split = self.qkv(x).reshape(-1, length, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, mask[:, None, None], self.dropout if self.training else 0.0
-        )
+        mixed = F.scaled_dot_product_attention(query, key, value, mask[:, None, None])
         return self.out(mixed.transpose(1, 2).reshape(-1, length, width))  # type: ignore[no-any-return]
 
 
@@ -46,7 +45,7 @@ class Layer(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.norm1, self.attention = nn.LayerNorm(width), Attention(width, heads, dropout)
+        self.norm1, self.attention = nn.LayerNorm(width), Attention(width, heads)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
