@@ -39,6 +39,9 @@ DEFAULT_ROWS = 64
 ALONE_GAIN = 1.15
 # Of measuring one point; four models have to start within 2 s of processor time.
 _WINDOW_S, _WINDOWS, _POINT_S = 0.002, 3, 0.03
+# The ways to run are told apart by some hundredths, and a start is seldom alone on its machine: while one way after
+# the other was measured, `text` was at times given threads to share, and then answered 1,190 a second for 1,370.
+_TURNS = 5
 # Fallen so far below the best, throughput does not come back with still bigger batches: caches are full.
 _FALLEN = 0.75
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
@@ -96,15 +99,14 @@ def measure(open_session: Callable[[int], Runs], rows: Rows, cpus: int, max_batc
     """Measure a graph; `open_session` takes the threads of a run. `max_batch_size` 0: it takes no batches."""
     limit = max(1, max_batch_size)
     single = open_session(1)
-    by_itself = _point(single, rows, threads=1, runs=1)
-    if by_itself.seconds < HOP_S:
-        return _inline(_curve(single, rows, by_itself, limit))
+    first = _point(single, rows, threads=1, runs=1)
+    if first.seconds < HOP_S:
+        return _inline(_curve(single, rows, first, limit))
     if cpus == 1:
-        return _threaded(_curve(single, rows, by_itself, limit), None, ())
+        return _threaded(_curve(single, rows, first, limit), None, ())
     spread = open_session(cpus)
-    a_thread_each = _point(single, rows, threads=1, runs=cpus)
-    together = _point(spread, rows, threads=cpus, runs=cpus)
-    alone = _point(spread, rows, threads=cpus, runs=1)
+    ways = (single, 1, 1), (single, 1, cpus), (spread, cpus, cpus), (spread, cpus, 1)
+    by_itself, a_thread_each, together, alone = _by_turns(ways, rows(1))
     gains = by_itself.seconds >= ALONE_GAIN * alone.seconds
     best = _best_way(a_thread_each, together, alone, gains=gains)
     curve = _curve(single if best is a_thread_each else spread, rows, best, limit)
@@ -150,18 +152,29 @@ def _curve(session: Runs, rows: Rows, first: Point, limit: int) -> list[Point]:
     return curve
 
 
+def _by_turns(ways: Sequence[tuple[Runs, int, int]], row: Tensors) -> list[Point]:
+    """Each way (session, threads, runs) with one row at its best of some turns, so that noise meets all alike."""
+    seconds = [
+        [_time(session, row, runs, most_windows=1) for session, _, runs in ways] for _ in range(_TURNS)
+    ]
+    return [
+        Point(threads=threads, runs=runs, rows=1, seconds=min(taken))
+        for (_, threads, runs), taken in zip(ways, zip(*seconds, strict=True), strict=True)
+    ]
+
+
 def _point(session: Runs, rows: Rows, threads: int, runs: int, size: int = 1) -> Point:
     return Point(threads=threads, runs=runs, rows=size, seconds=_time(session, rows(size), runs))
 
 
-def _time(session: Runs, batch: Tensors, runs: int) -> float:
+def _time(session: Runs, batch: Tensors, runs: int, most_windows: int = _WINDOWS) -> float:
     """Seconds of `runs` runs side by side, each begun when the one before it in its thread has ended.
 
     The best of some windows, since on a shared machine everything else only makes them longer.
     """
     start = time.perf_counter()
     session.run(batch)
-    windows = max(1, min(_WINDOWS, int(_POINT_S / max(time.perf_counter() - start, _WINDOW_S))))
+    windows = max(1, min(most_windows, int(_POINT_S / max(time.perf_counter() - start, _WINDOW_S))))
     if runs == 1:
         return min(_window(session, batch) for _ in range(windows))
     with ThreadPoolExecutor(runs) as pool:

@@ -1,7 +1,7 @@
 """The plan follows from measured costs; here the costs are made up and the clock is theirs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,13 +73,18 @@ def test_a_graph_without_a_batch_axis_is_measured_with_one_row(clock: list[float
 
 @pytest.fixture
 def two_cpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Profile]:
-    """Measures a graph whose runs of one row take what is said, by threads and runs side by side."""
+    """Measures a graph whose runs of one row take what is said, by threads and runs side by side.
 
-    def measured(**seconds: float) -> Profile:
+    disturbance: what the first measurements of the ways are made longer by, one after the other.
+    """
+
+    def measured(disturbance: Sequence[float] = (), **seconds: float) -> Profile:
+        disturbed = iter(disturbance)
         costs = {(1, 1): "narrow", (1, 2): "side_by_side", (2, 2): "together", (2, 1): "wide"}
 
-        def cost(threads: int, tensors: Tensors, runs: int) -> float:
-            return seconds[costs[threads, runs]] * len(tensors["x"])
+        def cost(threads: int, tensors: Tensors, runs: int, most_windows: int = 3) -> float:
+            noise = next(disturbed, 1.0) if most_windows == 1 else 1.0
+            return noise * seconds[costs[threads, runs]] * len(tensors["x"])
 
         monkeypatch.setattr("serving.profile._time", cost)
         return measure(lambda threads: cast("Any", threads), sample_rows(EXAMPLE), cpus=2, max_batch_size=8)
@@ -108,6 +113,13 @@ def test_where_sharing_threads_costs_throughput_a_second_session_serves_who_is_a
 ) -> None:
     profile = two_cpus(narrow=0.010, wide=0.006, side_by_side=0.0100, together=0.0115)
     assert (_way(profile.chosen), _way(profile.alone)) == ((1, 2), (2, 1))
+
+
+def test_a_disturbed_turn_does_not_choose_the_way(two_cpus: Callable[..., Profile]) -> None:
+    for slow in range(8):
+        noise = [3.0 if turn == slow else 1.0 for turn in range(8)]
+        profile = two_cpus(noise, narrow=0.010, wide=0.0095, side_by_side=0.0100, together=0.0115)
+        assert (_way(profile.chosen), _way(profile.alone)) == ((1, 2), None)
 
 
 def test_one_run_at_a_time_where_runs_only_hinder_each_other(two_cpus: Callable[..., Profile]) -> None:
