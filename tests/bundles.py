@@ -20,8 +20,12 @@ from inference.processors.classification import LABELS_FILE
 from inference.processors.config import ImageConfig
 from inference.processors.image import ImageProcessor
 from inference.reference import REFERENCE_FILE, Reference
+from inference.repository import ModelRepository
 from inference.session import OrtSession
 from inference.values import Array, DataType, Payload
+
+MODELS = Path(__file__).parent.parent / "models"
+"""The shipped bundles."""
 
 SIDE = 4
 LABELS = ("dark", "bright")
@@ -31,6 +35,12 @@ CONFIG = ImageConfig(
 )  # fmt: skip
 
 EVALUATION = Evaluation(split="test", rows=4, metrics={"accuracy": 1.0})
+
+
+def shipped(name: str) -> Path:
+    """The newest version of a shipped model."""
+    repository = ModelRepository(MODELS)
+    return repository.path(name, max(repository.versions(name)))
 
 
 def graph_bytes(

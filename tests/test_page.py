@@ -3,14 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Request, expect, sync_playwright
 
+from tests.bundles import MODELS, shipped
 from tests.serving.servers import ThreadedServer, start
 
-MODELS = Path(__file__).parent.parent / "models"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # The first lets it run as root in a container; the rest keep it from looking for hosts that are not there.
 FLAGS = [
@@ -57,14 +56,14 @@ def _choose(page: Page, model: str) -> None:
 
 def test_a_picture_is_named(page: Page) -> None:
     _choose(page, "fashion")
-    page.set_input_files("input[type=file]", MODELS / "fashion" / "1" / "golden" / "00.png")
+    page.set_input_files("input[type=file]", shipped("fashion") / "golden" / "00.png")
     expect(page.locator(".bar").first).to_contain_text("T-shirt/top")
     expect(page.locator(".legend")).to_contain_text("batch of 1")
 
 
 def test_what_is_no_picture_is_answered_with_its_fault(page: Page) -> None:
     _choose(page, "fashion")
-    page.set_input_files("input[type=file]", MODELS / "fashion" / "1" / "card.md")
+    page.set_input_files("input[type=file]", shipped("fashion") / "card.md")
     expect(page.locator("#answer .fault")).to_contain_text("wanted")
 
 
@@ -86,7 +85,7 @@ def test_what_speaks_for_a_pictures_label_is_painted_over_it(page: Page) -> None
     _choose(page, "fashion")
     explain = page.get_by_role("button", name="Explain")
     expect(explain).to_be_disabled()
-    page.set_input_files("input[type=file]", MODELS / "fashion" / "1" / "golden" / "00.png")
+    page.set_input_files("input[type=file]", shipped("fashion") / "golden" / "00.png")
     explain.click()
     expect(page.locator("#answer strong")).to_have_text("T-shirt/top")
     heat = page.locator(".heat canvas")

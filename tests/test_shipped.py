@@ -18,9 +18,9 @@ from inference.manifest import Manifest
 from inference.predictor import Predictor
 from inference.repository import ModelRepository
 from inference.values import Array, Payload
+from tests.bundles import MODELS, shipped
 from tests.serving.servers import ThreadedServer, start
 
-MODELS = Path(__file__).parent.parent / "models"
 REPOSITORY = ModelRepository(MODELS)
 SHIPPED = [
     REPOSITORY.path(name, version) for name in REPOSITORY.names() for version in REPOSITORY.versions(name)
@@ -72,12 +72,12 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     truth = read_idx(folder / "t10k-labels-idx1-ubyte.gz")
     chosen = np.random.default_rng(0).choice(len(images), ROWS, replace=False)
     pictures = [_png(images[place]) for place in chosen]
-    manifest = Manifest.model_validate_json((MODELS / "fashion" / "1" / MANIFEST_FILE).read_bytes())
-    labels = json.loads((MODELS / "fashion" / "1" / "labels.json").read_text())
+    manifest = Manifest.model_validate_json((shipped("fashion") / MANIFEST_FILE).read_bytes())
+    labels = json.loads((shipped("fashion") / "labels.json").read_text())
     with httpx.Client(base_url=server.url, headers={"content-type": "image/png"}) as client:
         answers = [client.post("/v1/models/fashion:predict", content=picture).json() for picture in pictures]
     guesses = [answer["predictions"][0]["label"] for answer in answers]
-    predictor = Predictor.open(MODELS / "fashion" / "1")
+    predictor = Predictor.open(shipped("fashion"))
     offline = predictor.predict([Payload(picture, "image/png") for picture in pictures])
     assert guesses == [answer["label"] for answer in offline]
     right = sum(guess == labels[truth[place]] for guess, place in zip(guesses, chosen, strict=True))
@@ -130,7 +130,7 @@ def test_a_thousand_test_reviews_over_http_score_what_the_manifest_says(server: 
             client.post("/v1/models/reviews:predict", content=row.text.encode()).json() for row in rows
         ]
     guesses = [answer["predictions"][0]["label"] for answer in answers]
-    predictor = Predictor.open(MODELS / "reviews" / "1")
+    predictor = Predictor.open(shipped("reviews"))
     offline = predictor.predict([Payload(row.text) for row in rows])
     assert guesses == [answer["label"] for answer in offline]
     evaluation = predictor.bundle.manifest.graphs["fp32"].evaluation

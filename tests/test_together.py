@@ -3,16 +3,15 @@
 import asyncio
 import re
 import socket
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from tests.bundles import MODELS, shipped
 from tests.serving.servers import start
 
-MODELS = Path(__file__).parent.parent / "models"
-GOLDEN = sorted((MODELS / "fashion" / "1" / "golden").glob("*.png"))
+GOLDEN = sorted((shipped("fashion") / "golden").glob("*.png"))
 PREDICT = "/v1/models/fashion:predict"
 CALLERS, ROUNDS = 64, 4
 BAD = b"no picture at all"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from inference.bundle import Bundle
+from tests.bundles import shipped
 from training.__main__ import usage
 from training.architectures.registry import find_architecture
 from training.results import (
@@ -19,7 +20,7 @@ from training.results import (
     with_result,
 )
 
-FASHION = Path(__file__).parents[2] / "models" / "fashion" / "1"
+FASHION = shipped("fashion")
 
 
 def test_the_table_is_made_from_the_record() -> None:
