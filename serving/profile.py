@@ -44,7 +44,8 @@ TOGETHER_GAIN = 1.15
 _WINDOW_S, _WINDOWS, _POINT_S = 0.002, 3, 0.03
 # The ways to run are told apart by some hundredths, and a start is seldom alone on its machine: while one way after
 # the other was measured, `text` was at times given threads to share, and then answered 1,190 a second for 1,370.
-_TURNS = 5
+_TURNS = 3
+_LONG_S = 0.01
 # Fallen so far below the best, throughput does not come back with still bigger batches: caches are full.
 _FALLEN = 0.75
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
@@ -133,9 +134,12 @@ def _inline(points: list[Point]) -> Profile:
 
 def _threaded(curve: list[Point], alone: Point | None, rest: Sequence[Point]) -> Profile:
     """On worker threads: the best throughput, hops included, and of those as good the smallest batch."""
+    return Profile(points=(*curve, *rest), chosen=_smallest_as_good(curve), alone=alone, inline=False)
+
+
+def _smallest_as_good(curve: Sequence[Point]) -> Point:
     enough = AS_GOOD * max(map(_served_rows_per_s, curve))
-    chosen = next(point for point in curve if _served_rows_per_s(point) >= enough)
-    return Profile(points=(*curve, *rest), chosen=chosen, alone=alone, inline=False)
+    return next(point for point in curve if _served_rows_per_s(point) >= enough)
 
 
 def _served_rows_per_s(point: Point) -> float:
@@ -148,8 +152,10 @@ def _curve(session: Runs, rows: Rows, first: Point, limit: int) -> list[Point]:
     curve, size = [first], 2
     while size <= limit and curve[-1].seconds <= _SLOW_S:
         curve.append(_point(session, rows, first.threads, first.runs, size))
-        best = max(curve, key=_served_rows_per_s)
-        if size >= 4 * best.rows or _served_rows_per_s(curve[-1]) < _FALLEN * _served_rows_per_s(best):
+        best = max(map(_served_rows_per_s, curve))
+        # Twice doubled for nothing that counts, or once where the next would take as long as all before it.
+        far = 4 if curve[-1].seconds < _LONG_S else 2
+        if size >= far * _smallest_as_good(curve).rows or _served_rows_per_s(curve[-1]) < _FALLEN * best:
             break
         size *= 2
     return curve

@@ -67,6 +67,12 @@ def test_measuring_stops_where_bigger_batches_only_get_worse(clock: list[float])
     assert [point.rows for point in _measure(clock, costs, cpus=1, limit=16).points] == [1, 2]
 
 
+def test_a_long_run_is_doubled_once_more_for_nothing_and_a_short_one_twice(clock: list[float]) -> None:
+    for row_s, sizes in ((1e-3, [1, 2, 4, 8, 16]), (20e-3, [1, 2])):
+        costs = {1: {rows: row_s * rows for rows in (1, 2, 4, 8, 16, 32, 64)}}
+        assert [point.rows for point in _measure(clock, costs, cpus=1, limit=64).points] == sizes
+
+
 def test_a_graph_without_a_batch_axis_is_measured_with_one_row(clock: list[float]) -> None:
     assert [point.rows for point in _measure(clock, {1: {1: 10e-3}}, cpus=1, limit=0).points] == [1]
 
