@@ -7,7 +7,8 @@ and renamed. An existing version is never touched.
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,17 +92,9 @@ def _tolerate_int8(candidate: Path) -> None:
 def publish(made: Made, candidate: Path, reports: Mapping[Precision, Report], files: RunFiles) -> Path:
     """The candidate with reference, evaluations, card and pictures, as the next (or the configured) version."""
     config, report = made.config, reports["fp32"]
-    folder = config.models / config.bundle_name
     versions = ModelRepository(config.models).versions(config.bundle_name)
     version = config.version or max(versions, default=0) + 1
-    target = folder / str(version)
-    if target.exists():
-        raise RunError(f"{target} exists; a published version is never overwritten, choose another --version")
-    folder.mkdir(parents=True, exist_ok=True)
-    # The name of a bundle's folder is checked when it is opened, so the hidden one has the same shape.
-    staging = config.models / f".publishing-{os.getpid()}"
-    staged = staging / config.bundle_name / str(version)
-    try:
+    with staged_version(config.models, config.bundle_name, version) as staged:
         shutil.copytree(candidate, staged)
         (staged / MANIFEST_FILE).unlink()
         for picture in (files.curves, *(files.pictures / name for name in report.pictures)):
@@ -115,12 +108,29 @@ def publish(made: Made, candidate: Path, reports: Mapping[Precision, Report], fi
         _write_manifest(staged, made, version, reports)
         for precision in reports:
             Predictor.open(staged, precision)
+    return config.models / config.bundle_name / str(version)
+
+
+@contextmanager
+def staged_version(models: Path, name: str, version: int) -> Iterator[Path]:
+    """Where to make a bundle: what stands there at the block's end becomes `models/name/version` in one step.
+
+    `RunError` where that version exists or the disk refuses; a block that raises leaves nothing behind.
+    """
+    target = models / name / str(version)
+    if target.exists():
+        raise RunError(f"{target} exists; a published version is never overwritten, choose another --version")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The name of a bundle's folder is checked when it is opened, so the hidden one has the same shape.
+    staging = models / f".publishing-{os.getpid()}"
+    staged = staging / name / str(version)
+    try:
+        yield staged
         staged.rename(target)
     except OSError as error:
         raise RunError(f"cannot publish {target}: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return target
 
 
 def golden_files(task: Task, data: TaskData[Any], deployed: nn.Module) -> dict[str, bytes]:

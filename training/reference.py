@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from inference.repository import ModelRepository
 from inference.values import Array
 from training.config import TrainConfig, make_config
 from training.errors import DataError, RunError, TrainingError
+from training.publish import staged_version
 from training.tasks.base import Task, TaskData
 from training.tasks.registry import find_task
 
@@ -105,9 +105,6 @@ def _unflatten(name: str, value: str | float | bool | None) -> Any:
 def _publish_next(bundle: Bundle, reference: Reference) -> Path:
     models, name = bundle.path.parent.parent, bundle.manifest.name
     version = max(ModelRepository(models).versions(name)) + 1
-    target = models / name / str(version)
-    staging = models / f".publishing-{os.getpid()}"
-    staged = staging / name / str(version)
     content = reference.model_dump_json(indent=1).encode()
     files = {**bundle.manifest.files, REFERENCE_FILE: file_record(content)}
     changes: Mapping[str, Any] = {
@@ -116,7 +113,7 @@ def _publish_next(bundle: Bundle, reference: Reference) -> Path:
         "description": f"{bundle.manifest.description}; version {bundle.manifest.version} with a reference",
         "files": files,
     }
-    try:
+    with staged_version(models, name, version) as staged:
         shutil.copytree(bundle.path, staged, ignore=shutil.ignore_patterns(MANIFEST_FILE))
         (staged / REFERENCE_FILE).write_bytes(content)
         manifest = bundle.manifest.model_copy(update=changes)
@@ -124,12 +121,7 @@ def _publish_next(bundle: Bundle, reference: Reference) -> Path:
             json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
         )
         Predictor.open(staged)
-        staged.rename(target)
-    except OSError as error:
-        raise RunError(f"cannot publish {target}: {error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+    return models / name / str(version)
 
 
 if __name__ == "__main__":
