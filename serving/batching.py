@@ -32,7 +32,7 @@ _MOST_GROWTH = 4.0  # of a row's cost from its mean to one batch's
 _COST_WEIGHT = 0.1  # of the newest batch in the moving mean of a row's cost: about the last ten batches
 # After a run as short as this a thread would wait for the loop about as long again, so the batch that follows
 # lies ready. Behind a longer run it is formed when that ends, so that what is urgent may still go before it.
-_SHORT_RUN_S = 0.01
+_SHORT_RUN_S = 0.02
 _SWEEP_S = 0.02  # between looks through a full queue for callers who left: refusing must stay cheap
 
 
@@ -40,10 +40,11 @@ class Plan(NamedTuple):
     """How a model is run; `serving.profile` derives it from measurements.
 
     `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
-    `concurrent_runs`: batches under way at once. `max_batch_size`, `max_pending_rows`: rows in a batch, and
+    `concurrent_runs`: batches under way at once. `max_batch_size`, `max_pending_rows`: most rows in a batch, and
     rows admitted and not yet answered. `patience_s`: seconds that the last of those may wait at the pace of the
     latest batches (None: for ever), since a machine that others use too is not always as fast as it was measured.
-    `least_pending_rows` are let in at any pace.
+    `least_pending_rows` are let in at any pace. `enough_rows` (0: as many as the most) are a batch while few wait:
+    more of them cost as much by the row, and would leave the other runs with little.
     """
 
     inline: bool
@@ -52,6 +53,7 @@ class Plan(NamedTuple):
     max_pending_rows: int
     patience_s: float | None = None
     least_pending_rows: int = 1
+    enough_rows: int = 0
 
 
 class BatchObserver(Protocol):
@@ -265,19 +267,30 @@ class DynamicBatcher:
 
     def _fills_a_batch(self) -> bool:
         """Whether what waits would not gain by waiting for more."""
-        rows = 0
-        for entry in self._lanes[self._next_lane()]:
+        waiting, rows = self._lanes[self._next_lane()], 0
+        most = self._most_rows(len(waiting))
+        for entry in waiting:
             rows += entry.rows
-            if rows >= self.plan.max_batch_size:
+            if rows >= most:
                 return True
         return False
+
+    def _most_rows(self, waiting: int) -> int:
+        """Rows of the next batch where so many requests wait.
+
+        A bigger batch saves wake-ups of the loop; it is taken where it leaves two like it to every run.
+        """
+        plan = self.plan
+        enough = plan.enough_rows or plan.max_batch_size
+        return min(plan.max_batch_size, max(enough, waiting // (2 * plan.concurrent_runs)))
 
     def _form(self) -> list[Entry]:
         while self._lanes:
             lane = self._next_lane()
             waiting, rows = self._lanes[lane], 0
+            most = self._most_rows(len(waiting))
             batch: list[Entry] = []
-            while waiting and (not batch or rows + waiting[0].rows <= self.plan.max_batch_size):
+            while waiting and (not batch or rows + waiting[0].rows <= most):
                 entry = waiting.popleft()
                 if self._lives(entry):
                     batch.append(entry)

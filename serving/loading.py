@@ -82,7 +82,7 @@ class ModelLoader:
 
         def finish() -> ServedModel:
             manifest = bundle.manifest
-            batch_size = min(self.max_batch_size or profile.chosen.rows, manifest.max_batch_size) or 1
+            batch_size = min(self.max_batch_size or profile.most_rows, manifest.max_batch_size) or 1
             plan = profile.plan(self.p99_ms, batch_size, self.max_pending_rows)
             metrics = ModelMetrics(manifest.name, manifest.version)
             batcher = DynamicBatcher(

@@ -50,6 +50,9 @@ _LONG_S = 0.01
 _FALLEN = 0.75
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
+# Counted up whenever the same machine would be measured or chosen for otherwise, so that no kept profile outlives it.
+RULES = 2
+
 Rows = Callable[[int], Tensors]
 """Gives the tensors of a batch of so many rows."""
 
@@ -90,13 +93,29 @@ class Profile(BaseModel):
         that one can gather while the other runs. Without a `p99_ms` from anybody it is `DEFAULT_P99_MS`, and
         `DEFAULT_ROWS` are admitted however long they take.
         """
-        batch, runs = max_batch_size or self.chosen.rows, self.chosen.runs
-        least = max(2 * batch * runs, DEFAULT_ROWS if p99_ms is None else 0)
+        batch, runs = max_batch_size or self.most_rows, self.chosen.runs
+        enough = min(batch, self.chosen.rows)
+        least = max(2 * enough * runs, DEFAULT_ROWS if p99_ms is None else 0)
         within_s = (DEFAULT_P99_MS if p99_ms is None else p99_ms) * 1e-3
         in_time = int(within_s * min(self.chosen.rows_per_s, 1 / REQUEST_S))
         if max_pending_rows:
-            return Plan(self.inline, runs, batch, max_pending_rows)
-        return Plan(self.inline, runs, batch, max(in_time, least), within_s, least)
+            return Plan(self.inline, runs, batch, max_pending_rows, enough_rows=enough)
+        return Plan(self.inline, runs, batch, max(in_time, least), within_s, least, enough)
+
+    @property
+    def most_rows(self) -> int:
+        """Rows of a batch where many wait: at most twice the chosen ones, if they cost no more by the row."""
+        chosen = self.chosen
+        if self.inline:
+            return chosen.rows
+        enough = AS_GOOD * _served_rows_per_s(chosen)
+        return max(
+            point.rows
+            for point in self.points
+            if (point.threads, point.runs) == (chosen.threads, chosen.runs)
+            and chosen.rows <= point.rows <= 2 * chosen.rows
+            and _served_rows_per_s(point) >= enough
+        )
 
 
 def measure(open_session: Callable[[int], Runs], rows: Rows, cpus: int, max_batch_size: int) -> Profile:
@@ -238,7 +257,7 @@ class ProfileCache:
 
 def cache_key(*parts: str | int) -> str:
     """A name for a profile: graph digest, provider, CPUs and ONNX Runtime's version, for instance."""
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([RULES, *parts]).encode()).hexdigest()[:32]
 
 
 def sample_rows(example: Tensors) -> Rows:

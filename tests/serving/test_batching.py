@@ -131,12 +131,13 @@ def make(
     pending: int = 100,
     patience_s: float | None = None,
     alone: bool = False,
+    enough: int = 0,
 ) -> Bench:
     timeline, puppet, observer = Timeline(), Puppet(), Observer()
     session, wide = Doubler(timeline), Doubler(timeline) if alone else None
     batcher = DynamicBatcher(
-        "doubler", session, TensorProcessor(), Plan(inline, runs, batch, pending, patience_s), puppet, observer,
-        wide, clock_ns=timeline.now_ns, call_later=timeline.call_later,
+        "doubler", session, TensorProcessor(), Plan(inline, runs, batch, pending, patience_s, enough_rows=enough),
+        puppet, observer, wide, clock_ns=timeline.now_ns, call_later=timeline.call_later,
     )  # fmt: skip
     return Bench(batcher, timeline, puppet, session, observer, wide)
 
@@ -221,6 +222,17 @@ async def test_as_many_runs_are_under_way_as_the_plan_says() -> None:
     while bench.puppet.held:
         await bench.puppet.let_run()
     assert [await answer for answer in answers] == [[0], [2], [4]]
+
+
+@scenario
+async def test_a_batch_takes_more_than_enough_only_where_two_like_it_are_left_to_every_run() -> None:
+    bench = make(runs=2, batch=4, enough=2)
+    answers = [bench.ask(value) for value in range(20)]
+    await settle()
+    assert bench.batcher.queued_rows == 12
+    await let_all_run(bench)
+    assert [await answer for answer in answers] == [[2 * value] for value in range(20)]
+    assert [len(batch) for batch in bench.session.batches] == [4, 4, 3, 2, 2, 2, 2, 1]
 
 
 async def answer_in_turn(bench: Bench, *values: float) -> None:

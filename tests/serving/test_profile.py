@@ -10,7 +10,7 @@ import pytest
 
 from inference.values import Tensors
 from serving.batching import Plan
-from serving.profile import Point, Profile, ProfileCache, measure, sample_rows
+from serving.profile import Point, Profile, ProfileCache, cache_key, measure, sample_rows
 
 
 class Costly:
@@ -142,8 +142,20 @@ def test_the_queue_is_as_long_as_can_be_answered_in_time() -> None:
     assert profile.plan(1.0, None, None).patience_s == 0.001
     assert profile.plan(1.0, None, None).least_pending_rows == 16
     assert profile.plan(1.0, 2, 5) == Plan(
-        inline=False, concurrent_runs=2, max_batch_size=2, max_pending_rows=5
+        inline=False, concurrent_runs=2, max_batch_size=2, max_pending_rows=5, enough_rows=2
     )
+
+
+def test_where_many_wait_a_batch_may_be_twice_as_big_if_it_costs_no_more_by_the_row() -> None:
+    chosen = Point(threads=1, runs=2, rows=4, seconds=0.005)
+    for seconds, most in ((0.0102, 8), (0.0112, 4)):
+        twice = Point(threads=1, runs=2, rows=8, seconds=seconds)
+        other = Point(threads=2, runs=1, rows=16, seconds=0.001)
+        profile = Profile(points=(chosen, twice, other), chosen=chosen, alone=None, inline=False)
+        plan = profile.plan(None, None, None)
+        assert (plan.enough_rows, plan.max_batch_size) == (4, most)
+    inline = Profile(points=(chosen, twice), chosen=chosen, alone=None, inline=True)
+    assert inline.plan(None, None, None).max_batch_size == 4
 
 
 def test_who_sets_no_limit_has_a_pool_of_connections_let_in_however_slow_the_graph() -> None:
@@ -175,3 +187,10 @@ def test_a_kept_profile_is_found_again_and_a_broken_one_is_not(tmp_path: Path) -
     (tmp_path / "kept" / "key.json").write_text("{}")
     assert cache.get("key") is None
     assert ProfileCache(None).get("key") is None
+
+
+def test_a_profile_kept_under_other_rules_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = cache_key("digest", 2)
+    assert key == cache_key("digest", 2) != cache_key("digest", 4)
+    monkeypatch.setattr("serving.profile.RULES", 0)
+    assert key != cache_key("digest", 2)
