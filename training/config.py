@@ -177,6 +177,10 @@ class TrainConfig(BaseSettings):
     crop: NonNegativeInt = Field(default=0, description="vision: pad by so many pixels, crop at random")
     flip: bool = Field(default=False, description="vision: mirror half of the pictures")
     erase: float = Field(default=0.0, ge=0, le=1, description="vision: probability of a noisy rectangle")
+    mirror: bool = Field(
+        default=False,
+        description="vision: answer with the mean over the picture and its mirror image; runs take twice as long",
+    )
     mixup: NonNegativeFloat = Field(default=0.0, description="vision: alpha of blending two pictures; 0: off")
     cutmix: NonNegativeFloat = Field(default=0.0, description="vision: alpha of pasting from another; 0: off")
 

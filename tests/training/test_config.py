@@ -37,7 +37,8 @@ def test_all_faults_are_named_at_once() -> None:
 
 def test_unknown_architecture_and_unknown_option_are_faults() -> None:
     with pytest.raises(
-        ConfigError, match="arch: 'lstm' is no architecture for vision; there are mlp, cnn, resnet, vit"
+        ConfigError,
+        match="arch: 'lstm' is no architecture for vision; there are mlp, cnn, resnet, resnet9, vit",
     ):
         make_config({"task": "vision", "data": "d", "arch": "lstm"})
     with pytest.raises(ConfigError, match=r"model: layers: cnn has no such option"):

@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": [16, 12]},
     "cnn": {"widths": [4, 8], "hidden": 8},
     "resnet": {"widths": [4, 8]},
+    "resnet9": {"widths": [4, 8], "blocks": [0, 1]},
     "vit": {},
 }
 FLAGS = ("--data", "digits", "--name", "digits", "--batch-size", "64", "--quantize", "off", "--seed", "5")

@@ -19,6 +19,7 @@ from training.architectures import (
     mlp,
     neumf,
     resnet,
+    resnet9,
     sasrec,
     textcnn,
     transformer,
@@ -65,6 +66,13 @@ _ALL = (
         resnet.build,
         "residual blocks with batch norm and skips, wide and shallow so that a CPU can train it",
         "He, Zhang, Ren & Sun 2016, arXiv:1512.03385; wide: Zagoruyko & Komodakis 2016, arXiv:1605.07146",
+    ),
+    Architecture(
+        "resnet9",
+        "vision",
+        resnet9.build,
+        "whitened patches, then a convolution, a pooling and residual blocks a stage: small pictures, few epochs",
+        "Page 2018, myrtle.ai; Jordan 2024, arXiv:2404.00498",
     ),
     Architecture(
         "vit",

@@ -19,6 +19,7 @@ from inference.processors.config import ImageConfig
 from inference.processors.image import INPUT
 from inference.values import Payload
 from training.architectures.registry import find_architecture
+from training.architectures.resnet9 import PICTURES, ResNet9
 from training.augment import Augment
 from training.calibrate import Calibrated
 from training.classifier import ImageClassifier
@@ -72,7 +73,9 @@ class VisionTask:
         height, width, channels = data.train.pixels.shape[1:]
         builder = find_architecture(self.name, config.arch).build
         network = builder((channels, height, width), len(data.facts["classes"]), **config.model)
-        model = ImageClassifier(network, *pixel_statistics(data.train.pixels))
+        model = ImageClassifier(network, *pixel_statistics(data.train.pixels), mirrored=config.mirror)
+        if isinstance(network, ResNet9):
+            network.measure(model.scaled(data.train.pixels[:PICTURES]))
         # Torch has no stubs for the layout of a module; the call is documented for convolutions.
         return model.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
