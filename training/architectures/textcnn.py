@@ -25,11 +25,18 @@ class TextCNN(nn.Module):
     """Vectors, filters of several widths, max over time, head."""
 
     def __init__(
-        self, words: Words, classes: int, width: int, filters: int, sizes: Sequence[int], dropout: float
+        self,
+        words: Words,
+        classes: int,
+        width: int,
+        filters: int,
+        sizes: Sequence[int],
+        dropout: float,
+        spread: float,
     ) -> None:
         super().__init__()
         self.vectors = nn.Embedding(words.vocabulary, width, padding_idx=PAD)
-        nn.init.uniform_(self.vectors.weight, -0.25, 0.25)  # as in the paper, section 3.3
+        nn.init.uniform_(self.vectors.weight, -spread, spread)
         self.filters = nn.ModuleList(nn.Conv1d(width, filters, size) for size in sizes)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(filters * len(sizes), classes)
@@ -56,6 +63,11 @@ def build(
     filters: int = 100,
     sizes: Sequence[int] = (3, 4, 5),
     dropout: float = 0.5,
+    spread: float = 0.25,
 ) -> nn.Module:
-    """width: of a word's vector. filters: of each size. sizes: in words."""
-    return TextCNN(words, classes, width, filters, sizes, dropout)
+    """width: of a word's vector. filters: of each size. sizes: in words.
+
+    spread: the vectors begin between -spread and spread. The paper's 0.25 (section 3.3) is the spread of word2vec's;
+    where there are only random ones, less of it leaves less to be unlearned.
+    """
+    return TextCNN(words, classes, width, filters, sizes, dropout, spread)
