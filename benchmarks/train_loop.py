@@ -10,7 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from benchmarks.result import Claim, parser, shown, write
+from benchmarks.result import FOLDER, Claim, parser, shown, write
 from serving.bench.figures import interval
 from training.config import TrainConfig, load_config
 from training.data.examples import Loader, seeded
@@ -47,6 +47,7 @@ def main() -> int:
     made = parser("train_loop", __doc__)
     made.add_argument("task", help="vision, text or recommendation; more flags are those of `baton train`")
     made.add_argument("--rounds", type=int, default=5)
+    made.set_defaults(out=None)
     given, rest = made.parse_known_args()
     ours: list[float] = []
     bare: list[float] = []
@@ -67,8 +68,9 @@ def main() -> int:
     ]
     claim = Claim(text="a step over that of the bare loop", wanted=f"at most {WANTED}",
                   seen=f"{share.median:.3f}", kept=share.median <= WANTED)  # fmt: skip
+    out = given.out or FOLDER / f"train_loop_{config.task}.json"
     return write(
-        given.out, (f"{config.task}, {config.arch}, batch {config.batch_size}", "ms a step"), rows, [claim]
+        out, (f"{config.task}, {config.arch}, batch {config.batch_size}", "ms a step"), rows, [claim]
     )
 
 
