@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
+from training.architectures.dropout import ByteDropout
+
 
 class CausalAttention(nn.Module):
     """Each position asks itself and the items before it (Vaswani et al. 2017, masked)."""
@@ -50,10 +52,10 @@ class Layer(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(width, expansion * width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            ByteDropout(dropout),
             nn.Linear(expansion * width, width),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ByteDropout(dropout)
 
     def forward(self, x: Tensor, allowed: Tensor) -> Tensor:
         x = x + self.dropout(self.attention(self.norm1(x), allowed))
@@ -83,7 +85,7 @@ class SASRec(nn.Module):
         self.layers = nn.ModuleList(Layer(width, heads, expansion, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(items))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ByteDropout(dropout)
         nn.init.normal_(self.item.weight[1:].detach(), std=width**-0.5)
         nn.init.normal_(self.position.weight, std=0.02)
 
