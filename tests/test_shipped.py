@@ -51,6 +51,16 @@ def test_a_shipped_bundle_is_proved_small_and_accounted_for(path: Path) -> None:
     assert all(graph.evaluation is not None for graph in manifest.graphs.values())
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_no_file_of_a_shipped_bundle_tells_where_it_was_made(path: Path) -> None:
+    telling = (b'.py", line', b"/site-packages/", b"/home/", b"/root/", b"/tmp/")
+    told = {
+        (file.name, place) for file in path.rglob("*") if file.is_file() for place in telling
+        if place in file.read_bytes()
+    }  # fmt: skip
+    assert not told
+
+
 def test_every_shipped_model_answers(server: ThreadedServer) -> None:
     with httpx.Client(base_url=server.url) as client:
         assert client.get("/v2/health/ready").json() == {"ready": True}

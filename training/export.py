@@ -79,8 +79,17 @@ def export(
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
     proto = program.model_proto
+    forget_origins(proto)
     name_weights(proto, graph)
     write_whole(target, proto.SerializeToString())
+
+
+def forget_origins(proto: ModelProto) -> None:
+    """Take out what the exporter notes at each node and value: stack traces, with the paths of this machine."""
+    graph = proto.graph
+    for noted in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        noted.ClearField("metadata_props")
+        noted.ClearField("doc_string")
 
 
 def name_weights(proto: ModelProto, graph: nn.Module) -> None:

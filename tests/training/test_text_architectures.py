@@ -50,7 +50,7 @@ class Exported:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.model = ClassifierGraph(random_model(name, 3), temperature=1.5).eval()
-        file = folder / f"{name}.onnx"
+        self.file = file = folder / f"{name}.onnx"
         export(
             self.model, {"ids": random_ids(3, 9)}, ("probabilities", "logits"), file, {"ids": {1: "length"}}
         )
@@ -77,6 +77,10 @@ def test_graph_gives_what_pytorch_gives_at_every_size(exported: Exported) -> Non
         seen = exported.session.run({"ids": ids.numpy()})
         np.testing.assert_allclose(seen["logits"], logits.numpy(), atol=ROUNDING)
         np.testing.assert_allclose(seen["probabilities"], probabilities.numpy(), atol=ROUNDING)
+
+
+def test_graph_does_not_tell_where_it_was_made(exported: Exported) -> None:
+    assert b".py" not in exported.file.read_bytes()
 
 
 def test_graph_gives_a_text_the_same_answer_alone_and_padded_in_a_batch(exported: Exported) -> None:
