@@ -99,7 +99,10 @@ def record(
 
 
 def _mflops(manifest: Manifest) -> float | None:
-    """Millions of multiplications and additions for one picture, counted by PyTorch; None for other tasks."""
+    """Millions of multiplications and additions for one picture, counted by PyTorch; None for other tasks.
+
+    A model that answers over the mirror image too looks twice.
+    """
     if manifest.task != "vision" or manifest.provenance is None:
         return None
     import torch
@@ -114,7 +117,8 @@ def _mflops(manifest: Manifest) -> float | None:
     )
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(1, channels, height, width))
-    return round(float(counter.get_total_flops()) / 1e6, 1)
+    looks = 2 if manifest.provenance.config.get("mirror") else 1
+    return round(looks * float(counter.get_total_flops()) / 1e6, 1)
 
 
 def with_result(results: Sequence[Result], new: Result) -> tuple[Result, ...]:
