@@ -44,7 +44,9 @@ class TrainingModule(pl.LightningModule):
         if self.teacher is not None:
             changed = {**changed, TAUGHT: self.teacher.logits(self.task.inputs(changed))}
         loss = self.task.loss(self.model, changed, self.config, self.facts)
-        self.log("train/loss", loss.detach(), prog_bar=True)
+        # Lightning takes some tenths of a millisecond to note a value, of which it writes one in so many steps.
+        if (self.global_step + 1) % self.config.log_every_steps == 0:
+            self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
