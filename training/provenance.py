@@ -1,12 +1,13 @@
 """Where a model came from: command, code revision, libraries; never a path, a host or a user of this machine."""
 
 import json
+import shlex
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 from inference.manifest import Provenance
-from training.config import TrainConfig
+from training.config import TrainConfig, make_config, shipped_recipe
 from training.train import FitResult
 
 LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "onnx", "onnxscript", "onnxruntime")
@@ -27,10 +28,20 @@ def provenance(config: TrainConfig, fitted: FitResult) -> Provenance:
 
 
 def command(config: TrainConfig) -> str:
-    """The command line with the data's name; the other settings are in the configuration beside it."""
-    return (
-        f"baton train {config.task} --data {Path(config.data).name} --arch {config.arch} --seed {config.seed}"
-    )
+    """The command line that trains this: the data's name, the seed, and what differs from the shipped recipe."""
+    named = {name: getattr(config, name) for name in ("task", "data", "arch")}
+    recipe = flat_config(make_config({**shipped_recipe(config.data, config.arch), **named}))
+    words = ["baton", "train", config.task, "--data", Path(config.data).name, "--arch", config.arch]
+    words += ["--seed", str(config.seed)]
+    for name, value in flat_config(config).items():
+        if name == "seed" or value == recipe[name]:
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
+    return shlex.join(words)
 
 
 def code_revision() -> str:

@@ -1,5 +1,6 @@
 """The configuration: flags over a file over the shipped recipe, checked as a whole."""
 
+import shlex
 from importlib import resources
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from training.architectures.registry import ARCHITECTURES
 from training.config import EMBEDDED, load_config, make_config, shipped_recipe
 from training.data.sources import PUBLIC_SETS
 from training.errors import ConfigError
+from training.provenance import command
 
 RECIPES = sorted(
     entry.name.removesuffix(".toml")
@@ -89,3 +91,20 @@ def test_the_help_of_a_task_lists_its_own_settings_and_architectures_alone(task:
     assert "  --epochs VALUE (20)\n" in told
     assert "  --no-progress (it does)\n" in told
     assert "Undefined" not in told
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--mirror", "--no-flip", "--epochs", "5", "--seed", "3"),
+        ("--init-from", "models/fashion", "--learning-rate", "0.05", "--model", '{"widths": [4, 8]}'),
+    ],
+    ids=str,
+)
+def test_the_command_of_a_bundle_trains_by_the_same_settings(flags: tuple[str, ...]) -> None:
+    config = load_config("vision", ("--data", "fashion", "--arch", "resnet", *flags))
+    told = shlex.split(command(config))
+    assert told[:3] == ["baton", "train", "vision"]
+    assert load_config("vision", told[3:]).learned_from() == config.learned_from()
+    assert len(told) <= 9 + len(flags), "nothing is told that the recipe says"
