@@ -1,6 +1,7 @@
 """What every benchmark writes: a table and what was promised of it, in results/NAME.json."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ def write(
     name = out.stem
     result = Result(
         name=name,
-        command=" ".join(
+        command=shlex.join(
             ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *map(_unplaced, sys.argv[1:])]
         ),
         machine=fingerprint(),

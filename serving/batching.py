@@ -40,20 +40,20 @@ class Plan(NamedTuple):
     """How a model is run; `serving.profile` derives it from measurements.
 
     `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
-    `concurrent_runs`: batches under way at once. `max_batch_size`, `max_pending_rows`: most rows in a batch, and
-    rows admitted and not yet answered. `patience_s`: seconds that the last of those may wait at the pace of the
-    latest batches (None: for ever), since a machine that others use too is not always as fast as it was measured.
-    `least_pending_rows` are let in at any pace. `enough_rows` (0: as many as the most) are a batch while few wait:
-    more of them cost as much by the row, and would leave the other runs with little.
+    `concurrent_runs`: batches under way at once. `max_batch_size`: most rows in a batch; `enough_rows` are one while
+    few wait, since more of them cost as much by the row and would leave the other runs with little.
+    `max_pending_rows`: rows admitted and not yet answered. `patience_s`: seconds that the last of those may wait at
+    the pace of the latest batches (None: for ever), since a machine that others use too is not always as fast as it
+    was measured. `least_pending_rows` are let in at any pace.
     """
 
     inline: bool
     concurrent_runs: int
     max_batch_size: int
+    enough_rows: int
     max_pending_rows: int
     patience_s: float | None = None
     least_pending_rows: int = 1
-    enough_rows: int = 0
 
 
 class BatchObserver(Protocol):
@@ -281,8 +281,7 @@ class DynamicBatcher:
         A bigger batch saves wake-ups of the loop; it is taken where it leaves two like it to every run.
         """
         plan = self.plan
-        enough = plan.enough_rows or plan.max_batch_size
-        return min(plan.max_batch_size, max(enough, waiting // (2 * plan.concurrent_runs)))
+        return min(plan.max_batch_size, max(plan.enough_rows, waiting // (2 * plan.concurrent_runs)))
 
     def _form(self) -> list[Entry]:
         while self._lanes:

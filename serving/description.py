@@ -54,7 +54,7 @@ def config(model: ServedModel) -> dict[str, Any]:
     }
     if batched:
         told["dynamic_batching"] = {
-            "preferred_batch_size": [plan.enough_rows or plan.max_batch_size],
+            "preferred_batch_size": [plan.enough_rows],
             "max_queue_delay_microseconds": 0,
         }
     return told

@@ -99,8 +99,8 @@ class Profile(BaseModel):
         within_s = (DEFAULT_P99_MS if p99_ms is None else p99_ms) * 1e-3
         in_time = int(within_s * min(self.chosen.rows_per_s, 1 / REQUEST_S))
         if max_pending_rows:
-            return Plan(self.inline, runs, batch, max_pending_rows, enough_rows=enough)
-        return Plan(self.inline, runs, batch, max(in_time, least), within_s, least, enough)
+            return Plan(self.inline, runs, batch, enough, max_pending_rows)
+        return Plan(self.inline, runs, batch, enough, max(in_time, least), within_s, least)
 
     @property
     def most_rows(self) -> int:

@@ -136,7 +136,7 @@ def make(
     timeline, puppet, observer = Timeline(), Puppet(), Observer()
     session, wide = Doubler(timeline), Doubler(timeline) if alone else None
     batcher = DynamicBatcher(
-        "doubler", session, TensorProcessor(), Plan(inline, runs, batch, pending, patience_s, enough_rows=enough),
+        "doubler", session, TensorProcessor(), Plan(inline, runs, batch, enough or batch, pending, patience_s),
         puppet, observer, wide, clock_ns=timeline.now_ns, call_later=timeline.call_later,
     )  # fmt: skip
     return Bench(batcher, timeline, puppet, session, observer, wide)

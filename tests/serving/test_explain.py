@@ -125,7 +125,7 @@ class Bench:
         self.predictor = Predictor.open(write_brightness(folder))
         self.metrics = ModelMetrics("brightness", 1)
         self.batcher = DynamicBatcher(
-            "brightness", self, self.predictor.processor, Plan(False, 1, 4, pending), self.runs, self.metrics,
+            "brightness", self, self.predictor.processor, Plan(False, 1, 4, 4, pending), self.runs, self.metrics,
             clock_ns=self.timeline.now_ns, call_later=self.timeline.call_later,
         )  # fmt: skip
         self.model = cast(
