@@ -1,7 +1,8 @@
 """The ceiling of a server: `session.run` alone, at its best combination of batch, threads and concurrent runs.
 
 `python -m benchmarks.bare MODEL.onnx ROW.npy` prints that combination; then it reads seconds, one number a line,
-and prints the rows a second that it ran for so long.
+and prints the rows a second that it ran for so long. With `--served` at the end the graph is optimised as Baton does
+it, without the fusions that are slower; else as ONNX Runtime does by itself.
 """
 
 import sys
@@ -14,7 +15,9 @@ import numpy as np
 import onnxruntime as ort
 
 from inference.machine import available_cpus
+from inference.session import SLOWER_ON_CPU
 
+SERVED = "--served"
 _PROBE_S = 0.3
 _BATCHES = (1, 2, 4, 8, 16, 32)
 _LONGEST_S = 1.0  # a batch that takes longer than this is the last one tried
@@ -33,11 +36,11 @@ class Combination:
 
 
 class Bare:
-    """A model, and one row of input."""
+    """A model, and one row of input; `served`: its graph is optimised as Baton does it."""
 
-    def __init__(self, model: Path, row: np.ndarray) -> None:
+    def __init__(self, model: Path, row: np.ndarray, *, served: bool = False) -> None:
         self._row = row
-        self._sessions = {threads: _session(model, threads) for threads in {1, available_cpus()}}
+        self._sessions = {threads: _session(model, threads, served) for threads in {1, available_cpus()}}
 
     def rows_per_s(self, how: Combination, seconds: float) -> float:
         """Rows a second over at least one run of each lane."""
@@ -71,16 +74,19 @@ class Bare:
         return max(found, key=lambda how: found[how])
 
 
-def _session(model: Path, threads: int) -> ort.InferenceSession:
+def _session(model: Path, threads: int, served: bool) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    without = SLOWER_ON_CPU if served else None
+    return ort.InferenceSession(
+        str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=without
+    )
 
 
 def main() -> int:
     """Find the best, then run on demand."""
-    bare = Bare(Path(sys.argv[1]), np.load(sys.argv[2]))
+    bare = Bare(Path(sys.argv[1]), np.load(sys.argv[2]), served=sys.argv[3:] == [SERVED])
     best = bare.best()
     print(best, flush=True)
     for line in sys.stdin:

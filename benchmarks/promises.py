@@ -64,7 +64,7 @@ def best(turns: Turns, theirs: str, connections: int) -> str | None:
         if number == connections
         and _rate(turns[label, number])
         and (
-            label not in ("baton:1", "baton:2", Bare.label)
+            label not in ("baton:1", "baton:2", *Bare.labels)
             if theirs == "peer"
             else theirs in (label, label.split(":")[0])
         )

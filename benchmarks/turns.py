@@ -17,6 +17,8 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
+from benchmarks.bare import SERVED
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _MIB = 1 << 20
 _RESTLESS = ("triton", "pytriton", "ray")
@@ -159,13 +161,18 @@ class Peer:
 
 
 class Bare:
-    """`session.run` in a process of its own, in its best combination: no server, so connections are nothing to it."""
+    """`session.run` in a process of its own, in its best combination: no server, so connections are nothing to it.
 
-    label = "session.run"
+    As ONNX Runtime is by itself, or `served`: with the graph optimised as Baton does it.
+    """
 
-    def __init__(self, model: Path, example: Path) -> None:
+    labels = ("session.run", "session.run, Baton's fusions")
+
+    def __init__(self, model: Path, example: Path, *, served: bool = False) -> None:
+        self.label = self.labels[served]
+        flags = [SERVED] if served else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.bare", str(model), str(example)],
+            [sys.executable, "-m", "benchmarks.bare", str(model), str(example), *flags],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

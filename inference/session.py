@@ -25,6 +25,10 @@ _LEVELS = {
     "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 
+# Fusions of ONNX Runtime that its CPU provider runs slower than what they replace. Its SkipLayerNormalization sums up
+# one number after the other: 1.3 to 6 times the time of Add and LayerNormalization (`python -m benchmarks.fusions`).
+SLOWER_ON_CPU = ["SkipLayerNormFusion"]
+
 
 class SessionOptions(NamedTuple):
     """How a graph is run: `threads` of one run (0: all this process may use), and where.
@@ -58,7 +62,10 @@ class OrtSession:
         source = str(graph) if isinstance(graph, Path) else graph
         try:
             self._session = ort.InferenceSession(
-                source, _ort_options(options), providers=provider_list(wanted, built)
+                source,
+                _ort_options(options),
+                providers=provider_list(wanted, built),
+                disabled_optimizers=SLOWER_ON_CPU if wanted == CPU else None,
             )
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
             raise GraphInvalid(bundle, f"ONNX Runtime cannot load the graph: {error}") from error

@@ -51,7 +51,7 @@ _FALLEN = 0.75
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
 # Counted up whenever the same machine would be measured or chosen for otherwise, so that no kept profile outlives it.
-RULES = 2
+RULES = 3
 
 Rows = Callable[[int], Tensors]
 """Gives the tensors of a batch of so many rows."""

@@ -1,8 +1,13 @@
 """Where graphs run: what is asked for and not there is a failure, and each provider gets its options."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper
 
 from inference import providers
 from inference.errors import ProviderUnavailable
@@ -11,7 +16,7 @@ from inference.options import Device
 from inference.providers import CPU, CUDA, TENSORRT, check_device, provider_list, tensorrt_options
 from inference.session import OrtSession, SessionOptions
 from inference.values import DataType
-from tests.bundles import sum_graph
+from tests.bundles import graph_bytes, sum_graph
 
 HERE = Path("models/sum/1")
 IMAGE = TensorSpec(name="image", datatype=DataType.UINT8, shape=(-1, 3, 8, 8))
@@ -103,3 +108,25 @@ def test_engines_of_other_weights_are_not_taken_for_this_graphs(tmp_path: Path) 
     assert first == again
     assert first["trt_engine_cache_path"] != other["trt_engine_cache_path"]
     assert first["trt_timing_cache_path"] == other["trt_timing_cache_path"]
+
+
+def test_a_fusion_that_is_slower_on_a_CPU_is_left_out_there(  # noqa: N802
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real, kept = ort.InferenceSession, tmp_path / "optimised.onnx"
+
+    def saving(graph: bytes, options: ort.SessionOptions, **rest: Any) -> ort.InferenceSession:
+        options.optimized_model_filepath = str(kept)
+        return real(graph, options, **rest)
+
+    monkeypatch.setattr(ort, "InferenceSession", saving)
+    shape: list[str | int] = ["batch", 2, 3]
+    nodes = [
+        helper.make_node("Add", ["x", "y"], ["sum"]),
+        helper.make_node("LayerNormalization", ["sum", "scale", "bias"], ["normal"], axis=-1),
+    ]
+    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "y")]
+    found = [helper.make_tensor_value_info("normal", TensorProto.FLOAT, shape)]
+    ones = np.ones(3, np.float32)
+    OrtSession(graph_bytes(nodes, given, found, {"scale": ones, "bias": ones}), HERE)
+    assert [node.op_type for node in onnx.load(kept).graph.node] == ["Add", "LayerNormalization"]
