@@ -22,7 +22,7 @@ from serving.hotlane import Asgi, HotLane
 from serving.lifecycle import Lifecycle
 from serving.loading import ModelLoader
 from serving.payloads.log import open_payload_log
-from serving.profile import ProfileCache
+from serving.profile import ByHand, ProfileCache
 from serving.registry import ModelRegistry
 from serving.routes.health import health_routes
 from serving.routes.infer import infer_routes
@@ -60,7 +60,8 @@ def create_app(
     `join` makes this process one of several, which share what is measured through `profiles`.
     """
     cpus = cpu_share(settings.workers)
-    runs = ThreadPoolExecutor(cpus, thread_name_prefix="run")
+    # Runs of all models together share the CPUs, unless an operator wants more of them at once.
+    runs = ThreadPoolExecutor(max(cpus, settings.concurrent_runs or 0), thread_name_prefix="run")
     decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
     loader = ModelLoader(
         device=settings.device,
@@ -69,6 +70,7 @@ def create_app(
         max_batch_size=settings.max_batch_size,
         max_pending_rows=_share(settings.max_queue_rows, settings.workers),
         drift_window_rows=settings.drift_window_rows,
+        by_hand=ByHand(settings.run_threads, settings.concurrent_runs),
         cache=profiles or ProfileCache(settings.profile_cache),
         engine_cache=settings.engine_cache,
         runs=runs,

@@ -25,7 +25,7 @@ from inference.values import Array, DataType, Payload, Tensors
 from serving.batching import DynamicBatcher
 from serving.drift import Drift
 from serving.metrics import ModelMetrics
-from serving.profile import Profile, ProfileCache, cache_key, measure, sample_rows
+from serving.profile import AS_MEASURED, ByHand, Profile, ProfileCache, cache_key, measure, sample_rows
 from serving.registry import Loaded, ServedModel
 
 log = logging.getLogger("baton.loading")
@@ -50,6 +50,7 @@ class ModelLoader:
     cache: ProfileCache
     runs: Executor
     """Where batches run that are not run on the event loop."""
+    by_hand: ByHand = AS_MEASURED
     engine_cache: Path | None = None
     drift_window_rows: int = 0
     cpus: int = field(default_factory=available_cpus)
@@ -112,14 +113,14 @@ class ModelLoader:
         self, bundle: Bundle, open_session: Callable[[int], OrtSession], example: "_Example"
     ) -> Profile:
         digest = bundle.manifest.files[bundle.graph(self.precision).file].sha256
-        key = cache_key(digest, self.device, self.cpus, ort.__version__)
+        key = cache_key(digest, self.device, self.cpus, ort.__version__, *self.by_hand)
         known = self.cache.get(key)
         if known is not None:
             return known
 
         limit = bundle.manifest.max_batch_size
         rows = sample_rows(example.tensors) if limit else lambda _: example.tensors
-        profile = measure(open_session, rows, self.cpus, limit)
+        profile = measure(open_session, rows, self.cpus, limit, self.by_hand)
         self.cache.put(key, profile)
         return profile
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -73,6 +74,16 @@ class Point(BaseModel):
         return self.rows * self.runs / self.seconds
 
 
+class ByHand(NamedTuple):
+    """How runs are to be made whatever measures better; None: as measured. No `runs` at once: on the event loop."""
+
+    threads: int | None = None
+    runs: int | None = None
+
+
+AS_MEASURED = ByHand()
+
+
 class Profile(BaseModel):
     """The measured curve of one graph on one machine, and what was chosen on it.
 
@@ -118,9 +129,20 @@ class Profile(BaseModel):
         )
 
 
-def measure(open_session: Callable[[int], Runs], rows: Rows, cpus: int, max_batch_size: int) -> Profile:
-    """Measure a graph; `open_session` takes the threads of a run. `max_batch_size` 0: it takes no batches."""
+def measure(
+    open_session: Callable[[int], Runs],
+    rows: Rows,
+    cpus: int,
+    max_batch_size: int,
+    by_hand: ByHand = AS_MEASURED,
+) -> Profile:
+    """Measure a graph; `open_session` takes the threads of a run. `max_batch_size` 0: it takes no batches.
+
+    With one of threads and runs by hand the other is what the CPUs then leave, and nothing but these two is measured.
+    """
     limit = max(1, max_batch_size)
+    if by_hand != AS_MEASURED:
+        return _measure_only(open_session, rows, cpus, limit, by_hand)
     single = open_session(1)
     first = _point(single, rows, threads=1, runs=1)
     if first.seconds < HOP_S:
@@ -137,6 +159,20 @@ def measure(open_session: Callable[[int], Runs], rows: Rows, cpus: int, max_batc
     return _threaded(curve, alone if gains and best is a_thread_each else None, rest)
 
 
+def _measure_only(
+    open_session: Callable[[int], Runs], rows: Rows, cpus: int, limit: int, by_hand: ByHand
+) -> Profile:
+    threads, runs = by_hand
+    if runs == 0:
+        threads = threads or 1
+        session = open_session(threads)
+        return _inline(_curve(session, rows, _point(session, rows, threads, 1), limit))
+    threads = threads or max(1, cpus // (runs or 1))
+    runs = runs or max(1, cpus // threads)
+    session = open_session(threads)
+    return _threaded(_curve(session, rows, _point(session, rows, threads, runs), limit), None, ())
+
+
 def _best_way(a_thread_each: Point, together: Point, alone: Point) -> Point:
     """A thread each, unless sharing them clearly gains, or runs side by side only hinder each other."""
     if together.rows_per_s >= TOGETHER_GAIN * max(a_thread_each.rows_per_s, alone.rows_per_s):
@@ -145,9 +181,9 @@ def _best_way(a_thread_each: Point, together: Point, alone: Point) -> Point:
 
 
 def _inline(points: list[Point]) -> Profile:
-    """On the loop: the biggest batch that does not keep it for long."""
+    """On the loop: the biggest batch that does not keep it for long; one row, if by hand and that long already."""
     short = [point for point in points if point.seconds <= INLINE_RUN_S]
-    chosen = max(short, key=lambda point: point.rows)
+    chosen = max(short or points[:1], key=lambda point: point.rows)
     return Profile(points=tuple(points), chosen=chosen, alone=None, inline=True)
 
 
@@ -255,7 +291,7 @@ class ProfileCache:
             return
 
 
-def cache_key(*parts: str | int) -> str:
+def cache_key(*parts: str | int | None) -> str:
     """A name for a profile: graph digest, provider, CPUs and ONNX Runtime's version, for instance."""
     return hashlib.sha256(json.dumps([RULES, *parts]).encode()).hexdigest()[:32]
 

@@ -56,6 +56,16 @@ class Settings(BaseSettings):
         description="milliseconds that 99 % of accepted requests may take; bounds the queue; "
         "default: 1000, and 64 rows are let in however long they take",
     )
+    concurrent_runs: int | None = Field(
+        None,
+        ge=0,
+        description="runs of a model at once; 0: on the event loop, no threads; default: as measured",
+    )
+    run_threads: int | None = Field(
+        None,
+        ge=1,
+        description="threads of each run; default: as measured, or the CPUs over --concurrent-runs",
+    )
     max_batch_size: int | None = Field(
         None, ge=1, description="rows of one run at most; default: the manifest's limit and what pays"
     )

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from inference import errors
 from inference.golden import Runs
+from inference.machine import available_cpus
 from inference.values import Tensors
 from serving.__main__ import main
 from serving.caller import watch
@@ -401,3 +402,30 @@ def test_what_cannot_work_is_refused_before_it_starts(
     told = capsys.readouterr().err
     assert "--port: got" in told
     assert "--p99-ms: got" in told
+
+
+def test_how_a_model_is_run_can_be_set_by_hand(tmp_path: Path) -> None:
+    """More runs at once than there are CPUs: each of them waits here for all the others."""
+    write_bare(tmp_path, "sum", sum_graph())
+    runs = available_cpus() + 2
+    by_hand = {"concurrent_runs": runs, "run_threads": 2, "max_batch_size": 1, "max_queue_rows": 300}
+    with start(models=tmp_path, **by_hand) as server, httpx.Client(base_url=server.url) as http:
+        told = http.get("/v2/models/sum/profile").json()
+        assert {point["threads"] for point in told["profile"]["points"]} == {2}
+        plan = told["plan"]
+        assert (plan["inline"], plan["concurrent_runs"], plan["max_batch_size"]) == (False, runs, 1)
+        assert plan["max_pending_rows"] == 300
+        batcher, barrier = server.app.registry.get("sum").batcher, threading.Barrier(runs)
+        session = batcher._session
+
+        class Meeting:
+            def run(self, tensors: Tensors) -> Tensors:
+                barrier.wait(30)
+                return session.run(tensors)
+
+        batcher._session = Meeting()
+
+        async def all_at_once() -> list[httpx.Response]:
+            return await asyncio.gather(*(ask(server) for _ in range(runs)))
+
+        assert [answer.status_code for answer in asyncio.run(all_at_once())] == [200] * runs

@@ -10,7 +10,7 @@ import pytest
 
 from inference.values import Tensors
 from serving.batching import Plan
-from serving.profile import Point, Profile, ProfileCache, cache_key, measure, sample_rows
+from serving.profile import ByHand, Point, Profile, ProfileCache, cache_key, measure, sample_rows
 
 
 class Costly:
@@ -132,6 +132,32 @@ def test_one_run_at_a_time_where_runs_only_hinder_each_other(two_cpus: Callable[
     profile = two_cpus(narrow=0.010, wide=0.006, side_by_side=0.020, together=0.020)
     assert (_way(profile.chosen), _way(profile.alone)) == ((2, 1), None)
     assert profile.plan(1000.0, None, None).concurrent_runs == 1
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "way", "inline"),
+    [
+        (ByHand(threads=2), (2, 2), False),  # what four CPUs leave
+        (ByHand(runs=2), (2, 2), False),
+        (ByHand(runs=8), (1, 8), False),
+        (ByHand(threads=3, runs=3), (3, 3), False),
+        (ByHand(runs=0), (1, 1), True),
+        (ByHand(threads=4, runs=0), (4, 1), True),
+    ],
+)
+def test_how_runs_are_made_can_be_set_by_hand(
+    monkeypatch: pytest.MonkeyPatch, by_hand: ByHand, way: tuple[int, int], inline: bool
+) -> None:
+    """Though each of them measures worse than a thread a run, and the loop would be held for long."""
+
+    def cost(threads: int, tensors: Tensors, runs: int, most_windows: int = 3) -> float:
+        return (1.0 if (threads, runs) == way else 1e-6) * len(tensors["x"])
+
+    monkeypatch.setattr("serving.profile._time", cost)
+    profile = measure(lambda threads: cast("Any", threads), sample_rows(EXAMPLE), 4, 8, by_hand)
+    assert (_way(profile.chosen), profile.alone, profile.inline) == (way, None, inline)
+    assert {_way(point) for point in profile.points} == {way}
+    assert profile.chosen.rows == 1
 
 
 def test_the_queue_is_as_long_as_can_be_answered_in_time() -> None:
