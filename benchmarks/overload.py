@@ -1,5 +1,7 @@
 """Three times more than the server can answer, open loop: what is still answered, how late, and what is refused."""
 
+import argparse
+import asyncio
 import sys
 
 from benchmarks.asking import add_model, infer_target, load, models_folder
@@ -7,6 +9,8 @@ from benchmarks.graphs import HEAVY
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
 from serving.bench.figures import Interval, Round, interval, over_rounds
+from serving.bench.load import Target
+from serving.bench.search import find_saturation
 from serving.bench.values import Closed, Open
 
 
@@ -21,6 +25,12 @@ def main() -> int:
     made.add_argument(
         "--connections", type=int, default=512, help="of the open loop: over them nobody is refused"
     )
+    made.add_argument(
+        "--saturating",
+        type=int,
+        default=256,
+        help="connections of the closed loop that saturates: so many wait",
+    )
     given = made.parse_args()
     limit_ms = 2 * given.p99_ms
     saturated: list[Round] = []
@@ -29,12 +39,13 @@ def main() -> int:
     flags = ("--p99-ms", str(given.p99_ms))
     with models_folder(given.models, given.model, HEAVY) as models, serving(models, flags) as server:
         target = infer_target(server, given.model, binary=True)
-        load(target, Closed(64), given.seconds)
+        start = load(target, Closed(64), given.seconds).rate
         memory.append(server.rss_mib())
         for turn in range(given.rounds):
-            saturated.append(load(target, Closed(64), given.seconds))
-            rate = given.times * saturated[-1].rate
-            shape = Open(rate, given.connections)
+            full = _saturation(target, given, start)
+            start = full.rate
+            saturated.append(full)
+            shape = Open(given.times * full.rate, given.connections)
             overloaded.append(load(target, shape, given.seconds, limit_ms, turn))
             memory.append(server.rss_mib())
     goodput = interval(
@@ -67,6 +78,20 @@ def main() -> int:
         Claim(text="memory is flat", wanted="within 5 %", seen=f"{growth:.3f}", kept=growth <= 1.05),
     ]
     return write(given.out, (f"{given.times:g} times saturation", "median of rounds"), rows, claims)
+
+
+def _saturation(target: Target, given: argparse.Namespace, start: float) -> Round:
+    """The highest rate of the open loop at which 99 % are answered within `--p99-ms`, as `baton bench` finds it."""
+
+    async def probe(rate: float) -> Round:
+        shape = Open(rate, given.connections)
+        return await asyncio.to_thread(load, target, shape, given.seconds, given.p99_ms)
+
+    found = asyncio.run(find_saturation(probe, 0.99, start))
+    rounds = [round_ for rate, sustained, round_ in found.probes if sustained and rate == found.rate]
+    if not rounds:
+        raise SystemExit("the server sustains not even the lowest rate that was tried")
+    return rounds[-1]
 
 
 def _refused(each: Round) -> float:

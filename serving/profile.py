@@ -46,7 +46,6 @@ _WINDOW_S, _WINDOWS, _POINT_S = 0.002, 3, 0.03
 # The ways to run are told apart by some hundredths, and a start is seldom alone on its machine: while one way after
 # the other was measured, `text` was at times given threads to share, and then answered 1,190 a second for 1,370.
 _TURNS = 3
-_LONG_S = 0.01
 # Fallen so far below the best, throughput does not come back with still bigger batches: caches are full.
 _FALLEN = 0.75
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
@@ -115,7 +114,7 @@ class Profile(BaseModel):
 
     @property
     def most_rows(self) -> int:
-        """Rows of a batch where many wait: at most twice the chosen ones, if they cost no more by the row."""
+        """Rows of a batch where many wait: as many as were measured to cost no more by the row than the chosen ones."""
         chosen = self.chosen
         if self.inline:
             return chosen.rows
@@ -124,7 +123,7 @@ class Profile(BaseModel):
             point.rows
             for point in self.points
             if (point.threads, point.runs) == (chosen.threads, chosen.runs)
-            and chosen.rows <= point.rows <= 2 * chosen.rows
+            and point.rows >= chosen.rows
             and _served_rows_per_s(point) >= enough
         )
 
@@ -208,9 +207,8 @@ def _curve(session: Runs, rows: Rows, first: Point, limit: int) -> list[Point]:
     while size <= limit and curve[-1].seconds <= _SLOW_S:
         curve.append(_point(session, rows, first.threads, first.runs, size))
         best = max(map(_served_rows_per_s, curve))
-        # Twice doubled for nothing that counts, or once where the next would take as long as all before it.
-        far = 4 if curve[-1].seconds < _LONG_S else 2
-        if size >= far * _smallest_as_good(curve).rows or _served_rows_per_s(curve[-1]) < _FALLEN * best:
+        # Twice doubled for nothing that counts.
+        if size >= 4 * _smallest_as_good(curve).rows or _served_rows_per_s(curve[-1]) < _FALLEN * best:
             break
         size *= 2
     return curve

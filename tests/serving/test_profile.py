@@ -67,8 +67,8 @@ def test_measuring_stops_where_bigger_batches_only_get_worse(clock: list[float])
     assert [point.rows for point in _measure(clock, costs, cpus=1, limit=16).points] == [1, 2]
 
 
-def test_a_long_run_is_doubled_once_more_for_nothing_and_a_short_one_twice(clock: list[float]) -> None:
-    for row_s, sizes in ((1e-3, [1, 2, 4, 8, 16]), (20e-3, [1, 2])):
+def test_a_batch_is_doubled_twice_for_nothing_and_no_more(clock: list[float]) -> None:
+    for row_s, sizes in ((1e-3, [1, 2, 4, 8, 16]), (20e-3, [1, 2, 4])):
         costs = {1: {rows: row_s * rows for rows in (1, 2, 4, 8, 16, 32, 64)}}
         assert [point.rows for point in _measure(clock, costs, cpus=1, limit=64).points] == sizes
 
@@ -172,15 +172,16 @@ def test_the_queue_is_as_long_as_can_be_answered_in_time() -> None:
     )
 
 
-def test_where_many_wait_a_batch_may_be_twice_as_big_if_it_costs_no_more_by_the_row() -> None:
+def test_where_many_wait_a_batch_may_be_bigger_if_it_costs_no_more_by_the_row() -> None:
     chosen = Point(threads=1, runs=2, rows=4, seconds=0.005)
-    for seconds, most in ((0.0102, 8), (0.0112, 4)):
-        twice = Point(threads=1, runs=2, rows=8, seconds=seconds)
-        other = Point(threads=2, runs=1, rows=16, seconds=0.001)
-        profile = Profile(points=(chosen, twice, other), chosen=chosen, alone=None, inline=False)
-        plan = profile.plan(None, None, None)
+    for row_s, most in ((1.28e-3, 16), (1.4e-3, 4)):
+        bigger = [Point(threads=1, runs=2, rows=rows, seconds=row_s * rows) for rows in (8, 16)]
+        smaller = Point(threads=1, runs=2, rows=2, seconds=0.0025)
+        other = Point(threads=2, runs=1, rows=32, seconds=0.001)
+        points = (smaller, chosen, *bigger, other)
+        plan = Profile(points=points, chosen=chosen, alone=None, inline=False).plan(None, None, None)
         assert (plan.enough_rows, plan.max_batch_size) == (4, most)
-    inline = Profile(points=(chosen, twice), chosen=chosen, alone=None, inline=True)
+    inline = Profile(points=(chosen, *bigger), chosen=chosen, alone=None, inline=True)
     assert inline.plan(None, None, None).max_batch_size == 4
 
 
