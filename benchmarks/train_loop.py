@@ -13,7 +13,7 @@ import torch
 from benchmarks.result import FOLDER, Claim, parser, shown, write
 from serving.bench.figures import interval
 from training.config import TrainConfig, load_config
-from training.data.examples import Loader, seeded
+from training.data.examples import Loader, restart, seeded
 from training.optim import make_optimizer, make_schedule
 from training.run import RunFiles
 from training.tasks.base import TaskData
@@ -90,7 +90,7 @@ def _bare(config: TrainConfig, data: TaskData[Any]) -> float:
     last: float | None = None
     model.train()
     for step, batch in enumerate(loader):
-        torch.manual_seed(seeded(0, config.seed, step, 0).initial_seed())
+        restart(0, config.seed, step, 0)
         changed = task.augment(batch, config, data.facts, seeded(1, config.seed, step, 0))
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             loss = task.loss(model, changed, config, data.facts)

@@ -3,12 +3,11 @@
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from training.config import TrainConfig
-from training.data.examples import Batch, Loader, seeded
+from training.data.examples import Batch, Loader, restart, seeded
 from training.optim import make_optimizer, make_schedule
 from training.tasks.base import Facts, Task, TaskData
 from training.tasks.classification import TAUGHT
@@ -38,7 +37,7 @@ class TrainingModule(pl.LightningModule):
         # Dropout draws from PyTorch's own state and augmentation from `draws`; both restart at every step
         # from (seed, step, process), so that a resumed run draws what the killed one would have drawn.
         key = (self.config.seed, self.global_step, self.global_rank)
-        torch.manual_seed(seeded(0, *key).initial_seed())
+        restart(0, *key, device=self.device)
         draws = seeded(1, *key, device=self.device)
         changed = self.task.augment(batch, self.config, self.facts, draws)
         if self.teacher is not None:

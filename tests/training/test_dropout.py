@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from training.architectures.dropout import ByteDropout
+from training.data.examples import restart, seeded
 
 
 def test_a_share_is_zero_and_the_rest_keeps_the_mean() -> None:
@@ -48,3 +49,15 @@ def test_nothing_changes_outside_of_training_or_without_a_rate() -> None:
 def test_a_rate_that_is_none_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match=f"dropout {rate} must be from 0 to below 1"):
         ByteDropout(rate)
+
+
+def test_dropout_begins_where_seed_and_step_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `torch.manual_seed`, which is not called: on a CPU it costs more than many a step's bookkeeping."""
+    torch.manual_seed(seeded(0, 3, 17).initial_seed())
+    wanted = torch.rand(4)
+    monkeypatch.delattr(torch, "manual_seed")
+    for _ in range(2):
+        restart(0, 3, 17)
+        assert torch.equal(torch.rand(4), wanted)
+    restart(0, 3, 18)
+    assert not torch.equal(torch.rand(4), wanted)
