@@ -30,6 +30,7 @@ from pydantic_settings import (
 
 from training.architectures.registry import ARCHITECTURES, architectures_for, check_options
 from training.errors import ConfigError
+from training.lineage import kind_of
 
 TaskName = Literal["vision", "text", "recommendation"]
 
@@ -130,8 +131,8 @@ class TrainConfig(BaseSettings):
 
     init_from: str = Field(
         default="",
-        description="a bundle or a run of the same architecture to start from, with a new head; vision: a "
-        "checkpoint too; text: its tokenizer is taken over",
+        description="a bundle or a run to start from, with a new head: its architecture and --model are taken, "
+        "unless told; vision: a checkpoint too; text: its tokenizer is taken over",
     )
     freeze_epochs: NonNegativeInt = Field(
         default=1, description="with init_from: epochs in which only the new head learns"
@@ -315,15 +316,25 @@ class TrainConfig(BaseSettings):
 
 
 def load_config(task: str, argv: Sequence[str] = ()) -> TrainConfig:
-    """Merge flags over `--config` over the recipe shipped for the data and the architecture."""
+    """Merge flags over `--config` over the recipe shipped for the data and the architecture.
+
+    A model that starts from another is built like it: the architecture and its options are that one's, unless told.
+    """
     try:
         flags = CliSettingsSource[Any](TrainConfig, cli_parse_args=["--task", task, *argv])()
     except SettingsError as error:
         raise ConfigError(f"the flags cannot be read: {error}") from error
     chosen = {**_read_toml(Path(flags["config"])), **flags} if flags.get("config") else dict(flags)
     data, arch = EMBEDDED.get(task, ("", ""))
-    chosen = {"data": data, "arch": arch, **chosen}
+    chosen = {"data": data, "arch": arch, **_taken_over(task, chosen), **chosen}
     return make_config({**shipped_recipe(str(chosen["data"]), str(chosen["arch"])), **chosen})
+
+
+def _taken_over(task: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    source = kind_of(Path(chosen["init_from"])) if chosen.get("init_from") else None
+    if source is None or source.task != task or chosen.get("arch", source.arch) != source.arch:
+        return {}
+    return {"arch": source.arch, "model": source.options}
 
 
 def make_config(settings: Mapping[str, Any]) -> TrainConfig:

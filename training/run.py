@@ -7,6 +7,7 @@ from pathlib import Path
 
 from training.config import TrainConfig, default_of
 from training.errors import RunError
+from training.lineage import RUN_CONFIG
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class RunFiles:
     @property
     def config(self) -> Path:
         """The settings that decide the weights."""
-        return self.root / "config.json"
+        return self.root / RUN_CONFIG
 
     @property
     def split(self) -> Path:

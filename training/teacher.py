@@ -22,10 +22,10 @@ from inference.session import SessionOptions
 from training.config import TrainConfig
 from training.data.examples import Batch
 from training.errors import ConfigError, RunError
+from training.lineage import newest_version
 from training.processes import is_first
 from training.run import RunFiles, write_whole
 from training.tasks.base import Task, TaskData
-from training.transfer import newest_version
 from training.verify import as_arrays
 
 LIMITS = {"max_pixels", "max_characters", "max_length", "length_buckets"}

@@ -23,6 +23,7 @@ from training.config import TrainConfig
 from training.data.examples import Batch, Examples
 from training.errors import ConfigError
 from training.export import WEIGHTS_KEY
+from training.lineage import newest_version
 from training.optim import head_names
 from training.run import RunFiles
 
@@ -78,12 +79,6 @@ def read_source(path: Path) -> Source:
         return _from_bundle(Bundle.open(newest_version(path)))
     except BatonError as error:
         raise ConfigError(f"init_from: {path} is no bundle, run or checkpoint: {error}") from error
-
-
-def newest_version(path: Path) -> Path:
-    """A bundle's folder: `path` itself, or its newest version."""
-    versions = [int(entry.name) for entry in path.glob("[0-9]*") if entry.name.isdigit()]
-    return path / str(max(versions)) if versions else path
 
 
 def read_tokenizer_of(path: Path, setting: str) -> str:

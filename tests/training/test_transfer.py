@@ -89,7 +89,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A digits model, from scratch."""
     path = tmp_path_factory.mktemp("source")
     files = ("--models", str(path / "models"), "--run", str(path / "run"))
-    train(load_config("vision", (*FLAGS, *FIXED, *files, "--arch", "mlp", "--epochs", "3")))
+    model = ("--arch", "mlp", "--model", '{"hidden": [24]}')
+    train(load_config("vision", (*FLAGS, *FIXED, *files, *model, "--epochs", "3")))
     return path
 
 
@@ -97,7 +98,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_that_starts_from_another_is_better_after_one_epoch(
     root: Path, tmp_path: Path, kind: str
 ) -> None:
-    flags = (*FLAGS, *FIXED, "--arch", "mlp", "--epochs", "1", "--freeze-epochs", "0", *SLOW, "--run")
+    model = ("--arch", "mlp", "--model", '{"hidden": [24]}')
+    flags = (*FLAGS, *FIXED, *model, "--epochs", "1", "--freeze-epochs", "0", *SLOW, "--run")
     plain = load_config("vision", (*flags, str(tmp_path / "plain")))
     started = load_config("vision", (*flags, str(tmp_path / "started"), "--init-from", str(root / kind)))
     scores = []
@@ -105,6 +107,21 @@ def test_a_model_that_starts_from_another_is_better_after_one_epoch(
         files = RunFiles(config.run_directory)
         scores.append(fit(config, files, load_data(config, files)).score)
     assert scores[1] > scores[0] + 0.02
+
+
+@pytest.mark.parametrize("kind", ["models/digits", "models/digits/1", "run"])
+def test_a_model_is_built_like_the_one_that_it_starts_from(root: Path, kind: str) -> None:
+    start = ("--data", "digits", "--init-from", str(root / kind))
+    taken = load_config("vision", start)
+    assert (taken.arch, taken.model) == ("mlp", {"hidden": [24]})
+    told = load_config("vision", (*start, "--model", '{"hidden": [8]}'))
+    assert (told.arch, told.model) == ("mlp", {"hidden": [8]})
+    other = load_config("vision", (*start, "--arch", "cnn"))
+    assert (other.arch, other.model) == ("cnn", {})
+    with pytest.raises(
+        ConfigError, match="a bag has no head"
+    ):  # the text's own default: nothing is taken over
+        load_config("text", ("--init-from", str(root / kind)))
 
 
 def test_another_model_is_refused_with_what_does_not_fit(root: Path) -> None:

@@ -1,0 +1,39 @@
+"""The model that another is started from or taught by: where it lies, and what it is."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from inference.bundle import MANIFEST_FILE
+from inference.manifest import Manifest
+
+RUN_CONFIG = "config.json"
+
+
+class Kind(NamedTuple):
+    """A task's architecture, and the options that it was built with."""
+
+    task: str
+    arch: str
+    options: dict[str, Any]
+
+
+def newest_version(path: Path) -> Path:
+    """A bundle's folder: `path` itself, or its newest version."""
+    versions = [int(entry.name) for entry in path.glob("[0-9]*") if entry.name.isdigit()]
+    return path / str(max(versions)) if versions else path
+
+
+def kind_of(path: Path) -> Kind | None:
+    """What a bundle, the newest in a bundle's folder, or a run is; None for a checkpoint, which does not say."""
+    try:
+        if (run := path / RUN_CONFIG).is_file():
+            config = json.loads(run.read_text())
+            return Kind(config["task"], config["arch"], config["model"])
+        manifest = Manifest.model_validate_json((newest_version(path) / MANIFEST_FILE).read_bytes())
+    except (OSError, ValidationError, ValueError, KeyError, TypeError):
+        return None  # it is opened later, which says what is wrong with it
+    options = manifest.provenance.config.get("model") if manifest.provenance else None
+    return Kind(manifest.task, manifest.architecture, json.loads(options) if isinstance(options, str) else {})
