@@ -46,6 +46,8 @@ _WINDOW_S, _WINDOWS, _POINT_S = 0.002, 3, 0.03
 # The ways to run are told apart by some hundredths, and a start is seldom alone on its machine: while one way after
 # the other was measured, `text` was at times given threads to share, and then answered 1,190 a second for 1,370.
 _TURNS = 3
+_LONG_S = 0.01
+_LOSES = 0.9
 # Fallen so far below the best, throughput does not come back with still bigger batches: caches are full.
 _FALLEN = 0.75
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
@@ -145,7 +147,7 @@ def measure(
     single = open_session(1)
     first = _point(single, rows, threads=1, runs=1)
     if first.seconds < HOP_S:
-        return _inline(_curve(single, rows, first, limit))
+        return _inline(_curve(single, rows, first, limit, INLINE_RUN_S))
     if cpus == 1:
         return _threaded(_curve(single, rows, first, limit), None, ())
     spread = open_session(cpus)
@@ -201,14 +203,15 @@ def _served_rows_per_s(point: Point) -> float:
     return point.rows * point.runs / (point.seconds + HOP_S)
 
 
-def _curve(session: Runs, rows: Rows, first: Point, limit: int) -> list[Point]:
+def _curve(session: Runs, rows: Rows, first: Point, limit: int, longest_s: float = _SLOW_S) -> list[Point]:
     """Batches of 1 (which is `first`), 2, 4 … rows for as long as a bigger one may still pay."""
     curve, size = [first], 2
-    while size <= limit and curve[-1].seconds <= _SLOW_S:
+    while size <= limit and curve[-1].seconds <= longest_s:
         curve.append(_point(session, rows, first.threads, first.runs, size))
-        best = max(map(_served_rows_per_s, curve))
-        # Twice doubled for nothing that counts.
-        if size >= 4 * _smallest_as_good(curve).rows or _served_rows_per_s(curve[-1]) < _FALLEN * best:
+        latest, best = _served_rows_per_s(curve[-1]), max(map(_served_rows_per_s, curve))
+        # Twice doubled for nothing that counts, or once where the next takes long and this one clearly loses.
+        loses = curve[-1].seconds >= _LONG_S and latest < _LOSES * best
+        if size >= (2 if loses else 4) * _smallest_as_good(curve).rows or latest < _FALLEN * best:
             break
         size *= 2
     return curve

@@ -73,6 +73,12 @@ def test_a_batch_is_doubled_twice_for_nothing_and_no_more(clock: list[float]) ->
         assert [point.rows for point in _measure(clock, costs, cpus=1, limit=64).points] == sizes
 
 
+def test_a_long_batch_that_loses_is_not_doubled_again(clock: list[float]) -> None:
+    for seconds, sizes in ((52e-3, [1, 2, 4]), (58e-3, [1, 2])):
+        costs = {1: {1: 25e-3, 2: seconds, 4: 2 * seconds, 8: 1.0}}
+        assert [point.rows for point in _measure(clock, costs, cpus=1, limit=64).points] == sizes
+
+
 def test_a_graph_without_a_batch_axis_is_measured_with_one_row(clock: list[float]) -> None:
     assert [point.rows for point in _measure(clock, {1: {1: 10e-3}}, cpus=1, limit=0).points] == [1]
 
