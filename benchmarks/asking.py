@@ -43,4 +43,11 @@ def infer_target(server: Server, model: str, *, binary: bool) -> Target:
 
 def load(target: Target, shape: Load, seconds: float, limit_ms: float | None = None, seed: int = 0) -> Round:
     """One round."""
-    return summarize(asyncio.run(drive(target, shape, seconds, TIMEOUT_S, seed)), limit_ms)
+    return asyncio.run(loaded(target, shape, seconds, limit_ms, seed))
+
+
+async def loaded(
+    target: Target, shape: Load, seconds: float, limit_ms: float | None = None, seed: int = 0
+) -> Round:
+    """The same within a loop."""
+    return summarize(await drive(target, shape, seconds, TIMEOUT_S, seed), limit_ms)

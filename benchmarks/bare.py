@@ -7,6 +7,7 @@ it, without the fusions that are slower; else as ONNX Runtime does by itself.
 
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ class Bare:
 
     def __init__(self, model: Path, row: np.ndarray, *, served: bool = False) -> None:
         self._row = row
-        self._sessions = {threads: _session(model, threads, served) for threads in {1, available_cpus()}}
+        without = SLOWER_ON_CPU if served else ()
+        self._sessions = {threads: session(model, threads, without) for threads in {1, available_cpus()}}
 
     def rows_per_s(self, how: Combination, seconds: float) -> float:
         """Rows a second over at least one run of each lane."""
@@ -74,13 +76,13 @@ class Bare:
         return max(found, key=lambda how: found[how])
 
 
-def _session(model: Path, threads: int, served: bool) -> ort.InferenceSession:
+def session(model: Path, threads: int, without: Sequence[str] = ()) -> ort.InferenceSession:
+    """ONNX Runtime as it is by itself on a CPU, `without` some of its optimisers."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    without = SLOWER_ON_CPU if served else None
     return ort.InferenceSession(
-        str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=without
+        str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without)
     )
 
 

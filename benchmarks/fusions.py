@@ -6,13 +6,13 @@ A row is Add → LayerNormalization over float [rows, 64, width], or the whole o
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from benchmarks.bare import session
 from benchmarks.graphs import Builder, write_text
 from benchmarks.result import Claim, parser, shown, write
 from inference.session import SLOWER_ON_CPU
@@ -59,32 +59,24 @@ def _write_skip(models: Path, width: int) -> None:
 
 
 def _measure(graph: Path, name: str, threads: int, batch: int, rounds: int) -> tuple[tuple[str, ...], float]:
-    sessions = [_session(graph, threads, without) for without in ((), SLOWER_ON_CPU)]
+    sessions = [session(graph, threads, without) for without in ((), SLOWER_ON_CPU)]
     (spec,) = sessions[0].get_inputs()
     given = np.random.default_rng(5).integers(0, 100, (batch, *spec.shape[1:]))
     tensors = {spec.name: given.astype(np.int64 if spec.type == "tensor(int64)" else np.float32)}
     took: list[list[float]] = [[], []]
     for _ in range(rounds):
-        for session, seconds in zip(sessions, took, strict=True):
-            seconds.append(_run_s(session, tensors))
+        for each, seconds in zip(sessions, took, strict=True):
+            seconds.append(_run_s(each, tensors))
     ratio = interval([fused / apart for fused, apart in zip(*took, strict=True)])
     times = (shown(interval([1e6 * s for s in seconds]), "{:.0f}") for seconds in took)
     return (f"{name}, {threads}, {batch}", *times, shown(ratio)), ratio.median
 
 
-def _session(graph: Path, threads: int, without: Sequence[str]) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    return ort.InferenceSession(
-        str(graph), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without)
-    )
-
-
-def _run_s(session: ort.InferenceSession, tensors: dict[str, Array]) -> float:
+def _run_s(loaded: ort.InferenceSession, tensors: dict[str, Array]) -> float:
     """Seconds of one run, the mean over a round."""
     began, runs = time.perf_counter(), 0
     while time.perf_counter() < began + _ROUND_S:
-        session.run(None, tensors)
+        loaded.run(None, tensors)
         runs += 1
     return (time.perf_counter() - began) / runs
 

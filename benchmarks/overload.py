@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from benchmarks.asking import add_model, infer_target, load, models_folder
+from benchmarks.asking import add_model, infer_target, load, loaded, models_folder
 from benchmarks.graphs import HEAVY
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
@@ -24,12 +24,6 @@ def main() -> int:
     made.add_argument("--seconds", type=float, default=5.0)
     made.add_argument(
         "--connections", type=int, default=512, help="of the open loop: over them nobody is refused"
-    )
-    made.add_argument(
-        "--saturating",
-        type=int,
-        default=256,
-        help="connections of the closed loop that saturates: so many wait",
     )
     given = made.parse_args()
     limit_ms = 2 * given.p99_ms
@@ -84,8 +78,7 @@ def _saturation(target: Target, given: argparse.Namespace, start: float) -> Roun
     """The highest rate of the open loop at which 99 % are answered within `--p99-ms`, as `baton bench` finds it."""
 
     async def probe(rate: float) -> Round:
-        shape = Open(rate, given.connections)
-        return await asyncio.to_thread(load, target, shape, given.seconds, given.p99_ms)
+        return await loaded(target, Open(rate, given.connections), given.seconds, given.p99_ms)
 
     found = asyncio.run(find_saturation(probe, 0.99, start))
     rounds = [round_ for rate, sustained, round_ in found.probes if sustained and rate == found.rate]

@@ -26,7 +26,7 @@ _LEVELS = {
 }
 
 # Fusions of ONNX Runtime that its CPU provider runs slower than what they replace. Its SkipLayerNormalization sums up
-# one number after the other: 1.3 to 6 times the time of Add and LayerNormalization (`python -m benchmarks.fusions`).
+# one number after the other: 2 to 7 times the time of Add and LayerNormalization (`python -m benchmarks.fusions`).
 SLOWER_ON_CPU = ["SkipLayerNormFusion"]
 
 

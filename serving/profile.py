@@ -167,7 +167,7 @@ def _measure_only(
     if runs == 0:
         threads = threads or 1
         session = open_session(threads)
-        return _inline(_curve(session, rows, _point(session, rows, threads, 1), limit))
+        return _inline(_curve(session, rows, _point(session, rows, threads, 1), limit, INLINE_RUN_S))
     threads = threads or max(1, cpus // (runs or 1))
     runs = runs or max(1, cpus // threads)
     session = open_session(threads)

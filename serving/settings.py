@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     concurrent_runs: int | None = Field(
         None,
         ge=0,
-        description="runs of a model at once; 0: on the event loop, no threads; default: as measured",
+        description="runs of a model at once in each process; 0: on the event loop, no threads; default: as measured",
     )
     run_threads: int | None = Field(
         None,

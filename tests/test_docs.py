@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from inference.manifest import Manifest
 from serving.settings import Settings
 from tests.serving.servers import ThreadedServer, start
+from training.config import load_config
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -113,3 +115,16 @@ def test_the_map_in_the_readme_names_what_is_there() -> None:
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
 def test_a_link_in_the_readme_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
+
+
+def test_no_training_in_the_readme_stands_in_the_way_of_another() -> None:
+    """Two of one name, architecture and seed would share a run's directory, and the second be refused."""
+    commands = re.findall(r"baton train (\w+) ((?:[^\n]*\\\n)*[^\n]*)", README)
+    configs = [
+        load_config(task, shlex.split(flags.replace("\\\n", " "), comments=True))
+        for task, flags in commands
+        if flags.startswith("--data")
+    ]
+    assert len(configs) > 8
+    runs = [config.run_directory for config in configs]
+    assert len(set(runs)) == len(runs), runs

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from inference.bundle import MANIFEST_FILE
 from inference.manifest import Manifest
 
@@ -33,7 +31,13 @@ def kind_of(path: Path) -> Kind | None:
             config = json.loads(run.read_text())
             return Kind(config["task"], config["arch"], config["model"])
         manifest = Manifest.model_validate_json((newest_version(path) / MANIFEST_FILE).read_bytes())
-    except (OSError, ValidationError, ValueError, KeyError, TypeError):
+        return Kind(manifest.task, manifest.architecture, options_of(manifest))
+    except (OSError, ValueError, KeyError, TypeError):  # pydantic's and json's own are ValueErrors
         return None  # it is opened later, which says what is wrong with it
-    options = manifest.provenance.config.get("model") if manifest.provenance else None
-    return Kind(manifest.task, manifest.architecture, json.loads(options) if isinstance(options, str) else {})
+
+
+def options_of(manifest: Manifest) -> dict[str, Any]:
+    """The options that a bundle's architecture was built with; none where it does not say how it was trained."""
+    config = manifest.provenance.config if manifest.provenance else {}
+    options: dict[str, Any] = json.loads(str(config.get("model", "{}")))
+    return options

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from inference.bundle import Bundle
 from inference.errors import BatonError
 from inference.manifest import Manifest
+from training.lineage import options_of
 
 HERE = Path(__file__).parent
 RESULTS_FILE, TABLE_FILE = HERE / "results.json", HERE / "RESULTS.md"
@@ -111,9 +112,8 @@ def _mflops(manifest: Manifest) -> float | None:
     from training.architectures.registry import find_architecture
 
     (_, height, width, channels), (_, classes) = manifest.inputs[0].shape, manifest.outputs[0].shape
-    options = json.loads(str(manifest.provenance.config.get("model", "{}")))
     network = find_architecture("vision", manifest.architecture).build(
-        (channels, height, width), classes, **options
+        (channels, height, width), classes, **options_of(manifest)
     )
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(1, channels, height, width))
