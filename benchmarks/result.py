@@ -126,8 +126,10 @@ def markdown(result: Result) -> str:
 
 def _words(machine: Machine) -> str:
     load = "" if machine.load_average is None else f", load average {machine.load_average[0]:.1f}"
-    versions = f"Python {machine.python}, ONNX Runtime {machine.packages.get('onnxruntime', 'none')}"
-    return f"{machine.cpu}, {machine.usable_cpus} CPUs{load}, {versions}."
+    packages = machine.packages
+    runtime = packages.get("onnxruntime-gpu") or packages.get("onnxruntime", "none")
+    on = "".join(f", {gpu}" for gpu in machine.gpus)
+    return f"{machine.cpu}, {machine.usable_cpus} CPUs{on}{load}, Python {machine.python}, ONNX Runtime {runtime}."
 
 
 def shown(value: Interval, form: str = "{:.2f}") -> str:

@@ -11,12 +11,13 @@ from serving.bench.values import BenchError
 
 _SCRIPT = """\
 wrk.method = "POST"
-wrk.body = [==[{body}]==]
-wrk.headers["Content-Type"] = "application/json"
-{more}
+local body = assert(io.open("{body}", "rb"))
+wrk.body = body:read("*a")
+{headers}
 function done(summary, latency)
   local wrong = summary.errors.status + summary.errors.connect + summary.errors.timeout
-  io.write(string.format("%d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(99), wrong))
+  local half, last = latency:percentile(50), latency:percentile(99)
+  io.write(string.format("%d %d %d %d %d\\n", summary.requests, summary.duration, half, last, wrong))
 end
 """
 
@@ -26,24 +27,34 @@ class Seen(NamedTuple):
 
     rate: float
     """Answers a second."""
+    p50_ms: float
     p99_ms: float
 
 
 def drive(
-    server: Server, path: str, body: Body, connections: int, seconds: int, *, keep: bool = True
+    server: Server,
+    path: str,
+    body: Body,
+    connections: int,
+    seconds: int,
+    *,
+    keep: bool = True,
+    threads: int = 1,
 ) -> Seen:
     """Closed loop; `keep` False makes a connection for each request. `BenchError` if an answer is not 200."""
-    more = "" if keep else 'wrk.headers["Connection"] = "close"'
+    headers = {**body.headers, **({} if keep else {"Connection": "close"})}
+    lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
     with tempfile.TemporaryDirectory() as scratch:
-        script = Path(scratch) / "post.lua"
-        script.write_text(_SCRIPT.format(body=body.data.decode(), more=more))
-        command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
-                   "--script", str(script), f"{server.url.geturl()}{path}"]  # fmt: skip
+        script, data = Path(scratch) / "post.lua", Path(scratch) / "body"
+        data.write_bytes(body.data)
+        script.write_text(_SCRIPT.format(body=data, headers=lines))
+        command = ["wrk", "--threads", str(min(threads, connections)), "--connections", str(connections),
+                   "--duration", f"{seconds}s", "--script", str(script), f"{server.url.geturl()}{path}"]  # fmt: skip
         try:
             told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         except FileNotFoundError:
             raise BenchError("wrk is not installed") from None
-    requests, micros, p99_us, wrong = map(int, told.strip().splitlines()[-1].split())
+    requests, micros, p50_us, p99_us, wrong = map(int, told.strip().splitlines()[-1].split())
     if wrong:
         raise BenchError(f"{path}: {wrong} of {requests} requests were not answered with 200")
-    return Seen(requests / micros * 1e6, p99_us / 1e3)
+    return Seen(requests / micros * 1e6, p50_us / 1e3, p99_us / 1e3)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def cpu_quota(root: Path = _CGROUP) -> float | None:
@@ -28,6 +29,13 @@ def available_cpus(root: Path = _CGROUP) -> int:
 def cpu_share(processes: int) -> int:
     """Whole CPUs for each of so many processes side by side, at least 1."""
     return max(1, available_cpus() // processes)
+
+
+def gpus(root: Path = _GPUS) -> tuple[str, ...]:
+    """The models of the NVIDIA GPUs here, as the driver names them; none without a driver."""
+    told = [file.read_text() for file in sorted(root.glob("*/information"))]
+    lines = [line.partition(":") for text in told for line in text.splitlines()]
+    return tuple(value.strip() for name, _, value in lines if name.strip() == "Model")
 
 
 def _read_v2(root: Path) -> tuple[int | None, int]:

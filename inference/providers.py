@@ -1,6 +1,7 @@
 """Where a graph runs: ONNX Runtime's execution providers, chosen strictly, and the options that each is given."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ _CUDA_OPTIONS = {
     "arena_extend_strategy": "kSameAsRequested",
     # The exhaustive search runs again for every new shape: PaddlePaddle/PaddleX issue 5057.
     "cudnn_conv_algo_search": "HEURISTIC",
+    # TensorFloat-32 keeps 10 bits of a product's factors: further off than a bundle's proof allows.
+    "use_tf32": "0",
 }
 
 
@@ -39,14 +42,15 @@ def check_device(device: Device) -> str:
 
 def provider_list(first: str, tensorrt_options: dict[str, Any]) -> list[Any]:
     """What a session is made with: `first`, and behind it what takes the nodes that it cannot run."""
-    listed: list[Any] = [CPU]
-    if first != CPU:
-        # CUDA and cuDNN may lie in wheels of their own, where the loader does not look.
-        ort.preload_dlls()
-        listed.insert(0, (CUDA, _CUDA_OPTIONS))
+    if first == CPU:
+        return [CPU]
     if first == TENSORRT:
-        listed.insert(0, (TENSORRT, tensorrt_options))
-    return listed
+        # It has no option for TensorFloat-32; the libraries read this when they are loaded.
+        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+    # CUDA and cuDNN may lie in wheels of their own, where the loader does not look.
+    ort.preload_dlls()
+    listed: list[Any] = [(CUDA, _CUDA_OPTIONS), CPU]
+    return [(TENSORRT, tensorrt_options), *listed] if first == TENSORRT else listed
 
 
 def tensorrt_options(

@@ -22,7 +22,7 @@ from serving.hotlane import Asgi, HotLane
 from serving.lifecycle import Lifecycle
 from serving.loading import ModelLoader
 from serving.payloads.log import open_payload_log
-from serving.profile import ByHand, ProfileCache
+from serving.profile import RUNS_ON_DEVICE, ByHand, ProfileCache
 from serving.registry import ModelRegistry
 from serving.routes.health import health_routes
 from serving.routes.infer import infer_routes
@@ -61,7 +61,8 @@ def create_app(
     """
     cpus = cpu_share(settings.workers)
     # Runs of all models together share the CPUs, unless an operator wants more of them at once.
-    runs = ThreadPoolExecutor(max(cpus, settings.concurrent_runs or 0), thread_name_prefix="run")
+    wanted = settings.concurrent_runs or (0 if settings.device == "cpu" else max(RUNS_ON_DEVICE))
+    runs = ThreadPoolExecutor(max(cpus, wanted), thread_name_prefix="run")
     decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
     loader = ModelLoader(
         device=settings.device,

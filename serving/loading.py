@@ -5,27 +5,37 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
 from inference.bundle import Bundle
+from inference.errors import ProviderUnavailable
 from inference.golden import Golden, payload_of
-from inference.machine import available_cpus
+from inference.machine import available_cpus, gpus
 from inference.manifest import TensorSpec
 from inference.options import Device, Precision
 from inference.predictor import Predictor
 from inference.processors import build_processor
 from inference.processors.base import Processor
-from inference.providers import CPU, CUDA, available_providers
+from inference.providers import CUDA, check_device
 from inference.session import OrtSession, SessionOptions
 from inference.values import Array, DataType, Payload, Tensors
 from serving.batching import DynamicBatcher
 from serving.drift import Drift
 from serving.metrics import ModelMetrics
-from serving.profile import AS_MEASURED, ByHand, Profile, ProfileCache, cache_key, measure, sample_rows
+from serving.profile import (
+    AS_MEASURED,
+    ByHand,
+    Profile,
+    ProfileCache,
+    cache_key,
+    measure,
+    measure_on_device,
+    sample_rows,
+)
 from serving.registry import Loaded, ServedModel
 
 log = logging.getLogger("baton.loading")
@@ -59,7 +69,10 @@ class ModelLoader:
     def __call__(self, path: Path) -> Loaded:
         """Open, measure and prove one version; raises `BundleRefused` or `ProviderUnavailable`."""
         bundle = Bundle.open(path)
-        source = bundle.graph_source(self.precision)
+        if self.device == "auto":
+            return replace(self, device=self._found(bundle))(path)
+        precision = self._precision(bundle)
+        source = bundle.graph_source(precision)
         processor = build_processor(bundle)
         example = _Example.of(bundle, processor)
 
@@ -69,12 +82,10 @@ class ModelLoader:
             options = SessionOptions(threads=threads, device=self.device, engine_cache=self.engine_cache)
             return OrtSession(source, bundle.path, options.for_manifest(bundle.manifest))
 
-        profile = self._profile(bundle, open_session, example)
+        profile = self._profile(bundle, precision, open_session, example)
         session = open_session(profile.chosen.threads)
         alone = open_session(profile.alone.threads) if profile.alone else None
-        predictor = Predictor.from_bundle(bundle, self.precision, processor=processor, session=session)
-        if self.device == "auto" and session.provider == CPU and CUDA in available_providers():
-            log.warning("%s: CUDA does not start here, so it runs on the CPU", bundle.manifest.name)
+        predictor = Predictor.from_bundle(bundle, precision, processor=processor, session=session)
         session.shrink(example.tensors)  # measured with bigger batches than are served
         # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
         list(predictor.predict(example.payloads[:1]))
@@ -109,18 +120,45 @@ class ModelLoader:
             return None
         return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
 
+    def _found(self, bundle: Bundle) -> Device:
+        """What `auto` comes to: CUDA where it starts."""
+        if check_device("auto") != CUDA:
+            return "cpu"
+        source = bundle.graph_source(replace(self, device="cuda")._precision(bundle))
+        try:
+            OrtSession(source, bundle.path, SessionOptions(device="cuda"))
+        except ProviderUnavailable:
+            log.warning("%s: CUDA does not start here, so it runs on the CPU", bundle.manifest.name)
+            return "cpu"
+        return "cuda"
+
+    def _precision(self, bundle: Bundle) -> Precision:
+        """As told, or as the manifest says, whose choice was measured on a CPU: GPUs have no kernels for its int8."""
+        if self.precision is None and self.device != "cpu" and "fp32" in bundle.manifest.graphs:
+            return "fp32"
+        return self.precision or bundle.manifest.serve
+
     def _profile(
-        self, bundle: Bundle, open_session: Callable[[int], OrtSession], example: "_Example"
+        self,
+        bundle: Bundle,
+        precision: Precision,
+        open_session: Callable[[int], OrtSession],
+        example: "_Example",
     ) -> Profile:
-        digest = bundle.manifest.files[bundle.graph(self.precision).file].sha256
-        key = cache_key(digest, self.device, self.cpus, ort.__version__, *self.by_hand)
+        digest = bundle.manifest.files[bundle.graph(precision).file].sha256
+        on_device = self.device != "cpu"
+        where = gpus() if on_device else ()
+        key = cache_key(digest, self.device, self.cpus, ort.__version__, *self.by_hand, *where)
         known = self.cache.get(key)
         if known is not None:
             return known
 
         limit = bundle.manifest.max_batch_size
         rows = sample_rows(example.tensors) if limit else lambda _: example.tensors
-        profile = measure(open_session, rows, self.cpus, limit, self.by_hand)
+        if on_device:
+            profile = measure_on_device(open_session(1), rows, limit, self.by_hand.runs)
+        else:
+            profile = measure(open_session, rows, self.cpus, limit, self.by_hand)
         self.cache.put(key, profile)
         return profile
 

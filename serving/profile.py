@@ -50,6 +50,8 @@ _LONG_S = 0.01
 _LOSES = 0.9
 # Fallen so far below the best, throughput does not come back with still bigger batches: caches are full.
 _FALLEN = 0.75
+# Runs at once that are tried where a device of its own computes: beside one, others copy and are launched.
+RUNS_ON_DEVICE = (1, 2, 4)
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
 # Counted up whenever the same machine would be measured or chosen for otherwise, so that no kept profile outlives it.
@@ -158,6 +160,25 @@ def measure(
     curve = _curve(single if best is a_thread_each else spread, rows, best, limit)
     rest = [point for point in (by_itself, a_thread_each, together, alone) if point is not best]
     return _threaded(curve, alone if gains and best is a_thread_each else None, rest)
+
+
+def measure_on_device(session: Runs, rows: Rows, max_batch_size: int, runs: int | None = None) -> Profile:
+    """Measure a graph that a GPU runs, where a CPU's threads count for nothing and a second session costs its weights.
+
+    `runs` at once by hand (0: on the event loop), as for `measure`.
+    """
+    limit = max(1, max_batch_size)
+    first = _point(session, rows, threads=1, runs=1)
+    if runs == 0 or (runs is None and first.seconds < HOP_S):
+        return _inline(_curve(session, rows, first, limit, INLINE_RUN_S))
+    curves = [
+        _curve(session, rows, _point(session, rows, threads=1, runs=number), limit)
+        for number in ((runs,) if runs else RUNS_ON_DEVICE)
+    ]
+    best = [max(map(_served_rows_per_s, curve)) for curve in curves]
+    chosen = next(place for place, each in enumerate(best) if each >= AS_GOOD * max(best))
+    rest = [point for curve in curves if curve is not curves[chosen] for point in curve]
+    return _threaded(curves[chosen], None, rest)
 
 
 def _measure_only(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from inference.machine import available_cpus, cpu_quota
+from inference.machine import available_cpus, cpu_quota, gpus
 
-_PACKAGES = ("baton", "httptools", "numpy", "onnxruntime", "uvloop")
+_PACKAGES = ("baton", "httptools", "numpy", "onnxruntime", "onnxruntime-gpu", "uvloop")
 
 
 class Machine(BaseModel):
@@ -29,6 +29,7 @@ class Machine(BaseModel):
     system: str
     python: str
     packages: dict[str, str]
+    gpus: tuple[str, ...] = ()
 
 
 def fingerprint() -> Machine:
@@ -43,6 +44,7 @@ def fingerprint() -> Machine:
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=sys.version.split()[0],
         packages={name: found for name in _PACKAGES if (found := _version(name))},
+        gpus=gpus(),
     )
 
 
