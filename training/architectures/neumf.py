@@ -20,10 +20,12 @@ from torch import Tensor, nn
 class NeuMF(nn.Module):
     """Both branches with tables of their own, as in the paper."""
 
-    def __init__(self, users: int, items: int, width: int, layers: Sequence[int], dropout: float) -> None:
+    def __init__(
+        self, users: int, items: int, width: int, layers: Sequence[int], dropout: float, spread: float, l2: float
+    ) -> None:
         super().__init__()
         half = layers[0] // 2
-        self.items = items
+        self.items, self.l2 = items, l2
         self.gmf_user, self.gmf_item = nn.Embedding(users, width), nn.Embedding(items, width)
         self.mlp_user, self.mlp_item = nn.Embedding(users, half), nn.Embedding(items, half)
         self.first_user = nn.Linear(half, layers[1])
@@ -34,7 +36,7 @@ class NeuMF(nn.Module):
         self.rest = nn.Sequential(*rest)
         self.out = nn.Linear(width + layers[-1], 1)
         for table in (self.gmf_user, self.gmf_item, self.mlp_user, self.mlp_item):
-            nn.init.normal_(table.weight, std=0.01)
+            nn.init.normal_(table.weight, std=spread)
 
     def pairs(self, user: Tensor, item: Tensor) -> Tensor:
         """Scores of pairs: user int64 [n], item index from 1, int64 [n] → float [n]."""
@@ -42,6 +44,12 @@ class NeuMF(nn.Module):
         product = self.gmf_user(user) * self.gmf_item(column)
         first = self.first_user(self.mlp_user(user)) + self.first_item(self.mlp_item(column))
         return self.out(torch.cat([product, self.rest(first)], -1)).squeeze(-1)  # type: ignore[no-any-return]
+
+    def penalty(self, user: Tensor, item: Tensor) -> Tensor:
+        """L2 of the vectors of a batch's pairs, a mean: each vector pays as often as it is drawn (a scalar)."""
+        column = item - 1
+        vectors = self.gmf_user(user), self.gmf_item(column), self.mlp_user(user), self.mlp_item(column)
+        return 0.5 * self.l2 * torch.stack([each.square().sum(1).mean() for each in vectors]).sum()
 
     def forward(self, user: Tensor) -> Tensor:
         """int64 [n] → float [n, items]; column j is the item of index j + 1."""
@@ -58,6 +66,11 @@ def build(
     width: int = 32,
     layers: Sequence[int] = (128, 64, 32),
     dropout: float = 0.0,
+    spread: float = 0.01,
+    l2: float = 0.0,
 ) -> nn.Module:
-    """width: factors of GMF; layers: of the MLP, first its input (user and item half each)."""
-    return NeuMF(users, items, width, layers, dropout)
+    """width: factors of GMF; layers: of the MLP, first its input (user and item half each).
+
+    spread: standard deviation of the initial vectors; l2: on the vectors of a pair, each time that it is drawn.
+    """
+    return NeuMF(users, items, width, layers, dropout, spread, l2)

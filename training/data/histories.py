@@ -13,6 +13,8 @@ from training.data.examples import Batch
 POOL_BATCHES = 50
 """Batches among which sequences are sorted by length."""
 
+_DRAWS = 100  # of an item that a user does not have; who has nine tenths of all fails them once in 40,000 times
+
 
 @dataclass(frozen=True)
 class Spans:
@@ -134,22 +136,32 @@ class Pairs(Shuffled):
     def batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
         user = self.user[rows].repeat(1 + self.negatives)
         count = len(rows) * self.negatives
-        drawn = self._unseen(
-            user[len(rows) :], torch.randint(1, self.items + 1, (count,), generator=generator)
-        )
+        drawn = self._unseen(user[len(rows) :], generator)
         label = torch.cat([torch.ones(len(rows)), torch.zeros(count)])
         return {"user": user, "item": torch.cat([self.item[rows], drawn]), "label": label}
 
-    def _unseen(self, user: Tensor, drawn: Tensor) -> Tensor:
-        """Move every drawn item that the user has on to the next one; a few steps reach a free one."""
-        for _ in range(self.items):
-            key = user * (self.items + 1) + drawn
-            place = torch.searchsorted(self.seen, key).clamp(max=len(self.seen) - 1)
-            taken = self.seen[place] == key
-            if not taken.any():
+    def _unseen(self, user: Tensor, generator: torch.Generator) -> Tensor:
+        """An item for each of these users that they do not have, every such one as likely: int64 [n].
+
+        Drawn again until it is one. Who has nearly everything gets the next that is free instead, in the end.
+        """
+        drawn = torch.randint(1, self.items + 1, user.shape, generator=generator)
+        left = self._taken(user, drawn).nonzero().squeeze(1)
+        for turn in range(_DRAWS + self.items):
+            if not len(left):
                 break
-            drawn = torch.where(taken, drawn % self.items + 1, drawn)
+            if turn < _DRAWS:
+                drawn[left] = torch.randint(1, self.items + 1, left.shape, generator=generator)
+            else:
+                drawn[left] = drawn[left] % self.items + 1
+            left = left[self._taken(user[left], drawn[left])]
         return drawn
+
+    def _taken(self, user: Tensor, item: Tensor) -> Tensor:
+        """Whether the user has the item: bool [n]."""
+        key = user * (self.items + 1) + item
+        place = torch.searchsorted(self.seen, key).clamp(max=len(self.seen) - 1)
+        return self.seen[place] == key
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,16 @@ def read_movielens_1m(name: str) -> InteractionSet:
 
 
 def read_movielens_1m_ncf(name: str) -> InteractionSet:
-    """The split of He et al. 2017 with its 99 given negatives; the order of training pairs is not time."""
+    """The split of He et al. 2017 with its 99 given negatives.
+
+    Its training pairs come without their times here, and are put in the order that SASRec's file of the same ratings
+    has them in, so that validation holds out a user's latest movie, as test does. Movies of less than five ratings,
+    which that file leaves out, count as the oldest.
+    """
     public = PUBLIC_SETS[name]
-    train, test, negatives, items, movies = local_files(public)
-    pairs, held = _integers(train, 2), _integers(test, 4)
-    to_item = dict(_integers(items, 2).tolist())
+    train, test, negatives, items, *timed, movies = local_files(public)
+    held, to_item = _integers(test, 4), dict(_integers(items, 2).tolist())
+    pairs = _in_time(_integers(train, 2), _sasrec_pairs(*timed), to_item)
     titles = _titles(movies, "::")
     ids = [to_item[column] for column in range(len(to_item))]
     return InteractionSet(
@@ -77,6 +82,25 @@ def read_movielens_100k(name: str) -> InteractionSet:
         url=public.homepage,
         digest=public.digest(),
     )
+
+
+def _sasrec_pairs(events: Path, users: Path, items: Path) -> Ints:
+    """GroupLens' user and movie of every line of SASRec's file, int64 [events, 2]: each user's in time order."""
+    lines = _integers(events, 2)
+    columns = [
+        np.array([named[number] for number in column.tolist()])
+        for column, named in zip(
+            lines.T, (dict(_integers(path, 2).tolist()) for path in (users, items)), strict=True
+        )
+    ]
+    return np.stack(columns, 1)
+
+
+def _in_time(pairs: Ints, timed: Ints, to_item: dict[int, int]) -> Ints:
+    """NCF's pairs (users from 0, movies by column), each user's in the order of `timed`; what it lacks comes first."""
+    place = {(user, movie): line for line, (user, movie) in enumerate(timed.tolist())}
+    when = [place.get((user + 1, to_item[column]), -1) for user, column in pairs.tolist()]
+    return pairs[np.lexsort((when, pairs[:, 0]))]
 
 
 def _negatives(path: Path, held: Ints) -> Ints:

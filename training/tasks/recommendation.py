@@ -83,9 +83,9 @@ class RecommendationTask:
 
     def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
         if isinstance(model, NeuMF):
-            return F.binary_cross_entropy_with_logits(
-                model.pairs(batch["user"], batch["item"]), batch["label"]
-            )
+            pairs = batch["user"], batch["item"]
+            penalty = model.penalty(*pairs) if model.l2 else 0.0
+            return F.binary_cross_entropy_with_logits(model.pairs(*pairs), batch["label"]) + penalty
         if isinstance(model, MatrixFactorisation):
             return _factorisation_loss(model, batch, config.negatives, facts)
         if isinstance(model, SASRec) and "next" in batch:
