@@ -6,6 +6,7 @@ its best combination of batch and concurrent runs. `wrk` asks for one row at a t
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -28,10 +29,10 @@ from inference.providers import CUDA, provider_list
 from inference.session import OrtSession, SessionOptions
 from inference.values import Tensors
 from serving.bench.figures import interval
-from serving.bench.request import random_bodies, read_metadata
+from serving.bench.request import fetch, random_bodies, read_metadata
 
 BATCHES, AT_ONCE = (1, 4, 16, 64), (1, 2, 4)
-_PROBE_S = 0.3
+_PROBE_S = 0.2
 
 
 class How(NamedTuple):
@@ -84,9 +85,7 @@ def main() -> int:
         for label, flags in (*ways, ("CPU, 1 workers", ())):
             with serving(models, flags) as server:
                 rows += _served(label, server, names, connections, given)
-                notes.append(
-                    f"{label}: ready in {server.seconds:.1f} s, {server.rss_mib():.0f} MiB of memory."
-                )
+                notes.append(_described(label, server, names))
     rows.sort(key=lambda row: names.index(row[0].partition(":")[0]))
     return write(given.out, ("graph and load", "rows/s", "p50 ms", "p99 ms"), rows, [], notes)
 
@@ -128,6 +127,16 @@ def _rate(session: Runs, feed: Tensors, how: How, seconds: float) -> float:
         until = began + seconds
         done = sum(future.result() for future in [pool.submit(lane) for _ in range(how.runs)])
         return done / (time.perf_counter() - began)
+
+
+def _described(label: str, server: Server, names: list[str]) -> str:
+    """What it weighs, and the plan that it made of what it measured."""
+    told = []
+    for name in names:
+        plan = json.loads(fetch(server.url, "GET", f"/v2/models/{name}/profile", None, TIMEOUT_S)[1])["plan"]
+        runs = "on the loop" if plan["inline"] else f"{plan['concurrent_runs']} at once"
+        told.append(f"{name} {runs} in batches of up to {plan['max_batch_size']}")
+    return f"{label}: ready in {server.seconds:.1f} s with {server.rss_mib():.0f} MiB; {', '.join(told)}."
 
 
 def _served(

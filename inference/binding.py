@@ -7,6 +7,7 @@ its bits.
 """
 
 import ctypes
+import mmap
 import weakref
 from collections.abc import Iterable, Sequence
 from functools import cache, partial
@@ -139,8 +140,12 @@ def _value(buffer: Array, datatype: DataType) -> ort.OrtValue:
 
 
 def _page_locked(size: int) -> Array:
-    """Bytes that a CUDA device may read and write by itself, as soon as CUDA is loaded."""
-    buffer: Array = np.empty(size, np.uint8)
+    """Bytes that a CUDA device may read and write by itself, as soon as CUDA is loaded.
+
+    Whole pages of its own: CUDA refuses to copy what begins on a page that another buffer has locked and ends on one
+    that nobody has (cudaErrorInvalidValue).
+    """
+    buffer: Array = np.frombuffer(mmap.mmap(-1, size), np.uint8)
     runtime = _cuda_runtime()
     if runtime is not None:
         address = ctypes.c_void_p(buffer.ctypes.data)

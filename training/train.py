@@ -117,7 +117,8 @@ def fit_model(
         return FitResult(**json.loads(files.fit.read_text()))
     if config.threads:
         torch.set_num_threads(config.threads)
-    # What decays towards zero ends in numbers that a processor computes with in microcode: NeuMF's steps took five times.
+    # What decays towards zero ends in numbers that a processor computes with in microcode: steps of NeuMF took five
+    # times as long.
     torch.set_flush_denormal(True)
     task = find_task(config.task)
     teacher = open_teacher(config, task, data, files) if config.teacher else None

@@ -21,7 +21,14 @@ class NeuMF(nn.Module):
     """Both branches with tables of their own, as in the paper."""
 
     def __init__(
-        self, users: int, items: int, width: int, layers: Sequence[int], dropout: float, spread: float, l2: float
+        self,
+        users: int,
+        items: int,
+        width: int,
+        layers: Sequence[int],
+        dropout: float,
+        spread: float,
+        l2: float,
     ) -> None:
         super().__init__()
         half = layers[0] // 2

@@ -13,7 +13,9 @@ from training.data.examples import Batch
 POOL_BATCHES = 50
 """Batches among which sequences are sorted by length."""
 
-_DRAWS = 100  # of an item that a user does not have; who has nine tenths of all fails them once in 40,000 times
+_DRAWS = (
+    100  # of an item that a user does not have; who has nine tenths of all fails them once in 40,000 times
+)
 
 
 @dataclass(frozen=True)

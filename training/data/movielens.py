@@ -99,7 +99,7 @@ def _sasrec_pairs(events: Path, users: Path, items: Path) -> Ints:
 def _in_time(pairs: Ints, timed: Ints, to_item: dict[int, int]) -> Ints:
     """NCF's pairs (users from 0, movies by column), each user's in the order of `timed`; what it lacks comes first."""
     place = {(user, movie): line for line, (user, movie) in enumerate(timed.tolist())}
-    when = [place.get((user + 1, to_item[column]), -1) for user, column in pairs.tolist()]
+    when = np.array([place.get((user + 1, to_item[column]), -1) for user, column in pairs.tolist()])
     return pairs[np.lexsort((when, pairs[:, 0]))]
 
 
