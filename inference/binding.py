@@ -1,16 +1,17 @@
 """Runs by I/O binding: over buffers that are kept, at a few fixed batch sizes, for what NumPy has no type for.
 
 A device that is not the CPU copies from page-locked memory at twice the speed, and pays for locking it; and it
-searches its kernels anew for every new shape. So a batch is laid into kept buffers, as big as the next bucket, a
-power of two, and its answer is cut out of what comes back. BF16, which `InferenceSession.run` refuses, is bound by
-its bits.
+prepares its kernels anew for every new shape. So a batch is laid into kept buffers, as big as the next bucket, and its
+answer is cut out of what comes back. Buckets are powers of two, or a few sizes that each have a session of their own:
+cuDNN's convolutions are prepared for the latest shape only, so that a session whose batches change in size prepares
+all of them again for every run. BF16, which `InferenceSession.run` refuses, is bound by its bits.
 """
 
 import ctypes
 import mmap
 import weakref
-from collections.abc import Iterable, Sequence
-from functools import cache, partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -34,26 +35,36 @@ def bucket_of(rows: int, limit: int) -> int:
     return rows if rows >= limit else min(1 << (rows - 1).bit_length(), limit)
 
 
+def size_of(rows: int, sizes: Sequence[int]) -> int:
+    """The first of the ascending `sizes` that `rows` rows fit; the last where none does."""
+    return next((size for size in sizes if rows <= size), sizes[-1])
+
+
 class BoundRuns:
-    """Runs of one session. `run` may be called from several threads at once: each has buffers of its own."""
+    """Runs of one graph. `run` may be called from several threads at once: each has buffers of its own."""
 
     def __init__(
         self,
-        session: ort.InferenceSession,
+        sessions: Mapping[int, ort.InferenceSession],
         inputs: Sequence[TensorSpec],
         outputs: Sequence[TensorSpec],
         max_batch_size: int = 0,
     ) -> None:
-        """`max_batch_size`: rows of the biggest bucket; 0 runs every shape as it comes."""
-        self._session, self._inputs, self._outputs = session, inputs, outputs
+        """`sessions`: of the same graph, by the rows that each is kept for in ascending order; {0: …}: one for all.
+
+        `max_batch_size`: rows of the biggest bucket; 0 runs every shape as it comes.
+        """
+        self._sessions, self._inputs, self._outputs = dict(sessions), inputs, outputs
+        self._sizes = tuple(sessions)
         self._max_batch_size = max_batch_size
-        self._pool = BufferPool(page_locked=session.get_providers()[0] != "CPUExecutionProvider")
+        provider = next(iter(sessions.values())).get_providers()[0]
+        self._pool = BufferPool(page_locked=provider != "CPUExecutionProvider")
 
     def run(self, tensors: Tensors) -> list[Array]:
         """The outputs in the graph's order, in memory of their own; ONNX Runtime's own exceptions."""
         arrays = [tensors[spec.name] for spec in self._inputs]
         rows = len(arrays[0]) if self._max_batch_size else 0
-        bucket = bucket_of(rows, self._max_batch_size)
+        session, bucket = self._for(rows)
         taken: list[Array] = []
 
         def take(shape: Sequence[int], datatype: DataType) -> Array:
@@ -62,7 +73,7 @@ class BoundRuns:
             return taken[-1][:size].view(datatype.dtype).reshape(shape)
 
         try:
-            bound = self._session.io_binding()
+            bound = session.io_binding()
             for spec, array in zip(self._inputs, arrays, strict=True):
                 buffer = take((bucket, *array.shape[1:]) if rows else array.shape, spec.datatype)
                 _lay(array, buffer, rows)
@@ -75,7 +86,7 @@ class BoundRuns:
                 else:
                     fixed[spec.name] = take(shape, spec.datatype)
                     bound.bind_ortvalue_output(spec.name, _value(fixed[spec.name], spec.datatype))
-            self._session.run_with_iobinding(bound)
+            session.run_with_iobinding(bound)
             bound.synchronize_outputs()
             values = bound.get_outputs()
             whole = [
@@ -85,6 +96,13 @@ class BoundRuns:
             return [array[:rows].copy() if rows else array.copy() for array in whole]
         finally:
             self._pool.give_back(taken)
+
+    def _for(self, rows: int) -> tuple[ort.InferenceSession, int]:
+        """The session of a batch, and the rows that it is run as."""
+        if 0 in self._sessions:
+            return self._sessions[0], bucket_of(rows, self._max_batch_size)
+        size = size_of(rows, self._sizes)
+        return self._sessions[size], max(size, rows)
 
 
 class BufferPool:
@@ -155,7 +173,6 @@ def _page_locked(size: int) -> Array:
     return buffer
 
 
-@cache
 def _cuda_runtime() -> Any:
     """The CUDA runtime that ONNX Runtime's provider has brought into this process; None without one."""
     maps = Path("/proc/self/maps")

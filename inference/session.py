@@ -1,6 +1,6 @@
 """One ONNX Runtime session, with every choice that matters made explicitly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -34,7 +34,8 @@ class SessionOptions(NamedTuple):
     """How a graph is run: `threads` of one run (0: all this process may use), and where.
 
     `engine_cache` is a folder that keeps what TensorRT builds. `inputs` and `max_batch_size` (0: no batch axis, or not
-    known) are the manifest's, for devices that run batches at fixed sizes: see `for_manifest`.
+    known) are the manifest's, for devices that run batches at fixed sizes: see `for_manifest`. `batch_sizes` are sizes
+    that each get a session of their own there, ascending: see `inference.binding`.
     """
 
     threads: int = 0
@@ -43,6 +44,7 @@ class SessionOptions(NamedTuple):
     engine_cache: Path | None = None
     inputs: tuple[TensorSpec, ...] = ()
     max_batch_size: int = 0
+    batch_sizes: tuple[int, ...] = ()
 
     def for_manifest(self, manifest: Manifest) -> "SessionOptions":
         """The same for a graph of this bundle."""
@@ -60,15 +62,20 @@ class OrtSession:
             graph, options.inputs, options.max_batch_size, options.engine_cache
         )  # fmt: skip
         source = str(graph) if isinstance(graph, Path) else graph
+        sizes = () if wanted == CPU else options.batch_sizes
         try:
-            self._session = ort.InferenceSession(
-                source,
-                _ort_options(options),
-                providers=provider_list(wanted, built),
-                disabled_optimizers=SLOWER_ON_CPU if wanted == CPU else None,
-            )
+            sessions = {
+                size: ort.InferenceSession(
+                    source,
+                    _ort_options(options),
+                    providers=provider_list(wanted, built),
+                    disabled_optimizers=SLOWER_ON_CPU if wanted == CPU else None,
+                )
+                for size in sizes or (0,)
+            }
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
             raise GraphInvalid(bundle, f"ONNX Runtime cannot load the graph: {error}") from error
+        self._session = next(iter(sessions.values()))
         self.provider: str = self._session.get_providers()[0]
         # ONNX Runtime falls back by itself when a device fails to start: onnxruntime issue 17801.
         if options.device != "auto" and self.provider != wanted:
@@ -76,7 +83,7 @@ class OrtSession:
         self.inputs = _specs(self._session.get_inputs(), bundle)
         self.outputs = _specs(self._session.get_outputs(), bundle)
         self._output_names = [spec.name for spec in self.outputs]
-        self._bound = self._bind(bundle)
+        self._bound = self._bind(bundle, sessions)
 
     def run(self, tensors: Tensors) -> dict[str, Array]:
         """Every output by name, for inputs by name. `InferenceFailed` says what ONNX Runtime said."""
@@ -103,7 +110,7 @@ class OrtSession:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
             self._session.run(None, tensors, options)
 
-    def _bind(self, bundle: Path) -> BoundRuns | None:
+    def _bind(self, bundle: Path, sessions: Mapping[int, ort.InferenceSession]) -> BoundRuns | None:
         """Runs by I/O binding where a device or a datatype asks for them; else None, which is the shorter way."""
         specs = (*self.inputs, *self.outputs)
         bits = any(spec.datatype is DataType.BF16 for spec in specs)
@@ -112,8 +119,8 @@ class OrtSession:
                 raise GraphInvalid(bundle, "got BF16 and strings in one graph, wanted one of them")
             return None
         if self.provider == CPU:
-            return BoundRuns(self._session, self.inputs, self.outputs) if bits else None
-        return BoundRuns(self._session, self.inputs, self.outputs, self.options.max_batch_size)
+            return BoundRuns(sessions, self.inputs, self.outputs) if bits else None
+        return BoundRuns(sessions, self.inputs, self.outputs, self.options.max_batch_size)
 
 
 def _ort_options(options: SessionOptions) -> ort.SessionOptions:

@@ -31,6 +31,7 @@ from serving.profile import (
     ByHand,
     Profile,
     ProfileCache,
+    Rows,
     cache_key,
     measure,
     measure_on_device,
@@ -77,16 +78,21 @@ class ModelLoader:
         example = _Example.of(bundle, processor)
 
         @functools.cache
-        def open_session(threads: int) -> OrtSession:
+        def open_session(threads: int, batch_sizes: tuple[int, ...]) -> OrtSession:
             """What was measured is what serves."""
-            options = SessionOptions(threads=threads, device=self.device, engine_cache=self.engine_cache)
+            options = SessionOptions(
+                threads=threads, device=self.device, engine_cache=self.engine_cache, batch_sizes=batch_sizes
+            )
             return OrtSession(source, bundle.path, options.for_manifest(bundle.manifest))
 
-        profile = self._profile(bundle, precision, open_session, example)
-        session = open_session(profile.chosen.threads)
-        alone = open_session(profile.alone.threads) if profile.alone else None
+        rows = sample_rows(example.tensors) if bundle.manifest.max_batch_size else lambda _: example.tensors
+        profile = self._profile(bundle, precision, open_session, rows)
+        session = open_session(profile.chosen.threads, profile.batch_sizes)
+        alone = open_session(profile.alone.threads, ()) if profile.alone else None
         predictor = Predictor.from_bundle(bundle, precision, processor=processor, session=session)
         session.shrink(example.tensors)  # measured with bigger batches than are served
+        for size in profile.batch_sizes:  # each prepares its kernels, unless it was measured just now
+            session.run(rows(size))
         # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
         list(predictor.predict(example.payloads[:1]))
         inline_bytes = example.inline_bytes(processor)
@@ -142,8 +148,8 @@ class ModelLoader:
         self,
         bundle: Bundle,
         precision: Precision,
-        open_session: Callable[[int], OrtSession],
-        example: "_Example",
+        open_session: Callable[[int, tuple[int, ...]], OrtSession],
+        rows: Rows,
     ) -> Profile:
         digest = bundle.manifest.files[bundle.graph(precision).file].sha256
         on_device = self.device != "cpu"
@@ -154,11 +160,10 @@ class ModelLoader:
             return known
 
         limit = bundle.manifest.max_batch_size
-        rows = sample_rows(example.tensors) if limit else lambda _: example.tensors
         if on_device:
-            profile = measure_on_device(open_session(1), rows, limit, self.by_hand.runs)
+            profile = measure_on_device(lambda sizes: open_session(1, sizes), rows, limit, self.by_hand.runs)
         else:
-            profile = measure(open_session, rows, self.cpus, limit, self.by_hand)
+            profile = measure(lambda threads: open_session(threads, ()), rows, self.cpus, limit, self.by_hand)
         self.cache.put(key, profile)
         return profile
 

@@ -11,7 +11,7 @@ threads. Who comes alone is answered by a second session with all threads, if th
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +52,9 @@ _LOSES = 0.9
 _FALLEN = 0.75
 # Runs at once that are tried where a device of its own computes: beside one, others copy and are launched.
 RUNS_ON_DEVICE = (1, 2, 4)
+# From one batch size to the next, where each has a session of its own: at most three quarters of a batch are filling.
+_SIZE_GROWTH = 4
+_MINDS = 2.0  # times its usual seconds, for a run that comes after one of another size
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
 # Counted up whenever the same machine would be measured or chosen for otherwise, so that no kept profile outlives it.
@@ -91,6 +94,7 @@ class Profile(BaseModel):
     """The measured curve of one graph on one machine, and what was chosen on it.
 
     `chosen` is how batches run while others do; `alone`, where it is another, how one that finds the model idle.
+    `batch_sizes` are the only ones that are run, each in a session of its own, where a change of size costs; else none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,6 +103,7 @@ class Profile(BaseModel):
     chosen: Point
     alone: Point | None
     inline: bool
+    batch_sizes: tuple[int, ...] = ()
 
     def plan(self, p99_ms: float | None, max_batch_size: int | None, max_pending_rows: int | None) -> Plan:
         """What to run by: everything that is not set by hand follows from the curve and `p99_ms`.
@@ -162,23 +167,52 @@ def measure(
     return _threaded(curve, alone if gains and best is a_thread_each else None, rest)
 
 
-def measure_on_device(session: Runs, rows: Rows, max_batch_size: int, runs: int | None = None) -> Profile:
+def measure_on_device(
+    open_session: Callable[[tuple[int, ...]], Runs], rows: Rows, max_batch_size: int, runs: int | None = None
+) -> Profile:
     """Measure a graph that a GPU runs, where a CPU's threads count for nothing and a second session costs its weights.
 
-    `runs` at once by hand (0: on the event loop), as for `measure`.
+    `open_session` takes the batch sizes that are to have a session of their own (none: one for all). `runs` at once by
+    hand (0: on the event loop), as for `measure`.
     """
-    limit = max(1, max_batch_size)
+    limit, sizes = max(1, max_batch_size), tuple[int, ...]()
+    session = open_session(sizes)
     first = _point(session, rows, threads=1, runs=1)
+    if limit > 1 and _minds_changes(session, rows, first.seconds):
+        sizes = _sizes(limit)
+        session = open_session(sizes)
+        first = _point(session, rows, threads=1, runs=1)
     if runs == 0 or (runs is None and first.seconds < HOP_S):
-        return _inline(_curve(session, rows, first, limit, INLINE_RUN_S))
+        curve = _curve(session, rows, first, limit, INLINE_RUN_S, sizes)
+        return _inline(curve).model_copy(update={"batch_sizes": sizes})
     curves = [
-        _curve(session, rows, _point(session, rows, threads=1, runs=number), limit)
+        _curve(session, rows, _point(session, rows, threads=1, runs=number), limit, sizes=sizes)
         for number in ((runs,) if runs else RUNS_ON_DEVICE)
     ]
     best = [max(map(_served_rows_per_s, curve)) for curve in curves]
     chosen = next(place for place, each in enumerate(best) if each >= AS_GOOD * max(best))
     rest = [point for curve in curves if curve is not curves[chosen] for point in curve]
-    return _threaded(curves[chosen], None, rest)
+    return _threaded(curves[chosen], None, rest).model_copy(update={"batch_sizes": sizes})
+
+
+def _minds_changes(session: Runs, rows: Rows, steady_s: float) -> bool:
+    """Whether one row takes clearly longer just after a batch of two: what a run prepares is kept for one size."""
+    one, two = rows(1), rows(2)
+    taken = []
+    for _ in range(_TURNS):
+        session.run(two)
+        start = time.perf_counter()
+        session.run(one)
+        taken.append(time.perf_counter() - start)
+    return min(taken) > _MINDS * steady_s + HOP_S
+
+
+def _sizes(limit: int) -> tuple[int, ...]:
+    """Few, since each has its weights in memory: 1, 4, 16 … and the limit."""
+    sizes = [1]
+    while _SIZE_GROWTH * sizes[-1] < limit:
+        sizes.append(_SIZE_GROWTH * sizes[-1])
+    return (*sizes, limit)
 
 
 def _measure_only(
@@ -224,18 +258,33 @@ def _served_rows_per_s(point: Point) -> float:
     return point.rows * point.runs / (point.seconds + HOP_S)
 
 
-def _curve(session: Runs, rows: Rows, first: Point, limit: int, longest_s: float = _SLOW_S) -> list[Point]:
-    """Batches of 1 (which is `first`), 2, 4 … rows for as long as a bigger one may still pay."""
-    curve, size = [first], 2
-    while size <= limit and curve[-1].seconds <= longest_s:
+def _curve(
+    session: Runs,
+    rows: Rows,
+    first: Point,
+    limit: int,
+    longest_s: float = _SLOW_S,
+    sizes: Sequence[int] = (),
+) -> list[Point]:
+    """Batches of 1 (which is `first`), 2, 4 … rows, or of `sizes`, for as long as a bigger one may still pay."""
+    curve = [first]
+    for size in sizes[1:] or _doubled(limit):
+        if curve[-1].seconds > longest_s:
+            break
         curve.append(_point(session, rows, first.threads, first.runs, size))
         latest, best = _served_rows_per_s(curve[-1]), max(map(_served_rows_per_s, curve))
         # Twice doubled for nothing that counts, or once where the next takes long and this one clearly loses.
         loses = curve[-1].seconds >= _LONG_S and latest < _LOSES * best
         if size >= (2 if loses else 4) * _smallest_as_good(curve).rows or latest < _FALLEN * best:
             break
-        size *= 2
     return curve
+
+
+def _doubled(limit: int) -> Iterator[int]:
+    size = 2
+    while size <= limit:
+        yield size
+        size *= 2
 
 
 def _by_turns(ways: Sequence[tuple[Runs, int, int]], row: Tensors) -> list[Point]:

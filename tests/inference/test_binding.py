@@ -23,7 +23,7 @@ HERE = Path("models/test/1")
 
 
 def bound(session: OrtSession, max_batch_size: int) -> BoundRuns:
-    return BoundRuns(session._session, session.inputs, session.outputs, max_batch_size)
+    return BoundRuns({0: session._session}, session.inputs, session.outputs, max_batch_size)
 
 
 def pair(rows: int, seed: int = 0) -> dict[str, Array]:
@@ -66,6 +66,35 @@ def test_the_graph_sees_few_batch_sizes() -> None:
     runs = bound(OrtSession(graph, HERE), 6)
     seen = [runs.run({"x": np.ones((rows, 1), np.float32)})[0][:, 0].tolist() for rows in range(1, 8)]
     assert seen == [[1], [2] * 2, [4] * 3, [4] * 4, [6] * 5, [6] * 6, [7] * 7]
+
+
+def test_each_batch_size_has_a_session_that_sees_no_other() -> None:
+    sessions = {size: OrtSession(sum_graph(), HERE) for size in (1, 4, 16)}
+    seen: list[tuple[int, tuple[int, ...]]] = []
+
+    class Watched:
+        """A session that tells the shapes it is run with."""
+
+        def __init__(self, size: int) -> None:
+            self.size, self.inner = size, sessions[size]._session
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def run_with_iobinding(self, bound: Any) -> None:
+            self.inner.run_with_iobinding(bound)
+            seen.append((self.size, tuple(bound.get_outputs()[0].shape())))
+
+    first = sessions[1]
+    watched: Any = {size: Watched(size) for size in sessions}
+    runs = BoundRuns(watched, first.inputs, first.outputs, 16)
+    for rows in (1, 5, 4, 2, 16, 1):
+        tensors = pair(rows, seed=rows)
+        (total,) = runs.run(tensors)
+        np.testing.assert_array_equal(total, tensors["x"] + tensors["y"])
+    assert [size for size, _ in seen] == [1, 16, 4, 4, 16, 1]
+    assert all(shape == (size, 3) for size, shape in seen)
+    assert len(runs.run(pair(20))[0]) == 20  # more than the biggest, as it is
 
 
 def test_rows_that_fill_a_batch_up_are_valid_rows() -> None:

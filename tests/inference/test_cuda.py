@@ -60,6 +60,13 @@ def test_every_datatype_passes_through(name: str) -> None:
         np.testing.assert_array_equal(seen, given)
 
 
+def test_each_batch_size_may_have_a_session_of_its_own() -> None:
+    session = OrtSession(sum_graph(), HERE, ON_GPU._replace(max_batch_size=16, batch_sizes=(1, 4, 16)))
+    for rows in (1, 3, 16, 2, 5, 20, 1):
+        tensors = pair(rows, rows)
+        np.testing.assert_array_equal(session.run_raw(tensors)[0], tensors["x"] + tensors["y"])
+
+
 def test_strings_are_run_beside_the_GPU() -> None:  # noqa: N802
     session = OrtSession(identity_graph(TensorProto.STRING, "batch", 1), HERE, ON_GPU)
     given = np.array([["a"], ["ö"]], object)

@@ -24,7 +24,7 @@ from serving.errors import STATUS, error_headers, status_of
 from serving.metrics import Distribution, classify
 from serving.settings import Settings, read_settings
 from tests.bundles import sum_graph, write_bare, write_brightness
-from tests.serving.servers import ADMIN, ThreadedServer, start
+from tests.serving.servers import ADMIN, PROVIDER, ThreadedServer, start, without_cuda
 
 X = {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
 SUM = {"inputs": [X, {**X, "name": "y"}]}
@@ -115,7 +115,7 @@ def test_metrics_parse_and_count(http: httpx.Client) -> None:
     stages = {sample.labels["stage"] for sample in after["baton_stage_seconds"]}
     assert stages == {"decode", "preprocess", "queue", "run", "postprocess", "encode"}
     (info,) = [s.labels for s in after["baton_model_info"] if s.labels["model"] == "brightness"]
-    assert (info["task"], info["precision"], info["provider"]) == ("vision", "fp32", "CPUExecutionProvider")
+    assert (info["task"], info["precision"], info["provider"]) == ("vision", "fp32", PROVIDER)
     assert "process_resident_memory_bytes" in after
 
 
@@ -181,7 +181,7 @@ def test_diagnostics_tell_what_is_in_force(http: httpx.Client) -> None:
     told = http.get("/v2/diagnostics").json()
     assert told["cpus"] >= 1
     (brightness,) = [model for model in told["models"] if model["name"] == "brightness"]
-    assert brightness["provider"] == "CPUExecutionProvider"
+    assert brightness["provider"] == PROVIDER
     assert len(brightness["graph_sha256"]) == 64
     assert brightness["plan"]["max_pending_rows"] > 0
 
@@ -391,13 +391,19 @@ def test_every_setting_says_what_it_is_for() -> None:
         assert field.description, name
 
 
+@without_cuda
+def test_a_device_that_is_not_there_fails_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--models", str(tmp_path), "--device", "cuda"]) == 2
+    assert "device: got 'cuda'" in capsys.readouterr().err
+
+
 def test_what_cannot_work_is_refused_before_it_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "--models", str(tmp_path / "nowhere")]) == 2
     assert "wanted a folder of models" in capsys.readouterr().err
-    assert main(["serve", "--models", str(tmp_path), "--device", "cuda"]) == 2
-    assert "device: got 'cuda'" in capsys.readouterr().err
     assert main(["serve", "--port", "70000", "--p99-ms", "-1"]) == 2
     told = capsys.readouterr().err
     assert "--port: got" in told

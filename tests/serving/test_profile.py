@@ -10,7 +10,16 @@ import pytest
 
 from inference.values import Tensors
 from serving.batching import Plan
-from serving.profile import ByHand, Point, Profile, ProfileCache, cache_key, measure, sample_rows
+from serving.profile import (
+    ByHand,
+    Point,
+    Profile,
+    ProfileCache,
+    cache_key,
+    measure,
+    measure_on_device,
+    sample_rows,
+)
 
 
 class Costly:
@@ -227,3 +236,94 @@ def test_a_profile_kept_under_other_rules_is_not_found(monkeypatch: pytest.Monke
     assert key == cache_key("digest", 2) != cache_key("digest", 4)
     monkeypatch.setattr("serving.profile.RULES", 0)
     assert key != cache_key("digest", 2)
+
+
+# On a GPU
+
+
+class Preparing(Costly):
+    """One that prepares for the size of its batch and remembers the latest only, as cuDNN's convolutions do."""
+
+    def __init__(
+        self, clock: list[float], seconds_by_rows: dict[int, float], sizes: tuple[int, ...], s: float
+    ) -> None:
+        super().__init__(clock, seconds_by_rows)
+        self.sizes, self.prepare_s = sizes, s
+        self.prepared: dict[int, int] = {}
+
+    def run(self, tensors: Tensors) -> Tensors:
+        rows = len(tensors["x"])
+        size = next((size for size in self.sizes if rows <= size), 0)
+        if self.prepared.get(size) != (size or rows):
+            self.prepared[size] = size or rows
+            self.clock[0] += self.prepare_s
+        self.clock[0] += self.seconds_by_rows[size or rows]
+        return tensors
+
+
+def _on_device(
+    clock: list[float], seconds: dict[int, float], prepare_s: float, limit: int, runs: int | None = 1
+) -> tuple[Profile, list[tuple[int, ...]]]:
+    opened: list[tuple[int, ...]] = []
+
+    def open_session(sizes: tuple[int, ...]) -> Preparing:
+        opened.append(sizes)
+        return Preparing(clock, seconds, sizes, prepare_s)
+
+    return measure_on_device(open_session, sample_rows(EXAMPLE), limit, runs), opened
+
+
+RESNET50 = {1: 2.7e-3, 2: 3.2e-3, 4: 4e-3, 8: 5.5e-3, 16: 8e-3, 32: 15e-3, 64: 28e-3}
+"""Seconds by rows, as on an H200."""
+
+
+def test_sizes_that_cost_to_change_get_sessions_of_their_own(clock: list[float]) -> None:
+    profile, opened = _on_device(clock, RESNET50, 0.2, limit=64)
+    assert opened == [(), (1, 4, 16, 64)]
+    assert profile.batch_sizes == (1, 4, 16, 64)
+    assert {point.rows for point in profile.points} <= {1, 4, 16, 64}
+    assert [point.seconds for point in profile.points] == pytest.approx(
+        [RESNET50[point.rows] for point in profile.points]
+    )
+
+
+def test_one_session_serves_every_size_where_changes_are_free(clock: list[float]) -> None:
+    profile, opened = _on_device(clock, RESNET50, 0.0, limit=64)
+    assert opened == [()]
+    assert profile.batch_sizes == ()
+    assert [point.rows for point in profile.points][:3] == [1, 2, 4]
+    assert profile.chosen.rows == 64
+
+
+def test_the_last_size_is_the_limit(clock: list[float]) -> None:
+    for limit, sizes in ((2, (1, 2)), (6, (1, 4, 6)), (4, (1, 4))):
+        assert _on_device(clock, dict.fromkeys(range(1, 9), 0.001), 0.2, limit)[0].batch_sizes == sizes
+
+
+def test_a_graph_without_a_batch_axis_has_one_session_on_a_device_too(clock: list[float]) -> None:
+    profile, opened = _on_device(clock, {1: 1e-3}, 0.2, limit=0)
+    assert (opened, profile.batch_sizes, profile.chosen.rows) == ([()], (), 1)
+
+
+def test_a_short_run_on_a_device_stays_on_the_loop(clock: list[float]) -> None:
+    profile, _ = _on_device(clock, {1: 80e-6, 2: 82e-6, 4: 85e-6, 8: 90e-6}, 0.0, limit=8, runs=None)
+    assert profile.inline
+    assert profile.chosen.rows == 8
+
+
+def test_runs_at_once_on_a_device_are_as_many_as_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {
+        1: 2e-3,
+        2: 2.2e-3,
+        4: 4.4e-3,
+    }  # beside another run one takes hardly longer, beside three twice as long
+
+    def cost(session: Any, tensors: Tensors, runs: int, most_windows: int = 3) -> float:
+        return seconds[runs] * len(tensors["x"])
+
+    monkeypatch.setattr("serving.profile._time", cost)
+    monkeypatch.setattr("serving.profile._minds_changes", lambda *_: False)
+    profile = measure_on_device(lambda sizes: cast("Any", sizes), sample_rows(EXAMPLE), 1)
+    assert _way(profile.chosen) == (1, 2)
+    assert {point.runs for point in profile.points} == {1, 2, 4}
+    assert measure_on_device(lambda sizes: cast("Any", sizes), sample_rows(EXAMPLE), 1, 4).chosen.runs == 4

@@ -11,11 +11,13 @@ import pytest
 
 from inference.errors import ModelNotFound, ModelNotReady
 from inference.machine import available_cpus
+from inference.options import Device, Precision
+from inference.providers import CPU, CUDA, PROVIDERS
 from inference.repository import ModelRepository
 from inference.session import OrtSession, SessionOptions
 from serving.loading import ModelLoader
 from serving.profile import ProfileCache
-from serving.registry import ModelRegistry, ModelState
+from serving.registry import ModelRegistry, ModelState, ServedModel
 from tests.bundles import sum_graph, write_bare, write_brightness
 
 
@@ -245,3 +247,56 @@ def test_a_draining_server_admits_nothing(tmp_path: Path, pool: ThreadPoolExecut
             registry.get("sum").batcher.admit(1)
 
     _play(story, tmp_path, pool)
+
+
+# A GPU's place, taken by the CPU
+
+
+def _load(
+    path: Path, pool: ThreadPoolExecutor, device: Device, precision: Precision | None = None
+) -> ServedModel:
+    async def run() -> ServedModel:
+        loader = ModelLoader(device, precision, 1000.0, None, None, ProfileCache(None), pool)
+        return loader(path)()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "served"),
+    [("cpu", None, "int8"), ("cuda", None, "fp32"), ("cuda", "int8", "int8"), ("auto", None, "fp32")],
+)
+def test_a_GPU_is_given_fp32_whatever_is_faster_on_a_CPU(  # noqa: N802
+    pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    device: Device,
+    asked: Precision | None,
+    served: Precision,
+) -> None:
+    monkeypatch.setitem(PROVIDERS, "cuda", CPU)
+    monkeypatch.setattr("serving.loading.check_device", lambda _: CUDA)
+    assert _load(Path("models/fashion/3"), pool, device, asked).predictor.precision == served
+
+
+def test_auto_without_CUDA_serves_as_on_a_CPU(pool: ThreadPoolExecutor) -> None:  # noqa: N802
+    assert _load(Path("models/fashion/3"), pool, "auto").predictor.precision == "int8"
+
+
+def test_auto_is_told_of_CUDA_that_does_not_start(  # noqa: N802
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("serving.loading.check_device", lambda _: CUDA)
+    monkeypatch.setitem(PROVIDERS, "cuda", "NoSuchExecutionProvider")
+    model = _load(Path("models/fashion/3"), pool, "auto")
+    assert (model.predictor.precision, model.predictor.session.provider) == ("int8", CPU)
+    assert "fashion: CUDA does not start here, so it runs on the CPU" in caplog.text
+
+
+def test_a_graph_that_minds_changes_is_served_at_few_sizes(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROVIDERS, "cuda", CPU)
+    monkeypatch.setattr("serving.profile._minds_changes", lambda *_: True)
+    model = _load(Path("models/fashion/3"), pool, "cuda")
+    assert model.profile.batch_sizes == (1, 4, 16, 64, 256)
+    assert model.predictor.session.options.batch_sizes == (1, 4, 16, 64, 256)

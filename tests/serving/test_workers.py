@@ -23,11 +23,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from inference.machine import available_cpus
+from inference.providers import CPU
 from serving.workers.door import listen
 from tests.bundles import graph_bytes, sum_graph, write_bare, write_brightness
 from tests.deploy.conftest import Server, answers, free_port, serving, until
 from tests.deploy.tools import ROOT, missing, need, run
-from tests.serving.servers import ADMIN
+from tests.serving.servers import ADMIN, PROVIDER, without_cuda
 from tests.serving.test_tls import Authority, trusting
 
 CALLERS = 8
@@ -159,6 +160,7 @@ def test_connections_are_divided_evenly(callers: list[httpx.Client]) -> None:
     assert workers.count(1) == workers.count(2)
 
 
+@pytest.mark.skipif(PROVIDER != CPU, reason="a GPU's runs do not depend on the CPUs")
 def test_cpus_and_queue_are_divided_among_the_workers(server: Server, callers: list[httpx.Client]) -> None:
     write_bare(server.models, "wide", _wide_graph())
     until(lambda: _served_by_all(callers, "wide"), "the wide graph")
@@ -361,7 +363,7 @@ def _runs(pid: int) -> bool:
     ("flags", "said"),
     [
         (("--models", "nowhere"), "--models: got 'nowhere', wanted a folder of models"),
-        (("--device", "cuda"), "device: got 'cuda'"),
+        pytest.param(("--device", "cuda"), "device: got 'cuda'", marks=without_cuda),
         (("--workers", str(available_cpus() + 1)), "each takes a CPU of its own"),
     ],
     ids=["no-folder", "no-cuda", "too-many"],
