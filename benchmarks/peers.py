@@ -29,8 +29,8 @@ class Plan:
 
     peers: tuple[str, ...]
     seconds: tuple[int, int] = (1, 1)
-    ceilings: tuple[bool, ...] = (False, True)
-    """Beside `session.run` too: as it is by itself, and with the graph optimised as Baton does it."""
+    ceilings: tuple[str, ...] = Bare.labels
+    """Who is driven beside them and has no server."""
 
 
 PLANS = {
@@ -42,7 +42,7 @@ PLANS = {
     "text": Plan(("baton:1", "triton:1", "triton:2", "raw:1", "torchserve:1")),
     # Some 40 images a second: a turn must see each of 64 connections answered several times, since what runs at its
     # end (two batches of up to four) counts for nobody but `session.run`, which has no end.
-    "resnet50": Plan(("baton:1", "triton:1", "triton:2", "torchserve:1"), (4, 8), ceilings=(False,)),
+    "resnet50": Plan(("baton:1", "triton:1", "triton:2", "torchserve:1"), (4, 8), ceilings=(Bare.as_it_comes,)),
 }  # fmt: skip
 
 
@@ -83,9 +83,9 @@ def _measure(
     starts.append({peer.label: (peer.start_s, peer.start_cpu_s) for peer in peers})
     driven: list[Driven] = list(peers)
     notes: list[str] = []
-    for served in plan.ceilings:
+    for label in plan.ceilings:
         file = _models(scripts) / f"{model}.onnx"
-        bare = Bare(file, file.with_suffix(".in.npy"), served=served)
+        bare = Bare(file, file.with_suffix(".in.npy"), label)
         stack.callback(bare.close)
         driven.append(bare)
         notes.append(

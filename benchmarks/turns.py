@@ -166,11 +166,13 @@ class Bare:
     As ONNX Runtime is by itself, or `served`: with the graph optimised as Baton does it.
     """
 
-    labels = ("session.run", "session.run, Baton's fusions")
+    as_it_comes, as_served = "session.run", "session.run, Baton's fusions"
+    labels = (as_it_comes, as_served)
 
-    def __init__(self, model: Path, example: Path, *, served: bool = False) -> None:
-        self.label = self.labels[served]
-        flags = [SERVED] if served else []
+    def __init__(self, model: Path, example: Path, label: str = as_it_comes) -> None:
+        """`label`: one of `labels`."""
+        self.label = label
+        flags = [SERVED] if label == self.as_served else []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.bare", str(model), str(example), *flags],
             stdin=subprocess.PIPE,
