@@ -132,7 +132,7 @@ class TrainConfig(BaseSettings):
     init_from: str = Field(
         default="",
         description="a bundle or a run to start from, with a new head: its architecture and --model are taken, "
-        "unless told; vision: a checkpoint too; text: its tokenizer is taken over",
+        "unless told; vision: a checkpoint too; text: its tokenizer is taken over; neumf: a run of mf, same split",
     )
     freeze_epochs: NonNegativeInt = Field(
         default=1, description="with init_from: epochs in which only the new head learns"
@@ -280,8 +280,10 @@ class TrainConfig(BaseSettings):
     @field_validator("init_from")
     @classmethod
     def _can_start_from_another(cls, init_from: str, info: ValidationInfo) -> str:
-        if init_from and info.data.get("task") == "recommendation":
-            raise ValueError("vision and text only: a recommender's weights belong to its items and users")
+        if init_from and info.data.get("task") == "recommendation" and info.data.get("arch") != "neumf":
+            raise ValueError(
+                "vision, text and neumf only: a recommender's weights belong to its items and users"
+            )
         if init_from and info.data.get("arch") == "bag":
             raise ValueError("a bag has no head to replace: its table is counted from its own texts")
         return init_from

@@ -30,7 +30,12 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
 
 
 def head_names(model: nn.Module) -> set[str]:
-    """The parameters of the last linear layer, which knows the classes."""
+    """What a model that started from another learns anew: the last linear layer, which knows the classes.
+
+    Of a model that says so itself: all but its `body`.
+    """
+    if (body := getattr(model, "body", None)) is not None:
+        return {name for name, _ in model.named_parameters() if name not in body}
     name = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
     return {found for found, _ in model.named_parameters() if found.rpartition(".")[0] == name}
 

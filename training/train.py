@@ -32,7 +32,7 @@ from training.run import RunFiles, begin_run, write_whole
 from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
 from training.teacher import open_teacher
-from training.transfer import start_from
+from training.transfer import check_same_split, start_from
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,8 @@ def fit(
         return FitResult(**json.loads(files.fit.read_text()))
     model = build_model(config, data)
     if config.init_from and not files.resume_point.exists():
+        if config.task == "recommendation":
+            check_same_split(Path(config.init_from), files.split)
         start_from(model, config, data.train, find_task(config.task).inputs)
     return fit_model(config, files, data, model, extra)
 

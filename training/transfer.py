@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from inference.bundle import Bundle
 from inference.errors import BatonError
 from inference.processors.text import TOKENIZER_FILE
+from training.architectures.neumf import BIASES, NeuMF
 from training.checkpoint import PREFIX, read_checkpoint
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples
@@ -45,6 +46,9 @@ def start_from(
 ) -> None:
     """Fill all of `model` but its head; every weight must be found in its own shape, or `ConfigError` lists them."""
     source = read_source(Path(config.init_from))
+    if isinstance(model, NeuMF):
+        _start_from_factors(model, config, source)
+        return
     norms = dict(_folded_norms(model)) if source.biases else {}
     kept = head_names(model) | {name for norm in norms.values() for name in _tensors_of(model, norm)}
     state = model.state_dict()
@@ -66,6 +70,36 @@ def start_from(
             state[name].copy_(source.weights[name])
     if norms:
         _unfold(model, norms, source.biases, train, inputs)
+
+
+def _start_from_factors(model: NeuMF, config: TrainConfig, source: Source) -> None:
+    wide, users, items = (model.gmf_user.embedding_dim - BIASES, model.gmf_user.num_embeddings, model.items)
+    wanted = {
+        "user.weight": [users, wide],
+        "item.weight": [items, wide],
+        "user_bias.weight": [users, 1],
+        "item_bias": [items],
+    }
+    faults = [
+        f"  {name}: it has {_shape(source.weights.get(name))}, wanted {shape}"
+        for name, shape in wanted.items()
+        if _shape(source.weights.get(name)) != shape
+    ]
+    if faults:
+        about = f"{config.init_from} ({source.about}) is no mf of these users and items of width {wide}, "
+        raise ConfigError(f"init_from: {about}which is neumf's less {BIASES}\n" + "\n".join(faults))
+    model.begin_as(source.weights)
+
+
+def check_same_split(source: Path, split: Path) -> None:
+    """Refuse to start from a recommender that has learned from what is held out here, or of which nobody knows."""
+    theirs = RunFiles(source).split
+    if not theirs.is_file():
+        raise ConfigError(f"init_from: {source} is no run, which alone says what it has held out")
+    if json.loads(theirs.read_text()) != json.loads(split.read_text()):
+        raise ConfigError(
+            f"init_from: {source} has held out other events; wanted the same data, --seed and --validation"
+        )
 
 
 def read_source(path: Path) -> Source:

@@ -17,10 +17,15 @@ from training.config import TrainConfig, load_config
 from training.data.examples import Loader
 from training.data.histories import Held, Spans
 from training.data.interactions import make_log
+from training.data.recommendation import _pairs
+from training.errors import ConfigError
 from training.export import export
 from training.losses import basket_loss, dense_logistic_loss
+from training.optim import head_names
 from training.pipeline import train
+from training.run import open_run
 from training.tasks.recommendation import RecommendationTask, ScoresGraph
+from training.train import FitResult, fit, load_data
 
 ITEMS, LENGTH, USERS = 12, 8, 9
 TITLES = tuple(f"{colour} cup" for colour in ("red", "blue", "red", "old") * 3)
@@ -207,3 +212,100 @@ def test_one_command_makes_a_bundle_that_answers(tmp_path: Path, arch: str) -> N
     assert {"ndcg@10", "popularity: ndcg@10", "margin over item_knn: ndcg@10, 95% low"} <= set(
         evaluation.metrics
     )
+
+
+# NeuMF from a factorisation
+
+
+def started() -> tuple[matrix_factorisation.MatrixFactorisation, neumf.NeuMF]:
+    """A factorisation, and a NeuMF that began as it."""
+    source = made("mf")
+    model = neumf.build(USERS, ITEMS, width=4 + neumf.BIASES, layers=(8, 4, 2)).eval()
+    assert isinstance(source, matrix_factorisation.MatrixFactorisation)
+    assert isinstance(model, neumf.NeuMF)
+    model.begin_as(source.state_dict())
+    return source, model
+
+
+def test_neumf_begins_as_the_factorisation_that_it_starts_from() -> None:
+    source, model = started()
+    torch.testing.assert_close(model(torch.arange(USERS)), source(torch.arange(USERS)))
+    user, item = torch.tensor([0, 4, 2]), torch.tensor([1, ITEMS, 3])
+    torch.testing.assert_close(model.pairs(user, item), source(user)[torch.arange(3), item - 1])
+
+
+def test_neumf_learns_with_its_perceptron_what_a_factorisation_left() -> None:
+    _, model = started()
+    assert head_names(model) | set(model.body) == {name for name, _ in model.named_parameters()}
+    assert head_names(model).isdisjoint(model.body)
+    torch.autograd.backward(model.pairs(torch.tensor([0, 4, 2]), torch.tensor([1, ITEMS, 3])).sum())
+    assert model.out.weight.grad is not None
+    assert model.out.weight.grad[0, 4 + neumf.BIASES :].abs().sum() > 0
+
+
+def recommender(tmp_path: Path, arch: str, *flags: str) -> FitResult:
+    """One epoch on the embedded shop."""
+    fixed = (
+        "--batch-size",
+        "64",
+        "--epochs",
+        "1",
+        "--no-progress",
+        "--threads",
+        "1",
+        "--precision",
+        "32-true",
+    )
+    run = tmp_path / f"{arch}{len(list(tmp_path.iterdir()))}"
+    config = load_config("recommendation", ["--arch", arch, "--run", str(run), *fixed, *flags])
+    files = open_run(config)
+    return fit(config, files, load_data(config, files))
+
+
+NEUMF = ("--model", '{"width": 6, "layers": [8, 4, 2]}', "--learning-rate", "1e-7")
+
+
+def test_a_run_of_neumf_goes_on_from_one_of_mf(tmp_path: Path) -> None:
+    source = recommender(tmp_path, "mf", "--model", '{"width": 4}', "--learning-rate", "0.05")
+    went_on = recommender(tmp_path, "neumf", "--init-from", str(tmp_path / "mf0"), *NEUMF)
+    assert went_on.score == pytest.approx(source.score, abs=1e-3)
+    new = recommender(tmp_path, "neumf", *NEUMF)
+    assert new.score != pytest.approx(source.score, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--seed", "1"), "has held out other events; wanted the same data, --seed and --validation"),
+        (("--model", '{"width": 4, "layers": [8, 4, 2]}'), "of width 2, which is neumf's less 2"),
+        (("--init-from", "models/retail"), "is no run, which alone says what it has held out"),
+        (("--arch", "sasrec"), "vision, text and neumf only"),
+    ],
+)
+def test_what_neumf_cannot_start_from_is_refused(tmp_path: Path, flags: tuple[str, ...], said: str) -> None:
+    recommender(tmp_path, "mf", "--model", '{"width": 4}')
+    model = () if "sasrec" in flags else NEUMF
+    with pytest.raises(ConfigError, match=said):
+        recommender(tmp_path, "neumf", "--init-from", str(tmp_path / "mf0"), *model, *flags)
+
+
+# Drawn pairs
+
+
+def test_what_a_user_does_not_have_is_drawn_evenly() -> None:
+    """Also right behind what they have, and for who has nearly everything."""
+    has = {0: [1, 2, 3, 7], 1: list(range(1, ITEMS))}
+    pairs = [(user, item) for user, items in has.items() for item in items]
+    user, item = np.array(pairs).T
+    log = make_log(user, item, np.arange(len(pairs)))
+    drawn = _pairs(log, ITEMS, negatives=1000)
+    batch = drawn.batch(torch.arange(len(pairs)), torch.Generator().manual_seed(0))
+    negative = batch["label"] == 0
+    assert int(negative.sum()) == 1000 * len(pairs)
+    for who, items in has.items():
+        free = ITEMS - len(items)
+        counts = torch.bincount(batch["item"][negative & (batch["user"] == who)], minlength=ITEMS + 1)[1:]
+        assert (counts[torch.tensor(items) - 1] == 0).all()
+        share = counts[counts > 0] / counts.sum()
+        assert len(share) == free
+        torch.testing.assert_close(share, torch.full((free,), 1 / free), atol=0.02, rtol=0)

@@ -8,17 +8,27 @@
 He, Liao, Zhang, Nie, Hu & Chua 2017, "Neural Collaborative Filtering" (arXiv:1708.05031). Served, one user meets
 the whole catalogue. The first layer of the MLP is a sum of a user's and an item's part, so that over a catalogue each
 part is computed once.
+
+The paper starts it from a factorisation and a perceptron that were trained before (section 3.4.1). Here it may start
+from a factorisation alone, of which it is the same function at first: the perceptron, whose weights in the last layer
+are zero then, learns what is left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+BIASES = 2
+"""Factors that a factorisation's biases of users and items become."""
+
 
 class NeuMF(nn.Module):
     """Both branches with tables of their own, as in the paper."""
+
+    body = ("gmf_user.weight", "gmf_item.weight")
+    """What may be taken over from a factorisation; the rest is new then."""
 
     def __init__(
         self,
@@ -51,6 +61,17 @@ class NeuMF(nn.Module):
         product = self.gmf_user(user) * self.gmf_item(column)
         first = self.first_user(self.mlp_user(user)) + self.first_item(self.mlp_item(column))
         return self.out(torch.cat([product, self.rest(first)], -1)).squeeze(-1)  # type: ignore[no-any-return]
+
+    def begin_as(self, factorisation: Mapping[str, Tensor]) -> None:
+        """Compute what a `MatrixFactorisation` of these weights does; its width is `BIASES` less than GMF's."""
+        users, items = factorisation["user.weight"], factorisation["item.weight"]
+        user_bias, item_bias = factorisation["user_bias.weight"], factorisation["item_bias"][:, None]
+        with torch.no_grad():
+            self.gmf_user.weight.copy_(torch.cat([users, user_bias, torch.ones_like(user_bias)], 1))
+            self.gmf_item.weight.copy_(torch.cat([items, torch.ones_like(item_bias), item_bias], 1))
+            self.out.weight.zero_()
+            self.out.weight[:, : self.gmf_user.embedding_dim] = 1
+            self.out.bias.zero_()
 
     def penalty(self, user: Tensor, item: Tensor) -> Tensor:
         """L2 of the vectors of a batch's pairs, a mean: each vector pays as often as it is drawn (a scalar)."""
