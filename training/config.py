@@ -162,7 +162,8 @@ class TrainConfig(BaseSettings):
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of all steps in which the rate rises")
     gradient_clip: NonNegativeFloat = Field(default=0.0, description="largest norm of the gradient; 0: any")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
-        default="auto", description="auto: bf16 where the machine multiplies it in hardware, else 32 bits"
+        default="auto",
+        description="auto: bf16 where hardware multiplies it and the architecture gains by it, else 32 bits",
     )
 
     # Regularisation

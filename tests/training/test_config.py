@@ -5,6 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import torch
 
 from training.__main__ import TASKS, help_of
 from training.architectures.registry import ARCHITECTURES
@@ -12,6 +13,7 @@ from training.config import EMBEDDED, load_config, make_config, shipped_recipe
 from training.data.sources import PUBLIC_SETS
 from training.errors import ConfigError
 from training.provenance import command
+from training.train import choose_precision
 
 RECIPES = sorted(
     entry.name.removesuffix(".toml")
@@ -108,3 +110,20 @@ def test_the_command_of_a_bundle_trains_by_the_same_settings(flags: tuple[str, .
     assert told[:3] == ["baton", "train", "vision"]
     assert load_config("vision", told[3:]).learned_from() == config.learned_from()
     assert len(told) <= 9 + len(flags), "nothing is told that the recipe says"
+
+
+@pytest.mark.parametrize(
+    ("arch", "hardware", "flags", "chosen"),
+    [
+        ("cnn", True, (), "bf16-mixed"),
+        ("cnn", False, (), "32-true"),
+        ("vit", True, (), "32-true"),
+        ("vit", True, ("--precision", "bf16-mixed"), "bf16-mixed"),
+    ],
+)
+def test_bf16_is_chosen_where_it_pays(
+    monkeypatch: pytest.MonkeyPatch, arch: str, hardware: bool, flags: tuple[str, ...], chosen: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
+    config = load_config("vision", ("--data", "digits", "--arch", arch, "--accelerator", "cpu", *flags))
+    assert choose_precision(config) == chosen

@@ -31,13 +31,19 @@ from training.errors import ConfigError
 
 @dataclass(frozen=True)
 class Architecture:
-    """A named builder, with a line on what it is and where it was published."""
+    """A named builder, with a line on what it is and where it was published.
+
+    bf16_pays: whether a step is clearly shorter in bf16-mixed on a CPU that multiplies bf16. There a convolution or a
+    gate gains what the casts around it cost; attention, soft maxima and look-ups lose (`benchmarks.train_loop` with
+    --precision: ResNet 0.71 of the step in fp32, the Transformer encoder 2.0, SASRec 1.4).
+    """
 
     name: str
     task: str
     build: Callable[..., nn.Module]
     summary: str
     paper: str
+    bf16_pays: bool = False
 
     def options(self) -> dict[str, Any]:
         """The keyword options of the builder with their defaults."""
@@ -59,6 +65,7 @@ _ALL = (
         cnn.build,
         "convolutions and pooling, then a small classifier: LeNet with batch norm and ReLU",
         "LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791",
+        bf16_pays=True,
     ),
     Architecture(
         "resnet",
@@ -66,6 +73,7 @@ _ALL = (
         resnet.build,
         "residual blocks with batch norm and skips, wide and shallow so that a CPU can train it",
         "He, Zhang, Ren & Sun 2016, arXiv:1512.03385; wide: Zagoruyko & Komodakis 2016, arXiv:1605.07146",
+        bf16_pays=True,
     ),
     Architecture(
         "resnet9",
@@ -73,6 +81,7 @@ _ALL = (
         resnet9.build,
         "whitened patches, then a convolution, a pooling and residual blocks a stage: small pictures, few epochs",
         "Page 2018, myrtle.ai; Jordan 2024, arXiv:2404.00498",
+        bf16_pays=True,
     ),
     Architecture(
         "vit",
@@ -101,6 +110,7 @@ _ALL = (
         lstm.build,
         "reads the words in order, both ways, with a gated memory",
         "Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
+        bf16_pays=True,
     ),
     Architecture(
         "gru",
@@ -108,6 +118,7 @@ _ALL = (
         lstm.build_gru,
         "the same with one gate less",
         "Cho et al. 2014, arXiv:1406.1078",
+        bf16_pays=True,
     ),
     Architecture(
         "transformer",
