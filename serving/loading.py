@@ -161,7 +161,7 @@ class ModelLoader:
 
         limit = bundle.manifest.max_batch_size
         if on_device:
-            profile = measure_on_device(lambda sizes: open_session(1, sizes), rows, limit, self.by_hand.runs)
+            profile = measure_on_device(open_session, rows, limit, self.by_hand)
         else:
             profile = measure(lambda threads: open_session(threads, ()), rows, self.cpus, limit, self.by_hand)
         self.cache.put(key, profile)

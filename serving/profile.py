@@ -168,25 +168,28 @@ def measure(
 
 
 def measure_on_device(
-    open_session: Callable[[tuple[int, ...]], Runs], rows: Rows, max_batch_size: int, runs: int | None = None
+    open_session: Callable[[int, tuple[int, ...]], Runs],
+    rows: Rows,
+    max_batch_size: int,
+    by_hand: ByHand = AS_MEASURED,
 ) -> Profile:
-    """Measure a graph that a GPU runs, where a CPU's threads count for nothing and a second session costs its weights.
+    """Measure a graph that a GPU runs, where a CPU's threads hardly count and a second session costs its weights.
 
-    `open_session` takes the batch sizes that are to have a session of their own (none: one for all). `runs` at once by
-    hand (0: on the event loop), as for `measure`.
+    `open_session` takes the threads of a run, and the batch sizes that get a session of their own (none: one for all).
     """
+    threads, runs = by_hand.threads or 1, by_hand.runs
     limit, sizes = max(1, max_batch_size), tuple[int, ...]()
-    session = open_session(sizes)
-    first = _point(session, rows, threads=1, runs=1)
+    session = open_session(threads, sizes)
+    first = _point(session, rows, threads, runs=1)
     if limit > 1 and _minds_changes(session, rows, first.seconds):
         sizes = _sizes(limit)
-        session = open_session(sizes)
-        first = _point(session, rows, threads=1, runs=1)
+        session = open_session(threads, sizes)
+        first = _point(session, rows, threads, runs=1)
     if runs == 0 or (runs is None and first.seconds < HOP_S):
         curve = _curve(session, rows, first, limit, INLINE_RUN_S, sizes)
         return _inline(curve).model_copy(update={"batch_sizes": sizes})
     curves = [
-        _curve(session, rows, _point(session, rows, threads=1, runs=number), limit, sizes=sizes)
+        _curve(session, rows, _point(session, rows, threads, number), limit, sizes=sizes)
         for number in ((runs,) if runs else RUNS_ON_DEVICE)
     ]
     best = [max(map(_served_rows_per_s, curve)) for curve in curves]

@@ -266,11 +266,11 @@ def _on_device(
 ) -> tuple[Profile, list[tuple[int, ...]]]:
     opened: list[tuple[int, ...]] = []
 
-    def open_session(sizes: tuple[int, ...]) -> Preparing:
+    def open_session(threads: int, sizes: tuple[int, ...]) -> Preparing:
         opened.append(sizes)
         return Preparing(clock, seconds, sizes, prepare_s)
 
-    return measure_on_device(open_session, sample_rows(EXAMPLE), limit, runs), opened
+    return measure_on_device(open_session, sample_rows(EXAMPLE), limit, ByHand(None, runs)), opened
 
 
 RESNET50 = {1: 2.7e-3, 2: 3.2e-3, 4: 4e-3, 8: 5.5e-3, 16: 8e-3, 32: 15e-3, 64: 28e-3}
@@ -323,7 +323,15 @@ def test_runs_at_once_on_a_device_are_as_many_as_gain(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("serving.profile._time", cost)
     monkeypatch.setattr("serving.profile._minds_changes", lambda *_: False)
-    profile = measure_on_device(lambda sizes: cast("Any", sizes), sample_rows(EXAMPLE), 1)
+    told: list[int] = []
+
+    def open_session(threads: int, sizes: tuple[int, ...]) -> Any:
+        told.append(threads)
+        return sizes
+
+    profile = measure_on_device(open_session, sample_rows(EXAMPLE), 1)
     assert _way(profile.chosen) == (1, 2)
     assert {point.runs for point in profile.points} == {1, 2, 4}
-    assert measure_on_device(lambda sizes: cast("Any", sizes), sample_rows(EXAMPLE), 1, 4).chosen.runs == 4
+    profile = measure_on_device(open_session, sample_rows(EXAMPLE), 1, ByHand(threads=3, runs=4))
+    assert _way(profile.chosen) == (3, 4)
+    assert told == [1, 3]
