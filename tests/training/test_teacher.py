@@ -159,8 +159,8 @@ def test_a_text_model_starts_from_another_with_its_tokenizer(arch: str, tmp_path
 
 
 def test_what_cannot_be_taught_or_started_from_another_says_why() -> None:
-    for flag in ("--teacher", "--init-from"):
-        with pytest.raises(ConfigError, match="vision and text only"):
+    for flag, said in (("--teacher", "vision and text only"), ("--init-from", "vision, text and neumf only")):
+        with pytest.raises(ConfigError, match=said):
             load_config("recommendation", (flag, "somewhere"))
     with pytest.raises(ConfigError, match="a bag has no head to replace"):
         load_config("text", ("--init-from", "somewhere"))
