@@ -7,7 +7,7 @@ it, without the fusions that are slower; else as ONNX Runtime does by itself.
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,9 @@ import numpy as np
 import onnxruntime as ort
 
 from inference.machine import available_cpus
+from inference.manifest import TensorSpec
 from inference.session import SLOWER_ON_CPU
+from inference.values import Array
 
 SERVED = "--served"
 _PROBE_S = 0.3
@@ -48,19 +50,7 @@ class Bare:
         """Rows a second over at least one run of each lane."""
         session = self._sessions[how.threads]
         feed = {session.get_inputs()[0].name: np.repeat(self._row, how.batch, 0)}
-
-        def lane() -> int:
-            done = 0
-            while not done or time.perf_counter() < until:
-                session.run(None, feed)
-                done += how.batch
-            return done
-
-        began = time.perf_counter()
-        until = began + seconds
-        with ThreadPoolExecutor(how.runs) as pool:
-            rows = sum(future.result() for future in [pool.submit(lane) for _ in range(how.runs)])
-        return rows / (time.perf_counter() - began)
+        return how.batch * runs_per_s(lambda: session.run(None, feed), how.runs, seconds)
 
     def best(self) -> Combination:
         """What runs the most rows a second, each tried once."""
@@ -74,6 +64,29 @@ class Bare:
                 if batch * runs / found[how] > _LONGEST_S:
                     break
         return max(found, key=lambda how: found[how])
+
+
+def runs_per_s(run: Callable[[], object], at_once: int, seconds: float) -> float:
+    """Runs a second of so many lanes at once, each with one after the other, at least one."""
+
+    def lane() -> int:
+        done = 0
+        while not done or time.perf_counter() < until:
+            run()
+            done += 1
+        return done
+
+    began = time.perf_counter()
+    until = began + seconds
+    with ThreadPoolExecutor(at_once) as pool:
+        done = sum(future.result() for future in [pool.submit(lane) for _ in range(at_once)])
+    return done / (time.perf_counter() - began)
+
+
+def example_row(spec: TensorSpec) -> Array:
+    """A row that a graph takes, of small whole numbers: no text has words that it does not know."""
+    row: Array = np.random.default_rng(11).integers(0, 100, (1, *spec.shape[1:])).astype(spec.datatype.dtype)
+    return row
 
 
 def session(model: Path, threads: int, without: Sequence[str] = ()) -> ort.InferenceSession:

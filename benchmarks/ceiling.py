@@ -6,16 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 
 from benchmarks.asking import infer_target, load
-from benchmarks.bare import Bare
+from benchmarks.bare import Bare, example_row
 from benchmarks.graphs import WRITERS
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
 from inference.session import OrtSession
-from inference.values import Array
 from serving.bench.figures import Round, interval, over_rounds
 from serving.bench.values import Closed
 
@@ -44,7 +42,8 @@ def _measure(name: str, given: argparse.Namespace) -> Iterator[tuple[list[tuple[
         models = Path(scratch)
         WRITERS[name](models)
         graph = next((models / name).rglob("model.onnx"))
-        bare = Bare(graph, _row(graph))
+        (spec,) = OrtSession(graph, graph.parent).inputs
+        bare = Bare(graph, example_row(spec))
         with serving(models) as server:
             target = infer_target(server, name, binary=name == "resnet50")
             best = bare.best()
@@ -56,13 +55,6 @@ def _measure(name: str, given: argparse.Namespace) -> Iterator[tuple[list[tuple[
                     alone.append(bare.rows_per_s(best, given.seconds))
                     served.append(load(target, Closed(connections), given.seconds))
                 yield _told(f"{name}, {connections} connections", str(best), alone, served)
-
-
-def _row(graph: Path) -> Array:
-    """A row that the graph takes, of small whole numbers: no text has words that it does not know."""
-    (spec,) = OrtSession(graph, graph.parent).inputs
-    row: Array = np.random.default_rng(11).integers(0, 100, (1, *spec.shape[1:])).astype(spec.datatype.dtype)
-    return row
 
 
 def _told(

@@ -9,9 +9,7 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +18,7 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.asking import TIMEOUT_S
+from benchmarks.bare import example_row, runs_per_s
 from benchmarks.graphs import WRITERS
 from benchmarks.result import parser, shown, write
 from benchmarks.server import Server, serving
@@ -96,8 +95,7 @@ def _bare(name: str, models: Path, rounds: int) -> list[tuple[str, ...]]:
     options = SessionOptions(threads=1, device="cuda", max_batch_size=max(BATCHES))
     bound = OrtSession(graph, graph.parent, options)
     spec = bound.inputs[0]
-    row = np.random.default_rng(11).integers(0, 100, (1, *spec.shape[1:])).astype(spec.datatype.dtype)
-    feeds = {batch: {spec.name: np.repeat(row, batch, 0)} for batch in BATCHES}
+    feeds = {batch: {spec.name: np.repeat(example_row(spec), batch, 0)} for batch in BATCHES}
     rows: list[tuple[str, ...]] = []
     for label, session in (("session.run", Plain(graph)), ("bound, page-locked buffers", bound)):
         rate = {
@@ -113,21 +111,10 @@ def _bare(name: str, models: Path, rounds: int) -> list[tuple[str, ...]]:
 
 
 def _rate(session: Runs, feed: Tensors, how: How, seconds: float) -> float:
-    """Rows a second over at least one run of each lane, after one that is not counted."""
-
-    def lane() -> int:
-        done = 0
-        while not done or time.perf_counter() < until:
-            session.run(feed)
-            done += how.batch
-        return done
-
-    with ThreadPoolExecutor(how.runs) as pool:
-        list(pool.map(session.run, [feed] * how.runs))
-        began = time.perf_counter()
-        until = began + seconds
-        done = sum(future.result() for future in [pool.submit(lane) for _ in range(how.runs)])
-        return done / (time.perf_counter() - began)
+    """Rows a second, after runs that are not counted."""
+    run = partial(session.run, feed)
+    runs_per_s(run, how.runs, 0)
+    return how.batch * runs_per_s(run, how.runs, seconds)
 
 
 def _described(label: str, server: Server, names: list[str]) -> str:

@@ -1,6 +1,6 @@
 """Runs by I/O binding: over buffers that are kept, at a few fixed batch sizes, for what NumPy has no type for.
 
-A device that is not the CPU copies from page-locked memory at twice the speed, and pays for locking it; and it
+A device that is not the CPU copies page-locked memory by itself, and pays for locking it; and it
 prepares its kernels anew for every new shape. So a batch is laid into kept buffers, as big as the next bucket, and its
 answer is cut out of what comes back. Buckets are powers of two, or a few sizes that each have a session of their own:
 cuDNN's convolutions are prepared for the latest shape only, so that a session whose batches change in size prepares

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from inference.errors import BatonError
 from inference.machine import cpu_share
+from inference.providers import CUDA, available_providers
 from inference.repository import ModelRepository
 from serving.dataplane import DataPlane
 from serving.diagnostics import server_version
@@ -61,7 +62,8 @@ def create_app(
     """
     cpus = cpu_share(settings.workers)
     # Runs of all models together share the CPUs, unless an operator wants more of them at once.
-    wanted = settings.concurrent_runs or (0 if settings.device == "cpu" else max(RUNS_ON_DEVICE))
+    on_gpu = settings.device != "cpu" and CUDA in available_providers()
+    wanted = settings.concurrent_runs or (max(RUNS_ON_DEVICE) if on_gpu else 0)
     runs = ThreadPoolExecutor(max(cpus, wanted), thread_name_prefix="run")
     decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
     loader = ModelLoader(

@@ -69,9 +69,9 @@ class ModelLoader:
 
     def __call__(self, path: Path) -> Loaded:
         """Open, measure and prove one version; raises `BundleRefused` or `ProviderUnavailable`."""
-        bundle = Bundle.open(path)
         if self.device == "auto":
-            return replace(self, device=self._found(bundle))(path)
+            return self._wherever_it_starts(path)
+        bundle = Bundle.open(path)
         precision = self._precision(bundle)
         source = bundle.graph_source(precision)
         processor = build_processor(bundle)
@@ -126,17 +126,16 @@ class ModelLoader:
             return None
         return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
 
-    def _found(self, bundle: Bundle) -> Device:
-        """What `auto` comes to: CUDA where it starts."""
-        if check_device("auto") != CUDA:
-            return "cpu"
-        source = bundle.graph_source(replace(self, device="cuda")._precision(bundle))
-        try:
-            OrtSession(source, bundle.path, SessionOptions(device="cuda"))
-        except ProviderUnavailable:
-            log.warning("%s: CUDA does not start here, so it runs on the CPU", bundle.manifest.name)
-            return "cpu"
-        return "cuda"
+    def _wherever_it_starts(self, path: Path) -> Loaded:
+        """What `auto` comes to: CUDA, or else what the CPU is given."""
+        if check_device("auto") == CUDA:
+            try:
+                return replace(self, device="cuda")(path)
+            except ProviderUnavailable:
+                log.warning(
+                    "%s: CUDA does not start here, so it runs on the CPU", Bundle.open(path).manifest.name
+                )
+        return replace(self, device="cpu")(path)
 
     def _precision(self, bundle: Bundle) -> Precision:
         """As told, or as the manifest says, whose choice was measured on a CPU: GPUs have no kernels for its int8."""

@@ -53,11 +53,7 @@ def start_from(
     kept = head_names(model) | {name for norm in norms.values() for name in _tensors_of(model, norm)}
     state = model.state_dict()
     wanted = {name: value for name, value in state.items() if name not in kept and value.is_floating_point()}
-    faults = [
-        f"  {name}: it has {_shape(source.weights.get(name))}, wanted {_shape(value)}"
-        for name, value in wanted.items()
-        if _shape(source.weights.get(name)) != _shape(value)
-    ]
+    faults = _misfits(source, {name: list(value.shape) for name, value in wanted.items()})
     faults += [
         f"  {name}: it has no bias folded in" for name in norms if f"{name}.weight" not in source.biases
     ]
@@ -80,12 +76,7 @@ def _start_from_factors(model: NeuMF, config: TrainConfig, source: Source) -> No
         "user_bias.weight": [users, 1],
         "item_bias": [items],
     }
-    faults = [
-        f"  {name}: it has {_shape(source.weights.get(name))}, wanted {shape}"
-        for name, shape in wanted.items()
-        if _shape(source.weights.get(name)) != shape
-    ]
-    if faults:
+    if faults := _misfits(source, wanted):
         about = f"{config.init_from} ({source.about}) is no mf of these users and items of width {wide}, "
         raise ConfigError(f"init_from: {about}which is neumf's less {BIASES}\n" + "\n".join(faults))
     model.begin_as(source.weights)
@@ -220,5 +211,11 @@ def _tensors_of(model: nn.Module, module: str) -> list[str]:
     return [name for name in model.state_dict() if name.rpartition(".")[0] == module]
 
 
-def _shape(value: Tensor | None) -> list[int] | None:
-    return None if value is None else list(value.shape)
+def _misfits(source: Source, wanted: Mapping[str, list[int]]) -> list[str]:
+    """A line for every weight that is not there in the shape wanted of it."""
+    seen = {name: list(source.weights[name].shape) if name in source.weights else None for name in wanted}
+    return [
+        f"  {name}: it has {seen[name]}, wanted {shape}"
+        for name, shape in wanted.items()
+        if seen[name] != shape
+    ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.errors import BatonError, InferenceFailed, ModelNotFound
-from inference.machine import available_cpus, cpu_quota
+from inference.machine import available_cpus, cpu_quota, gpus
 from inference.manifest import Conformal, OutOfDistribution
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import Classification, energy
@@ -33,6 +33,14 @@ def test_the_quota_is_read_from_either_cgroup_version(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
     assert cpu_quota(tmp_path) == quota
+
+
+def test_GPUs_are_named_as_the_driver_does(tmp_path: Path) -> None:  # noqa: N802
+    assert gpus(tmp_path) == ()
+    for slot, model in (("0000:00:07.0", "NVIDIA L4"), ("0000:00:06.0", "NVIDIA H200")):
+        (tmp_path / slot).mkdir()
+        (tmp_path / slot / "information").write_text(f"Model: \t\t {model}\nBus Type: \t PCIe\n")
+    assert gpus(tmp_path) == ("NVIDIA H200", "NVIDIA L4")
 
 
 def test_threads_are_planned_for_the_quota_rounded_up_and_never_for_none(tmp_path: Path) -> None:

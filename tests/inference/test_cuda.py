@@ -13,13 +13,14 @@ from inference.bundle import Bundle
 from inference.golden import Golden, payload_of
 from inference.machine import gpus
 from inference.predictor import Predictor
-from inference.providers import CUDA, available_providers
+from inference.providers import CUDA
 from inference.session import OrtSession, SessionOptions
 from inference.values import Array, Tensors
 from tests.bundles import sum_graph
+from tests.devices import with_cuda
 from tests.serving.graphs import TYPES, identity_graph
 
-pytestmark = pytest.mark.skipif(CUDA not in available_providers(), reason="this ONNX Runtime has no CUDA")
+pytestmark = with_cuda
 
 MODELS = Path("models")
 BUNDLES = sorted(path.parent for path in MODELS.glob("*/*/manifest.json"))

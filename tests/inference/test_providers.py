@@ -1,5 +1,6 @@
 """Where graphs run: what is asked for and not there is a failure, and each provider gets its options."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,12 @@ from inference.providers import CPU, CUDA, TENSORRT, check_device, provider_list
 from inference.session import OrtSession, SessionOptions
 from inference.values import DataType
 from tests.bundles import graph_bytes, sum_graph
+from tests.devices import without_cuda
 
 HERE = Path("models/sum/1")
 IMAGE = TensorSpec(name="image", datatype=DataType.UINT8, shape=(-1, 3, 8, 8))
 FLAG = TensorSpec(name="flag", datatype=DataType.BOOL, shape=(-1,))
 TEXT = TensorSpec(name="ids", datatype=DataType.INT64, shape=(-1, -1))
-
-
-NO_CUDA = pytest.mark.skipif(
-    CUDA in ort.get_available_providers(),
-    reason="this ONNX Runtime does hold what is pretended to be left out",
-)
 
 
 def holding(monkeypatch: pytest.MonkeyPatch, *held: str) -> None:
@@ -44,7 +40,7 @@ def test_a_device_that_this_build_does_not_hold_is_a_failure_and_not_a_fall_back
         OrtSession(sum_graph(), HERE, SessionOptions(device=device))
 
 
-@NO_CUDA
+@without_cuda
 @pytest.mark.filterwarnings("ignore:Specified provider")
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
 def test_a_device_that_ONNX_Runtime_silently_leaves_out_is_a_failure_too(  # noqa: N802
@@ -63,7 +59,7 @@ def test_auto_takes_CUDA_where_it_is_held_and_else_the_CPU(monkeypatch: pytest.M
     assert OrtSession(sum_graph(), HERE, SessionOptions(device="auto")).provider == CPU
 
 
-@NO_CUDA
+@without_cuda
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_auto_runs_on_the_CPU_where_CUDA_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
     holding(monkeypatch, CUDA, CPU)
@@ -81,6 +77,17 @@ def test_what_a_provider_cannot_run_goes_to_the_next() -> None:
 
 def test_kernels_are_not_searched_exhaustively_for_every_shape() -> None:
     assert provider_list(CUDA, {})[0][1]["cudnn_conv_algo_search"] == "HEURISTIC"
+
+
+def test_no_GPU_rounds_to_TensorFloat_32(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    provider_list(TENSORRT, {})
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1", "an operator may want it"
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
+    assert provider_list(CUDA, {})[0][1]["use_tf32"] == "0"
+    assert "NVIDIA_TF32_OVERRIDE" not in os.environ
+    provider_list(TENSORRT, {})
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
 
 
 def test_one_engine_serves_every_batch() -> None:

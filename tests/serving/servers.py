@@ -2,18 +2,15 @@
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from socket import socket
 from typing import Any
 
-import pytest
 import uvloop
 from onnx import TensorProto
 
-from inference.providers import CUDA, PROVIDERS, available_providers
 from serving.app import Application, create_app
 from serving.server import BatonServer, make_config
 from serving.settings import Settings
@@ -21,9 +18,6 @@ from tests.bundles import sum_graph, write_bare, write_brightness
 from tests.serving.graphs import MIXED, identity_graph, types_graph
 
 ADMIN = "only for tests"
-PROVIDER = PROVIDERS[os.environ.get("BATON_DEVICE", "cpu")]
-"""Where the tests' servers run graphs: on a machine with a GPU they are run with BATON_DEVICE=cuda too."""
-without_cuda = pytest.mark.skipif(CUDA in available_providers(), reason="this ONNX Runtime has CUDA")
 
 
 class ThreadedServer(BatonServer):

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.providers import CUDA, available_providers
+from inference.providers import CUDA
+from tests.devices import with_cuda
 from tests.serving.servers import start
 
-pytestmark = pytest.mark.skipif(CUDA not in available_providers(), reason="this ONNX Runtime has no CUDA")
+pytestmark = with_cuda
 
 
 def picture(seed: int) -> str:

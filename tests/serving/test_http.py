@@ -24,7 +24,8 @@ from serving.errors import STATUS, error_headers, status_of
 from serving.metrics import Distribution, classify
 from serving.settings import Settings, read_settings
 from tests.bundles import sum_graph, write_bare, write_brightness
-from tests.serving.servers import ADMIN, PROVIDER, ThreadedServer, start, without_cuda
+from tests.devices import PROVIDER, without_cuda
+from tests.serving.servers import ADMIN, ThreadedServer, start
 
 X = {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
 SUM = {"inputs": [X, {**X, "name": "y"}]}

@@ -274,7 +274,7 @@ def _on_device(
 
 
 RESNET50 = {1: 2.7e-3, 2: 3.2e-3, 4: 4e-3, 8: 5.5e-3, 16: 8e-3, 32: 15e-3, 64: 28e-3}
-"""Seconds by rows, as on an H200."""
+"""Seconds by rows: of 1 and 64 as seen on an H200, of the others made up between them."""
 
 
 def test_sizes_that_cost_to_change_get_sessions_of_their_own(clock: list[float]) -> None:

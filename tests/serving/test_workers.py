@@ -28,7 +28,8 @@ from serving.workers.door import listen
 from tests.bundles import graph_bytes, sum_graph, write_bare, write_brightness
 from tests.deploy.conftest import Server, answers, free_port, serving, until
 from tests.deploy.tools import ROOT, missing, need, run
-from tests.serving.servers import ADMIN, PROVIDER, without_cuda
+from tests.devices import PROVIDER, without_cuda
+from tests.serving.servers import ADMIN
 from tests.serving.test_tls import Authority, trusting
 
 CALLERS = 8

@@ -245,17 +245,8 @@ def test_neumf_learns_with_its_perceptron_what_a_factorisation_left() -> None:
 
 def recommender(tmp_path: Path, arch: str, *flags: str) -> FitResult:
     """One epoch on the embedded shop."""
-    fixed = (
-        "--batch-size",
-        "64",
-        "--epochs",
-        "1",
-        "--no-progress",
-        "--threads",
-        "1",
-        "--precision",
-        "32-true",
-    )
+    fixed = ("--batch-size", "64", "--epochs", "1", "--no-progress",
+             "--threads", "1", "--precision", "32-true")  # fmt: skip
     run = tmp_path / f"{arch}{len(list(tmp_path.iterdir()))}"
     config = load_config("recommendation", ["--arch", arch, "--run", str(run), *fixed, *flags])
     files = open_run(config)

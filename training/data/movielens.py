@@ -18,7 +18,7 @@ def read_movielens_1m(name: str) -> InteractionSet:
     public = PUBLIC_SETS[name]
     events, users, items, movies = local_files(public)
     pairs = _integers(events, 2)
-    to_user, to_item = dict(_integers(users, 2).tolist()), dict(_integers(items, 2).tolist())
+    to_user, to_item = _originals(users), _originals(items)
     titles = _titles(movies, "::")
     log = make_log(pairs[:, 0] - 1, pairs[:, 1], np.arange(len(pairs)))
     ids = [to_item[index] for index in range(1, len(to_item) + 1)]
@@ -43,7 +43,7 @@ def read_movielens_1m_ncf(name: str) -> InteractionSet:
     """
     public = PUBLIC_SETS[name]
     train, test, negatives, items, *timed, movies = local_files(public)
-    held, to_item = _integers(test, 4), dict(_integers(items, 2).tolist())
+    held, to_item = _integers(test, 4), _originals(items)
     pairs = _in_time(_integers(train, 2), _sasrec_pairs(*timed), to_item)
     titles = _titles(movies, "::")
     ids = [to_item[column] for column in range(len(to_item))]
@@ -86,14 +86,8 @@ def read_movielens_100k(name: str) -> InteractionSet:
 
 def _sasrec_pairs(events: Path, users: Path, items: Path) -> Ints:
     """GroupLens' user and movie of every line of SASRec's file, int64 [events, 2]: each user's in time order."""
-    lines = _integers(events, 2)
-    columns = [
-        np.array([named[number] for number in column.tolist()])
-        for column, named in zip(
-            lines.T, (dict(_integers(path, 2).tolist()) for path in (users, items)), strict=True
-        )
-    ]
-    return np.stack(columns, 1)
+    to_user, to_item = _originals(users), _originals(items)
+    return np.array([(to_user[user], to_item[item]) for user, item in _integers(events, 2).tolist()])
 
 
 def _in_time(pairs: Ints, timed: Ints, to_item: dict[int, int]) -> Ints:
@@ -112,6 +106,11 @@ def _negatives(path: Path, held: Ints) -> Ints:
     if named != wanted:
         raise DataError(f"{path}: its lines are not those of the test file")
     return others
+
+
+def _originals(path: Path) -> dict[int, int]:
+    """GroupLens' numbers by those of the file."""
+    return dict(_integers(path, 2).tolist())
 
 
 def _integers(path: Path, columns: int) -> Ints:

@@ -62,6 +62,12 @@ def _ml_1m(*files: tuple[str, str]) -> tuple[PublicFile, ...]:
     return tuple(PublicFile(f"recsys/ml-1m/{name}", digest) for name, digest in files)
 
 
+_SASREC_ML_1M = (
+    ("sasrec-ml-1m.txt.gz", "7c5d534ef3a363c21c424a260fa8e4e0dd0237d8370eb1a250280afbf03fd7dd"),
+    ("sasrec-users-to-original.txt", "121893a66ab13fad83a67e12e3b3e6ddc56bcd01f0bcedf2ccb10bd8405e6239"),
+    ("sasrec-items-to-original.txt", "9ae42c23af0b0fe2f189b9d5acc6cf3936bffe1a9568390cf5d100c0c1b1fca1"),
+)
+
 _SETS = (
     PublicSet(
         name="digits",
@@ -220,15 +226,7 @@ _SETS = (
         licence=_GROUPLENS,
         homepage="https://grouplens.org/datasets/movielens/1m/",
         files=_ml_1m(
-            ("sasrec-ml-1m.txt.gz", "7c5d534ef3a363c21c424a260fa8e4e0dd0237d8370eb1a250280afbf03fd7dd"),
-            (
-                "sasrec-users-to-original.txt",
-                "121893a66ab13fad83a67e12e3b3e6ddc56bcd01f0bcedf2ccb10bd8405e6239",
-            ),
-            (
-                "sasrec-items-to-original.txt",
-                "9ae42c23af0b0fe2f189b9d5acc6cf3936bffe1a9568390cf5d100c0c1b1fca1",
-            ),
+            *_SASREC_ML_1M,
             ("movies.dat", "0140fc2356357c1a851d0f52e893a1e4d3696df632c4141cea8d5bc3d621f0b9"),
         ),
     ),
@@ -246,15 +244,7 @@ _SETS = (
                 "64a4a97e70c3be1f71cc383f01e37d1ef6e1afca0f7a74acc505f8d33fb9cf22",
             ),
             ("ncf-items-to-original.tsv", "b974f9805a1fcb819846ac8eb7c504a576e0a96f0ccf38c44d76e50031d070d4"),
-            ("sasrec-ml-1m.txt.gz", "7c5d534ef3a363c21c424a260fa8e4e0dd0237d8370eb1a250280afbf03fd7dd"),
-            (
-                "sasrec-users-to-original.txt",
-                "121893a66ab13fad83a67e12e3b3e6ddc56bcd01f0bcedf2ccb10bd8405e6239",
-            ),
-            (
-                "sasrec-items-to-original.txt",
-                "9ae42c23af0b0fe2f189b9d5acc6cf3936bffe1a9568390cf5d100c0c1b1fca1",
-            ),
+            *_SASREC_ML_1M,
             ("movies.dat", "0140fc2356357c1a851d0f52e893a1e4d3696df632c4141cea8d5bc3d621f0b9"),
         ),
     ),
