@@ -168,9 +168,20 @@ def _page_locked(size: int) -> Array:
     if runtime is not None:
         address = ctypes.c_void_p(buffer.ctypes.data)
         # Where the system refuses (a limit on locked memory), copying is slower and as right.
-        if runtime.cudaHostRegister(address, ctypes.c_size_t(buffer.nbytes), 0) == 0:
-            weakref.finalize(buffer, runtime.cudaHostUnregister, address)
+        if _accepts(runtime, "cudaHostRegister", address, ctypes.c_size_t(buffer.nbytes), 0):
+            weakref.finalize(buffer, _accepts, runtime, "cudaHostUnregister", address)
     return buffer
+
+
+def _accepts(runtime: Any, function: str, *arguments: Any) -> bool:
+    """Whether a call of the CUDA runtime succeeds; what it says otherwise is taken back.
+
+    ONNX Runtime asks behind each kernel for the last error of its thread, and would answer a request with that.
+    """
+    accepted: bool = getattr(runtime, function)(*arguments) == 0
+    if not accepted:
+        runtime.cudaGetLastError()
+    return accepted
 
 
 def _cuda_runtime() -> Any:

@@ -19,6 +19,7 @@ from serving.loading import ModelLoader
 from serving.profile import ProfileCache
 from serving.registry import ModelRegistry, ModelState, ServedModel
 from tests.bundles import sum_graph, write_bare, write_brightness
+from tests.devices import without_cuda
 
 
 @pytest.fixture
@@ -278,6 +279,7 @@ def test_a_GPU_is_given_fp32_whatever_is_faster_on_a_CPU(  # noqa: N802
     assert _load(Path("models/fashion/3"), pool, device, asked).predictor.precision == served
 
 
+@without_cuda
 def test_auto_without_CUDA_serves_as_on_a_CPU(pool: ThreadPoolExecutor) -> None:  # noqa: N802
     assert _load(Path("models/fashion/3"), pool, "auto").predictor.precision == "int8"
 
