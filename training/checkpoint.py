@@ -1,5 +1,6 @@
-"""Reading checkpoints: tensors and plain values only, nothing is unpickled that could run code."""
+"""Checkpoints: tensors and plain values only, so that nothing is unpickled that could run code."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise RunError(f"{path}: cannot be read as a checkpoint: {error}") from error
     return dict(contents)
+
+
+def save_checkpoint(contents: dict[str, Any], path: Path) -> None:
+    """Write to a neighbour and rename, for a run that is killed meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save(contents, partial)
+    partial.replace(path)
 
 
 def load_weights(model: nn.Module, path: Path) -> nn.Module:

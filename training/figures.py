@@ -110,7 +110,8 @@ def _style(axes: Axes, title: str) -> None:
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     axes.grid(color=GRID_COLOUR, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9)
 
 
 def _mark_best(axes: Axes, points: Points, best: Callable[..., tuple[float, float]]) -> None:

@@ -1,34 +1,41 @@
 """The learning-rate finder: the loss over a rate that rises with every step (Smith 2017, arXiv:1506.01186).
 
-Lightning's tuner makes the sweep. Its own suggestion is the steepest slope over the rate itself, where the
-noise of the smallest rates wins; here the slope is taken over the rate's logarithm, as the picture shows it.
+The slope is taken over the rate's logarithm, as the picture shows it: over the rate itself the noise of the smallest
+rates would win.
 """
 
-import warnings
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
-from lightning.pytorch.tuner.tuning import Tuner
 
 from training.config import TrainConfig
 from training.data.examples import Loader
 from training.errors import RunError
 from training.figures import rate_curve
-from training.module import TrainingModule
+from training.loop import Lesson, Steps
+from training.optim import make_optimizer
 from training.run import RunFiles
+from training.tasks.base import TaskData
 from training.tasks.registry import find_task
-from training.train import build_model, choose_precision, read_data, silence_lightning
+from training.train import build_model, open_fabric, quiet, read_data
 
 Floats = npt.NDArray[np.float64]
 
-LOWEST, HIGHEST, STEPS = 1e-6, 10.0, 140
+RATES: Floats = np.geomspace(1e-6, 10.0, 140)
 """Twenty steps for each factor of ten."""
 
 BEGINNING = 20
-"""Steps at the beginning that are left out: the tuner's running mean starts too low."""
+"""Steps at the beginning that are left out: the running mean is of few losses there."""
+
+KEPT = 0.98
+"""Of the running mean at each step."""
+
+DIVERGED = 4.0
+"""Times the lowest loss, at which the sweep ends."""
 
 FEWEST = 3
 """Points that a slope needs."""
@@ -46,34 +53,35 @@ class RateFound:
 def find_rate(config: TrainConfig) -> RateFound:
     """Sweep the rate on the configured model and data; writes one picture into the run's directory, no more."""
     files, data = RunFiles(config.run_directory), read_data(config)
-    module = TrainingModule(build_model(config, data), find_task(config.task), config, data)
-    loader = Loader(data.train, config.batch_size, seed=config.seed, training=True)
-    files.root.mkdir(parents=True, exist_ok=True)
-    trainer = pl.Trainer(
-        accelerator=config.accelerator,
-        devices=1,
-        precision=choose_precision(config),
-        max_epochs=-1,
-        gradient_clip_val=config.gradient_clip or None,
-        default_root_dir=files.root,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    with warnings.catch_warnings():
-        silence_lightning()
-        found = Tuner(trainer).lr_find(
-            module, loader, min_lr=LOWEST, max_lr=HIGHEST, num_training=STEPS, update_attr=False
-        )
-    results = found.results if found else {"lr": [], "loss": []}
-    rates, losses = np.array(results["lr"]), np.array(results["loss"])
+    with quiet():
+        rates, losses = _sweep(config, data)
     usable = np.isfinite(losses)
     usable[:BEGINNING] = False
     rates, losses = rates[usable], losses[usable]
     suggestion, lowest = steepest(rates, losses)
+    files.root.mkdir(parents=True, exist_ok=True)
     rate_curve(list(zip(rates, losses, strict=True)), suggestion, files.rates)
     return RateFound(suggestion, lowest, files.rates)
+
+
+def _sweep(config: TrainConfig, data: TaskData[Any]) -> tuple[Floats, Floats]:
+    """The rate of each step and the running mean of the loss, until that is `DIVERGED` times its lowest."""
+    model = build_model(config, data).train()
+    fabric = open_fabric(config.model_copy(update={"devices": 1}))
+    lesson = Lesson(model, find_task(config.task), config, data.facts)
+    steps = Steps(fabric, lesson, make_optimizer(model, config))
+    loader = Loader(data.train, config.batch_size, seed=config.seed, training=True)
+    batches = chain.from_iterable(loader.epoch(number) for number in count())
+    losses: list[float] = []
+    mean = 0.0
+    for step, (rate, batch) in enumerate(zip(RATES, batches, strict=False)):
+        for group in steps.optimizer.param_groups:
+            group["lr"] = rate
+        mean = KEPT * mean + (1 - KEPT) * steps.take(step, batch).item()
+        losses.append(mean / (1 - KEPT ** (step + 1)))
+        if not losses[-1] <= DIVERGED * min(losses):
+            break
+    return RATES[: len(losses)], np.array(losses)
 
 
 def steepest(rates: Floats, losses: Floats) -> tuple[float, float]:

@@ -25,6 +25,7 @@ from training.data.examples import Batch
 from training.data.text import Texts
 from training.data.vision import Images
 from training.export import export
+from training.processes import part
 from training.pruning import describe, inside_budget, judge, prune
 from training.publish import Made, make_candidate, publish
 from training.quantize import Quantization, describe_trial, quantize
@@ -56,6 +57,7 @@ def train(config: TrainConfig) -> Path:
     fitted = fit(config, files, data)
     log.info("fit: best validation %s %.4f after %d epochs", fitted.metric, fitted.score, fitted.epochs)
     pruned = prune(config, files, data) if config.prune else None
+    part()
     taken = pruned is not None and inside_budget(config, task.monitor.mode, fitted, pruned)
     model = best_model(config, (files.pruned if taken else files).best, data)
     calibrated = calibrate(task, model, data, files)

@@ -1,4 +1,4 @@
-"""Which of several processes this one is: torchrun starts them, on one machine or many, or Lightning (`--devices`).
+"""Which of several processes this one is: torchrun starts them, on one machine or many, or Fabric (`--devices`).
 
 The first process reports, exports and publishes; the others only compute their share of each fit.
 """
@@ -37,3 +37,9 @@ def processes(config: TrainConfig) -> Processes:
 def is_first() -> bool:
     """Whether this process is the one that reports."""
     return not getattr(rank_zero_only, "rank", 0)
+
+
+def part() -> None:
+    """The last fit is done, and the processes go their own ways: no metric waits for the others any more."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

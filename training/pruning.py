@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from inference.manifest import Pruning
 from inference.session import OrtSession
-from training.callbacks import Pruner
 from training.checkpoint import load_weights
 from training.config import TrainConfig
 from training.export import export
@@ -32,6 +31,7 @@ from training.run import RunFiles, write_whole
 from training.tasks.base import Task, TaskData
 from training.train import FitResult, build_model, fit_model
 from training.verify import as_arrays
+from training.zeros import Pruner
 
 
 def prune(config: TrainConfig, files: RunFiles, data: TaskData[Any]) -> FitResult:

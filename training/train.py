@@ -1,39 +1,36 @@
-"""Fitting: configuration and data to the best weights, resumable in the middle of an epoch.
-
-Everything random is a function of (seed, epoch, step); with the same machine, libraries and thread count a
-killed and resumed run ends with the same bits as one that was left alone.
-"""
+"""Fitting: configuration and data to the best weights and what is told of them. The loop itself is in `loop`."""
 
 import json
 import logging
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.fabric import Fabric
+from lightning.fabric.loggers.csv_logs import CSVLogger
+from lightning.fabric.loggers.logger import Logger
+from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 from torch import nn
 
 from training.architectures.registry import ARCHITECTURES
-from training.callbacks import BestPruned, MovingAverage, Progress, Pruner, ResumePoint
 from training.checkpoint import load_weights
 from training.config import TrainConfig
 from training.data.splits import write_holdout
 from training.errors import ConfigError, DataError, RunError
 from training.figures import learning_curves
-from training.module import Batches, TrainingModule
+from training.loop import Fit, Lesson, Reached, Watcher
 from training.processes import is_first, processes
 from training.run import RunFiles, begin_run, write_whole
 from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
 from training.teacher import open_teacher
 from training.transfer import check_same_split, start_from
+from training.zeros import Pruner
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +91,9 @@ def build_model(config: TrainConfig, data: TaskData[Any]) -> nn.Module:
 
 
 def fit(
-    config: TrainConfig, files: RunFiles, data: TaskData[Any], extra: Sequence[Callback] = ()
+    config: TrainConfig, files: RunFiles, data: TaskData[Any], watchers: Sequence[Watcher] = ()
 ) -> FitResult:
-    """Train until done or stopped early; a finished fit is not repeated. `extra` callbacks only watch."""
+    """Train until done or stopped early; a finished fit is not repeated."""
     if files.fit.exists():
         return FitResult(**json.loads(files.fit.read_text()))
     model = build_model(config, data)
@@ -104,7 +101,7 @@ def fit(
         if config.task == "recommendation":
             check_same_split(Path(config.init_from), files.split)
         start_from(model, config, data.train, find_task(config.task).inputs)
-    return fit_model(config, files, data, model, extra)
+    return fit_model(config, files, data, model, watchers)
 
 
 def fit_model(
@@ -112,7 +109,7 @@ def fit_model(
     files: RunFiles,
     data: TaskData[Any],
     model: nn.Module,
-    extra: Sequence[Callback] = (),
+    watchers: Sequence[Watcher] = (),
     pruner: Pruner | None = None,
 ) -> FitResult:
     """Train `model` from the weights that it has, or from the run's resume point; a finished fit is read."""
@@ -124,21 +121,21 @@ def fit_model(
     # times as long.
     torch.set_flush_denormal(True)
     task = find_task(config.task)
-    teacher = open_teacher(config, task, data, files) if config.teacher else None
-    module = TrainingModule(model, task, config, data, teacher)
-    trainer = _trainer(config, files, [*_callbacks(config, files, task.monitor, pruner), *extra])
-    started = time.monotonic()
-    with warnings.catch_warnings():
-        silence_lightning()
-        batches = Batches(data, config)
+    with quiet():
+        fabric = open_fabric(config, files)
+        teacher = open_teacher(config, task, data, files) if config.teacher else None
+        started = time.monotonic()
+        fitted = Fit(fabric, config, files, data, Lesson(model, task, config, data.facts), teacher, pruner)
         try:
-            trainer.fit(module, datamodule=batches, ckpt_path=_resume_from(files), weights_only=True)
-        except SystemExit as stopped:  # what Lightning makes of Ctrl+C
-            raise KeyboardInterrupt from stopped
-    result = _result(trainer, task.monitor, model, time.monotonic() - started)
+            reached = fitted.run(watchers)
+        finally:
+            for logger in fabric.loggers:
+                logger.finalize("finished")
+    result = _result(reached, task.monitor, model, time.monotonic() - started)
     if is_first():
         learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
         write_whole(files.fit, json.dumps(asdict(result), indent=2))
+    fabric.barrier()  # the others go on to read what the first has written
     return result
 
 
@@ -147,58 +144,23 @@ def best_model(config: TrainConfig, best: Path, data: TaskData[Any]) -> nn.Modul
     return load_weights(build_model(config, data), best)
 
 
-def _trainer(config: TrainConfig, files: RunFiles, callbacks: list[Callback]) -> pl.Trainer:
+def open_fabric(config: TrainConfig, files: RunFiles | None = None) -> Fabric:
+    """The configured device, precision and processes, which are started here; with the run's loggers if it has one."""
+    started = processes(config)
     try:
-        return _build_trainer(config, files, callbacks)
-    except MisconfigurationException as error:  # a device that is not there, a precision it does not have
+        fabric = Fabric(
+            accelerator=config.accelerator,
+            devices=started.local,
+            num_nodes=started.machines,
+            precision=choose_precision(config),
+            loggers=_loggers(files) if files else None,
+        )
+    except (RuntimeError, ValueError) as error:  # a device that is not there, a precision it does not have
         raise ConfigError(
             f"accelerator {config.accelerator!r}, precision {config.precision!r}: {error}"
         ) from error
-
-
-def _build_trainer(config: TrainConfig, files: RunFiles, callbacks: list[Callback]) -> pl.Trainer:
-    started = processes(config)
-    return pl.Trainer(
-        accelerator=config.accelerator,
-        devices=started.local,
-        num_nodes=started.machines,
-        # On CPUs PyTorch has none: there each process normalises by its own share of the batch.
-        sync_batchnorm=started.all > 1 and torch.cuda.is_available() and config.accelerator != "cpu",
-        precision=choose_precision(config),
-        max_epochs=config.epochs,
-        gradient_clip_val=config.gradient_clip or None,
-        callbacks=callbacks,
-        logger=_loggers(files),
-        log_every_n_steps=config.log_every_steps,
-        enable_progress_bar=config.progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # our loader gives each process its share
-    )
-
-
-def _callbacks(
-    config: TrainConfig, files: RunFiles, monitor: Monitor, pruner: Pruner | None
-) -> list[Callback]:
-    watched = f"val/{monitor.metric}"
-    chosen: list[Callback] = [Progress(refresh_rate=10)] if config.progress else []
-    if config.ema:
-        chosen.append(MovingAverage(config.ema))
-    if config.patience:
-        chosen.append(EarlyStopping(watched, mode=monitor.mode, patience=config.patience))
-    options: dict[str, Any] = {
-        "dirpath": files.best.parent,
-        "filename": files.best.stem,
-        "monitor": watched,
-        "mode": monitor.mode,
-        "enable_version_counter": False,
-    }
-    if pruner is None:
-        best = ModelCheckpoint(**options)
-    else:
-        chosen.append(pruner)
-        best = BestPruned(pruner, **options)
-    return [*chosen, best, ResumePoint(files.resume_point, config.checkpoint_every_steps)]
+    fabric.launch()
+    return fabric
 
 
 def _loggers(files: RunFiles) -> list[Logger]:
@@ -217,32 +179,22 @@ def choose_precision(config: TrainConfig) -> Any:
     return "bf16-mixed" if pays else "32-true"
 
 
-def _resume_from(files: RunFiles) -> Path | None:
-    return files.resume_point if files.resume_point.exists() else None
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what PyTorch says of Lightning's uses of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*LeafSpec")
+        yield
 
 
-def silence_lightning() -> None:
-    """Advice that does not apply (the folder is not empty on purpose), and uses of PyTorch that are its own."""
-    for message in (
-        ".*exists and is not empty",
-        ".*smaller than the logging interval",
-        ".*LeafSpec",
-        ".*does not have many workers",
-        ".*but have no `val_dataloader`",
-        ".*sync_dist=True.*",  # torchmetrics has brought the processes together already
-    ):
-        warnings.filterwarnings("ignore", message)
-
-
-def _result(trainer: pl.Trainer, monitor: Monitor, model: nn.Module, seconds: float) -> FitResult:
-    best = trainer.checkpoint_callback
-    if not isinstance(best, ModelCheckpoint) or best.best_model_score is None:
+def _result(reached: Reached, monitor: Monitor, model: nn.Module, seconds: float) -> FitResult:
+    if reached.best is None:
         raise RunError(f"no epoch gave a finite validation {monitor.metric}; lower the learning rate")
     return FitResult(
         metric=monitor.metric,
-        score=float(best.best_model_score),
-        epochs=trainer.current_epoch,
-        steps=trainer.global_step,
+        score=reached.best,
+        epochs=reached.epoch,
+        steps=reached.step,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=round(seconds, 1),
     )

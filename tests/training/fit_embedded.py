@@ -2,11 +2,8 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import lightning.pytorch as pl
 
 from training.config import load_config
 from training.run import open_run
@@ -34,18 +31,17 @@ FLAGS = {
 }
 
 
-class Killer(pl.Callback):
+def killer(at: int) -> Callable[[int], None]:
     """SIGKILL, which nobody can catch, when that many steps are done."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if trainer.global_step == self.step:
+    def watch(step: int) -> None:
+        if step == at:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    return watch
 
 
 def fit_embedded(task: str, root: Path, die_at: Sequence[int] = ()) -> None:
     config = load_config(task, [*FLAGS[task], *SHARED, "--run", str(root)])
     files = open_run(config)
-    fit(config, files, load_data(config, files), extra=[Killer(step) for step in die_at])
+    fit(config, files, load_data(config, files), watchers=[killer(step) for step in die_at])

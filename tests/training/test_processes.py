@@ -1,4 +1,4 @@
-"""Two processes that torchrun or Lightning starts learn what one does with the doubled batch, and publish once."""
+"""Two processes that torchrun or Fabric starts learn what one does with the doubled batch, and publish once."""
 
 import json
 import subprocess
@@ -19,7 +19,8 @@ from training.pipeline import train
 MODEL = ("--data", "digits", "--name", "digits", "--arch", "vit")
 OPTIONS = ("--model", '{"patch": 4, "width": 16, "depth": 1, "heads": 2, "dropout": 0}')
 FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
-SHORT = ("--epochs", "3", "--optimizer", "sgd", "--learning-rate", "0.1", "--ema", "0.9", "--quantize", "off")
+SHORT = ("--epochs", "3", "--optimizer", "sgd", "--learning-rate", "0.1", "--ema", "0.9")
+PRUNED = ("--prune", "0.3", "--prune-epochs", "1")
 BATCH = 64
 
 # Behind `--`, since torchrun would take our --run for the beginning of an option of its own.
@@ -29,7 +30,7 @@ TIMEOUT_S = 1200
 
 def flags(root: Path, batch: int) -> tuple[str, ...]:
     places = ("--models", str(root / "models"), "--run", str(root / "run"), "--no-robustness")
-    return (*MODEL, *OPTIONS, *FIXED, *SHORT, *places, "--batch-size", str(batch))
+    return (*MODEL, *OPTIONS, *FIXED, *SHORT, *PRUNED, *places, "--batch-size", str(batch))
 
 
 @pytest.fixture(scope="module")

@@ -4,17 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import pytest
 import torch
 from torch import nn
 
-from training.callbacks import PRUNE_EVERY_STEPS, Pruner, prunable
 from training.config import TrainConfig, load_config
 from training.errors import ConfigError
 from training.pipeline import train
 from training.pruning import sparsity
 from training.run import RunFiles
+from training.zeros import PRUNE_EVERY_STEPS, Pruner, prunable
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
 FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
@@ -39,34 +38,25 @@ def manifest_of(root: Path) -> dict[str, Any]:
     return found
 
 
-class Steps:
-    """What the callback reads of a trainer."""
-
-    global_step = 0
-
-
 def test_zeros_stay_zero_and_grow_to_the_share_whoever_takes_over() -> None:
     torch.manual_seed(0)
-    module, steps = pl.LightningModule(), Steps()
-    module.layers = nn.Sequential(nn.Linear(30, 20), nn.LayerNorm(20), nn.Linear(20, 10))
-    trainer: Any = steps
-    optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9)
-    shares, before = [], [torch.zeros_like(weight, dtype=torch.bool) for weight in prunable(module)]
+    model = nn.Sequential(nn.Linear(30, 20), nn.LayerNorm(20), nn.Linear(20, 10))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    shares, before = [], [torch.zeros_like(weight, dtype=torch.bool) for weight in prunable(model)]
     for step in range(1, 6 * PRUNE_EVERY_STEPS):
         pruner = Pruner(0.75, last_step=4 * PRUNE_EVERY_STEPS)  # a fresh one, as after a resume
-        module.layers(torch.randn(8, 30)).square().mean().backward()
-        pruner.on_before_optimizer_step(trainer, module, optimizer)
+        model(torch.randn(8, 30)).square().mean().backward()
+        pruner.before_step(model)
         optimizer.step()
         optimizer.zero_grad()
-        steps.global_step = step
-        pruner.on_train_batch_end(trainer, module)
-        now = [weight == 0 for weight in prunable(module)]
+        pruner.after_step(model, step)
+        now = [weight == 0 for weight in prunable(model)]
         assert all(bool((new | ~old).all()) for old, new in zip(before, now, strict=True))
         before = now
         shares.append(now[0].float().mean().item())
     assert shares[PRUNE_EVERY_STEPS] < shares[2 * PRUNE_EVERY_STEPS] < 0.75
     assert shares[4 * PRUNE_EVERY_STEPS] == shares[-1] == pytest.approx(0.75, abs=0.01)
-    assert not any((parameter == 0).all() for parameter in module.parameters())
+    assert not any((parameter == 0).all() for parameter in model.parameters())
 
 
 def test_norms_and_biases_are_not_pruned() -> None:

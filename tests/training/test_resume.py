@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,8 +51,20 @@ def test_killed_and_resumed_run_ends_the_same(
     for name in ("resume.ckpt", "best.ckpt"):
         whole = read_checkpoint(uninterrupted / "checkpoints" / name)
         resumed = read_checkpoint(root / "checkpoints" / name)
-        assert whole["global_step"] == resumed["global_step"]
-        for part in ("state_dict", "current_model_state", "averaging_state"):
-            assert whole[part].keys() == resumed[part].keys()
-            for key, value in whole[part].items():
-                assert torch.equal(value, resumed[part][key]), f"{name}: {part}: {key}"
+        same(whole, resumed, name)
+
+
+def same(whole: Any, resumed: Any, where: str) -> None:
+    """To the bit, and everything."""
+    if isinstance(whole, dict):
+        assert whole.keys() == resumed.keys(), where
+        for key in whole:
+            same(whole[key], resumed[key], f"{where}: {key}")
+    elif isinstance(whole, list | tuple):
+        assert len(whole) == len(resumed), where
+        for place, (one, other) in enumerate(zip(whole, resumed, strict=True)):
+            same(one, other, f"{where}: {place}")
+    elif isinstance(whole, torch.Tensor):
+        assert torch.equal(whole, resumed), where
+    else:
+        assert whole == resumed, where

@@ -1,7 +1,7 @@
 """Examples and the loader: what the loop needs to know of a data set, whatever the task."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -44,15 +44,6 @@ def restart(*parts: int, device: torch.device | str = "cpu") -> None:
         torch.manual_seed(seed)
 
 
-class EpochSampler:
-    """Holds the epoch; Lightning calls `set_epoch` before each one on the loader's `sampler`."""
-
-    epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-
 class Loader:
     """Batches of an epoch, a pure function of (seed, epoch, position), so that a killed run resumes exactly.
 
@@ -62,43 +53,41 @@ class Loader:
     """
 
     def __init__(
-        self, examples: Examples, batch_size: int, *, seed: int, training: bool, rank: int = 0, world: int = 1
+        self,
+        examples: Examples,
+        batch_size: int,
+        *,
+        seed: int,
+        training: bool,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.examples, self.batch_size, self.seed, self.training = examples, batch_size, seed, training
         self.rank, self.world = rank, world
-        self._epochs = EpochSampler()
-        if training:
-            self.sampler = self._epochs  # the name under which Lightning looks for `set_epoch`
-        self._position = 0
-        self._resume_at = 0
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.examples), self.batch_size * self.world)
         return whole if self.training else whole + (rest > 0)
 
     def __iter__(self) -> Iterator[Batch]:
-        start, self._resume_at = self._resume_at, 0
-        order = self._order()
-        for position in range(start, len(self)):
-            self._position = position + 1
-            yield self._batch(order, position)
+        """The batches of the first epoch."""
+        return self.epoch(0)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Batches handed out of the epoch; Lightning keeps this in every checkpoint."""
-        return {"position": self._position % len(self)}
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of that epoch, from position `first` on."""
+        order = self._order(number)
+        for position in range(first, len(self)):
+            yield self._batch(order, number, position)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._resume_at = state["position"]
-
-    def _order(self) -> Tensor:
+    def _order(self, epoch: int) -> Tensor:
         if not self.training:
             return torch.arange(len(self.examples))
-        return self.examples.order(seeded(self.seed, self._epochs.epoch), self.batch_size * self.world)
+        return self.examples.order(seeded(self.seed, epoch), self.batch_size * self.world)
 
-    def _batch(self, order: Tensor, position: int) -> Batch:
+    def _batch(self, order: Tensor, epoch: int, position: int) -> Batch:
         first = (position * self.world + self.rank) * self.batch_size
         rows = order[first : first + self.batch_size]
         if not self.training and self.world > 1:
             # Even shares: a process without a row in the last batch would keep the others waiting.
             rows = order.tensor_split(len(self))[position][self.rank :: self.world]
-        return self.examples.batch(rows, seeded(self.seed, self._epochs.epoch, position, self.rank))
+        return self.examples.batch(rows, seeded(self.seed, epoch, position, self.rank))

@@ -1,0 +1,148 @@
+"""The loop learns what a bare PyTorch loop learns, keeps the best epoch, stops in time, and averages as it says."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from training.averaging import MovingAverage
+from training.checkpoint import PREFIX, read_checkpoint, save_checkpoint
+from training.config import TrainConfig, load_config
+from training.data.examples import Loader, restart, seeded
+from training.errors import ConfigError, RunError
+from training.loop import Fit
+from training.optim import make_optimizer, make_schedule
+from training.run import RunFiles
+from training.tasks.registry import find_task
+from training.train import FitResult, build_model, fit, load_data
+
+FLAGS = (
+    "--data",
+    "digits",
+    "--arch",
+    "mlp",
+    "--batch-size",
+    "256",
+    "--precision",
+    "32-true",
+    "--threads",
+    "1",
+)
+STEPS = 5
+"""Of an epoch."""
+
+
+def configure(root: Path, *more: str) -> TrainConfig:
+    flags = (*FLAGS, "--accelerator", "cpu", "--no-progress", "--run", str(root / "run"), *more)
+    return load_config("vision", flags)
+
+
+def run(config: TrainConfig) -> FitResult:
+    files = RunFiles(config.run_directory)
+    return fit(config, files, load_data(config, files))
+
+
+def test_the_loop_learns_what_a_bare_one_does(tmp_path: Path) -> None:
+    config = configure(tmp_path, "--epochs", "2", "--mixup", "0.2", "--gradient-clip", "0.5")
+    result = run(config)
+    data, task = load_data(config, RunFiles(config.run_directory)), find_task("vision")
+    model = build_model(config, data).train()
+    loader = Loader(data.train, config.batch_size, seed=config.seed, training=True)
+    optimizer = make_optimizer(model, config)
+    schedule = make_schedule(optimizer, config, 2 * len(loader))
+    step = 0
+    for epoch in range(2):
+        for batch in loader.epoch(epoch):
+            restart(0, config.seed, step, 0)
+            changed = task.augment(batch, config, data.facts, seeded(1, config.seed, step, 0))
+            loss = task.loss(model, changed, config, data.facts)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(
+                [p for group in optimizer.param_groups for p in group["params"]], 0.5
+            )
+            optimizer.step()
+            schedule.step()
+            step += 1
+    learned = read_checkpoint(RunFiles(config.run_directory).resume_point)["state_dict"]
+    for name, value in model.state_dict().items():
+        assert torch.equal(learned[f"{PREFIX}{name}"], value), name
+    assert (result.steps, result.epochs) == (step, 2) == (2 * STEPS, 2)
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, *scores: float) -> None:
+    """Validation that finds these, epoch by epoch."""
+    found: Iterator[float] = iter(scores)
+    monkeypatch.setattr(Fit, "_validate", lambda *_: next(found))
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, 0.5, math.nan, 0.7, 0.6, 0.7, 0.9)
+    config = configure(tmp_path, "--epochs", "6", "--patience", "2")
+    result = run(config)
+    assert (result.score, result.epochs, result.steps) == (0.7, 5, 5 * STEPS)  # a draw is no better
+    best = read_checkpoint(RunFiles(config.run_directory).best)
+    assert (best["score"], best["global_step"]) == (0.7, 3 * STEPS)
+
+
+def test_a_lower_score_is_better_where_the_task_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, 0.5, 0.3, 0.4)
+    task = find_task("vision")
+    monkeypatch.setattr(type(task), "monitor", task.monitor.__class__("accuracy", "min"))
+    assert run(configure(tmp_path, "--epochs", "3")).score == 0.3
+
+
+def test_a_run_without_a_finite_score_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, math.nan, math.inf)
+    with pytest.raises(RunError, match="no epoch gave a finite validation accuracy"):
+        run(configure(tmp_path, "--epochs", "2"))
+
+
+def test_a_resume_point_of_another_version_is_refused(tmp_path: Path) -> None:
+    config = configure(tmp_path, "--epochs", "1")
+    save_checkpoint({"state_dict": {}, "global_step": 3}, RunFiles(config.run_directory).resume_point)
+    with pytest.raises(RunError, match="another version of Baton"):
+        run(config)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch has CUDA here")
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="accelerator 'gpu', precision '32-true'"):
+        run(configure(tmp_path, "--accelerator", "gpu"))
+
+
+def test_the_bar_tells_the_epoch_the_metric_and_the_time_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = configure(tmp_path, "--epochs", "2", "--log-every-steps", "2")
+    result = run(config.model_copy(update={"progress": True}))
+    first, second = (line.split("\r")[-1] for line in capfd.readouterr().err.strip().split("\n")[-2:])
+    assert first.startswith("epoch 1/2: 100%")
+    assert second.startswith("epoch 2/2: 100%")
+    assert f"accuracy={result.score:.4g}" in first + second
+    assert "loss=" in first
+    assert "left=0:00" in second
+
+
+def test_the_average_forgets_the_first_weights_soon_and_counts_without_a_mean() -> None:
+    model = nn.BatchNorm1d(3)
+    average = MovingAverage(model, decay=0.3)
+    wanted = torch.zeros(3)
+    for n, kept in enumerate((0, 2 / 11, 3 / 12, 0.3, 0.3)):
+        with torch.no_grad():
+            model.weight.fill_(n + 1.0)
+        model(torch.randn(4, 3))
+        average.update(model)
+        wanted = kept * wanted + (1 - kept) * model.weight.detach()
+        if n == 2:  # whoever takes over goes on
+            state, average = average.state_dict(), MovingAverage(nn.BatchNorm1d(3), decay=0.3)
+            average.load_state_dict(state)
+    torch.testing.assert_close(average.model.get_parameter("weight").detach(), wanted)
+    assert average.model.get_buffer("num_batches_tracked") == 5
