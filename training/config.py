@@ -239,7 +239,7 @@ class TrainConfig(BaseSettings):
     accelerator: Literal["auto", "cpu", "gpu"] = Field(
         default="auto", description="gpu that is missing: refused"
     )
-    progress: bool = Field(default=True, description="show a progress bar")
+    progress: bool = Field(default=True, description="show a progress bar, or in a log a line for each epoch")
 
     @classmethod
     def settings_customise_sources(

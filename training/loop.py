@@ -11,7 +11,6 @@ the same bits as one that was left alone.
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,7 +27,7 @@ from training.data.examples import Batch, Loader, restart, seeded
 from training.errors import RunError
 from training.optim import make_optimizer, make_schedule
 from training.processes import is_first
-from training.progress import ProgressBar
+from training.progress import LOSS, Progress
 from training.run import RunFiles
 from training.tasks.base import Facts, Task, TaskData
 from training.tasks.classification import TAUGHT
@@ -150,17 +149,17 @@ class Fit:
         if self.files.resume_point.exists():
             self._restore()
         reached, config = self.reached, self.config
-        with closing(ProgressBar(config, len(self.train), reached.step)) as bar:
-            while reached.epoch < config.epochs and not self._stands_still():
-                bar.begin(reached.epoch, reached.batches)
-                self._train(bar, watchers)
-                score = self._validate(bar)
-                self._judge(score)
-                reached.epoch, reached.batches = reached.epoch + 1, 0
-                self._keep()
+        progress = Progress(config, self.watched, len(self.train), reached.step)
+        while reached.epoch < config.epochs and not self._stands_still():
+            progress.begin(reached.epoch, reached.batches)
+            self._train(progress, watchers)
+            self._judge(self._validate(progress))
+            progress.end()
+            reached.epoch, reached.batches = reached.epoch + 1, 0
+            self._keep()
         return reached
 
-    def _train(self, bar: ProgressBar, watchers: Sequence[Watcher]) -> None:
+    def _train(self, progress: Progress, watchers: Sequence[Watcher]) -> None:
         """What is left of the epoch."""
         reached, config = self.reached, self.config
         self.model.train()
@@ -172,15 +171,15 @@ class Fit:
                 self.average.update(self.model)
             last = reached.batches == len(self.train)
             if last or reached.step % config.log_every_steps == 0:
-                self._log({"train/loss": loss.item()}, bar)
+                self._log({LOSS: loss.item()}, progress)
             # Not behind the last batch: what early stopping will make of the epoch is not known yet.
             if not last and reached.step % config.checkpoint_every_steps == 0:
                 self._keep()
-            bar.advance()
+            progress.advance()
             for watch in watchers:
                 watch(reached.step)
 
-    def _validate(self, bar: ProgressBar) -> float:
+    def _validate(self, progress: Progress) -> float:
         """The watched score over the validation split, that of the averaged weights where there are such."""
         model = self.average.model if self.average is not None else self.model
         model.eval()
@@ -191,7 +190,7 @@ class Fit:
                 mean_loss.update(loss, weight=len(next(iter(batch.values()))))
         values = {name: float(value) for name, value in self.scores.compute().items()}
         self.scores.reset()
-        self._log({"val/loss": float(mean_loss.compute()), **values}, bar)
+        self._log({"val/loss": float(mean_loss.compute()), **values}, progress)
         return values[self.watched]
 
     def _judge(self, score: float) -> None:
@@ -212,8 +211,8 @@ class Fit:
     def _stands_still(self) -> bool:
         return bool(self.config.patience) and self.reached.since_best >= self.config.patience
 
-    def _log(self, values: dict[str, float], bar: ProgressBar) -> None:
-        bar.tell(values)
+    def _log(self, values: dict[str, float], progress: Progress) -> None:
+        progress.tell(values)
         self.fabric.log_dict({**values, "epoch": self.reached.epoch}, self.reached.step)
 
     def _keep(self) -> None:

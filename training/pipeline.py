@@ -9,7 +9,7 @@ that was stopped, at any step and in the middle of an epoch, goes on by the same
 import json
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,7 @@ def train(config: TrainConfig) -> Path:
     if int8 is not None:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
     for precision, report in reports.items():
-        figures = ", ".join(f"{name} {value:.4f}" for name, value in report.evaluation.metrics.items())
-        log.info("test, %s: %s", precision, figures)
+        log.info("test, %s: %s", precision, "\n  ".join(by_whose(report.evaluation.metrics)))
     published = publish(made, candidate, reports, files)
     write_whole(files.published, json.dumps({"bundle": str(published)}))
     return published
@@ -104,6 +103,15 @@ def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
     bundle = Path(json.loads(files.published.read_text())["bundle"])
     wanted = config.models / config.bundle_name / (str(config.version) if config.version else bundle.name)
     return bundle if bundle == wanted and bundle.is_dir() else None
+
+
+def by_whose(metrics: Mapping[str, float]) -> list[str]:
+    """A line for the model's own figures, and one for those of each baseline, which are named after it."""
+    lines: dict[str, list[str]] = {}
+    for name, value in metrics.items():
+        whose, _, figure = name.rpartition(": ")
+        lines.setdefault(whose, []).append(f"{figure} {value:.4f}")
+    return [f"{whose}: {', '.join(told)}" if whose else ", ".join(told) for whose, told in lines.items()]
 
 
 def calibrate(task: Task, model: nn.Module, data: TaskData[Any], files: RunFiles) -> Calibrated:

@@ -118,17 +118,28 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
         run(configure(tmp_path, "--accelerator", "gpu"))
 
 
-def test_the_bar_tells_the_epoch_the_metric_and_the_time_left(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_a_terminal_is_shown_a_bar_with_metric_and_time_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
     config = configure(tmp_path, "--epochs", "2", "--log-every-steps", "2")
     result = run(config.model_copy(update={"progress": True}))
     first, second = (line.split("\r")[-1] for line in capfd.readouterr().err.strip().split("\n")[-2:])
     assert first.startswith("epoch 1/2: 100%")
     assert second.startswith("epoch 2/2: 100%")
-    assert f"accuracy={result.score:.4g}" in first + second
-    assert "loss=" in first
+    assert f"val/accuracy={result.score:.4g}" in first + second
+    assert "train/loss=" in first
     assert "left=0:00" in second
+
+
+def test_a_log_is_told_of_each_epoch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "training.progress")
+    result = run(configure(tmp_path, "--epochs", "2").model_copy(update={"progress": True}))
+    first, second = (record.getMessage() for record in caplog.records if record.name == "training.progress")
+    assert first.startswith("epoch 1/2: train/loss ")
+    assert f"val/accuracy {result.score:.4g}, " in first + second
+    assert second.endswith(", 0:00 left")
 
 
 def test_the_average_forgets_the_first_weights_soon_and_counts_without_a_mean() -> None:

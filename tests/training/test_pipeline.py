@@ -14,7 +14,7 @@ from inference.errors import GoldenMismatch
 from inference.predictor import Predictor
 from training.config import TrainConfig, load_config
 from training.errors import ConfigError, DataError, RunError
-from training.pipeline import train
+from training.pipeline import by_whose, train
 from training.run import RunFiles, open_run
 from training.tasks.registry import find_task
 
@@ -164,6 +164,20 @@ def test_slices_and_robustness_stand_in_manifest_and_card(root: Path) -> None:
     card = (published / "card.md").read_text()
     assert "## Slices of test" in card
     assert "| FGSM" in card
+
+
+def test_what_a_baseline_scores_is_told_on_a_line_of_its_own() -> None:
+    metrics = {
+        "hr@10": 0.5,
+        "mrr": 0.25,
+        "popularity: hr@10": 0.125,
+        "margin over popularity: hr@10, 95% low": 0.3,
+    }
+    assert by_whose(metrics) == [
+        "hr@10 0.5000, mrr 0.2500",
+        "popularity: hr@10 0.1250",
+        "margin over popularity: hr@10, 95% low 0.3000",
+    ]
 
 
 def test_unknown_slice_is_a_fault_before_any_work(tmp_path: Path) -> None:
