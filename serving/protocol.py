@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from serving.big_body import LEAST_BYTES, BigBody
 from serving.caller import RawHeaders
 from serving.exchange import Answer, on_the_wire
 from serving.hotlane import HotLane
@@ -27,6 +28,12 @@ class Head(NamedTuple):
     body_bytes: int
     binary: bool
     """Whether the body holds tensors as they are; then it is passed on where it lies."""
+
+    @property
+    def tensors_at(self) -> int:
+        """Where in the body they begin."""
+        at = self.headers.get(b"inference-header-content-length", b"") if self.binary else b""
+        return int(at) if at.isdigit() else 0
 
 
 class HotCycle:
@@ -96,7 +103,9 @@ class HotProtocol(HttpToolsProtocol):
     lane: HotLane
     heads: dict[bytes, Head]
     _hot: HotCycle | None = None
-    _between = True  # two requests, as far as the parser knows
+    _between = True  # two requests, as far as is known
+    _begun = 0  # requests that the parser has seen
+    _plain = True  # not TLS, whose transport reads into buffers of its own
     _unwritten: HotCycle | None = None
     _free_since: float = 0.0
 
@@ -110,13 +119,23 @@ class HotProtocol(HttpToolsProtocol):
         whole = end >= 4
         if whole and (self.cycle is None or self.cycle.response_complete):
             head = self.heads.get(data[:end])
-            if head is not None and head.body_bytes == len(data) - end:
+            missing = 0 if head is None else head.body_bytes - (len(data) - end)
+            if head is not None and missing == 0:
                 body = memoryview(data)[end:] if head.binary else data[end:]
                 self._begin(head.target, head.headers).answer(self.lane, body)
                 return
+            if head is not None and missing >= LEAST_BYTES and self._plain:
+                self._receive(head, memoryview(data)[end:])
+                return
+        begun = self._begun
         super().data_received(data)
-        if whole and self._between and self._hot is not None:
+        if whole and self._hot is not None and self._begun == begun + 1:
             self._remember(data, end, self._hot)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """asyncio: somebody has connected."""
+        super().connection_made(transport)
+        self._plain = transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is closed, perhaps before its request was here whole."""
@@ -130,6 +149,7 @@ class HotProtocol(HttpToolsProtocol):
         self.headers = []
         self._hot = None
         self._between = False
+        self._begun += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: a header."""
@@ -235,10 +255,22 @@ class HotProtocol(HttpToolsProtocol):
         self.cycle = cast("RequestResponseCycle", cycle)
         return cycle
 
+    def _receive(self, head: Head, begun: memoryview) -> None:
+        """Read a body that has only begun to come into memory of its own, past the parser."""
+        cycle = self._begin(head.target, head.headers)
+        self._between = False
+
+        def use(body: memoryview) -> None:
+            self._between = True
+            cycle.answer(self.lane, body if head.binary else bytes(body))
+
+        tensors_at = None if cycle.refused is not None else head.tensors_at
+        BigBody(self, self.transport, begun, head.body_bytes, tensors_at, use)
+
     def _remember(self, data: bytes, end: int, cycle: HotCycle) -> None:
-        """Keep the head of `data`, if that was one request and nothing else."""
+        """Keep the head of `data`, which was one request, or the beginning of one, and nothing else."""
         body_bytes = int(cycle.headers[b"content-length"])
-        if end + body_bytes == len(data) and cycle.target.known:
+        if end + body_bytes >= len(data) and cycle.target.known:
             if len(self.heads) >= _MAX_HEADS:
                 self.heads.clear()
             self.heads[data[:end]] = Head(cycle.target, cycle.headers, body_bytes, _is_binary(cycle))

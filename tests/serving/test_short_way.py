@@ -1,5 +1,6 @@
 """The short way through the protocol: the same answers as uvicorn's way, whatever the bytes on the wire look like."""
 
+import asyncio
 import json
 import re
 import socket
@@ -8,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
 from inference.values import Array, Tensors
+from serving.big_body import BigBody
 from serving.caller import RawHeaders
 from serving.hotlane import Caller, HotLane
 from serving.targets import Target
@@ -324,3 +327,168 @@ def test_an_idle_connection_is_closed_when_it_was_free_for_long_enough(impatient
         freed = time.monotonic()
         assert connection.recv(1) == b""
         assert 0.8 < time.monotonic() - freed < 3
+
+
+# Bodies of many reads
+
+BIG = 100_000
+"""Numbers in a body, of 4 bytes each."""
+
+
+def big(value: float) -> bytes:
+    numbers = np.full(BIG, value, np.float32)
+    numbers[-1] = 7
+    header = b'{"inputs": [{"name": "x", "shape": [1, %d], "datatype": "FP32", "parameters":' % BIG
+    header += b' {"binary_data_size": %d}}], "parameters": {"binary_data_output": true}}' % (4 * BIG)
+    return request(
+        header + numbers.tobytes(),
+        f"Inference-Header-Content-Length: {len(header)}",
+        path="/v2/models/flex/infer",
+    )
+
+
+def numbers_of(answer: tuple[int, bytes, bytes]) -> Array:
+    status, _, content = answer
+    assert status == 200, content
+    return np.frombuffer(content[-4 * BIG :], np.float32)
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of every body that was read into memory of its own."""
+    sizes: list[int] = []
+    begin = BigBody.__init__
+
+    def noting(self: BigBody, *given: Any) -> None:
+        sizes.append(given[3])
+        begin(self, *given)
+
+    monkeypatch.setattr(BigBody, "__init__", noting)
+    return sizes
+
+
+def test_a_big_body_is_read_into_its_own_memory_from_the_second_on(
+    server: ThreadedServer, received: list[int]
+) -> None:
+    with closing(connect(server)) as connection:
+        for place, value in enumerate((1.0, 2.0, 3.0)):
+            connection.sendall(big(value))
+            seen = numbers_of(read(connection, 1)[0])
+            assert (seen[0], seen[-2], seen[-1]) == (value, value, 7)
+            assert len(received) == place
+        for pause_at in (200, 1000, 300_000):  # however the pieces fall
+            sent = big(4.0)
+            connection.sendall(sent[:pause_at])
+            time.sleep(0.02)
+            connection.sendall(sent[pause_at:] + request(body(1, 2, 3)))  # with the next request behind it
+            first, second = read(connection, 2)
+            assert numbers_of(first)[0] == 4
+            assert total(second[2]) == [2, 3, 4]
+    assert len(set(received)) == 1
+
+
+def test_tensors_of_a_big_body_are_aligned_where_they_came_in(
+    server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs: list[Array] = []
+
+    class Noting:
+        def run(self, tensors: Tensors) -> Tensors:
+            inputs.append(tensors["x"])
+            return {"y": tensors["x"]}
+
+    monkeypatch.setattr(server.app.registry.get("flex").batcher, "_session", Noting())
+    with closing(connect(server)) as connection:
+        for _ in range(3):
+            connection.sendall(big(1.0))
+            numbers_of(read(connection, 1)[0])
+    assert all(tensor.ctypes.data % 64 == 0 and not tensor.flags.owndata for tensor in inputs[1:])
+
+
+def test_a_big_body_in_json_is_answered_alike(server: ThreadedServer, received: list[int]) -> None:
+    spaced = body(1, 2, 3) + b" " * 600_000
+    with closing(connect(server)) as connection:
+        for _ in range(2):
+            connection.sendall(request(spaced))
+            assert total(read(connection, 1)[0][2]) == [2, 3, 4]
+    assert received == [len(spaced)]
+
+
+def test_a_big_body_that_is_refused_goes_by(server: ThreadedServer, received: list[int]) -> None:
+    spaced = request(body(1, 2, 3) + b" " * 600_000)
+    with closing(connect(server)) as connection:
+        connection.sendall(spaced)
+        read(connection, 1)
+        with overloaded(server):
+            connection.sendall(spaced + request(body(1, 2, 3)))
+            assert [status for status, _, _ in read(connection, 2)] == [429, 429]
+        connection.sendall(spaced)
+        assert read(connection, 1)[0][0] == 200
+    assert len(received) >= 2
+
+
+def test_who_leaves_in_the_middle_of_a_big_body_is_counted(
+    server: ThreadedServer, received: list[int]
+) -> None:
+    outcomes = server.app.registry.get("flex").metrics.outcomes
+    ask(server, big(1.0))
+    before = outcomes["cancelled"]
+    with closing(connect(server)) as connection:
+        connection.sendall(big(1.0)[:200_000])
+        time.sleep(0.05)
+    until = time.monotonic() + 10
+    while outcomes["cancelled"] == before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert outcomes["cancelled"] == before + 1
+    assert received
+
+
+def test_of_two_requests_in_one_read_neither_head_stands_for_the_other(server: ThreadedServer) -> None:
+    small, other = (
+        request(body(1, 2, 3), "X-Of: small"),
+        request(body(4, 5, 6) + b" " * 200_000, "X-Of: other"),
+    )
+    with closing(connect(server)) as connection:
+        with overloaded(
+            server
+        ):  # so that the first is answered at once, and the second begins its own short way
+            connection.sendall(small + other[:-4000])
+            time.sleep(0.05)
+            connection.sendall(other[-4000:])
+            assert [status for status, _, _ in read(connection, 2)] == [429, 429]
+        connection.sendall(small)
+        assert total(read(connection, 1)[0][2])[0] == 2
+
+
+def test_a_big_body_is_answered_without_uvloop() -> None:
+    """asyncio's own transports read by the same protocol."""
+
+    async def talk() -> None:
+        loop = asyncio.get_running_loop()
+        taken: list[bytes] = []
+
+        class Connection(asyncio.Protocol):
+            transport: asyncio.Transport
+
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = cast("asyncio.Transport", transport)
+
+            def data_received(self, data: bytes) -> None:
+                if taken:
+                    taken.append(data)
+                    self.transport.write(b"x")
+                else:
+                    begun = memoryview(data)
+                    BigBody(self, self.transport, begun, 300_000, 0, lambda body: taken.append(bytes(body)))
+
+        server = await loop.create_server(Connection, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        reader, writer = await asyncio.open_connection(host, port)
+        sent = np.random.default_rng(0).bytes(300_000)
+        writer.write(sent + b"next")
+        await reader.read(1)
+        writer.close()
+        server.close()
+        assert taken == [sent, b"next"]
+
+    asyncio.run(talk())
