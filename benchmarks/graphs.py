@@ -149,6 +149,14 @@ def write_resnet50(models: Path, name: str = "resnet50") -> None:
     made.write(models, name, pixels, ["batch", 1000])
 
 
+def write_brightness(models: Path, name: str = "brightness") -> None:
+    """x [batch, 3, 224, 224] → its mean by channel, y [batch, 3]: a run that costs less than bringing its input."""
+    made = Builder()
+    made.op("ReduceMean", "x", to="y", axes=[2, 3], keepdims=0)
+    pixels = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 224, 224])
+    made.write(models, name, pixels, ["batch", 3])
+
+
 WRITERS: dict[str, Callable[[Path], None]] = {
     "tiny": lambda models: write_mlp(models, "tiny", TINY),
     "text": write_text,
