@@ -52,13 +52,15 @@ _LOSES = 0.9
 _FALLEN = 0.75
 # Runs at once that are tried where a device of its own computes: beside one, others copy and are launched.
 RUNS_ON_DEVICE = (1, 2, 4)
+# There the first run of a thread makes handles of its own, so that the first window of runs at once says little.
+_LEAST_WINDOWS_ON_DEVICE = 2
 # From one batch size to the next, where each has a session of its own: at most three quarters of a batch are filling.
 _SIZE_GROWTH = 4
 _MINDS = 2.0  # times its usual seconds, for a run that comes after one of another size
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
 # Counted up whenever the same machine would be measured or chosen for otherwise, so that no kept profile outlives it.
-RULES = 3
+RULES = 4
 
 Rows = Callable[[int], Tensors]
 """Gives the tensors of a batch of so many rows."""
@@ -189,7 +191,14 @@ def measure_on_device(
         curve = _curve(session, rows, first, limit, INLINE_RUN_S, sizes)
         return _inline(curve).model_copy(update={"batch_sizes": sizes})
     curves = [
-        _curve(session, rows, _point(session, rows, threads, number), limit, sizes=sizes)
+        _curve(
+            session,
+            rows,
+            _point(session, rows, threads, number, least_windows=_LEAST_WINDOWS_ON_DEVICE),
+            limit,
+            sizes=sizes,
+            least_windows=_LEAST_WINDOWS_ON_DEVICE,
+        )
         for number in ((runs,) if runs else RUNS_ON_DEVICE)
     ]
     best = [max(map(_served_rows_per_s, curve)) for curve in curves]
@@ -268,13 +277,14 @@ def _curve(
     limit: int,
     longest_s: float = _SLOW_S,
     sizes: Sequence[int] = (),
+    least_windows: int = 1,
 ) -> list[Point]:
     """Batches of 1 (which is `first`), 2, 4 … rows, or of `sizes`, for as long as a bigger one may still pay."""
     curve = [first]
     for size in sizes[1:] or _doubled(limit):
         if curve[-1].seconds > longest_s:
             break
-        curve.append(_point(session, rows, first.threads, first.runs, size))
+        curve.append(_point(session, rows, first.threads, first.runs, size, least_windows))
         latest, best = _served_rows_per_s(curve[-1]), max(map(_served_rows_per_s, curve))
         # Twice doubled for nothing that counts, or once where the next takes long and this one clearly loses.
         loses = curve[-1].seconds >= _LONG_S and latest < _LOSES * best
@@ -301,18 +311,25 @@ def _by_turns(ways: Sequence[tuple[Runs, int, int]], row: Tensors) -> list[Point
     ]
 
 
-def _point(session: Runs, rows: Rows, threads: int, runs: int, size: int = 1) -> Point:
-    return Point(threads=threads, runs=runs, rows=size, seconds=_time(session, rows(size), runs))
+def _point(
+    session: Runs, rows: Rows, threads: int, runs: int, size: int = 1, least_windows: int = 1
+) -> Point:
+    seconds = _time(session, rows(size), runs, least_windows=least_windows)
+    return Point(threads=threads, runs=runs, rows=size, seconds=seconds)
 
 
-def _time(session: Runs, batch: Tensors, runs: int, most_windows: int = _WINDOWS) -> float:
+def _time(
+    session: Runs, batch: Tensors, runs: int, most_windows: int = _WINDOWS, least_windows: int = 1
+) -> float:
     """Seconds of `runs` runs side by side, each begun when the one before it in its thread has ended.
 
     The best of some windows, since on a shared machine everything else only makes them longer.
     """
     start = time.perf_counter()
     session.run(batch)
-    windows = max(1, min(most_windows, int(_POINT_S / max(time.perf_counter() - start, _WINDOW_S))))
+    windows = max(
+        least_windows, min(most_windows, int(_POINT_S / max(time.perf_counter() - start, _WINDOW_S)))
+    )
     if runs == 1:
         return min(_window(session, batch) for _ in range(windows))
     with ThreadPoolExecutor(runs) as pool:

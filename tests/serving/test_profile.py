@@ -1,8 +1,10 @@
 """The plan follows from measured costs; here the costs are made up and the clock is theirs."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import get_ident
 from typing import Any, cast
 
 import numpy as np
@@ -103,7 +105,9 @@ def two_cpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Profile]:
         disturbed = iter(disturbance)
         costs = {(1, 1): "narrow", (1, 2): "side_by_side", (2, 2): "together", (2, 1): "wide"}
 
-        def cost(threads: int, tensors: Tensors, runs: int, most_windows: int = 3) -> float:
+        def cost(
+            threads: int, tensors: Tensors, runs: int, most_windows: int = 3, least_windows: int = 1
+        ) -> float:
             noise = next(disturbed, 1.0) if most_windows == 1 else 1.0
             return noise * seconds[costs[threads, runs]] * len(tensors["x"])
 
@@ -165,7 +169,9 @@ def test_how_runs_are_made_can_be_set_by_hand(
 ) -> None:
     """Though each of them measures worse than a thread a run, and the loop would be held for long."""
 
-    def cost(threads: int, tensors: Tensors, runs: int, most_windows: int = 3) -> float:
+    def cost(
+        threads: int, tensors: Tensors, runs: int, most_windows: int = 3, least_windows: int = 1
+    ) -> float:
         return (1.0 if (threads, runs) == way else 1e-6) * len(tensors["x"])
 
     monkeypatch.setattr("serving.profile._time", cost)
@@ -318,7 +324,9 @@ def test_runs_at_once_on_a_device_are_as_many_as_gain(monkeypatch: pytest.Monkey
         4: 4.4e-3,
     }  # beside another run one takes hardly longer, beside three twice as long
 
-    def cost(session: Any, tensors: Tensors, runs: int, most_windows: int = 3) -> float:
+    def cost(
+        session: Any, tensors: Tensors, runs: int, most_windows: int = 3, least_windows: int = 1
+    ) -> float:
         return seconds[runs] * len(tensors["x"])
 
     monkeypatch.setattr("serving.profile._time", cost)
@@ -335,3 +343,19 @@ def test_runs_at_once_on_a_device_are_as_many_as_gain(monkeypatch: pytest.Monkey
     profile = measure_on_device(open_session, sample_rows(EXAMPLE), 1, ByHand(threads=3, runs=4))
     assert _way(profile.chosen) == (3, 4)
     assert told == [1, 3]
+
+
+def test_what_a_thread_does_once_on_a_device_is_not_measured() -> None:
+    known: set[int] = set()
+
+    class Handles:
+        """Slow in a thread's first run."""
+
+        def run(self, tensors: Tensors) -> Tensors:
+            time.sleep(0.02 if get_ident() in known else 0.3)
+            known.add(get_ident())
+            return tensors
+
+    profile = measure_on_device(lambda *_: Handles(), sample_rows(EXAMPLE), 1, ByHand(None, 2))
+    (chosen,) = {point.seconds for point in profile.points}
+    assert 0.02 <= chosen < 0.15

@@ -34,13 +34,14 @@ def seeded(*parts: int, device: torch.device | str = "cpu") -> torch.Generator:
 def restart(*parts: int, device: torch.device | str = "cpu") -> None:
     """Let PyTorch's own generators, which dropout draws from, begin where `parts` say.
 
-    On a CPU without `torch.manual_seed`: that also notes the whole stack of its callers for each kind of GPU that may
-    be used later, which is most of a millisecond below a trainer.
+    Without `torch.manual_seed`, which also notes the whole stack of its callers for each kind of device that may be
+    used later: most of a millisecond below a training loop.
     """
-    seed = seeded(*parts).initial_seed()
-    if torch.device(device).type == "cpu":
-        torch.default_generator.manual_seed(seed)
-    else:
+    seed, kind = seeded(*parts).initial_seed(), torch.device(device).type
+    torch.default_generator.manual_seed(seed)
+    if kind == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif kind != "cpu":
         torch.manual_seed(seed)
 
 
