@@ -36,7 +36,7 @@ TaskName = Literal["vision", "text", "recommendation"]
 
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
-    | {"log_every_steps", "checkpoint_every_steps", "quantize", "quantize_budget", "slice", "robustness"}
+    | {"log_every_steps", "checkpoint_every_s", "quantize", "quantize_budget", "slice", "robustness"}
     | {"find_rate"}
 )
 """Settings that do not change what is learned: a run may be resumed with other values of these."""
@@ -228,7 +228,7 @@ class TrainConfig(BaseSettings):
     )
 
     # The run
-    checkpoint_every_steps: PositiveInt = Field(default=100, description="what a kill can cost, in steps")
+    checkpoint_every_s: NonNegativeFloat = Field(default=30.0, description="what a kill can cost, in seconds")
     log_every_steps: PositiveInt = Field(
         default=20, description="steps between two points of the training curve"
     )

@@ -10,6 +10,7 @@ the same bits as one that was left alone.
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -143,6 +144,7 @@ class Fit:
         self.scores = self.task.metrics(data.facts).clone(prefix="val/").to(fabric.device)
         self.watched = f"val/{self.task.monitor.metric}"
         self.reached = Reached()
+        self._kept_at = time.monotonic()
 
     def run(self, watchers: Sequence[Watcher] = ()) -> Reached:
         """Train until done or stopped early; how far that was."""
@@ -156,7 +158,9 @@ class Fit:
             self._judge(self._validate(progress))
             progress.end()
             reached.epoch, reached.batches = reached.epoch + 1, 0
-            self._keep()
+            if self._due():
+                self._keep()
+        self._keep()
         return reached
 
     def _train(self, progress: Progress, watchers: Sequence[Watcher]) -> None:
@@ -173,7 +177,7 @@ class Fit:
             if last or reached.step % config.log_every_steps == 0:
                 self._log({LOSS: loss.item()}, progress)
             # Not behind the last batch: what early stopping will make of the epoch is not known yet.
-            if not last and reached.step % config.checkpoint_every_steps == 0:
+            if not last and self._due():
                 self._keep()
             progress.advance()
             for watch in watchers:
@@ -215,6 +219,10 @@ class Fit:
         progress.tell(values)
         self.fabric.log_dict({**values, "epoch": self.reached.epoch}, self.reached.step)
 
+    def _due(self) -> bool:
+        """Whether a kill would cost more than it may."""
+        return time.monotonic() - self._kept_at >= self.config.checkpoint_every_s
+
     def _keep(self) -> None:
         """Everything that a killed fit needs to go on."""
         state = {
@@ -227,6 +235,7 @@ class Fit:
             "reached": asdict(self.reached),
         }
         self._save(state, self.files.resume_point)
+        self._kept_at = time.monotonic()
 
     def _restore(self) -> None:
         state = read_checkpoint(self.files.resume_point)

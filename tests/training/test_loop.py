@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from training.checkpoint import PREFIX, read_checkpoint, save_checkpoint
 from training.config import TrainConfig, load_config
 from training.data.examples import Loader, restart, seeded
 from training.errors import ConfigError, RunError
-from training.loop import Fit
+from training.loop import Fit, Steps
 from training.optim import make_optimizer, make_schedule
 from training.run import RunFiles
 from training.tasks.registry import find_task
@@ -103,6 +104,32 @@ def test_a_run_without_a_finite_score_says_so(tmp_path: Path, monkeypatch: pytes
     scripted(monkeypatch, math.nan, math.inf)
     with pytest.raises(RunError, match="no epoch gave a finite validation accuracy"):
         run(configure(tmp_path, "--epochs", "2"))
+
+
+@pytest.mark.parametrize(
+    ("every_s", "steps"),
+    [(0.0, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10]), (2.5, [3, 6, 9, 10]), (100.0, [10])],
+)
+def test_a_resume_point_is_kept_every_so_many_seconds_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, steps: list[int]
+) -> None:
+    now, kept, keep = [0.0], [], Fit._keep
+    monkeypatch.setattr("training.loop.time.monotonic", lambda: now[0])
+
+    def noting(fitted: Fit) -> None:
+        kept.append(fitted.reached.step)
+        keep(fitted)
+
+    monkeypatch.setattr(Fit, "_keep", noting)
+    take = Steps.take
+
+    def slowly(steps: Steps, *given: Any) -> torch.Tensor:
+        now[0] += 1.0
+        return take(steps, *given)
+
+    monkeypatch.setattr(Steps, "take", slowly)
+    run(configure(tmp_path, "--epochs", "2", "--checkpoint-every-s", str(every_s)))
+    assert kept == steps
 
 
 def test_a_resume_point_of_another_version_is_refused(tmp_path: Path) -> None:
