@@ -134,7 +134,7 @@ def _training(config: TrainConfig, data: TaskData[Any], fitted: FitResult, teach
         f"- Rows: {', '.join(f'{count:,} {split}' for split, count in rows.items())}; validation is held out of "
         "train, seeded and stratified\n"
         f"- Command: `{command(config)}`; every setting is in the manifest\n"
-        f"- {fitted.parameters:,} parameters, {fitted.epochs} epochs, {fitted.steps:,} steps; the best epoch had "
-        f"validation {fitted.metric.replace('_', ' ')} {fitted.score:.4f}"
+        f"- {fitted.parameters:,} parameters, {fitted.epochs} epochs, {fitted.steps:,} steps; "
+        f"the epoch that is kept had validation {fitted.metric.replace('_', ' ')} {fitted.score:.4f}"
         + (f"\n- Taught by the bundle {teacher.name}, version {teacher.version}" if teacher else "")
     )

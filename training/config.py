@@ -172,6 +172,11 @@ class TrainConfig(BaseSettings):
         default="none", description="balanced: each class weighs the same in the loss, however rare"
     )
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="whose weights are published: those of the best epoch on validation, or of the last, "
+        "where validation is too small to tell epochs apart",
+    )
     patience: NonNegativeInt = Field(default=0, description="epochs without a better one to stop; 0: never")
     word_dropout: float = Field(
         default=0.0, ge=0, lt=1, description="text: share of the words that are hidden"

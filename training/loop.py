@@ -111,6 +111,8 @@ class Reached:
     step: int = 0
     best: float | None = None
     """The validation score of the best epoch."""
+    kept: float | None = None
+    """That of the epoch whose weights are kept."""
     since_best: int = 0
     """Epochs."""
 
@@ -198,19 +200,21 @@ class Fit:
         return values[self.watched]
 
     def _judge(self, score: float) -> None:
-        """Keep the weights if they are the best so far; a score that is no number is worse than any."""
+        """Keep the weights if they are the best so far, or the latest; never those whose score is no number."""
         reached = self.reached
+        higher = self.task.monitor.mode == "max"
         if not math.isfinite(score) or (self.pruner is not None and not self.pruner.reached(reached.step)):
             reached.since_best += 1
             return
-        higher = self.task.monitor.mode == "max"
         if reached.best is None or (score > reached.best if higher else score < reached.best):
             reached.best, reached.since_best = score, 0
-            model = self.average.model if self.average is not None else self.model
-            best = {"state_dict": _prefixed(model), "global_step": reached.step, "score": score}
-            self._save(best, self.files.best)
         else:
             reached.since_best += 1
+        if reached.since_best == 0 or self.config.keep == "last":
+            reached.kept = score
+            model = self.average.model if self.average is not None else self.model
+            kept = {"state_dict": _prefixed(model), "global_step": reached.step, "score": score}
+            self._save(kept, self.files.best)
 
     def _stands_still(self) -> bool:
         return bool(self.config.patience) and self.reached.since_best >= self.config.patience

@@ -55,7 +55,9 @@ def train(config: TrainConfig) -> Path:
         "data: %s: %s", data.source.name, ", ".join(f"{n:,} {split}" for split, n in data.source.rows.items())
     )
     fitted = fit(config, files, data)
-    log.info("fit: best validation %s %.4f after %d epochs", fitted.metric, fitted.score, fitted.epochs)
+    log.info(
+        "fit: %s validation %s %.4f after %d epochs", config.keep, fitted.metric, fitted.score, fitted.epochs
+    )
     pruned = prune(config, files, data) if config.prune else None
     part()
     taken = pruned is not None and inside_budget(config, task.monitor.mode, fitted, pruned)

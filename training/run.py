@@ -38,7 +38,7 @@ class RunFiles:
 
     @property
     def best(self) -> Path:
-        """The weights of the best epoch."""
+        """The weights of the best epoch, or of the last if that is to be kept."""
         return self.root / "checkpoints" / "best.ckpt"
 
     @property

@@ -39,7 +39,7 @@ SKIPPED_SHOWN = 10
 
 @dataclass(frozen=True)
 class FitResult:
-    """What fitting leaves in `fit.json`: which epoch was best on validation, and what it took.
+    """What fitting leaves in `fit.json`: how the kept epoch did on validation, and what it took.
 
     seconds: wall time of the process that finished the run.
     """
@@ -140,7 +140,7 @@ def fit_model(
 
 
 def best_model(config: TrainConfig, best: Path, data: TaskData[Any]) -> nn.Module:
-    """The model with the weights of the best epoch, in evaluation mode."""
+    """The model with the weights of the epoch that is kept, in evaluation mode."""
     return load_weights(build_model(config, data), best)
 
 
@@ -188,11 +188,11 @@ def quiet() -> Iterator[None]:
 
 
 def _result(reached: Reached, monitor: Monitor, model: nn.Module, seconds: float) -> FitResult:
-    if reached.best is None:
+    if reached.kept is None:
         raise RunError(f"no epoch gave a finite validation {monitor.metric}; lower the learning rate")
     return FitResult(
         metric=monitor.metric,
-        score=reached.best,
+        score=reached.kept,
         epochs=reached.epoch,
         steps=reached.step,
         parameters=sum(parameter.numel() for parameter in model.parameters()),

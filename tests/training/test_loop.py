@@ -91,6 +91,14 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run(
     assert (best["score"], best["global_step"]) == (0.7, 3 * STEPS)
 
 
+def test_the_last_epoch_may_be_kept_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, 0.5, 0.7, 0.6, math.nan, 0.65)
+    config = configure(tmp_path, "--epochs", "6", "--patience", "3", "--keep", "last")
+    result = run(config)
+    assert (result.score, result.epochs) == (0.65, 5)  # patience counts from the best all the same
+    assert read_checkpoint(RunFiles(config.run_directory).best)["global_step"] == 5 * STEPS
+
+
 def test_a_lower_score_is_better_where_the_task_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
