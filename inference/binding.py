@@ -1,10 +1,12 @@
 """Runs by I/O binding: over buffers that are kept, at a few fixed batch sizes, for what NumPy has no type for.
 
-A device that is not the CPU copies page-locked memory by itself, and pays for locking it; and it
-prepares its kernels anew for every new shape. So a batch is laid into kept buffers, as big as the next bucket, and its
-answer is cut out of what comes back. Buckets are powers of two, or a few sizes that each have a session of their own:
-cuDNN's convolutions are prepared for the latest shape only, so that a session whose batches change in size prepares
-all of them again for every run. BF16, which `InferenceSession.run` refuses, is bound by its bits.
+A device that is not the CPU copies page-locked memory by itself, and pays for locking it; and it prepares its kernels
+anew for every new shape. So a batch is laid into kept buffers, as big as the next bucket, and its answer is cut out of
+what comes back. The rows of several callers are laid there at once, not put together before.
+
+Buckets are powers of two, or a few sizes that each have a session of their own: cuDNN's convolutions are prepared for
+the latest shape only, so that a session whose batches change in size prepares all of them again for every run. BF16,
+which `InferenceSession.run` refuses, is bound by its bits.
 """
 
 import ctypes
@@ -60,10 +62,18 @@ class BoundRuns:
         provider = next(iter(sessions.values())).get_providers()[0]
         self._pool = BufferPool(page_locked=provider != "CPUExecutionProvider")
 
-    def run(self, tensors: Tensors) -> list[Array]:
-        """The outputs in the graph's order, in memory of their own; ONNX Runtime's own exceptions."""
-        arrays = [tensors[spec.name] for spec in self._inputs]
-        rows = len(arrays[0]) if self._max_batch_size else 0
+    @property
+    def batches(self) -> bool:
+        """Whether several parts may be one batch."""
+        return self._max_batch_size > 0
+
+    def run(self, *parts: Tensors) -> list[Array]:
+        """The outputs in the graph's order, in memory of their own; ONNX Runtime's own exceptions.
+
+        Several `parts`, alike but for their rows, are one batch: laid side by side where the device copies from.
+        """
+        arrays = [[part[spec.name] for part in parts] for spec in self._inputs]
+        rows = sum(map(len, arrays[0])) if self._max_batch_size else 0
         session, bucket = self._for(rows)
         taken: list[Array] = []
 
@@ -74,9 +84,10 @@ class BoundRuns:
 
         try:
             bound = session.io_binding()
-            for spec, array in zip(self._inputs, arrays, strict=True):
-                buffer = take((bucket, *array.shape[1:]) if rows else array.shape, spec.datatype)
-                _lay(array, buffer, rows)
+            for spec, several in zip(self._inputs, arrays, strict=True):
+                shape = several[0].shape
+                buffer = take((bucket, *shape[1:]) if rows else shape, spec.datatype)
+                _lay(several, buffer, rows)
                 bound.bind_ortvalue_input(spec.name, _value(buffer, spec.datatype))
             fixed: dict[str, Array] = {}
             for spec in self._outputs:
@@ -131,13 +142,13 @@ class BufferPool:
                 del self._idle[next(iter(self._idle))]
 
 
-def _lay(array: Array, buffer: Array, rows: int) -> None:
+def _lay(arrays: Sequence[Array], buffer: Array, rows: int) -> None:
     """Copy into a buffer; behind the `rows` rows of a batch comes the first again, valid where zeros need not be."""
     if rows:
-        buffer[:rows] = array
-        buffer[rows:] = array[:1]
+        np.concatenate(arrays, out=buffer[:rows])
+        buffer[rows:] = arrays[0][:1]
     else:
-        buffer[...] = array
+        buffer[...] = arrays[0]
 
 
 def _read(value: ort.OrtValue, datatype: DataType) -> Array:

@@ -1,6 +1,6 @@
 """One ONNX Runtime session, with every choice that matters made explicitly."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -92,6 +92,20 @@ class OrtSession:
         except Exception as error:
             raise InferenceFailed(str(error)) from error
 
+    def run_together(
+        self, parts: Sequence[Tensors], collate: Callable[[Sequence[Tensors]], Tensors]
+    ) -> Tensors:
+        """One batch of the rows of several callers; `collate` makes it unless a device's buffer takes them as they are.
+
+        Rows of one shape are only put one behind the other, whatever the processor.
+        """
+        if self._bound is None or not self._bound.batches or not _alike(parts):
+            return self.run(collate(parts))
+        try:
+            return dict(zip(self._output_names, self._bound.run(*parts), strict=True))
+        except Exception as error:
+            raise InferenceFailed(str(error)) from error
+
     def run_raw(self, tensors: Tensors) -> list[Array]:
         """The outputs in the graph's order, and ONNX Runtime's own exceptions: for loops that count microseconds."""
         if self._bound is not None:
@@ -121,6 +135,12 @@ class OrtSession:
         if self.provider == CPU:
             return BoundRuns(sessions, self.inputs, self.outputs) if bits else None
         return BoundRuns(sessions, self.inputs, self.outputs, self.options.max_batch_size)
+
+
+def _alike(parts: Sequence[Tensors]) -> bool:
+    """Whether they differ in nothing but their rows."""
+    first, *others = ({name: array.shape[1:] for name, array in part.items()} for part in parts)
+    return all(other == first for other in others)
 
 
 def _ort_options(options: SessionOptions) -> ort.SessionOptions:

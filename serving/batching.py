@@ -24,6 +24,7 @@ from typing import NamedTuple, Protocol
 from inference.errors import CallerLeft, DeadlineExceeded, ModelNotReady, Overloaded
 from inference.golden import Runs
 from inference.processors.base import Processor
+from inference.session import OrtSession
 from inference.values import Tensors
 from serving.call import Call
 
@@ -407,8 +408,12 @@ class DynamicBatcher:
         return Outcome(results, self._clock_ns() - started)
 
     def _run(self, batch: list[Entry], session: Runs) -> list[Tensors]:
-        tensors = self._processor.collate([entry.tensors for entry in batch])
-        return list(self._processor.split(session.run(tensors), [entry.rows for entry in batch]))
+        parts, collate = [entry.tensors for entry in batch], self._processor.collate
+        if isinstance(session, OrtSession):
+            outputs = session.run_together(parts, collate)
+        else:
+            outputs = session.run(collate(parts))
+        return list(self._processor.split(outputs, [entry.rows for entry in batch]))
 
     def _learn(self, cost_s: float) -> None:
         if not self._row_cost_s:

@@ -2,6 +2,7 @@
 
 import gc
 import mmap
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from inference import binding
 from inference.binding import MAX_IDLE, BoundRuns, BufferPool, bucket_of
 from inference.errors import GraphInvalid, InferenceFailed
 from inference.session import OrtSession
-from inference.values import Array
+from inference.values import Array, Tensors
 from tests.bundles import graph_bytes, sum_graph
 from tests.devices import without_cuda
 from tests.serving.graphs import TYPES, identity_graph, types_graph
@@ -51,6 +52,43 @@ def test_every_batch_is_answered_as_without_binding_and_few_shapes_are_run() -> 
         (total,) = runs.run(tensors)
         assert total.shape == (rows, 3)
         np.testing.assert_array_equal(total, tensors["x"] + tensors["y"])
+
+
+def test_several_parts_are_one_batch() -> None:
+    session = OrtSession(sum_graph(), HERE)
+    runs = bound(session, 8)
+    for sizes in ((1,), (1, 1, 1), (2, 1, 4), (3, 5), (8, 8)):
+        parts = [pair(rows, seed=place) for place, rows in enumerate(sizes)]
+        (total,) = runs.run(*parts)
+        np.testing.assert_array_equal(total, np.concatenate([part["x"] + part["y"] for part in parts]))
+
+
+def test_parts_of_one_shape_are_laid_where_they_are_used_and_others_are_collated() -> None:
+    infos = [helper.make_tensor_value_info(name, TensorProto.BFLOAT16, ["batch", "length"]) for name in "xy"]
+    graph = graph_bytes([helper.make_node("Identity", ["x"], ["y"])], infos[:1], infos[1:], {})
+    session = OrtSession(graph, HERE)
+    collated: list[int] = []
+
+    def collate(parts: Sequence[Tensors]) -> Tensors:
+        collated.append(len(parts))
+        longest = max(part["x"].shape[1] for part in parts)
+        rows = [np.pad(part["x"], ((0, 0), (0, longest - part["x"].shape[1]))) for part in parts]
+        return {"x": np.concatenate(rows)}
+
+    def of(*lengths: int) -> list[Tensors]:
+        return [{"x": np.full((1, length), 1 + place, np.uint16)} for place, length in enumerate(lengths)]
+
+    assert session.run_together(of(1, 1), collate)["y"].tolist() == [[1], [2]]
+    assert collated == [2]  # BF16 is bound on a CPU too, but there every batch is run as it comes
+    collated.clear()
+    session._bound = bound(session, 4)
+    assert session.run_together(of(3, 3), collate)["y"].tolist() == [[1, 1, 1], [2, 2, 2]]
+    assert session.run_together(of(2), collate)["y"].tolist() == [[1, 1]]
+    assert collated == []
+    assert session.run_together(of(2, 3), collate)["y"].tolist() == [[1, 1, 0], [2, 2, 2]]
+    assert collated == [2]
+    with pytest.raises(InferenceFailed):
+        session.run_together([{"x": np.zeros((1, 2, 2), np.uint16)}] * 2, collate)
 
 
 def test_the_graph_sees_few_batch_sizes() -> None:
