@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from training.optim import make_optimizer, make_schedule
 from training.processes import is_first
 from training.progress import LOSS, Progress
 from training.run import RunFiles
+from training.stopping import Stop, stoppable
 from training.tasks.base import Facts, Task, TaskData
 from training.tasks.classification import TAUGHT
 from training.teacher import Teacher
@@ -67,12 +69,8 @@ class Steps:
             # On CPUs PyTorch has none: there each process normalises by its own share of the batch.
             lesson = nn.SyncBatchNorm.convert_sync_batchnorm(lesson)  # type: ignore[no-untyped-call]
         self.fabric, self.teacher, self.pruner = fabric, teacher, pruner
-        self.model, self.task, self.config, self.facts = (
-            lesson.model,
-            lesson.task,
-            lesson.config,
-            lesson.facts,
-        )
+        self.model, self.task = lesson.model, lesson.task
+        self.config, self.facts = lesson.config, lesson.facts
         self.lesson, self.optimizer = fabric.setup(lesson, optimizer)
 
     def take(self, step: int, batch: Batch) -> Tensor:
@@ -149,23 +147,24 @@ class Fit:
         self._kept_at = time.monotonic()
 
     def run(self, watchers: Sequence[Watcher] = ()) -> Reached:
-        """Train until done or stopped early; how far that was."""
+        """Train until done or stopped early; how far that was. `KeyboardInterrupt` if asked to stop."""
         if self.files.resume_point.exists():
             self._restore()
         reached, config = self.reached, self.config
         progress = Progress(config, self.watched, len(self.train), reached.step)
-        while reached.epoch < config.epochs and not self._stands_still():
-            progress.begin(reached.epoch, reached.batches)
-            self._train(progress, watchers)
-            self._judge(self._validate(progress))
-            progress.end()
-            reached.epoch, reached.batches = reached.epoch + 1, 0
-            if self._due():
-                self._keep()
+        with stoppable(alone=self.fabric.world_size == 1) as stop:
+            while reached.epoch < config.epochs and not self._stands_still():
+                progress.begin(reached.epoch, reached.batches)
+                self._train(progress, watchers, stop)
+                self._judge(self._validate(progress, stop))
+                progress.end()
+                reached.epoch, reached.batches = reached.epoch + 1, 0
+                if self._due():
+                    self._keep()
         self._keep()
         return reached
 
-    def _train(self, progress: Progress, watchers: Sequence[Watcher]) -> None:
+    def _train(self, progress: Progress, watchers: Sequence[Watcher], stop: Stop) -> None:
         """What is left of the epoch."""
         reached, config = self.reached, self.config
         self.model.train()
@@ -184,8 +183,12 @@ class Fit:
             progress.advance()
             for watch in watchers:
                 watch(reached.step)
+            if stop.asked:
+                if not last:
+                    self._keep()
+                raise KeyboardInterrupt
 
-    def _validate(self, progress: Progress) -> float:
+    def _validate(self, progress: Progress, stop: Stop) -> float:
         """The watched score over the validation split, that of the averaged weights where there are such."""
         model = self.average.model if self.average is not None else self.model
         model.eval()
@@ -194,6 +197,8 @@ class Fit:
             for batch in self.validation:
                 loss = self.task.score(model, self.fabric.to_device(batch), self.scores)
                 mean_loss.update(loss, weight=len(next(iter(batch.values()))))
+                if stop.asked:
+                    raise KeyboardInterrupt
         values = {name: float(value) for name, value in self.scores.compute().items()}
         self.scores.reset()
         self._log({"val/loss": float(mean_loss.compute()), **values}, progress)
@@ -239,6 +244,8 @@ class Fit:
             "reached": asdict(self.reached),
         }
         self._save(state, self.files.resume_point)
+        for logger in self.fabric.loggers if is_first() else ():
+            logger.save()
         self._kept_at = time.monotonic()
 
     def _restore(self) -> None:
@@ -257,7 +264,7 @@ class Fit:
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.reached = Reached(**state["reached"])
 
-    def _save(self, state: dict[str, Any], path: Any) -> None:
+    def _save(self, state: dict[str, Any], path: Path) -> None:
         if is_first():
             save_checkpoint(state, path)
 

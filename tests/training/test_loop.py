@@ -1,6 +1,8 @@
 """The loop learns what a bare PyTorch loop learns, keeps the best epoch, stops in time, and averages as it says."""
 
 import math
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ from training.checkpoint import PREFIX, read_checkpoint, save_checkpoint
 from training.config import TrainConfig, load_config
 from training.data.examples import Loader, restart, seeded
 from training.errors import ConfigError, RunError
+from training.figures import read_curves
 from training.loop import Fit, Steps
 from training.optim import make_optimizer, make_schedule
 from training.run import RunFiles
+from training.stopping import stoppable
 from training.tasks.registry import find_task
 from training.train import FitResult, build_model, fit, load_data
 
@@ -138,6 +142,45 @@ def test_a_resume_point_is_kept_every_so_many_seconds_and_at_the_end(
     monkeypatch.setattr(Steps, "take", slowly)
     run(configure(tmp_path, "--epochs", "2", "--checkpoint-every-s", str(every_s)))
     assert kept == steps
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("at", "kept"), [(7, 7), (2 * STEPS, None)], ids=["a step", "the last of an epoch"])
+def test_who_is_asked_to_stop_does_so_after_the_step_and_goes_on_from_there(
+    tmp_path: Path, number: signal.Signals, at: int, kept: int | None
+) -> None:
+    whole, cut = configure(tmp_path / "whole", "--epochs", "3"), configure(tmp_path / "cut", "--epochs", "3")
+    run(whole)
+    files = RunFiles(cut.run_directory)
+    before = signal.getsignal(number)
+
+    def ask(step: int) -> None:
+        if step == at:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(cut, files, load_data(cut, files), [ask])
+    assert signal.getsignal(number) is before
+    if kept is None:
+        assert not files.resume_point.exists()
+    else:
+        assert read_checkpoint(files.resume_point)["global_step"] == kept
+        assert read_curves(files.logs)["train/loss"]
+    run(cut)
+    one, other = (
+        read_checkpoint(RunFiles(config.run_directory).resume_point)["state_dict"] for config in (whole, cut)
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_who_asks_twice_does_not_wait() -> None:
+    with stoppable(alone=True) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    with stoppable(alone=False):
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_resume_point_of_another_version_is_refused(tmp_path: Path) -> None:
