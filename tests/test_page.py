@@ -1,6 +1,7 @@
 """The page as a person uses it, in a real browser, with the shipped models: no error, and the right answers."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -59,6 +60,20 @@ def test_a_picture_is_named(page: Page) -> None:
     page.set_input_files("input[type=file]", shipped("fashion") / "golden" / "00.png")
     expect(page.locator(".bar").first).to_contain_text("T-shirt/top")
     expect(page.locator(".legend")).to_contain_text("batch of 1")
+
+
+def test_an_address_names_a_model_and_follows_what_is_chosen(page: Page, server: ThreadedServer) -> None:
+    for address in ("#reviews", f"#reviews/{shipped('reviews').name}"):
+        page.goto("about:blank")
+        page.goto(f"{server.url}/{address}")
+        expect(page.locator("#sheet h2")).to_have_text("reviews")
+    _choose(page, "fashion")
+    expect(page).to_have_url(re.compile(rf"#fashion/{shipped('fashion').name}$"))
+    page.go_back()
+    expect(page.locator("#sheet h2")).to_have_text("reviews")
+    page.goto("about:blank")
+    page.goto(f"{server.url}/#none%")
+    expect(page.locator("#sheet h2")).to_have_text("fashion")  # the first that is there
 
 
 def test_what_is_no_picture_is_answered_with_its_fault(page: Page) -> None:
