@@ -40,6 +40,9 @@ DIVERGED = 4.0
 FEWEST = 3
 """Points that a slope needs."""
 
+REACH = 5
+"""Points on each side of one that its slope is taken over, half a factor of ten in all: neighbours differ by chance."""
+
 
 @dataclass(frozen=True)
 class RateFound:
@@ -91,9 +94,11 @@ def steepest(rates: Floats, losses: Floats) -> tuple[float, float]:
             f"the sweep has {len(rates)} finite losses, wanted {FEWEST}; is the data set too small?"
         )
     lowest = int(losses.argmin())
-    falling = slice(0, max(lowest + 1, 2))
-    slopes = np.gradient(losses[falling], np.log(rates[falling]))
-    return float(rates[int(slopes.argmin())]), float(rates[lowest])
+    end = max(lowest + 1, FEWEST)
+    logs, falling = np.log(rates[:end]), losses[:end]
+    reach = min(REACH, (end - 1) // 2)
+    slopes = (falling[2 * reach :] - falling[: -2 * reach]) / (logs[2 * reach :] - logs[: -2 * reach])
+    return float(rates[int(slopes.argmin()) + reach]), float(rates[lowest])
 
 
 def describe(found: RateFound) -> str:

@@ -176,7 +176,7 @@ class Fit:
                 self.average.update(self.model)
             last = reached.batches == len(self.train)
             if last or reached.step % config.log_every_steps == 0:
-                self._log({LOSS: loss.item()}, progress)
+                self._log({LOSS: self._number(loss.item())}, progress)
             # Not behind the last batch: what early stopping will make of the epoch is not known yet.
             if not last and self._due():
                 self._keep()
@@ -188,6 +188,15 @@ class Fit:
                     self._keep()
                 raise KeyboardInterrupt
 
+    def _number(self, loss: float) -> float:
+        """The loss, if it is a number; the weights that gave another are lost."""
+        if math.isnan(loss):
+            raise RunError(
+                f"the training loss is nan at step {self.reached.step}; "
+                f"lower --learning-rate (it is {self.config.learning_rate:g}), or set --gradient-clip"
+            )
+        return loss
+
     def _validate(self, progress: Progress, stop: Stop) -> float:
         """The watched score over the validation split, that of the averaged weights where there are such."""
         model = self.average.model if self.average is not None else self.model
@@ -195,14 +204,16 @@ class Fit:
         mean_loss = MeanMetric(nan_strategy="disable").to(self.fabric.device)
         with torch.inference_mode(), self.fabric.autocast():
             for batch in self.validation:
-                loss = self.task.score(model, self.fabric.to_device(batch), self.scores)
-                mean_loss.update(loss, weight=len(next(iter(batch.values()))))
+                each = self.task.score(model, self.fabric.to_device(batch), self.scores)
+                mean_loss.update(each, weight=len(next(iter(batch.values()))))
                 if stop.asked:
                     raise KeyboardInterrupt
         values = {name: float(value) for name, value in self.scores.compute().items()}
         self.scores.reset()
-        self._log({"val/loss": float(mean_loss.compute()), **values}, progress)
-        return values[self.watched]
+        loss = float(mean_loss.compute())
+        self._log({"val/loss": loss, **values}, progress)
+        # Answers that are no numbers have an accuracy all the same.
+        return values[self.watched] if math.isfinite(loss) else math.nan
 
     def _judge(self, score: float) -> None:
         """Keep the weights if they are the best so far, or the latest; never those whose score is no number."""

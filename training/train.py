@@ -147,6 +147,9 @@ def best_model(config: TrainConfig, best: Path, data: TaskData[Any]) -> nn.Modul
 def open_fabric(config: TrainConfig, files: RunFiles | None = None) -> Fabric:
     """The configured device, precision and processes, which are started here; with the run's loggers if it has one."""
     started = processes(config)
+    if config.precision == "16-mixed" and (config.accelerator == "cpu" or not torch.cuda.is_available()):
+        # Fabric would warn, and compute in another precision.
+        raise ConfigError("precision: got 16-mixed, which needs a GPU; wanted bf16-mixed or 32-true on a CPU")
     try:
         fabric = Fabric(
             accelerator=config.accelerator,

@@ -23,6 +23,16 @@ def test_the_suggestion_is_where_the_loss_falls_fastest_by_the_logarithm_of_the_
     assert 0.05 < lowest < 0.15
 
 
+def test_chance_between_neighbours_is_no_descent() -> None:
+    rates = np.geomspace(1e-6, 10, 140)
+    falling = 0.06 - 0.01 * np.clip(np.log10(rates) + 2, 0, None)
+    falling[:40] += 1e-3 * np.random.default_rng(1).normal(
+        size=40
+    )  # up to 16 times as steep from one to the next
+    suggestion, _ = steepest(rates, falling)
+    assert suggestion > 5e-3
+
+
 def test_a_sweep_without_enough_losses_says_so() -> None:
     with pytest.raises(RunError, match="2 finite losses, wanted 3"):
         steepest(np.array([1e-6, 1e-5]), np.array([1.0, 1.0]))

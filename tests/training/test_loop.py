@@ -118,6 +118,32 @@ def test_a_run_without_a_finite_score_says_so(tmp_path: Path, monkeypatch: pytes
         run(configure(tmp_path, "--epochs", "2"))
 
 
+def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path: Path) -> None:
+    wrong = r"the training loss is nan at step \d+; lower --learning-rate \(it is 1e\+12\)"
+    with pytest.raises(RunError, match=wrong):
+        run(configure(tmp_path, "--epochs", "2", "--optimizer", "sgd", "--learning-rate", "1e12"))
+
+
+def test_an_accuracy_of_answers_that_are_no_numbers_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Steps.take
+
+    def spoiled(steps: Steps, *given: Any) -> torch.Tensor:
+        loss = take(steps, *given)
+        torch.nn.init.constant_(steps.model.get_parameter("network.1.weight"), math.nan)
+        return torch.zeros_like(loss)
+
+    monkeypatch.setattr(Steps, "take", spoiled)
+    with pytest.raises(RunError, match="no epoch gave a finite validation accuracy"):
+        run(configure(tmp_path, "--epochs", "1"))
+
+
+def test_half_precision_is_refused_where_it_would_be_another(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="16-mixed, which needs a GPU; wanted bf16-mixed or 32-true"):
+        run(configure(tmp_path).model_copy(update={"precision": "16-mixed"}))
+
+
 @pytest.mark.parametrize(
     ("every_s", "steps"),
     [(0.0, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10]), (2.5, [3, 6, 9, 10]), (100.0, [10])],
