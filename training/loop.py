@@ -25,7 +25,7 @@ from torchmetrics import MeanMetric
 from training.averaging import MovingAverage
 from training.checkpoint import PREFIX, read_checkpoint, save_checkpoint
 from training.config import TrainConfig
-from training.data.examples import Batch, Loader, restart, seeded
+from training.data.examples import EVALUATION_BATCH, Batch, Loader, restart, seeded
 from training.errors import RunError
 from training.optim import make_optimizer, make_schedule
 from training.processes import is_first
@@ -36,8 +36,6 @@ from training.tasks.base import Facts, Task, TaskData
 from training.tasks.classification import TAUGHT
 from training.teacher import Teacher
 from training.zeros import Pruner
-
-EVALUATION_BATCH = 500
 
 Watcher = Callable[[int], None]
 """Told of each step when it is done, by its number from 1."""
@@ -188,6 +186,10 @@ class Fit:
                     self._keep()
                 raise KeyboardInterrupt
 
+    def _candidate(self) -> nn.Module:
+        """What is validated and kept: the average of the weights, where there is one."""
+        return self.average.model if self.average is not None else self.model
+
     def _number(self, loss: float) -> float:
         """The loss, if it is a number; the weights that gave another are lost."""
         if math.isnan(loss):
@@ -198,9 +200,8 @@ class Fit:
         return loss
 
     def _validate(self, progress: Progress, stop: Stop) -> float:
-        """The watched score over the validation split, that of the averaged weights where there are such."""
-        model = self.average.model if self.average is not None else self.model
-        model.eval()
+        """The watched score over the validation split."""
+        model = self._candidate().eval()
         mean_loss = MeanMetric(nan_strategy="disable").to(self.fabric.device)
         with torch.inference_mode(), self.fabric.autocast():
             for batch in self.validation:
@@ -228,8 +229,8 @@ class Fit:
             reached.since_best += 1
         if reached.since_best == 0 or self.config.keep == "last":
             reached.kept = score
-            model = self.average.model if self.average is not None else self.model
-            kept = {"state_dict": _prefixed(model), "global_step": reached.step, "score": score}
+            weights = _prefixed(self._candidate())
+            kept = {"state_dict": weights, "global_step": reached.step, "score": score}
             self._save(kept, self.files.best)
 
     def _stands_still(self) -> bool:

@@ -33,7 +33,7 @@ from inference.golden import Golden, Tolerance, payload_of
 from inference.predictor import Predictor
 from inference.session import OrtSession
 from inference.values import Tensors
-from training.data.examples import Batch, Loader
+from training.data.examples import EVALUATION_BATCH, Batch, Loader
 from training.run import write_whole
 from training.tasks.base import Task, TaskData
 from training.verify import as_arrays
@@ -50,7 +50,6 @@ METHODS: Mapping[str, tuple[Method, ...]] = {
 """What is tried, by task and in this order: the first that is accepted and faster than fp32 ends the search."""
 
 CALIBRATION_ROWS, CALIBRATION_BATCH = 256, 32
-EVALUATION_BATCH = 500
 LARGEST_SHARE = 0.6
 """Of fp32's file: above it most weights were not quantized, and a second graph is not worth its place."""
 

@@ -10,6 +10,9 @@ from torch import Tensor
 Batch = dict[str, Tensor]
 """Tensors by name, the first axis of each the example: the model's inputs, and `label`."""
 
+EVALUATION_BATCH = 500
+"""Rows of a batch where nothing is learned."""
+
 
 class Examples(Protocol):
     """A data set held in memory, that is collated by row number."""
