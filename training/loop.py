@@ -167,14 +167,14 @@ class Fit:
         reached, config = self.reached, self.config
         self.model.train()
         for batch in self.train.epoch(reached.epoch, reached.batches):
-            loss = self.steps.take(reached.step, batch)
+            loss, rate = self.steps.take(reached.step, batch), self.schedule.get_last_lr()[0]
             self.schedule.step()
             reached.step, reached.batches = reached.step + 1, reached.batches + 1
             if self.average is not None:
                 self.average.update(self.model)
             last = reached.batches == len(self.train)
             if last or reached.step % config.log_every_steps == 0:
-                self._log({LOSS: self._number(loss.item())}, progress)
+                self._log({LOSS: self._number(loss.item()), "learning_rate": float(rate)}, progress)
             # Not behind the last batch: what early stopping will make of the epoch is not known yet.
             if not last and self._due():
                 self._keep()

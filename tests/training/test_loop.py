@@ -58,7 +58,7 @@ def test_the_loop_learns_what_a_bare_one_does(tmp_path: Path) -> None:
     loader = Loader(data.train, config.batch_size, seed=config.seed, training=True)
     optimizer = make_optimizer(model, config)
     schedule = make_schedule(optimizer, config, 2 * len(loader))
-    step = 0
+    rates, step = [], 0
     for epoch in range(2):
         for batch in loader.epoch(epoch):
             restart(0, config.seed, step, 0)
@@ -70,9 +70,13 @@ def test_the_loop_learns_what_a_bare_one_does(tmp_path: Path) -> None:
                 [p for group in optimizer.param_groups for p in group["params"]], 0.5
             )
             optimizer.step()
+            rates.append(optimizer.param_groups[0]["lr"])
             schedule.step()
             step += 1
-    learned = read_checkpoint(RunFiles(config.run_directory).resume_point)["state_dict"]
+    files = RunFiles(config.run_directory)
+    told = dict(read_curves(files.logs)["learning_rate"])
+    assert told == pytest.approx({STEPS: rates[STEPS - 1], 2 * STEPS: rates[-1]})
+    learned = read_checkpoint(files.resume_point)["state_dict"]
     for name, value in model.state_dict().items():
         assert torch.equal(learned[f"{PREFIX}{name}"], value), name
     assert (result.steps, result.epochs) == (step, 2) == (2 * STEPS, 2)
