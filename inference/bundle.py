@@ -46,7 +46,7 @@ class Bundle:
             raise ManifestInvalid(path, f"it is for {seen}, wanted {path.parent.name}/{path.name}")
         _refuse_unlisted(path, manifest)
         for name in manifest.files:
-            bundle.read(name)
+            bundle.check(name)
         return bundle
 
     @classmethod
@@ -56,18 +56,29 @@ class Bundle:
             raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {GRAPH_FILE}")
         return cls(path, _derive_manifest(path), derived=True)
 
+    def check(self, name: str) -> None:
+        """A listed file against its digest, whatever its size: it is not held in memory."""
+        record, path = self._record(name), self._locate(name)
+        with path.open("rb") as file:
+            self._compare(name, record, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
     def read(self, name: str) -> bytes:
         """The bytes of a listed file, checked against their digest."""
+        record, data = self._record(name), self._locate(name).read_bytes()
+        self._compare(name, record, len(data), hashlib.sha256(data).hexdigest())
+        return data
+
+    def _record(self, name: str) -> FileRecord:
         record = self.manifest.files.get(name)
         if record is None:
             raise FileUnknown(self.path, f"{name} is not listed in {MANIFEST_FILE}")
-        data = self._locate(name).read_bytes()
-        if len(data) != record.size:
-            raise DigestMismatch(self.path, f"{name} has {len(data)} bytes, wanted {record.size}")
-        seen = hashlib.sha256(data).hexdigest()
-        if seen != record.sha256:
-            raise DigestMismatch(self.path, f"{name} has sha256 {seen}, wanted {record.sha256}")
-        return data
+        return record
+
+    def _compare(self, name: str, record: FileRecord, size: int, sha256: str) -> None:
+        if size != record.size:
+            raise DigestMismatch(self.path, f"{name} has {size} bytes, wanted {record.size}")
+        if sha256 != record.sha256:
+            raise DigestMismatch(self.path, f"{name} has sha256 {sha256}, wanted {record.sha256}")
 
     def read_json(self, name: str) -> Any:
         """A listed file parsed as JSON."""
