@@ -85,10 +85,13 @@ class OrtSession:
         self._output_names = [spec.name for spec in self.outputs]
         self._bound = self._bind(bundle, sessions)
 
-    def run(self, tensors: Tensors) -> dict[str, Array]:
-        """Every output by name, for inputs by name. `InferenceFailed` says what ONNX Runtime said."""
+    def run(self, *parts: Tensors) -> dict[str, Array]:
+        """Every output by name, for inputs by name. `InferenceFailed` says what ONNX Runtime said.
+
+        Several `parts` are one batch, which only some sessions take: `run_together` knows.
+        """
         try:
-            return dict(zip(self._output_names, self.run_raw(tensors), strict=True))
+            return dict(zip(self._output_names, self.run_raw(*parts), strict=True))
         except Exception as error:
             raise InferenceFailed(str(error)) from error
 
@@ -99,17 +102,14 @@ class OrtSession:
 
         Rows of one shape are only put one behind the other, whatever the processor.
         """
-        if self._bound is None or not self._bound.batches or not _alike(parts):
-            return self.run(collate(parts))
-        try:
-            return dict(zip(self._output_names, self._bound.run(*parts), strict=True))
-        except Exception as error:
-            raise InferenceFailed(str(error)) from error
+        laid = self._bound is not None and self._bound.batches and _alike(parts)
+        return self.run(*parts) if laid else self.run(collate(parts))
 
-    def run_raw(self, tensors: Tensors) -> list[Array]:
+    def run_raw(self, *parts: Tensors) -> list[Array]:
         """The outputs in the graph's order, and ONNX Runtime's own exceptions: for loops that count microseconds."""
         if self._bound is not None:
-            return self._bound.run(tensors)
+            return self._bound.run(*parts)
+        (tensors,) = parts
         outputs: list[Array] = self._session.run(None, tensors)
         return outputs
 

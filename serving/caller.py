@@ -10,6 +10,8 @@ from inference.errors import CallerLeft, InputTooLarge, InvalidInput
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 RawHeaders = Mapping[bytes, bytes]
+JSON_LENGTH = b"inference-header-content-length"
+"""The header that says where in a body its JSON ends and its tensors begin."""
 
 _LEFT = "the caller closed the connection while it sent its body"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from inference.errors import BatonError, InvalidInput
 from inference.values import Tensors
 from serving.call import Call
-from serving.caller import RawHeaders
+from serving.caller import JSON_LENGTH, RawHeaders
 from serving.codec.infer import InferCodec, InferRequest
 from serving.errors import Headers, error_body, error_headers, status_of
 from serving.registry import ServedModel
@@ -77,7 +77,7 @@ class Exchange:
         self.model.metrics.observe_request(times, self.request.rows, (ended - self._started) * 1e-9)
         if encoded.json_bytes is None:
             return Answer(200, [JSON], encoded.body)
-        length = (b"inference-header-content-length", b"%d" % encoded.json_bytes)
+        length = (JSON_LENGTH, b"%d" % encoded.json_bytes)
         return Answer(200, [BINARY, length], encoded.body)
 
 
@@ -95,7 +95,7 @@ def set_deadline(
 
 
 def _json_bytes(headers: RawHeaders, body_bytes: int) -> int | None:
-    value = headers.get(b"inference-header-content-length")
+    value = headers.get(JSON_LENGTH)
     if value is None:
         return None
     text = value.decode("latin-1")

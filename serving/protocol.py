@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serving.big_body import LEAST_BYTES, BigBody
-from serving.caller import RawHeaders
+from serving.caller import JSON_LENGTH, RawHeaders
 from serving.exchange import Answer, on_the_wire
 from serving.hotlane import HotLane
 from serving.targets import Target
@@ -31,8 +31,8 @@ class Head(NamedTuple):
 
     @property
     def tensors_at(self) -> int:
-        """Where in the body they begin."""
-        at = self.headers.get(b"inference-header-content-length", b"") if self.binary else b""
+        """Where in the body they begin, as far as it is told; no such place is refused when the body is read."""
+        at = self.headers.get(JSON_LENGTH, b"") if self.binary else b""
         return int(at) if at.isdigit() else 0
 
 
@@ -292,7 +292,7 @@ class HotProtocol(HttpToolsProtocol):
 
 def _is_binary(cycle: HotCycle) -> bool:
     """Whether the request goes to `infer` with a binary part, which is not compressed."""
-    named = b"inference-header-content-length" in cycle.headers
+    named = JSON_LENGTH in cycle.headers
     return named and cycle.target.verb == "infer" and b"content-encoding" not in cycle.headers
 
 

@@ -67,7 +67,10 @@ def test_an_address_names_a_model_and_follows_what_is_chosen(page: Page, server:
         page.goto("about:blank")
         page.goto(f"{server.url}/{address}")
         expect(page.locator("#sheet h2")).to_have_text("reviews")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     _choose(page, "fashion")
+    assert [url.endswith("/v1/models/fashion") for url in asked].count(True) == 1
     expect(page).to_have_url(re.compile(rf"#fashion/{shipped('fashion').name}$"))
     page.go_back()
     expect(page.locator("#sheet h2")).to_have_text("reviews")

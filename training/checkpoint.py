@@ -1,6 +1,5 @@
 """Checkpoints: tensors and plain values only, so that nothing is unpickled that could run code."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import nn
 
 from training.errors import RunError
+from training.run import whole
 
 PREFIX = "model."
 
@@ -22,11 +22,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def save_checkpoint(contents: dict[str, Any], path: Path) -> None:
-    """Write to a neighbour and rename, for a run that is killed meanwhile."""
+    """All of it or nothing, for a run that is killed meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(contents, partial)
-    partial.replace(path)
+    with whole(path) as partial:
+        torch.save(contents, partial)
 
 
 def load_weights(model: nn.Module, path: Path) -> nn.Module:

@@ -21,7 +21,7 @@ from training.optim import make_optimizer
 from training.run import RunFiles
 from training.tasks.base import TaskData
 from training.tasks.registry import find_task
-from training.train import build_model, open_fabric, quiet, read_data
+from training.train import build_model, open_fabric, read_data
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,8 +56,7 @@ class RateFound:
 def find_rate(config: TrainConfig) -> RateFound:
     """Sweep the rate on the configured model and data; writes one picture into the run's directory, no more."""
     files, data = RunFiles(config.run_directory), read_data(config)
-    with quiet():
-        rates, losses = _sweep(config, data)
+    rates, losses = _sweep(config, data)
     usable = np.isfinite(losses)
     usable[:BEGINNING] = False
     rates, losses = rates[usable], losses[usable]

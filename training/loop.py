@@ -69,6 +69,7 @@ class Steps:
         self.fabric, self.teacher, self.pruner = fabric, teacher, pruner
         self.model, self.task = lesson.model, lesson.task
         self.config, self.facts = lesson.config, lesson.facts
+        self._alone = lesson
         self.lesson, self.optimizer = fabric.setup(lesson, optimizer)
 
     def take(self, step: int, batch: Batch) -> Tensor:
@@ -102,7 +103,7 @@ class Steps:
         if self.fabric.world_size > 1:
             return self.lesson(batch)  # type: ignore[no-any-return]
         with self.fabric.autocast():
-            return self.task.loss(self.model, batch, self.config, self.facts)
+            return self._alone(batch)  # type: ignore[no-any-return]
 
 
 @dataclass

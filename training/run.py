@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,7 +157,14 @@ def begin_run(config: TrainConfig, files: RunFiles) -> None:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write to a neighbour and rename: whoever finds the file finds all of it."""
+    """The content at once: see `whole`."""
+    with whole(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A neighbour to write to, renamed at the end: whoever finds the file finds all of it."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    yield partial
     partial.replace(path)

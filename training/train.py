@@ -3,9 +3,7 @@
 import json
 import logging
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -121,16 +119,15 @@ def fit_model(
     # times as long.
     torch.set_flush_denormal(True)
     task = find_task(config.task)
-    with quiet():
-        fabric = open_fabric(config, files)
-        teacher = open_teacher(config, task, data, files) if config.teacher else None
-        started = time.monotonic()
-        fitted = Fit(fabric, config, files, data, Lesson(model, task, config, data.facts), teacher, pruner)
-        try:
-            reached = fitted.run(watchers)
-        finally:
-            for logger in fabric.loggers:
-                logger.finalize("finished")
+    fabric = open_fabric(config, files)
+    teacher = open_teacher(config, task, data, files) if config.teacher else None
+    started = time.monotonic()
+    fitted = Fit(fabric, config, files, data, Lesson(model, task, config, data.facts), teacher, pruner)
+    try:
+        reached = fitted.run(watchers)
+    finally:
+        for logger in fabric.loggers:
+            logger.finalize("finished")
     result = _result(reached, task.monitor, model, time.monotonic() - started)
     if is_first():
         learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
@@ -147,7 +144,8 @@ def best_model(config: TrainConfig, best: Path, data: TaskData[Any]) -> nn.Modul
 def open_fabric(config: TrainConfig, files: RunFiles | None = None) -> Fabric:
     """The configured device, precision and processes, which are started here; with the run's loggers if it has one."""
     started = processes(config)
-    if config.precision == "16-mixed" and (config.accelerator == "cpu" or not torch.cuda.is_available()):
+    gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if config.precision == "16-mixed" and (config.accelerator == "cpu" or not gpu):
         # Fabric would warn, and compute in another precision.
         raise ConfigError("precision: got 16-mixed, which needs a GPU; wanted bf16-mixed or 32-true on a CPU")
     try:
@@ -180,14 +178,6 @@ def choose_precision(config: TrainConfig) -> Any:
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     pays = ARCHITECTURES[config.arch].bf16_pays and torch.cpu._is_avx512_bf16_supported()
     return "bf16-mixed" if pays else "32-true"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without what PyTorch says of Lightning's uses of it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*LeafSpec")
-        yield
 
 
 def _result(reached: Reached, monitor: Monitor, model: nn.Module, seconds: float) -> FitResult:

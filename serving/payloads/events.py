@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from inference.values import JsonValue
-from serving.caller import RawHeaders
+from serving.caller import JSON_LENGTH, RawHeaders
 from serving.codec.compression import decompress
 
 REQUEST = "org.kubeflow.serving.inference.request"
@@ -26,7 +26,6 @@ REDACTED = "[redacted]"
 _OK = 200
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
-_HEAD = b"inference-header-content-length"
 
 
 class Exchanged(NamedTuple):
@@ -134,7 +133,7 @@ def _printable(value: bytes) -> str:
 
 def _split(body: bytes, headers: RawHeaders) -> tuple[bytes, bytes]:
     """The JSON part of a body, and the binary tensors after it."""
-    length = headers.get(_HEAD, b"")
+    length = headers.get(JSON_LENGTH, b"")
     return (body[: int(length)], body[int(length) :]) if length.isdigit() else (body, b"")
 
 

@@ -144,17 +144,24 @@ def test_a_connection_that_is_not_kept_is_closed_after_its_answer(
         assert connection.recv(1) == b""
 
 
-def test_a_binary_tensor_reaches_the_graph_where_its_bytes_came_in(
-    server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bodies: list[bytes | memoryview] = []
+def noted(server: ThreadedServer, monkeypatch: pytest.MonkeyPatch) -> list[Array]:
+    """What the graph of `flex` will be given, which answers with it."""
     inputs: list[Array] = []
-    batcher, respond = server.app.registry.get("flex").batcher, HotLane.respond
 
     class Noting:
         def run(self, tensors: Tensors) -> Tensors:
             inputs.append(tensors["x"])
             return {"y": tensors["x"]}
+
+    monkeypatch.setattr(server.app.registry.get("flex").batcher, "_session", Noting())
+    return inputs
+
+
+def test_a_binary_tensor_reaches_the_graph_where_its_bytes_came_in(
+    server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies: list[bytes | memoryview] = []
+    inputs, respond = noted(server, monkeypatch), HotLane.respond
 
     def noting(
         lane: HotLane, target: Target, headers: RawHeaders, body: bytes | memoryview, caller: Caller
@@ -162,7 +169,6 @@ def test_a_binary_tensor_reaches_the_graph_where_its_bytes_came_in(
         bodies.append(body)
         respond(lane, target, headers, body, caller)
 
-    monkeypatch.setattr(batcher, "_session", Noting())
     monkeypatch.setattr(HotLane, "respond", noting)
     sent = request(bytes(400), "Inference-Header-Content-Length: 0", path="/v2/models/flex/infer")
     with closing(connect(server)) as connection:
@@ -390,14 +396,7 @@ def test_a_big_body_is_read_into_its_own_memory_from_the_second_on(
 def test_tensors_of_a_big_body_are_aligned_where_they_came_in(
     server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs: list[Array] = []
-
-    class Noting:
-        def run(self, tensors: Tensors) -> Tensors:
-            inputs.append(tensors["x"])
-            return {"y": tensors["x"]}
-
-    monkeypatch.setattr(server.app.registry.get("flex").batcher, "_session", Noting())
+    inputs = noted(server, monkeypatch)
     with closing(connect(server)) as connection:
         for _ in range(3):
             connection.sendall(big(1.0))
