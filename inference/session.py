@@ -52,7 +52,8 @@ _QUIET.log_severity_level = 4
 
 
 # What the ONNX form of a scikit-learn classifier gives unless it is told `zipmap: False`: a dict of label and
-# probability for each row. Clients of the protocol get the probabilities, in the order of the labels.
+# probability for each row, which ONNX Runtime 1.32 sorts by label, whatever the order of the classes was. Clients of
+# the protocol get the probabilities in that order.
 _ZIPPED = re.compile(r"seq\(map\((?:int64|string),tensor\((float|double)\)\)\)")
 
 
@@ -279,5 +280,5 @@ def _spec(argument: Any, bundle: Path) -> TensorSpec:
 
 
 def _unzip(rows: Sequence[Mapping[Any, float]], datatype: DataType) -> Array:
-    """Probabilities [rows, classes] from a dict a row, in the order of the classes."""
+    """Probabilities [rows, classes] from a dict a row, by ascending label."""
     return np.array([list(row.values()) for row in rows], datatype.dtype)
