@@ -97,6 +97,11 @@ def test_a_stop_under_load_loses_nothing(program: str, container: tuple[str, str
     assert run(program, "inspect", name, "--format", "{{.State.ExitCode}}").strip() == "0"
 
 
+def test_it_has_the_locale_that_graphs_change_case_in(program: str, image: str) -> None:
+    asked = "import locale; print(locale.setlocale(locale.LC_CTYPE, 'en_US.UTF-8'))"
+    assert run(program, "run", "--rm", "--entrypoint", "python", image, "-c", asked).strip() == "en_US.UTF-8"
+
+
 def test_it_is_small_and_says_what_it_is(program: str, image: str) -> None:
     (told,) = json.loads(run(program, "image", "inspect", image))
     labels = told["Config"]["Labels"]
