@@ -1,5 +1,6 @@
 """A server under test: `baton serve` in a process of its own, with its memory and processor time."""
 
+import json
 import os
 import signal
 import socket
@@ -22,13 +23,16 @@ _PATIENCE_S = 120
 class Server:
     """A started server; `seconds` is how long it took to be ready."""
 
-    def __init__(self, models: Path, *flags: str) -> None:
+    def __init__(self, models: Path, *flags: str, checkout: Path | None = None) -> None:
+        """`checkout`: the folder of another version of Baton; None: this one."""
         port = _free_port()
         self.url: SplitResult = urlsplit(f"http://127.0.0.1:{port}")
         started = time.perf_counter()
+        environment = {**os.environ, "PYTHONPATH": str(checkout)} if checkout else None
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "baton", "serve", "--models", str(models), "--port", str(port),
-             "--log-level", "error", *flags]
+            [sys.executable, "-m", "baton", "serve", "--models", str(models.resolve()), "--port", str(port),
+             "--log-level", "error", *flags],
+            cwd=checkout, env=environment,
         )  # fmt: skip
         self._wait("/v2/health/ready", started + _PATIENCE_S)
         self.seconds = time.perf_counter() - started
@@ -37,6 +41,11 @@ class Server:
         """Resident memory of the process and its children."""
         pages = sum(int(_read(pid, "statm").split()[1]) for pid in self._pids())
         return pages * _PAGE / (1 << 20)
+
+    def peak_mib(self) -> float:
+        """The most resident memory so far, of the process and its children."""
+        lines = "\n".join(_read(pid, "status") for pid in self._pids()).splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
     def cpu_s(self) -> float:
         """Processor seconds of the process and its children so far."""
@@ -67,11 +76,27 @@ class Server:
             time.sleep(0.01)
 
 
+def wait_until_measured(server: Server, patience_s: float = 120.0) -> None:
+    """Return when nothing is measured under way any more, so that what follows is the server at its best."""
+    until = time.perf_counter() + patience_s
+    while time.perf_counter() < until:
+        status, answer = fetch(server.url, "GET", "/v2/diagnostics", None, 5.0)
+        models = json.loads(answer)["models"] if status == 200 else []
+        if models and all(model.get("measured", True) for model in models):
+            return
+        time.sleep(0.05)
+    raise BenchError(f"the models are not measured after {patience_s:g} s")
+
+
 @contextmanager
-def serving(models: Path, flags: Sequence[str] = ()) -> Iterator[Server]:
-    """A server for as long as the block lasts."""
-    server = Server(models, *flags)
+def serving(
+    models: Path, flags: Sequence[str] = (), checkout: Path | None = None, *, measured: bool = True
+) -> Iterator[Server]:
+    """A server for as long as the block lasts; `measured` False: as soon as it is ready."""
+    server = Server(models, *flags, checkout=checkout)
     try:
+        if measured:
+            wait_until_measured(server)
         yield server
     finally:
         server.stop()

@@ -33,7 +33,7 @@ def main() -> int:
     with serving(given.models):
         pass
     for _ in range(given.rounds):
-        with serving(given.models) as server:
+        with serving(given.models, measured=False) as server:
             for path, body, media_type in questions:
                 headers = {"Content-Type": media_type}
                 status, answer = fetch(server.url, "POST", path, body, TIMEOUT_S, headers)
