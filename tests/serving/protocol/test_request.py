@@ -103,10 +103,15 @@ def test_parameters_are_texts_numbers_and_booleans(http: httpx.Client, parameter
     refused(infer(http, "flex", echo([1, 2], parameters=parameters)), 400, "parameters")
 
 
-def test_rows_of_a_request_are_bounded_by_the_configuration(http: httpx.Client) -> None:
+def test_rows_over_the_configuration_are_cut_into_runs(http: httpx.Client) -> None:
+    """Where Triton answers 400, as if a client knew how a server batches."""
     most = http.get("/v2/models/flex/config").json()["max_batch_size"]
-    assert infer(http, "flex", echo([0] * most, [most, 1])).status_code == 200
-    refused(infer(http, "flex", echo([0] * (most + 1), [most + 1, 1])), 400, f"batch-size must be <= {most}")
+    for rows in (most, most + 1, 10 * most + 3):
+        values = [float(value) for value in range(rows)]
+        answer = infer(http, "flex", echo(values, [rows, 1]))
+        assert answer.json()["outputs"][0] == {
+            "name": "y", "datatype": "FP32", "shape": [rows, 1], "data": values
+        }  # fmt: skip
 
 
 def test_parameters_of_a_tensor_that_nobody_knows_are_tolerated(http: httpx.Client) -> None:
