@@ -6,7 +6,7 @@ A folder that holds only a graph somebody else made is opened too, with a manife
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.options import Precision
 from inference.processors.config import TensorConfig
 from inference.session import OrtSession
+from inference.triton_config import TritonConfig
+from inference.triton_tensors import Asked, asked, bounded
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
@@ -33,12 +35,15 @@ class Bundle:
     path: Path
     manifest: Manifest
     derived: bool = False
+    config: TritonConfig | None = None
+    """What Triton's `config.pbtxt` beside it says; `manifest` is bounded by it already."""
 
     @classmethod
     def open(cls, path: Path) -> "Bundle":
         """Open and check everything that needs no session; raises one of `BundleRefused`'s kinds."""
+        config = TritonConfig.read(path)
         if not (path / MANIFEST_FILE).exists():
-            return cls._derive(path)
+            return cls._derive(path, config)
         manifest = _read_manifest(path)
         bundle = cls(path, manifest)
         if manifest.name != path.parent.name or str(manifest.version) != path.name:
@@ -47,14 +52,25 @@ class Bundle:
         _refuse_unlisted(path, manifest)
         for name in manifest.files:
             bundle.check(name)
-        return bundle
+        return bundle.configured(config)
 
     @classmethod
-    def _derive(cls, path: Path) -> "Bundle":
-        graph = path / GRAPH_FILE
+    def _derive(cls, path: Path, config: TritonConfig | None) -> "Bundle":
+        graph = path / ((config and config.graph_file) or GRAPH_FILE)
         if not graph.is_file():
-            raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {GRAPH_FILE}")
-        return cls(path, _derive_manifest(path), derived=True)
+            raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {graph.name}")
+        return cls(path, _derive_manifest(path, graph), derived=True).configured(config)
+
+    def configured(self, config: TritonConfig | None) -> "Bundle":
+        """The same under a `config.pbtxt`; `ConfigInvalid` where that does not fit."""
+        if config is None:
+            return self
+        manifest = bounded(config, self.manifest, self.path, derived=self.derived)
+        return replace(self, manifest=manifest, config=config)
+
+    def asked(self) -> Asked:
+        """The model as callers see it, which `config.pbtxt` may make another than the graph."""
+        return asked(self.config, self.manifest)
 
     def check(self, name: str) -> None:
         """A listed file against its digest, whatever its size: it is not held in memory."""
@@ -137,8 +153,7 @@ def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
         raise FileUnknown(path, f"{', '.join(unlisted)} not listed in {MANIFEST_FILE}")
 
 
-def _derive_manifest(path: Path) -> Manifest:
-    graph = path / GRAPH_FILE
+def _derive_manifest(path: Path, graph: Path) -> Manifest:
     session = OrtSession(graph, bundle=path)
     batches = all(spec.shape[:1] == (-1,) for spec in (*session.inputs, *session.outputs))
     return Manifest(
@@ -152,9 +167,9 @@ def _derive_manifest(path: Path) -> Manifest:
         outputs=session.outputs,
         max_batch_size=DERIVED_MAX_BATCH_SIZE if batches else 0,
         processor=TensorConfig(kind="tensor"),
-        graphs={"fp32": Graph(file=GRAPH_FILE)},
+        graphs={"fp32": Graph(file=graph.name)},
         serve="fp32",
-        files={GRAPH_FILE: file_record(graph.read_bytes())},
+        files={graph.name: file_record(graph.read_bytes())},
     )
 
 

@@ -72,6 +72,8 @@ class ModelLoader:
         if self.device == "auto":
             return self._wherever_it_starts(path)
         bundle = Bundle.open(path)
+        if bundle.config is not None:
+            bundle.config.log_ignored(self.device)
         precision = self._precision(bundle)
         source = bundle.graph_source(precision)
         processor = build_processor(bundle)
@@ -99,7 +101,7 @@ class ModelLoader:
         loaded_at = time.time()
 
         def finish() -> ServedModel:
-            manifest = bundle.manifest
+            manifest = bundle.asked().manifest
             batch_size = min(self.max_batch_size or profile.most_rows, manifest.max_batch_size) or 1
             plan = profile.plan(self.p99_ms, batch_size, self.max_pending_rows)
             metrics = ModelMetrics(manifest.name, manifest.version)
