@@ -66,8 +66,6 @@ class ModelRepository:
 
 
 def _is_version(folder: Path, said: Outline) -> bool:
-    if said.faulty and any(
-        folder.glob("*.onnx")
-    ):  # whatever its graph is called, it is refused with the reason
-        return True
+    if said.faulty:  # whatever is in it: it is refused with the reason, and an ensemble has no files at all
+        return folder.is_dir()
     return (folder / MANIFEST_FILE).is_file() or (folder / (said.graph_file or GRAPH_FILE)).is_file()

@@ -226,6 +226,21 @@ def test_a_faulty_configuration_refuses_its_model_alone_until_it_is_mended(tmp_p
         assert httpx.get(f"{server.url}/v2/models/bad/config").json()["max_batch_size"] == 3
 
 
+def test_what_another_backend_would_serve_is_named_beside_what_is_served(tmp_path: Path) -> None:
+    write_bare(tmp_path, "classify", sum_graph())
+    for name, text in {
+        "pipeline": 'platform: "ensemble"\nensemble_scheduling { step { model_name: "classify" model_version: -1 } }',
+        "tokenize": 'backend: "python"\nmax_batch_size: 8',
+    }.items():
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / CONFIG_FILE).write_text(text)
+    with start(models=tmp_path, strict_readiness=False) as server:
+        told = index(server)
+        assert told["classify/1"] == ("READY", "")
+        assert "config.pbtxt:2: ensemble_scheduling: got it set" in told["pipeline/1"][1]
+        assert "config.pbtxt:1: backend: got 'python', wanted 'onnxruntime'" in told["tokenize/1"][1]
+
+
 @pytest.mark.parametrize(
     ("policy", "versions"),
     [
