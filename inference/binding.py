@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from inference.errors import RowsChanged
 from inference.manifest import TensorSpec
 from inference.values import Array, DataType, Tensors
 
@@ -104,6 +105,9 @@ class BoundRuns:
                 fixed[spec.name] if spec.name in fixed else _read(value, spec.datatype)
                 for spec, value in zip(self._outputs, values, strict=True)
             ]
+            for spec, array in zip(self._outputs, whole, strict=True):
+                if rows and array.shape[:1] != (bucket,):  # cut to `rows`, it would look right
+                    raise RowsChanged(spec.name, array.shape, bucket)
             return [array[:rows].copy() if rows else array.copy() for array in whole]
         finally:
             self._pool.give_back(taken)

@@ -12,11 +12,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid, PathOutside
+from inference.errors import (
+    DigestMismatch,
+    FileMissing,
+    FileUnknown,
+    GraphInvalid,
+    ManifestInvalid,
+    PathOutside,
+)
+from inference.graph_file import GraphFile
 from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.options import Precision
 from inference.processors.config import TensorConfig
-from inference.session import OrtSession
+from inference.session import OrtSession, SessionOptions
 from inference.triton_config import TritonConfig
 from inference.triton_tensors import Asked, asked, bounded
 
@@ -35,15 +43,22 @@ class Bundle:
     path: Path
     manifest: Manifest
     derived: bool = False
+    session: OrtSession | None = None
+    """Of a derived one: what its manifest was read from, so that it need not be made again."""
+    ops: frozenset[str] = frozenset()
+    """Of a derived one: the operators of its graph."""
     config: TritonConfig | None = None
     """What Triton's `config.pbtxt` beside it says; `manifest` is bounded by it already."""
 
     @classmethod
-    def open(cls, path: Path) -> "Bundle":
-        """Open and check everything that needs no session; raises one of `BundleRefused`'s kinds."""
+    def open(cls, path: Path, options: SessionOptions = SessionOptions()) -> "Bundle":
+        """Open and check everything that needs no session; raises one of `BundleRefused`'s kinds.
+
+        A bare graph has to be loaded to be read, which `options` are for.
+        """
         config = TritonConfig.read(path)
         if not (path / MANIFEST_FILE).exists():
-            return cls._derive(path, config)
+            return cls._derive(path, options, config)
         manifest = _read_manifest(path)
         bundle = cls(path, manifest)
         if manifest.name != path.parent.name or str(manifest.version) != path.name:
@@ -55,11 +70,15 @@ class Bundle:
         return bundle.configured(config)
 
     @classmethod
-    def _derive(cls, path: Path, config: TritonConfig | None) -> "Bundle":
+    def _derive(cls, path: Path, options: SessionOptions, config: TritonConfig | None) -> "Bundle":
         graph = path / ((config and config.graph_file) or GRAPH_FILE)
         if not graph.is_file():
             raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {graph.name}")
-        return cls(path, _derive_manifest(path, graph), derived=True).configured(config)
+        session = OrtSession(graph, path, options)
+        found = GraphFile.read(graph)  # which ONNX Runtime has just read
+        manifest = _derive_manifest(path, graph, session, found)
+        bundle = cls(path, manifest, derived=True, session=session, ops=frozenset(found.ops))
+        return bundle.configured(config)
 
     def configured(self, config: TritonConfig | None) -> "Bundle":
         """The same under a `config.pbtxt`; `ConfigInvalid` where that does not fit."""
@@ -136,6 +155,12 @@ def file_record(data: bytes) -> FileRecord:
     return FileRecord(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
+def _record_of(path: Path) -> FileRecord:
+    """The same for a file, without holding it in memory."""
+    with path.open("rb") as file:
+        return FileRecord(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=path.stat().st_size)
+
+
 def _read_manifest(path: Path) -> Manifest:
     text = (path / MANIFEST_FILE).read_bytes()
     try:
@@ -153,9 +178,15 @@ def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
         raise FileUnknown(path, f"{', '.join(unlisted)} not listed in {MANIFEST_FILE}")
 
 
-def _derive_manifest(path: Path, graph: Path) -> Manifest:
-    session = OrtSession(graph, bundle=path)
-    batches = all(spec.shape[:1] == (-1,) for spec in (*session.inputs, *session.outputs))
+def _derive_manifest(path: Path, graph: Path, session: OrtSession, found: GraphFile) -> Manifest:
+    if not session.inputs:
+        raise GraphInvalid(path, "the graph has no inputs, so there is nothing to ask it")
+    inputs = tuple(
+        spec.model_copy(update={"shape": (-1,), "any_shape": True}) if spec.name in found.rankless else spec
+        for spec in session.inputs
+    )
+    specs = (*inputs, *session.outputs)
+    batches = all(spec.shape[:1] == (-1,) and not spec.any_shape for spec in specs)
     return Manifest(
         name=_derived_name(path),
         version=int(path.name) if path.name.isdigit() else 1,
@@ -163,13 +194,13 @@ def _derive_manifest(path: Path, graph: Path) -> Manifest:
         description="a graph served as it was found",
         architecture="unknown",
         created=None,
-        inputs=session.inputs,
+        inputs=inputs,
         outputs=session.outputs,
         max_batch_size=DERIVED_MAX_BATCH_SIZE if batches else 0,
         processor=TensorConfig(kind="tensor"),
-        graphs={"fp32": Graph(file=graph.name)},
-        serve="fp32",
-        files={graph.name: file_record(graph.read_bytes())},
+        graphs={found.precision: Graph(file=graph.name)},
+        serve=found.precision,
+        files={graph.name: _record_of(graph)},
     )
 
 

@@ -11,6 +11,7 @@ BatonError
 ├── DeadlineExceeded
 ├── CallerLeft
 ├── InferenceFailed           the runtime refused a batch
+│   └── RowsChanged           a batch came out with other rows than went in
 ├── ProviderUnavailable       the device asked for is not there
 └── BundleRefused             a bundle that must not be served: bundle and reason
     ├── ManifestInvalid
@@ -97,6 +98,13 @@ class CallerLeft(BatonError):
 
 class InferenceFailed(BatonError):
     """ONNX Runtime failed on a batch that had passed every check."""
+
+
+class RowsChanged(InferenceFailed):
+    """A run gave another number of rows than went in, so nobody can say whose they are."""
+
+    def __init__(self, output: str, shape: tuple[int, ...], rows: int) -> None:
+        super().__init__(f"output {output}: {rows} rows went in, and shape {list(shape)} came out")
 
 
 class ProviderUnavailable(BatonError):

@@ -42,6 +42,9 @@ class TensorSpec(Record):
     name: str
     datatype: DataType
     shape: tuple[int, ...]
+    any_shape: bool = Field(
+        False, description="the graph says nothing of its axes, so a request may have any"
+    )
 
 
 class FileRecord(Record):

@@ -189,7 +189,7 @@ class _Check:
             self._fits(f"{entry.field}.dims", entry.dims, spec)
 
     def _fits(self, field: str, dims: Shape, spec: TensorSpec) -> None:
-        if not spec.shape:  # an unknown rank: nothing to hold it against
+        if not spec.shape or spec.any_shape:  # an unknown rank: nothing to hold it against
             return
         batched = bool(self.config.max_batch_size)
         tail = spec.shape[1:] if batched else spec.shape
@@ -216,10 +216,15 @@ def _shown(spec: TensorSpec, entry: TensorEntry | None, *, batched: bool) -> Ten
     if entry is None or not entry.dims:
         return spec
     dims = entry.dims
-    if spec.shape and entry.reshape is None and not _scalar(entry, spec, batched=batched):
+    if (
+        spec.shape
+        and not spec.any_shape
+        and entry.reshape is None
+        and not _scalar(entry, spec, batched=batched)
+    ):
         tail = spec.shape[1:] if batched else spec.shape
         dims = tuple(known if axis < 0 else axis for axis, known in zip(dims, tail, strict=True))
-    return spec.model_copy(update={"shape": (-1, *dims) if batched else dims})
+    return spec.model_copy(update={"shape": (-1, *dims) if batched else dims, "any_shape": False})
 
 
 def _graph_shapes(spec: TensorSpec, entry: TensorEntry, *, batched: bool) -> Iterator[Shape]:
@@ -233,7 +238,13 @@ def _graph_shapes(spec: TensorSpec, entry: TensorEntry, *, batched: bool) -> Ite
 def _scalar(entry: TensorEntry, spec: TensorSpec, *, batched: bool) -> bool:
     """Whether the entry is Triton's way to say a tensor without axes (but the batch): it has no other for it."""
     tail = spec.shape[1:] if batched else spec.shape
-    return not tail and bool(entry.dims) and set(entry.dims) == {1} and entry.reshape is None
+    return (
+        not tail
+        and not spec.any_shape
+        and bool(entry.dims)
+        and set(entry.dims) == {1}
+        and entry.reshape is None
+    )
 
 
 def _same_elements(dims: Shape, shape: Shape) -> bool:

@@ -66,6 +66,7 @@ def create_app(
     wanted = settings.concurrent_runs or (max(RUNS_ON_DEVICE) if on_gpu else 0)
     runs = ThreadPoolExecutor(max(cpus, wanted), thread_name_prefix="run")
     decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
+    measuring = ThreadPoolExecutor(1, thread_name_prefix="measure")
     loader = ModelLoader(
         device=settings.device,
         precision=settings.precision,
@@ -78,6 +79,8 @@ def create_app(
         engine_cache=settings.engine_cache,
         runs=runs,
         cpus=cpus,
+        at_once=settings.workers > 1,  # the first measures for all, and passes it on when it serves
+        measuring=measuring,
     )
     registry = ModelRegistry(
         ModelRepository(settings.models), loader, every_version=settings.versions == "all"
@@ -94,6 +97,7 @@ def create_app(
         running.cancel()
         await registry.drain()
         await group.leave()
+        measuring.shutdown(cancel_futures=True)
         runs.shutdown()
         decodes.shutdown()
         if payload_log is not None:

@@ -12,6 +12,7 @@ Everything but `_work` happens on the event loop, so there are no locks. HTTP is
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
@@ -21,12 +22,14 @@ from functools import partial
 from itertools import chain, compress
 from typing import NamedTuple, Protocol
 
-from inference.errors import CallerLeft, DeadlineExceeded, ModelNotReady, Overloaded
+from inference.errors import CallerLeft, DeadlineExceeded, ModelNotReady, Overloaded, RowsChanged
 from inference.golden import Runs
 from inference.processors.base import Processor
 from inference.session import OrtSession
 from inference.values import Tensors
 from serving.call import Call
+
+log = logging.getLogger("baton.batching")
 
 _NS = 1e-9
 _MOST_GROWTH = 4.0  # of a row's cost from its mean to one batch's
@@ -145,8 +148,22 @@ class DynamicBatcher:
         self._idle_since_ns = self._swept_ns = 0
         self._awake = False
         self._draining = False
+        self.one_by_one = ""
+        """Why no two requests share a run, though the model was proved to take batches; "" where they do."""
         self._idle: asyncio.Event | None = None  # made for who waits: most of the time nobody does
         self._row_cost_s = 0.0
+        self._on_answer: Callable[[Tensors], None] | None = None
+
+    def adopt(self, plan: Plan, session: Runs, alone: Runs | None) -> None:
+        """Run by another plan from now on, of what was measured meanwhile; runs under way end as they began."""
+        self._free += plan.concurrent_runs - self.plan.concurrent_runs
+        self.plan, self._session, self._alone = plan, session, alone
+        self._row_cost_s = 0.0  # it was that of other runs
+        self._wake()
+
+    def on_answer(self, tell: Callable[[Tensors], None]) -> None:
+        """Have `tell` called once, with the tensors of the next request that is answered."""
+        self._on_answer = tell
 
     @property
     def queued_rows(self) -> int:
@@ -178,8 +195,14 @@ class DynamicBatcher:
         self.pending_rows += rows
 
     def overloaded(self, rows: int) -> Overloaded | None:
-        """Why `rows` more are too many now; None if they are not."""
+        """Why `rows` more are too many now; None if they are not.
+
+        Who asks for more rows than may ever be pending is let in when nobody else is there, unless an operator has
+        set that number.
+        """
         limit = self._limit()
+        if self.pending_rows == 0 and self.plan.patience_s is not None:
+            return None
         if self.pending_rows + rows <= limit or self.pending_rows + rows - self._sweep() <= limit:
             return None
         return Overloaded(self.name, limit, self.wait_s(self.pending_rows))
@@ -245,13 +268,13 @@ class DynamicBatcher:
 
     def _wake(self) -> None:
         # Dispatch runs at the end of this tick of the loop, when every request that arrived in it is queued.
-        if not self._awake and (self._free or self._may_lie_ready()):
+        if not self._awake and (self._free > 0 or self._may_lie_ready()):
             self._awake = True
             self._loop.call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
         self._awake = False
-        while self._free:
+        while self._free > 0:
             batch = self._form()
             if not batch:
                 return
@@ -282,6 +305,8 @@ class DynamicBatcher:
         A bigger batch saves wake-ups of the loop; it is taken where it leaves two like it to every run.
         """
         plan = self.plan
+        if self.one_by_one:
+            return 1
         return min(plan.max_batch_size, max(plan.enough_rows, waiting // (2 * plan.concurrent_runs)))
 
     def _form(self) -> list[Entry]:
@@ -402,6 +427,8 @@ class DynamicBatcher:
             if live:
                 answers = self._run(live, session)
         except Exception as error:  # whatever it is, it belongs to the callers, not to the loop
+            if isinstance(error, RowsChanged):
+                self._part(error)
             answers = [error] if len(live) == 1 else [_run_alone(entry, session) for entry in live]
         given = iter(answers)
         results = [next(given) if waited else None for waited in waits]
@@ -415,6 +442,12 @@ class DynamicBatcher:
             outputs = session.run(collate(parts))
         return list(self._processor.split(outputs, [entry.rows for entry in batch]))
 
+    def _part(self, error: RowsChanged) -> None:
+        """Never again put two requests into one run: what was proved of this graph does not hold."""
+        if not self.one_by_one:
+            self.one_by_one = str(error)
+            log.error("%s: requests are run one at a time from now on: %s", self.name, error)
+
     def _learn(self, cost_s: float) -> None:
         if not self._row_cost_s:
             self._row_cost_s = cost_s
@@ -425,7 +458,7 @@ class DynamicBatcher:
 
     def _finish(self, batch: list[Entry], slots: int, outcome: Outcome, *, went_on: bool) -> None:
         self._free += slots - went_on
-        while self._free and self._go_on():
+        while self._free > 0 and self._go_on():
             self._free -= 1
         ran = [entry.rows for entry, result in zip(batch, outcome.results, strict=True) if result is not None]
         rows = sum(ran)
@@ -440,6 +473,9 @@ class DynamicBatcher:
                 _refuse(entry, result)
             elif not entry.answer.done():
                 entry.answer.set_result(result)
+        if self._on_answer is not None and ran and not isinstance(outcome.results[0], Exception):
+            tell, self._on_answer = self._on_answer, None
+            tell(batch[0].tensors)
         if rows:
             if slots == 1:  # what a run alone takes says nothing of runs side by side
                 self._learn(outcome.run_ns * _NS / rows)

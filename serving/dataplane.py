@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from types import TracebackType
 
-from inference.errors import BatonError, CallerLeft, InferenceFailed, InputTooLarge
+import numpy as np
+
+from inference.errors import BatonError, CallerLeft, InferenceFailed, InputTooLarge, RowsChanged
 from inference.values import Features, Payload, Prediction, Tensors
 from serving.call import Call
 from serving.drift import Drift
@@ -26,19 +28,39 @@ class DataPlane:
 
     async def infer(self, model: ServedModel, tensors: Tensors, rows: int, call: Call) -> Tensors:
         """Outputs for checked tensors; raises one of `inference.errors`."""
-        with Admission(model, rows):
-            outputs = await model.batcher.submit(tensors, rows, call)
-        if model.drift is not None:
-            model.drift.observe((Features(tensors),), (outputs,), rows)
-        return outputs
+        answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
+
+        def settle(outputs: Tensors | None, error: BaseException | None) -> None:
+            if answer.done():  # who waited for it was cancelled
+                return
+            if outputs is None:
+                answer.set_exception(error or RuntimeError("a run without outputs and without an error"))
+            else:
+                answer.set_result(outputs)
+
+        self.start(model, tensors, rows, call, settle)
+        return await answer
 
     def start(self, model: ServedModel, tensors: Tensors, rows: int, call: Call, then: Then) -> None:
-        """`infer` for who is called back: `then` gets the outputs or the error. A refusal is raised at once."""
+        """`infer` for who is called back: `then` gets the outputs or the error. A refusal is raised at once.
+
+        More rows than a batch are cut into several runs, and put together again.
+        """
         admission = Admission(model, rows)
         admission.enter()
         if model.drift is not None:
             then = _watched(model.drift, tensors, rows, then)
-        model.batcher.enqueue(tensors, rows, call, _Reply(admission, then))
+        batcher, reply = model.batcher, _Reply(admission, then)
+        most = batcher.plan.max_batch_size
+        if rows <= most or batcher.one_by_one:
+            batcher.enqueue(tensors, rows, call, reply)
+            return
+        begins = range(0, rows, most)
+        cut = _Cut(reply, call, len(begins))
+        for place, begin in enumerate(begins):
+            part = {name: array[begin : begin + most] for name, array in tensors.items()}
+            size = min(most, rows - begin)
+            batcher.enqueue(part, size, call, _Part(cut, place, size))
 
     async def predict(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Prediction]:
         """One answer a payload, in order; the whole call fails if one of them does, and names it."""
@@ -67,9 +89,12 @@ class Admission:
 
     def enter(self) -> None:
         """Take the place; raises `InputTooLarge`, `Overloaded` or `ModelNotReady`."""
-        limit = self._model.batcher.plan.max_pending_rows
+        plan = self._model.batcher.plan
+        limit = plan.max_pending_rows
         try:
-            if self._rows > limit:
+            if (
+                self._rows > limit and plan.patience_s is None
+            ):  # an operator's limit, not one that was measured
                 raise InputTooLarge("instances", self._rows, f"at most {limit} in a request")
             self._model.batcher.admit(self._rows)
         except BatonError as error:
@@ -120,6 +145,54 @@ class _Reply:
     def set_exception(self, error: BaseException) -> None:
         self._done = True
         self._then(None, self._admission.leave(error))
+
+
+class _Cut:
+    """A request of more rows than a batch: its reply is given when the last of its parts is answered."""
+
+    __slots__ = ("_call", "_left", "_outputs", "_queue", "_run", "reply")
+
+    def __init__(self, reply: _Reply, call: Call, parts: int) -> None:
+        self.reply, self._call = reply, call
+        self._outputs: list[Tensors] = [{}] * parts
+        self._left = parts
+        self._queue = self._run = 0
+
+    def answer(self, place: int, outputs: Tensors, rows: int) -> None:
+        """A part's rows."""
+        for name, array in outputs.items():
+            if array.shape[:1] != (rows,):
+                self.reply.set_exception(RowsChanged(name, array.shape, rows))
+                return
+        self._outputs[place] = outputs
+        self._left -= 1
+        times = self._call.times
+        # The batcher writes each run's own; the caller is told how long the first waited and all ran.
+        self._queue = min(self._queue or times.queue, times.queue)
+        self._run += times.run
+        if not self._left:
+            times.queue, times.run = self._queue, self._run
+            parts = self._outputs
+            self.reply.set_result({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+class _Part:
+    """What the batcher answers for one run's worth of a request that was cut."""
+
+    __slots__ = ("_cut", "_place", "_rows")
+
+    def __init__(self, cut: _Cut, place: int, rows: int) -> None:
+        self._cut, self._place, self._rows = cut, place, rows
+
+    def done(self) -> bool:
+        """Whether nobody waits for it: the others are not run when one has failed."""
+        return self._cut.reply.done()
+
+    def set_result(self, outputs: Tensors) -> None:
+        self._cut.answer(self._place, outputs, self._rows)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._cut.reply.set_exception(error)
 
 
 def _watched(drift: Drift, tensors: Tensors, rows: int, then: Then) -> Then:

@@ -49,7 +49,7 @@ def diagnose(registry: ModelRegistry, device: str) -> dict[str, Any]:
 
 def _model(model: ServedModel) -> dict[str, Any]:
     manifest, session = model.manifest, model.predictor.session
-    graph = manifest.graphs[model.predictor.precision].file
+    graph, proof = manifest.graphs[model.predictor.precision].file, model.profile.batching
     return {
         "name": model.name,
         "version": model.version,
@@ -60,6 +60,9 @@ def _model(model: ServedModel) -> dict[str, Any]:
         "optimization": session.options.optimization,
         "graph_sha256": manifest.files[graph].sha256,
         "plan": model.batcher.plan._asdict(),
+        "measured": model.profile.measured,
+        "note": model.profile.note,
+        "one_by_one": model.batcher.one_by_one or (proof.reason if proof else ""),
         "inline_bytes": model.inline_bytes,
         "loaded_at": model.loaded_at,
         "answered": model.metrics.successes,

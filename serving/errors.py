@@ -21,6 +21,7 @@ STATUS: dict[type[errors.BatonError], int] = {
     errors.DeadlineExceeded: 504,
     errors.CallerLeft: 499,  # nginx's word for it; nobody is there to read it, the metrics are
     errors.InferenceFailed: 500,
+    errors.RowsChanged: 500,
     errors.ProviderUnavailable: 503,
     # A bundle is refused while it is loaded, so a caller sees these only in answer to `load`.
     errors.BundleRefused: 503,

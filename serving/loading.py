@@ -1,52 +1,62 @@
 """From a folder to a model that may serve: open, measure, prove, and plan how to run it."""
 
-import functools
+import asyncio
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
 from pathlib import Path
+from threading import Event
+from weakref import WeakSet
 
-import numpy as np
 import onnxruntime as ort
 
 from inference.bundle import Bundle
-from inference.errors import ProviderUnavailable
-from inference.golden import Golden, payload_of
+from inference.errors import InferenceFailed, ProviderUnavailable
 from inference.machine import available_cpus, gpus
-from inference.manifest import TensorSpec
+from inference.manifest import Manifest
 from inference.options import Device, Precision
 from inference.predictor import Predictor
 from inference.processors import build_processor
-from inference.processors.base import Processor
+from inference.proof import MIXES, BatchProof, confirm, prove
 from inference.providers import CUDA, check_device
-from inference.session import OrtSession, SessionOptions
-from inference.values import Array, DataType, Payload, Tensors
-from serving.batching import DynamicBatcher
+from inference.session import OrtSession, SessionOptions, brief
+from inference.trial import rows_like
+from inference.values import Tensors
+from serving.batching import DynamicBatcher, Plan
 from serving.drift import Drift
+from serving.example import Example, find_example, seconds_of
 from serving.metrics import ModelMetrics
 from serving.profile import (
     AS_MEASURED,
+    UNKNOWN_RUN_S,
     ByHand,
     Profile,
     ProfileCache,
     Rows,
+    assume,
     cache_key,
     measure,
     measure_on_device,
-    sample_rows,
+    seconds_to_measure,
 )
 from serving.registry import Loaded, ServedModel
+from serving.turns import Turns
 
 log = logging.getLogger("baton.loading")
 
-# Preparing an input on the event loop keeps every other caller waiting for so long at most; beyond it the
-# hop to a worker thread is the smaller cost.
-INLINE_PREPARE_S = 0.3e-3
+# What proving and measuring may take before a model serves: of the time that its session took to create, and at
+# least, so that a small graph is known whole when its first request comes.
+BUDGET_OF_CREATION = 1.3
+LEAST_BUDGET_S = 0.5
+_RUNS_TO_PROVE = 12  # of one row
+_QUIET_S = 0.005
+_PATIENCE_S = 0.5  # for a moment without requests, before each measurement under way
 
-# What a derived graph's dynamic axes other than the batch are measured with: nobody says what is usual.
-_UNKNOWN_AXIS = 16
+NOT_YET = BatchProof(batched=False, reason="it is not proved yet that rows may share a run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,64 +76,25 @@ class ModelLoader:
     drift_window_rows: int = 0
     cpus: int = field(default_factory=available_cpus)
     """That this process may use for its runs."""
+    at_once: bool = False
+    """Measure everything before a model serves; else what takes long is measured under way."""
+    measuring: Executor | None = None
+    """Where that is done; None: on the event loop's own threads."""
+    turns: Turns = field(default_factory=Turns)
+    serving: WeakSet[DynamicBatcher] = field(default_factory=WeakSet)
+    """What answers here, so that what is measured under way keeps out of its way."""
+
+    def is_busy(self) -> bool:
+        """Whether a measurement would be disturbed now, and disturb."""
+        return self.turns.creating or any(batcher.pending_rows for batcher in list(self.serving))
 
     def __call__(self, path: Path) -> Loaded:
-        """Open, measure and prove one version; raises `BundleRefused` or `ProviderUnavailable`."""
+        """Open and prove one version, and measure what is quick; raises `BundleRefused` or `ProviderUnavailable`."""
         if self.device == "auto":
             return self._wherever_it_starts(path)
-        bundle = Bundle.open(path)
-        if bundle.config is not None:
-            bundle.config.log_ignored(self.device)
-        precision = self._precision(bundle)
-        source = bundle.graph_source(precision)
-        processor = build_processor(bundle)
-        example = _Example.of(bundle, processor)
+        return _Load(self, path).begin()
 
-        @functools.cache
-        def open_session(threads: int, batch_sizes: tuple[int, ...]) -> OrtSession:
-            """What was measured is what serves."""
-            options = SessionOptions(
-                threads=threads, device=self.device, engine_cache=self.engine_cache, batch_sizes=batch_sizes
-            )
-            return OrtSession(source, bundle.path, options.for_manifest(bundle.manifest))
-
-        rows = sample_rows(example.tensors) if bundle.manifest.max_batch_size else lambda _: example.tensors
-        profile = self._profile(bundle, precision, open_session, rows)
-        session = open_session(profile.chosen.threads, profile.batch_sizes)
-        alone = open_session(profile.alone.threads, ()) if profile.alone else None
-        predictor = Predictor.from_bundle(bundle, precision, processor=processor, session=session)
-        session.shrink(example.tensors)  # measured with bigger batches than are served
-        for size in profile.batch_sizes:  # each prepares its kernels, unless it was measured just now
-            session.run(rows(size))
-        # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
-        list(predictor.predict(example.payloads[:1]))
-        inline_bytes = example.inline_bytes(processor)
-        loaded_at = time.time()
-
-        def finish() -> ServedModel:
-            manifest = bundle.asked().manifest
-            batch_size = min(self.max_batch_size or profile.most_rows, manifest.max_batch_size) or 1
-            plan = profile.plan(self.p99_ms, batch_size, self.max_pending_rows)
-            metrics = ModelMetrics(manifest.name, manifest.version)
-            batcher = DynamicBatcher(
-                manifest.name, predictor.session, predictor.processor, plan, self.runs, metrics, alone
-            )
-            return ServedModel(
-                name=manifest.name,
-                version=manifest.version,
-                manifest=manifest,
-                predictor=predictor,
-                batcher=batcher,
-                metrics=metrics,
-                profile=profile,
-                loaded_at=loaded_at,
-                inline_bytes=inline_bytes,
-                drift=self._drift(predictor),
-            )
-
-        return finish
-
-    def _drift(self, predictor: Predictor) -> Drift | None:
+    def drift(self, predictor: Predictor) -> Drift | None:
         if predictor.reference is None or not self.drift_window_rows:
             return None
         return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
@@ -139,74 +110,287 @@ class ModelLoader:
                 )
         return replace(self, device="cpu")(path)
 
-    def _precision(self, bundle: Bundle) -> Precision:
+    def precision_of(self, bundle: Bundle) -> Precision:
         """As told, or as the manifest says, whose choice was measured on a CPU: GPUs have no kernels for its int8."""
         if self.precision is None and self.device != "cpu" and "fp32" in bundle.manifest.graphs:
             return "fp32"
         return self.precision or bundle.manifest.serve
 
-    def _profile(
-        self,
-        bundle: Bundle,
-        precision: Precision,
-        open_session: Callable[[int, tuple[int, ...]], OrtSession],
-        rows: Rows,
-    ) -> Profile:
+    def key(self, bundle: Bundle, precision: Precision) -> str:
+        """Under which a profile is kept: everything that it depends on."""
         digest = bundle.manifest.files[bundle.graph(precision).file].sha256
-        on_device = self.device != "cpu"
-        where = gpus() if on_device else ()
-        key = cache_key(digest, self.device, self.cpus, ort.__version__, *self.by_hand, *where)
-        known = self.cache.get(key)
-        if known is not None:
-            return known
+        where = gpus() if self.device != "cpu" else ()
+        return cache_key(digest, self.device, self.cpus, ort.__version__, *self.by_hand, *where)
 
-        limit = bundle.manifest.max_batch_size
-        if on_device:
-            profile = measure_on_device(open_session, rows, limit, self.by_hand)
+
+class _Stopped(Exception):
+    """Nobody wants to know any more what is measured."""
+
+
+class _Load:
+    """One version on its way: what it takes to serve, on a thread, then the rest under way."""
+
+    def __init__(self, loader: ModelLoader, path: Path) -> None:
+        self._loader, self._stopped = loader, Event()
+        self._path = path
+        self._bundle: Bundle
+        self._sessions: dict[tuple[int, tuple[int, ...]], OrtSession] = {}
+        self._example: Example | None = None
+        self._told: Tensors = {}
+        self._model: ServedModel
+        self._profile: Profile
+
+    def begin(self) -> Loaded:
+        """Until it may answer; the caller finishes it on the event loop."""
+        loader = self._loader
+        began = time.perf_counter()
+        with loader.turns.create():
+            self._open()
+        created_s = time.perf_counter() - began
+        budget_s = inf if self._loader.at_once or loader.device != "cpu" else self._budget_s(created_s)
+        self._processor = build_processor(self._bundle)
+        profile = self._first_profile(budget_s)
+        prepared = self._prepared(profile)
+        inline_bytes = 0 if self._example is None else self._example.inline_bytes(self._processor)
+        return partial(self._serve, *prepared, inline_bytes, time.time())
+
+    async def rest(self) -> Callable[[], ServedModel] | None:
+        """Measure what was not measured before it served; what takes the model's place, made on the event loop.
+
+        None if there is nothing more to know. A graph of which nobody knew what it takes is measured by its first
+        request.
+        """
+        loop = asyncio.get_running_loop()
+        if self._example is None:
+            told: asyncio.Future[Tensors] = loop.create_future()
+            self._model.batcher.on_answer(lambda tensors: None if told.done() else told.set_result(tensors))
+            self._told = await told
+        try:
+            return await loop.run_in_executor(self._loader.measuring, self._measure_rest)
+        except asyncio.CancelledError:
+            self._stopped.set()
+            raise
+
+    def _open(self) -> None:
+        self._bundle = bundle = Bundle.open(self._path, self._options(self._threads, ()))
+        if bundle.config is not None:
+            bundle.config.log_ignored(self._loader.device)
+        self._candidate = bundle.manifest.max_batch_size
+        self._precision = self._loader.precision_of(bundle)
+        if bundle.session is not None:  # here, and let go of if another serves
+            if self._loader.device == "cpu":
+                self._sessions[self._threads, ()] = bundle.session
+            self._bundle = replace(bundle, session=None)
+        self._first_session()
+
+    @property
+    def _threads(self) -> int:
+        return self._loader.by_hand.threads or 1
+
+    def _options(self, threads: int, batch_sizes: tuple[int, ...]) -> SessionOptions:
+        loader = self._loader
+        return SessionOptions(
+            threads=threads, device=loader.device, engine_cache=loader.engine_cache, batch_sizes=batch_sizes
+        )
+
+    def _session(self, threads: int, batch_sizes: tuple[int, ...] = ()) -> OrtSession:
+        """What was measured is what serves."""
+        key = threads, batch_sizes
+        if key not in self._sessions:
+            bundle = self._bundle
+            options = self._options(threads, batch_sizes).for_manifest(bundle.manifest)
+            self._sessions[key] = OrtSession(bundle.graph_source(self._precision), bundle.path, options)
+        return self._sessions[key]
+
+    def _first_session(self) -> OrtSession:
+        return self._session(self._threads)
+
+    @staticmethod
+    def _budget_s(created_s: float) -> float:
+        return max(LEAST_BUDGET_S, BUDGET_OF_CREATION * created_s)
+
+    def _key(self) -> str:
+        return self._loader.key(self._bundle, self._precision)
+
+    def _first_profile(self, budget_s: float) -> Profile:
+        loader, session = self._loader, self._first_session()
+        try:
+            self._example = example = find_example(self._bundle, self._processor, session)
+        except InferenceFailed as error:
+            profile = assume(UNKNOWN_RUN_S, loader.cpus, loader.by_hand, str(error))
+            return profile.model_copy(update={"batching": NOT_YET})
+        known = loader.cache.get(self._key())
+        return known or self._within(budget_s, example, seconds_of(session, example.rows[0]))
+
+    def _within(self, budget_s: float, example: Example, run_s: float) -> Profile:
+        """Prove and measure as far as the budget goes; the rest is assumed, and rows stay apart until proved."""
+        loader = self._loader
+        is_quick = not self._candidate or _RUNS_TO_PROVE * run_s <= budget_s
+        batching = self._prove(example) if is_quick else NOT_YET
+        if seconds_to_measure(run_s) <= budget_s:
+            with loader.turns.measure():
+                return self._measure(example, batching, example.batch)
+        return assume(run_s, loader.cpus, loader.by_hand).model_copy(update={"batching": batching})
+
+    def _prove(self, example: Example) -> BatchProof | None:
+        """Whether rows may share runs; None where a bundle has too few examples, and its publisher's proof says it."""
+        if not self._bundle.derived:
+            # That its rows are a batch was proved when it was published, over many more of them; but not here.
+            rows = example.rows
+            return (
+                None
+                if len(rows) < 2
+                else prove(self._first_session(), rows, self._processor, must_differ=False)
+            )
+        if not self._candidate:
+            return BatchProof(batched=False, reason=_fixed_axis(self._bundle.manifest))
+        by_design = sorted(MIXES.keys() & self._bundle.ops)
+        if by_design:
+            return BatchProof(batched=False, reason=f"{by_design[0]} {MIXES[by_design[0]]}")
+        if any(len(array) != 1 for array in example.rows[0].values()):
+            return BatchProof(batched=False, reason="the graph does not run one row alone")
+        return prove(self._first_session(), example.rows, self._processor)
+
+    def _measure(self, example: Example, batching: BatchProof | None, rows: Rows) -> Profile:
+        """The whole curve; of a graph whose rows may share runs the biggest batch is proved too."""
+        loader = self._loader
+        limit = self._candidate if batching is None or batching.batched else 0
+        made = rows if limit else lambda _: (rows(1), example.rows[0])[1]
+        if loader.device != "cpu":
+            profile = measure_on_device(self._session, made, limit, loader.by_hand)
         else:
-            profile = measure(lambda threads: open_session(threads, ()), rows, self.cpus, limit, self.by_hand)
-        self.cache.put(key, profile)
+            profile = measure(self._session, made, loader.cpus, limit, loader.by_hand)
+        if self._bundle.derived and limit and profile.most_rows > 1:
+            session = self._session(profile.chosen.threads, profile.batch_sizes)
+            confirmed = confirm(session, example.rows, self._processor, profile.most_rows)
+            if not confirmed.batched:
+                return self._measure(example, confirmed, rows)
+            batching = confirmed
+        profile = profile.model_copy(update={"batching": batching})
+        loader.cache.put(self._key(), profile)
         return profile
 
+    def _measure_rest(self) -> Callable[[], ServedModel] | None:
+        """On a thread, between requests."""
+        example = self._example = self._example or self._example_told()
+        profile = self._profile
 
-@dataclass(frozen=True, slots=True)
-class _Example:
-    """What to measure with: the golden payloads, or zeros where there are none."""
+        def rows(size: int) -> Tensors:
+            self._wait_for_quiet()
+            return example.batch(size)
 
-    payloads: tuple[Payload, ...]
-    tensors: Tensors
+        batching = profile.batching
+        if batching is None or batching is NOT_YET:
+            batching = self._prove(example)
+        try:
+            profile = self._measure(example, batching, rows)
+        except _Stopped:
+            return None
+        except InferenceFailed as error:  # a graph that fails now and then
+            log.warning("%s: it cannot be measured: %s", self._model.name, brief(error))
+            return None
+        return partial(self._renew, *self._prepared(profile))
 
-    @classmethod
-    def of(cls, bundle: Bundle, processor: Processor) -> "_Example":
-        """Real inputs where the bundle has them."""
-        if bundle.derived:
-            return cls((), {spec.name: _zeros(spec) for spec in bundle.manifest.inputs})
-        payloads = tuple(payload_of(bundle, example) for example in Golden.read(bundle).examples)
-        rows = [processor.preprocess(processor.decode(payload)).tensors for payload in payloads]
-        return cls(payloads, processor.collate(rows))
+    def _example_told(self) -> Example:
+        """By the first request: rows like its own, or that itself where one row alone is not taken."""
+        tensors, self._told = self._told, {}
+        rows = rows_like(self._bundle.manifest.inputs, tensors)
+        try:
+            self._first_session().attempt(rows[0])
+        except InferenceFailed:
+            return Example((), (tensors,))
+        return Example((), rows)
 
-    def inline_bytes(self, processor: Processor) -> int:
-        """The size up to which payloads may be prepared on the event loop: twice the examples', if quick."""
-        if not self.payloads:
-            return 0
-        seconds = min(_seconds(lambda: [processor.preprocess(processor.decode(each)) for each in self.payloads])
-                      for _ in range(3))  # fmt: skip
-        if seconds / len(self.payloads) > INLINE_PREPARE_S:
-            return 0
-        return 2 * max(payload.size for payload in self.payloads)
+    def _wait_for_quiet(self) -> None:
+        until = time.monotonic() + _PATIENCE_S
+        while not self._stopped.is_set() and self._loader.is_busy() and time.monotonic() < until:
+            time.sleep(_QUIET_S)
+        if self._stopped.is_set():
+            raise _Stopped
+
+    def _prepared(self, profile: Profile) -> tuple[Profile, Predictor, OrtSession | None]:
+        """Sessions as the profile wants them, proved and warm."""
+        self._profile, bundle = profile, self._bundle
+        session = self._session(profile.chosen.threads, profile.batch_sizes)
+        alone = self._session(profile.alone.threads) if profile.alone else None
+        for unused in [key for key, each in self._sessions.items() if each not in (session, alone)]:
+            del self._sessions[unused]
+        predictor = Predictor.from_bundle(bundle, self._precision, processor=self._processor, session=session)
+        example = self._example
+        if example is not None:
+            session.shrink(example.rows[0])  # measured with bigger batches than are served
+            for size in profile.batch_sizes:  # each prepares its kernels, unless it was measured just now
+                session.run(example.batch(size))
+            # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
+            list(predictor.predict(example.payloads[:1]))
+        return profile, predictor, alone
+
+    def _manifest(self, profile: Profile) -> Manifest:
+        """As the bundle has it, or without batches where those were not proved."""
+        manifest, batching = self._bundle.asked().manifest, profile.batching
+        apart = batching is not None and not batching.batched
+        return manifest.model_copy(update={"max_batch_size": 0}) if apart else manifest
+
+    def _plan(self, profile: Profile, manifest: Manifest) -> Plan:
+        loader = self._loader
+        batch_size = min(loader.max_batch_size or profile.most_rows, manifest.max_batch_size) or 1
+        return profile.plan(loader.p99_ms, batch_size, loader.max_pending_rows)
+
+    def _serve(
+        self,
+        profile: Profile,
+        predictor: Predictor,
+        alone: OrtSession | None,
+        inline_bytes: int,
+        loaded_at: float,
+    ) -> ServedModel:
+        """On the event loop, where a batcher has to be made."""
+        loader, manifest = self._loader, self._manifest(profile)
+        metrics = ModelMetrics(manifest.name, manifest.version)
+        plan = self._plan(profile, manifest)
+        batcher = DynamicBatcher(
+            manifest.name, predictor.session, predictor.processor, plan, loader.runs, metrics, alone
+        )
+        loader.serving.add(batcher)
+        self._model = ServedModel(
+            name=manifest.name,
+            version=manifest.version,
+            manifest=manifest,
+            predictor=predictor,
+            batcher=batcher,
+            metrics=metrics,
+            profile=profile,
+            loaded_at=loaded_at,
+            inline_bytes=inline_bytes,
+            drift=loader.drift(predictor),
+            rest=None if profile.measured else self.rest,
+        )
+        _tell(self._model)
+        return self._model
+
+    def _renew(self, profile: Profile, predictor: Predictor, alone: OrtSession | None) -> ServedModel:
+        """The same model, run as was measured meanwhile."""
+        manifest = self._manifest(profile)
+        model = replace(self._model, manifest=manifest, predictor=predictor, profile=profile, rest=None)
+        model.batcher.adopt(self._plan(profile, manifest), predictor.session, alone)
+        self._model = model
+        _tell(model)
+        return model
 
 
-def _seconds(act: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    act()
-    return time.perf_counter() - start
+def _tell(model: ServedModel) -> None:
+    """A line for what an operator would not expect."""
+    batching, note = model.profile.batching, model.profile.note
+    if note:
+        log.warning("%s/%s: not measured: %s", model.name, model.version, note)
+    if batching is not None and not batching.batched:
+        log.info("%s/%s: requests are run one at a time: %s", model.name, model.version, batching.reason)
 
 
-def _zeros(spec: TensorSpec) -> Array:
-    shape = [
-        1 if place == 0 and axis < 0 else _UNKNOWN_AXIS if axis < 0 else axis
-        for place, axis in enumerate(spec.shape)
-    ]
-    if spec.datatype is DataType.BYTES:
-        return np.full(shape, "", dtype=object)
-    return np.zeros(shape, spec.datatype.dtype)
+def _fixed_axis(manifest: Manifest) -> str:
+    """Which tensor has no batch axis."""
+    for kind, specs in (("input", manifest.inputs), ("output", manifest.outputs)):
+        for spec in specs:
+            if spec.shape[:1] != (-1,):
+                return f"the first axis of {kind} {spec.name} is fixed: its shape is {list(spec.shape)}"
+    return "it is set so"

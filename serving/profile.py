@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from inference.golden import Runs
+from inference.proof import BatchProof
 from inference.values import Tensors
 from serving.batching import Plan
 
@@ -60,10 +61,15 @@ _MINDS = 2.0  # times its usual seconds, for a run that comes after one of anoth
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
 # Counted up whenever the same machine would be measured or chosen for otherwise, so that no kept profile outlives it.
-RULES = 4
+RULES = 5
+
+# Of one row, that measuring takes in all where threads and batch sizes are compared.
+_RUNS_TO_MEASURE = 100
+# Of a graph that nobody could run yet: what the queue is planned by until a request tells.
+UNKNOWN_RUN_S = 0.1
 
 Rows = Callable[[int], Tensors]
-"""Gives the tensors of a batch of so many rows."""
+"""Gives the tensors of a batch of so many rows; asked just before they are run, so that it may wait for its moment."""
 
 
 class Point(BaseModel):
@@ -97,6 +103,8 @@ class Profile(BaseModel):
 
     `chosen` is how batches run while others do; `alone`, where it is another, how one that finds the model idle.
     `batch_sizes` are the only ones that are run, each in a session of its own, where a change of size costs; else none.
+    `measured` false: `chosen` is assumed, until the rest is measured under way. `batching`: what was proved of rows
+    that share a run; None where the bundle's own proof says it. `note`: why it is not measured, if it cannot be.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +114,9 @@ class Profile(BaseModel):
     alone: Point | None
     inline: bool
     batch_sizes: tuple[int, ...] = ()
+    measured: bool = True
+    batching: BatchProof | None = None
+    note: str = ""
 
     def plan(self, p99_ms: float | None, max_batch_size: int | None, max_pending_rows: int | None) -> Plan:
         """What to run by: everything that is not set by hand follows from the curve and `p99_ms`.
@@ -130,13 +141,27 @@ class Profile(BaseModel):
         if self.inline:
             return chosen.rows
         enough = AS_GOOD * _served_rows_per_s(chosen)
-        return max(
+        same = (
             point.rows
             for point in self.points
             if (point.threads, point.runs) == (chosen.threads, chosen.runs)
             and point.rows >= chosen.rows
             and _served_rows_per_s(point) >= enough
         )
+        return max(same, default=chosen.rows)
+
+
+def assume(run_s: float, cpus: int, by_hand: ByHand = AS_MEASURED, note: str = "") -> Profile:
+    """What to run by until a graph is measured of which one row takes `run_s`: rows alone, a thread each."""
+    threads = by_hand.threads or 1
+    runs = max(1, cpus // threads) if by_hand.runs is None else by_hand.runs
+    chosen = Point(threads=threads, runs=max(1, runs), rows=1, seconds=run_s)
+    return Profile(points=(), chosen=chosen, alone=None, inline=runs == 0, measured=False, note=note)
+
+
+def seconds_to_measure(run_s: float) -> float:
+    """About how long `measure` takes for a graph of which one row takes `run_s`."""
+    return _RUNS_TO_MEASURE * run_s
 
 
 def measure(
@@ -161,7 +186,7 @@ def measure(
         return _threaded(_curve(single, rows, first, limit), None, ())
     spread = open_session(cpus)
     ways = (single, 1, 1), (single, 1, cpus), (spread, cpus, cpus), (spread, cpus, 1)
-    by_itself, a_thread_each, together, alone = _by_turns(ways, rows(1))
+    by_itself, a_thread_each, together, alone = _by_turns(ways, rows)
     gains = by_itself.seconds >= ALONE_GAIN * alone.seconds
     best = _best_way(a_thread_each, together, alone)
     curve = _curve(single if best is a_thread_each else spread, rows, best, limit)
@@ -300,10 +325,10 @@ def _doubled(limit: int) -> Iterator[int]:
         size *= 2
 
 
-def _by_turns(ways: Sequence[tuple[Runs, int, int]], row: Tensors) -> list[Point]:
+def _by_turns(ways: Sequence[tuple[Runs, int, int]], rows: Rows) -> list[Point]:
     """Each way (session, threads, runs) with one row at its best of some turns, so that noise meets all alike."""
     seconds = [
-        [_time(session, row, runs, most_windows=1) for session, _, runs in ways] for _ in range(_TURNS)
+        [_time(session, rows(1), runs, most_windows=1) for session, _, runs in ways] for _ in range(_TURNS)
     ]
     return [
         Point(threads=threads, runs=runs, rows=1, seconds=min(taken))

@@ -11,7 +11,7 @@ import ctypes
 import gc
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -67,6 +67,8 @@ class ServedModel:
     """Payloads up to this size are decoded on the event loop, since the hop to a thread costs more."""
     drift: Drift | None
     """What compares requests with the bundle's reference, where it has one."""
+    rest: "Callable[[], Awaitable[Loaded | None]] | None" = None
+    """Measures, while it serves, what took too long before; what it gives makes the model that takes its place."""
 
 
 Loader = Callable[[Path], "Loaded"]
@@ -92,6 +94,7 @@ class ModelRegistry:
         self._changing = asyncio.Lock()
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._retiring: set[asyncio.Task[None]] = set()
+        self._resting: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._started = False
 
     def get(self, name: str, version: int | None = None) -> ServedModel:
@@ -162,6 +165,8 @@ class ModelRegistry:
 
     async def drain(self) -> None:
         """Admit nothing more anywhere, and return when all that was admitted is answered."""
+        for resting in list(self._resting.values()):
+            resting.cancel()
         await asyncio.gather(*(model.batcher.drain() for model in self.served()), *self._retiring)
         self._loading.shutdown(wait=False, cancel_futures=True)
 
@@ -231,6 +236,28 @@ class ModelRegistry:
             self._served[model.name, None] = model
         log.info("serving %s/%s: %s on %s, %s", *key, model.predictor.precision,
                  model.predictor.session.provider, model.batcher.plan)  # fmt: skip
+        if model.rest is not None:
+            task = asyncio.get_running_loop().create_task(self._measure_rest(model, model.rest))
+            self._resting[key] = task
+            task.add_done_callback(lambda _: self._resting.pop(key, None))
+
+    async def _measure_rest(self, model: ServedModel, rest: Callable[[], Awaitable[Loaded | None]]) -> None:
+        """Put what was measured under way in the model's place, unless it has gone meanwhile."""
+        key = (model.name, model.version)
+        try:
+            renew = await rest()
+        except Exception:  # it answers as before, and nothing of a request is lost
+            log.exception("%s/%s: measuring under way failed", *key)
+            return
+        if renew is None or self._served.get(key) is not model:
+            return
+        renewed = renew()
+        self._served[key] = renewed
+        if self._served.get((model.name, None)) is model:
+            self._served[model.name, None] = renewed
+        log.info("%s/%s is measured: %s", *key, renewed.batcher.plan)
+        del model, rest, renew, renewed
+        await asyncio.get_running_loop().run_in_executor(self._loading, give_memory_back)
 
     def _refuse(self, key: tuple[str, int], seen: Fingerprint, reason: str) -> None:
         self._refused[key] = seen
@@ -252,6 +279,8 @@ class ModelRegistry:
         """Take a version out of the table at once, and let go of it when its last request is answered."""
         key = (model.name, model.version)
         del self._served[key]
+        if key in self._resting:
+            self._resting.pop(key).cancel()
         self._index[key] = IndexEntry(*key, ModelState.DRAINING, "replaced or unloaded")
         if self._served.get((model.name, None)) is model:
             newest = max((version for _, version in self._served_versions(model.name)), default=None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from inference.errors import RowsChanged
 from inference.values import Array, Features, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
@@ -78,10 +79,13 @@ class StackingProcessor:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def split(self, outputs: Tensors, sizes: Sequence[int]) -> list[Tensors]:
-        """Views of each caller's rows."""
+        """Views of each caller's rows; `RowsChanged` where there are not as many as went in."""
         if len(sizes) == 1:
             return [outputs]
         ends = list(accumulate(sizes))
+        for name, array in outputs.items():
+            if array.shape[:1] != (ends[-1],):
+                raise RowsChanged(name, array.shape, ends[-1])
         return [
             {name: array[end - size : end] for name, array in outputs.items()}
             for size, end in zip(sizes, ends, strict=True)

@@ -69,7 +69,6 @@ class InferCodec:
         self._inputs = {spec.name: spec for spec in manifest.inputs}
         self._tails = {spec.name: list(spec.shape[1:]) for spec in manifest.inputs}
         self._batched = manifest.max_batch_size > 0
-        self._max_rows = manifest.max_batch_size
         self._labels = named
         self._all = tuple(_whole(spec, named, binary=False) for spec in manifest.outputs)
         self._all_binary = tuple(_whole(spec, named, binary=True) for spec in manifest.outputs)
@@ -151,14 +150,12 @@ class InferCodec:
             raise InvalidInput(f"inputs[{index}].datatype", head.datatype, spec.datatype)
         shape = head.shape
         fits = self._batched and len(shape) > 0 and shape[1:] == self._tails[head.name]
-        if not fits and not _fits(shape, spec.shape):
+        if not fits and not spec.any_shape and not _fits(shape, spec.shape):
             raise InvalidInput(f"inputs[{index}].shape", shape, f"{list(spec.shape)}, -1 standing for any")
         return spec
 
     def _check_rows(self, rows: int, others: int, index: int) -> int:
         field = f"inputs[{index}].shape"
-        if rows > self._max_rows:
-            raise InvalidInput(field, f"a batch of {rows}", f"batch-size must be <= {self._max_rows}")
         if rows == 0:
             raise InvalidInput(field, "a batch of 0", "at least one row")
         if others not in (0, rows):

@@ -443,6 +443,67 @@ async def test_a_bad_input_fails_alone() -> None:
         await bad
 
 
+class Losing(Doubler):
+    """One whose batches come out a row short, as where rows are compared with one another."""
+
+    def run(self, tensors: Tensors) -> Tensors:
+        outputs = super().run(tensors)
+        return {"y": outputs["y"][: max(1, len(outputs["y"]) - 1)]}
+
+
+@scenario
+async def test_a_batch_that_comes_out_with_other_rows_is_run_one_by_one_and_so_is_all_that_follows() -> None:
+    bench = make(inline=True)
+    bench.batcher.adopt(bench.batcher.plan, Losing(bench.timeline), None)
+    for _ in range(2):
+        assert await asyncio.gather(*(bench.ask(value) for value in (1, 2, 3))) == [[2], [4], [6]]
+    assert bench.batcher.one_by_one == "output y: 3 rows went in, and shape [2, 2] came out"
+    assert bench.observer.batches == [(3, 3), (1, 1), (1, 1), (1, 1)]
+
+
+@scenario
+async def test_another_plan_is_adopted_while_runs_are_under_way() -> None:
+    bench = make(runs=2, batch=1)
+    answers = [bench.ask(value) for value in (1, 2, 3, 4, 5)]
+    await settle()
+    assert len(bench.puppet.held) == 2
+    other = Doubler(bench.timeline)
+    bench.batcher.adopt(
+        bench.batcher.plan._replace(concurrent_runs=1, max_batch_size=2, enough_rows=2), other, None
+    )
+    await bench.puppet.let_run()
+    assert len(bench.puppet.held) == 1
+    assert bench.batcher.running == 1
+    while bench.puppet.held:
+        await bench.puppet.let_run()
+    assert await asyncio.gather(*answers) == [[2], [4], [6], [8], [10]]
+    assert (bench.session.batches, other.batches) == ([[1], [2]], [[3, 4], [5]])
+    assert bench.batcher.running == 0
+
+
+@scenario
+async def test_the_next_request_that_is_answered_is_told_once() -> None:
+    bench, told = make(inline=True), list[Tensors]()
+    bench.batcher.on_answer(told.append)
+    assert isinstance((await asyncio.gather(bench.ask(POISON), return_exceptions=True))[0], InferenceFailed)
+    assert told == []
+    await bench.ask(3)
+    await bench.ask(4)
+    assert [tensors["x"][:, 0].tolist() for tensors in told] == [[3]]
+
+
+@scenario
+async def test_who_asks_for_more_rows_than_may_wait_is_let_in_when_nobody_else_is_there() -> None:
+    bench = make(pending=8, patience_s=1.0)
+    answer = bench.ask(*range(20))
+    await settle()
+    with pytest.raises(Overloaded):
+        await bench.ask(1)
+    await bench.puppet.let_run()
+    assert len(await answer) == 20
+    assert isinstance(make(pending=8).batcher.overloaded(20), Overloaded)
+
+
 @scenario
 async def test_the_batcher_outlives_a_failed_batch() -> None:
     bench = make(inline=True)

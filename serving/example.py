@@ -1,0 +1,68 @@
+"""What a model is measured and warmed up with: its golden inputs, or some that its graph was found to take."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.bundle import Bundle
+from inference.golden import Golden, payload_of
+from inference.processors.base import Processor
+from inference.proof import COMPARED
+from inference.session import OrtSession
+from inference.trial import find_rows
+from inference.values import Payload, Tensors
+
+# Preparing an input on the event loop keeps every other caller waiting for so long at most; beyond it the
+# hop to a worker thread is the smaller cost.
+INLINE_PREPARE_S = 0.3e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What to measure with: the golden payloads, or rows that the graph was found to take. `rows`: of first axis 1."""
+
+    payloads: tuple[Payload, ...]
+    rows: tuple[Tensors, ...]
+
+    def batch(self, size: int) -> Tensors:
+        """So many rows, the same again and again; they have one shape."""
+        if size == 1:
+            return self.rows[0]
+        ordinary = self.rows[:COMPARED] if not self.payloads else self.rows
+        picked = [ordinary[place % len(ordinary)] for place in range(size)]
+        return {name: np.concatenate([row[name] for row in picked]) for name in picked[0]}
+
+    def inline_bytes(self, processor: Processor) -> int:
+        """The size up to which payloads may be prepared on the event loop: twice the examples', if quick."""
+        if not self.payloads:
+            return 0
+        seconds = min(_seconds(lambda: [processor.preprocess(processor.decode(each)) for each in self.payloads])
+                      for _ in range(3))  # fmt: skip
+        if seconds / len(self.payloads) > INLINE_PREPARE_S:
+            return 0
+        return 2 * max(payload.size for payload in self.payloads)
+
+
+def find_example(bundle: Bundle, processor: Processor, session: OrtSession) -> Example:
+    """Real inputs where the bundle has them, else what the graph takes; `InferenceFailed` where nothing is found."""
+    if bundle.derived:
+        return Example((), find_rows(session.attempt, bundle.manifest.inputs, session.axes, session.metadata))
+    payloads = tuple(payload_of(bundle, example) for example in Golden.read(bundle).examples)
+    features = [processor.preprocess(processor.decode(payload)).tensors for payload in payloads]
+    batch = processor.collate(features)  # of one length
+    places = range(len(features))
+    rows = tuple({name: array[at : at + 1] for name, array in batch.items()} for at in places)
+    return Example(payloads, rows)
+
+
+def seconds_of(session: OrtSession, tensors: Tensors) -> float:
+    """Of a run, the better of two."""
+    return min(_seconds(lambda: session.run(tensors)) for _ in range(2))
+
+
+def _seconds(act: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start

@@ -1,0 +1,45 @@
+"""Who may use the CPUs while models are loaded: several that are created, or one that is measured."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+
+class Turns:
+    """Models are created side by side, and measured one at a time while none is created: each disturbs the other."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._creating = 0
+        self._measuring = False
+
+    @property
+    def creating(self) -> bool:
+        """Whether a session is being created."""
+        return self._creating > 0
+
+    @contextmanager
+    def create(self) -> Iterator[None]:
+        """Wait for who measures, then create."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._measuring)
+            self._creating += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._creating -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def measure(self) -> Iterator[None]:
+        """Wait for who creates or measures, then measure."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._measuring or self._creating))
+            self._measuring = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._measuring = False
+                self._changed.notify_all()
