@@ -60,7 +60,7 @@ HONOURED = {
     "instance_group.passive": "its instances do not count",
     "default_model_filename": "the graph's file in the version folder",
     "dynamic_batching.preferred_batch_size": "the biggest: rows with which a batch does not wait for more",
-    "dynamic_batching.default_queue_policy.max_queue_size": "requests that may wait before 429",
+    "dynamic_batching.default_queue_policy.max_queue_size": "rows that may wait for a run before 429, at least a batch",
     "dynamic_batching.default_queue_policy.default_timeout_microseconds": "the deadline of an infer request",
     "optimization.graph.level": "-1 basic, 1 extended, 2 none, else all",
     "model_warmup": "what the model is warmed up and measured with",
@@ -140,7 +140,7 @@ class TensorEntry:
 
 @dataclass(frozen=True, slots=True)
 class InstanceGroup:
-    """Instances of one kind."""
+    """Instances of one kind; a `count` of 0 says nothing of how many."""
 
     kind: str
     count: int
@@ -186,7 +186,7 @@ class TritonConfig:
     preferred_batch_size: int | None
     """Rows with which a batch does not wait for more."""
     max_queue_size: int | None
-    """Requests that may wait."""
+    """Requests that may wait; here rows, of which most have one."""
     default_timeout_us: int | None
     """Microseconds, the deadline of a request that names none and the latest of one that does."""
     optimization: Literal["all", "extended", "basic", "disabled"] | None
@@ -207,7 +207,7 @@ class TritonConfig:
             raise ConfigInvalid(bundle, str(fault)) from None
 
     def instances(self, device: Device) -> int | None:
-        """Runs at once on this device; None where no group is meant for it."""
+        """Runs at once on this device; None where no group that is meant for it says how many."""
         return sum(group.count for group in self.instance_groups if group.runs_on(device)) or None
 
     def versions(self, available: Sequence[int]) -> list[int]:
@@ -363,7 +363,7 @@ def _record(file: Path, message: Any) -> TritonConfig:
         instance_groups=tuple(
             InstanceGroup(
                 _enum_name(group, "kind"),
-                _at_least(1, group.count or 1, f"instance_group[{index}].count") or 1,
+                _at_least(0, group.count, f"instance_group[{index}].count") or 0,
             )
             for index, group in enumerate(message.instance_group)
             if not group.passive

@@ -77,7 +77,9 @@ def _tell_configured(told: dict[str, Any], config: TritonConfig) -> None:
         for entry in entries:
             tensor = by_name[entry.name]
             if entry.reshape is not None:
-                tensor["reshape"] = {"shape": list(entry.reshape)}
+                # Where rows were not proved to be a batch, they are told as an axis like any other.
+                rows = [-1] if config.max_batch_size and not told["max_batch_size"] else []
+                tensor["reshape"] = {"shape": [*rows, *entry.reshape]}
             if entry.format:
                 tensor["format"] = entry.format
             if entry.label_filename:

@@ -249,7 +249,7 @@ FAULTS = {
         "label_filename: got '../secret.txt', wanted a file inside sum/",
     ),
     "a graph elsewhere": ('default_model_filename: "../m.onnx"', "default_model_filename: got '../m.onnx'"),
-    "no instance": ("instance_group { count: -1 }", "instance_group[0].count: got -1"),
+    "no instance": ("instance_group { count: -1 }", "instance_group[0].count: got -1, wanted 0 or more"),
     "a batch over the limit": (
         "max_batch_size: 4 dynamic_batching { preferred_batch_size: [4, 8] }",
         "dynamic_batching.preferred_batch_size: got 8, wanted 1 to max_batch_size, 4",

@@ -14,6 +14,8 @@ from onnx import TensorProto, helper
 
 from inference.triton_config import CONFIG_FILE
 from inference.values import Array
+from serving.loading import ModelLoader
+from serving.profile import ProfileCache
 from tests.bundles import LABELS, graph_bytes, sum_graph, write_bare, write_brightness
 from tests.serving.graphs import identity_graph
 from tests.serving.protocol.wire import infer, refused
@@ -43,6 +45,7 @@ output [
   }
 ]
 """
+TRUST = 'parameters { key: "baton.batching" value { string_value: "trusted" } }'
 RECOGNITION = """
 name: "recognition"
 backend: "onnxruntime"
@@ -194,6 +197,88 @@ def test_a_trained_bundle_is_bounded_and_keeps_its_task(http: httpx.Client) -> N
         "outputs": [{"name": "logits", "parameters": {"classification": 1}}],
     }
     assert infer(http, "brightness", classes).json()["outputs"][0]["data"][0].endswith(f":1:{LABELS[1]}")
+
+
+def served(root: Path, graph: bytes, text: str) -> Any:
+    """The model `m` under that configuration, as a server of two CPUs that has measured it runs it."""
+    configure(write_bare(root, "m", graph), text)
+    runs = ThreadPoolExecutor(2)
+    loader = ModelLoader(
+        device="cpu",
+        precision=None,
+        p99_ms=None,
+        max_batch_size=None,
+        max_pending_rows=None,
+        cache=ProfileCache(None),
+        runs=runs,
+        cpus=2,
+        at_once=True,
+    )
+    loaded = loader(root / "m" / "1")
+
+    async def finish() -> Any:
+        return loaded()
+
+    return asyncio.run(finish())
+
+
+def test_instances_threads_and_queue_are_as_the_operator_says(tmp_path: Path) -> None:
+    text = """
+        max_batch_size: 16
+        instance_group [ { count: 3 kind: KIND_CPU } ]
+        dynamic_batching { preferred_batch_size: [ 2, 5 ] default_queue_policy { max_queue_size: 40 } }
+        parameters { key: "intra_op_thread_count" value { string_value: "2" } }
+        optimization { graph { level: -1 } }
+    """
+    model = served(tmp_path, sum_graph(), text)
+    plan = model.batcher.plan
+    assert (plan.inline, plan.concurrent_runs, model.profile.chosen.threads) == (False, 3, 2)
+    assert plan.enough_rows == min(5, plan.max_batch_size)
+    assert plan.max_pending_rows == max(40, plan.max_batch_size) + 3 * plan.max_batch_size
+    assert model.predictor.session.options.optimization == "basic"
+
+
+def test_one_instance_of_a_quick_graph_stays_on_the_event_loop(tmp_path: Path) -> None:
+    model = served(tmp_path, sum_graph(), "instance_group { count: 1 }")
+    assert (model.batcher.plan.inline, model.batcher.plan.concurrent_runs) == (True, 1)
+
+
+def test_instances_of_another_device_say_nothing(tmp_path: Path) -> None:
+    model = served(tmp_path, sum_graph(), "instance_group { count: 7 kind: KIND_GPU }")
+    assert model.batcher.plan.concurrent_runs != 7
+
+
+@pytest.mark.parametrize(
+    ("text", "batched"), [("max_batch_size: 8", False), (f"max_batch_size: 8 {TRUST}", True)]
+)
+def test_rows_whose_answers_depend_on_their_company_meet_only_where_the_operator_vouches(
+    tmp_path: Path, text: str, batched: bool
+) -> None:
+    model = served(tmp_path, share_graph(), text)
+    assert model.profile.batching.batched is batched
+    assert model.manifest.max_batch_size == (8 if batched else 0)
+    assert model.manifest.inputs[0].shape == (-1, 3)
+
+
+def test_a_sample_request_is_what_a_model_is_measured_with(tmp_path: Path) -> None:
+    """Nobody would guess that ids are picked from a table of two: tried with others, the graph fails."""
+    infos = [
+        helper.make_tensor_value_info("x", TensorProto.INT64, ["n", "k"]),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 37]),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["table", "x"], ["rows"]),
+        helper.make_node("Add", ["rows", "zeros"], ["y"]),
+    ]
+    weights: dict[str, Array] = {
+        "table": np.array([3, 7], np.float32),
+        "zeros": np.zeros((1, 37), np.float32),
+    }
+    graph = graph_bytes(nodes, infos[:1], infos[1:], weights)
+    sample = 'inputs { key: "x" value { data_type: TYPE_INT64 dims: 37 random_data: true } }'
+    told = served(tmp_path / "told", graph, f"max_batch_size: 8 model_warmup {{ batch_size: 2 {sample} }}")
+    assert (told.profile.note, told.profile.batching.batched) == ("", True)
+    assert not served(tmp_path / "untold", graph, "max_batch_size: 8").profile.batching.batched
 
 
 def refresh(server: ThreadedServer) -> None:
