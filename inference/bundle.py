@@ -6,7 +6,7 @@ A folder that holds only a graph somebody else made is opened too, with a manife
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.options import Precision
 from inference.processors.config import TensorConfig
 from inference.session import OrtSession, SessionOptions
+from inference.triton_config import TritonConfig
+from inference.triton_tensors import Asked, asked, bounded
 
 MANIFEST_FILE = "manifest.json"
 GRAPH_FILE = "model.onnx"
@@ -45,6 +47,8 @@ class Bundle:
     """Of a derived one: what its manifest was read from, so that it need not be made again."""
     ops: frozenset[str] = frozenset()
     """Of a derived one: the operators of its graph."""
+    config: TritonConfig | None = None
+    """What Triton's `config.pbtxt` beside it says; `manifest` is bounded by it already."""
 
     @classmethod
     def open(cls, path: Path, options: SessionOptions = SessionOptions()) -> "Bundle":
@@ -52,8 +56,9 @@ class Bundle:
 
         A bare graph has to be loaded to be read, which `options` are for.
         """
+        config = TritonConfig.read(path)
         if not (path / MANIFEST_FILE).exists():
-            return cls._derive(path, options)
+            return cls._derive(path, options, config)
         manifest = _read_manifest(path)
         bundle = cls(path, manifest)
         if manifest.name != path.parent.name or str(manifest.version) != path.name:
@@ -62,17 +67,29 @@ class Bundle:
         _refuse_unlisted(path, manifest)
         for name in manifest.files:
             bundle.check(name)
-        return bundle
+        return bundle.configured(config)
 
     @classmethod
-    def _derive(cls, path: Path, options: SessionOptions) -> "Bundle":
-        graph = path / GRAPH_FILE
+    def _derive(cls, path: Path, options: SessionOptions, config: TritonConfig | None) -> "Bundle":
+        graph = path / ((config and config.graph_file) or GRAPH_FILE)
         if not graph.is_file():
-            raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {GRAPH_FILE}")
+            raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {graph.name}")
         session = OrtSession(graph, path, options)
         found = GraphFile.read(graph)  # which ONNX Runtime has just read
-        manifest = _derive_manifest(path, session, found)
-        return cls(path, manifest, derived=True, session=session, ops=frozenset(found.ops))
+        manifest = _derive_manifest(path, graph, session, found)
+        bundle = cls(path, manifest, derived=True, session=session, ops=frozenset(found.ops))
+        return bundle.configured(config)
+
+    def configured(self, config: TritonConfig | None) -> "Bundle":
+        """The same under a `config.pbtxt`; `ConfigInvalid` where that does not fit."""
+        if config is None:
+            return self
+        manifest = bounded(config, self.manifest, self.path, derived=self.derived)
+        return replace(self, manifest=manifest, config=config)
+
+    def asked(self) -> Asked:
+        """The model as callers see it, which `config.pbtxt` may make another than the graph."""
+        return asked(self.config, self.manifest)
 
     def check(self, name: str) -> None:
         """A listed file against its digest, whatever its size: it is not held in memory."""
@@ -161,7 +178,7 @@ def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
         raise FileUnknown(path, f"{', '.join(unlisted)} not listed in {MANIFEST_FILE}")
 
 
-def _derive_manifest(path: Path, session: OrtSession, found: GraphFile) -> Manifest:
+def _derive_manifest(path: Path, graph: Path, session: OrtSession, found: GraphFile) -> Manifest:
     if not session.inputs:
         raise GraphInvalid(path, "the graph has no inputs, so there is nothing to ask it")
     inputs = tuple(
@@ -181,9 +198,9 @@ def _derive_manifest(path: Path, session: OrtSession, found: GraphFile) -> Manif
         outputs=session.outputs,
         max_batch_size=DERIVED_MAX_BATCH_SIZE if batches else 0,
         processor=TensorConfig(kind="tensor"),
-        graphs={found.precision: Graph(file=GRAPH_FILE)},
+        graphs={found.precision: Graph(file=graph.name)},
         serve=found.precision,
-        files={GRAPH_FILE: _record_of(path / GRAPH_FILE)},
+        files={graph.name: _record_of(graph)},
     )
 
 

@@ -15,6 +15,7 @@ BatonError
 ├── ProviderUnavailable       the device asked for is not there
 └── BundleRefused             a bundle that must not be served: bundle and reason
     ├── ManifestInvalid
+    ├── ConfigInvalid
     ├── FileMissing
     ├── FileUnknown
     ├── DigestMismatch
@@ -124,6 +125,10 @@ class BundleRefused(BatonError):
 
 class ManifestInvalid(BundleRefused):
     """The manifest cannot be read, or says what this schema does not know."""
+
+
+class ConfigInvalid(BundleRefused):
+    """The `config.pbtxt` beside it cannot be read, asks for what is not offered, or does not fit the graph."""
 
 
 class FileMissing(BundleRefused):

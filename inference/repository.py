@@ -11,6 +11,7 @@ from pathlib import Path
 from inference.bundle import GRAPH_FILE, MANIFEST_FILE, Bundle
 from inference.errors import ModelNotFound
 from inference.manifest import NAME_PATTERN
+from inference.triton_config import Outline, VersionPolicy, outline
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,17 @@ class ModelRepository:
         folder = self.root / name
         if not re.match(NAME_PATTERN, name) or not folder.is_dir():
             return []
-        found = [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit() and _is_version(entry)]
-        if not found and (folder / GRAPH_FILE).is_file():
+        said = outline(folder)
+        found = [
+            int(entry.name) for entry in folder.iterdir() if entry.name.isdigit() and _is_version(entry, said)
+        ]
+        if not found and (folder / (said.graph_file or GRAPH_FILE)).is_file():
             return [1]
         return sorted(version for version in found if version > 0)
+
+    def policy(self, name: str) -> VersionPolicy | None:
+        """Which versions the model's `config.pbtxt` wants served; None where it does not say."""
+        return outline(self.root / name).version_policy
 
     def path(self, name: str, version: int | None = None) -> Path:
         """The folder of a version, by default the newest. `ModelNotFound` otherwise."""
@@ -57,5 +65,7 @@ class ModelRepository:
         return Bundle.open(self.path(name, version))
 
 
-def _is_version(folder: Path) -> bool:
-    return (folder / MANIFEST_FILE).is_file() or (folder / GRAPH_FILE).is_file()
+def _is_version(folder: Path, said: Outline) -> bool:
+    if said.faulty:  # whatever is in it: it is refused with the reason, and an ensemble has no files at all
+        return folder.is_dir()
+    return (folder / MANIFEST_FILE).is_file() or (folder / (said.graph_file or GRAPH_FILE)).is_file()

@@ -5,6 +5,7 @@ from typing import Any
 
 from inference.manifest import TensorSpec
 from inference.providers import CPU
+from inference.triton_config import TritonConfig, VersionPolicy
 from inference.values import DataType
 from serving.call import STAGES
 from serving.metrics import CANCELLED, DEADLINE, FAILED, INVALID, REJECTED, ModelMetrics
@@ -52,12 +53,43 @@ def config(model: ServedModel) -> dict[str, Any]:
         },
         "model_transaction_policy": {"decoupled": False},
     }
+    configured = model.predictor.bundle.config
+    if configured is not None:
+        _tell_configured(told, configured)
     if batched:
         told["dynamic_batching"] = {
             "preferred_batch_size": [plan.enough_rows],
             "max_queue_delay_microseconds": 0,
         }
     return told
+
+
+def _tell_configured(told: dict[str, Any], config: TritonConfig) -> None:
+    """Add what a `config.pbtxt` says beyond what every model tells."""
+    policy = config.version_policy
+    if policy is not None:
+        told["version_policy"] = _version_policy(policy)
+    told["parameters"] = {key: {"string_value": value} for key, value in config.parameters.items()} | told[
+        "parameters"
+    ]
+    for kind, entries in (("input", config.inputs), ("output", config.outputs)):
+        by_name = {tensor["name"]: tensor for tensor in told[kind]}
+        for entry in entries:
+            tensor = by_name[entry.name]
+            if entry.reshape is not None:
+                # Where rows were not proved to be a batch, they are told as an axis like any other.
+                rows = [-1] if config.max_batch_size and not told["max_batch_size"] else []
+                tensor["reshape"] = {"shape": [*rows, *entry.reshape]}
+            if entry.format:
+                tensor["format"] = entry.format
+            if entry.label_filename:
+                tensor["label_filename"] = entry.label_filename
+
+
+def _version_policy(policy: VersionPolicy) -> dict[str, Any]:
+    if policy.specific is not None:
+        return {"specific": {"versions": list(policy.specific)}}
+    return {"latest": {"num_versions": policy.latest}} if policy.latest else {"all": {}}
 
 
 def statistics(model: ServedModel) -> dict[str, Any]:

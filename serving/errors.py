@@ -26,6 +26,7 @@ STATUS: dict[type[errors.BatonError], int] = {
     # A bundle is refused while it is loaded, so a caller sees these only in answer to `load`.
     errors.BundleRefused: 503,
     errors.ManifestInvalid: 503,
+    errors.ConfigInvalid: 503,
     errors.FileMissing: 503,
     errors.FileUnknown: 503,
     errors.DigestMismatch: 503,

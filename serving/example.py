@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.bundle import Bundle
+from inference.errors import InferenceFailed
 from inference.golden import Golden, payload_of
 from inference.processors.base import Processor
 from inference.proof import COMPARED
 from inference.session import OrtSession
-from inference.trial import find_rows
+from inference.trial import find_rows, rows_like
+from inference.triton_tensors import warmup_tensors
 from inference.values import Payload, Tensors
 
 # Preparing an input on the event loop keeps every other caller waiting for so long at most; beyond it the
@@ -48,6 +50,9 @@ class Example:
 def find_example(bundle: Bundle, processor: Processor, session: OrtSession) -> Example:
     """Real inputs where the bundle has them, else what the graph takes; `InferenceFailed` where nothing is found."""
     if bundle.derived:
+        told = warmup_tensors(bundle.config, bundle.manifest.inputs, bundle.path)
+        if told is not None:
+            return _like(told, bundle, session)
         return Example((), find_rows(session.attempt, bundle.manifest.inputs, session.axes, session.metadata))
     payloads = tuple(payload_of(bundle, example) for example in Golden.read(bundle).examples)
     features = [processor.preprocess(processor.decode(payload)).tensors for payload in payloads]
@@ -55,6 +60,19 @@ def find_example(bundle: Bundle, processor: Processor, session: OrtSession) -> E
     places = range(len(features))
     rows = tuple({name: array[at : at + 1] for name, array in batch.items()} for at in places)
     return Example(payloads, rows)
+
+
+def _like(told: Tensors, bundle: Bundle, session: OrtSession) -> Example:
+    """Rows like a sample request, or that itself where its first axis is its own or its numbers matter."""
+    session.attempt(told)
+    if not bundle.manifest.max_batch_size:
+        return Example((), (told,))
+    rows = rows_like(bundle.manifest.inputs, told)
+    try:
+        session.attempt(rows[0])
+    except InferenceFailed:
+        return Example((), ({name: array[:1] for name, array in told.items()},))
+    return Example((), rows)
 
 
 def seconds_of(session: OrtSession, tensors: Tensors) -> float:

@@ -25,6 +25,7 @@ from inference.proof import MIXES, BatchProof, confirm, prove
 from inference.providers import CUDA, check_device
 from inference.session import OrtSession, SessionOptions, brief
 from inference.trial import rows_like
+from inference.triton_config import TritonConfig
 from inference.values import Tensors
 from serving.batching import DynamicBatcher, Plan
 from serving.drift import Drift
@@ -32,6 +33,7 @@ from serving.example import Example, find_example, seconds_of
 from serving.metrics import ModelMetrics
 from serving.profile import (
     AS_MEASURED,
+    HOP_S,
     UNKNOWN_RUN_S,
     ByHand,
     Profile,
@@ -116,11 +118,14 @@ class ModelLoader:
             return "fp32"
         return self.precision or bundle.manifest.serve
 
-    def key(self, bundle: Bundle, precision: Precision) -> str:
+    def key(
+        self, bundle: Bundle, precision: Precision, by_hand: ByHand, config: TritonConfig | None = None
+    ) -> str:
         """Under which a profile is kept: everything that it depends on."""
         digest = bundle.manifest.files[bundle.graph(precision).file].sha256
         where = gpus() if self.device != "cpu" else ()
-        return cache_key(digest, self.device, self.cpus, ort.__version__, *self.by_hand, *where)
+        said = () if config is None else (config.max_batch_size, config.trusted, config.optimization)
+        return cache_key(digest, self.device, self.cpus, ort.__version__, *by_hand, *where, *said)
 
 
 class _Stopped(Exception):
@@ -137,6 +142,8 @@ class _Load:
         self._sessions: dict[tuple[int, tuple[int, ...]], OrtSession] = {}
         self._example: Example | None = None
         self._told: Tensors = {}
+        self._by_hand = self._told_by_hand = loader.by_hand
+        self._config: TritonConfig | None = None
         self._model: ServedModel
         self._profile: Profile
 
@@ -172,6 +179,12 @@ class _Load:
             raise
 
     def _open(self) -> None:
+        config = TritonConfig.read(self._path)
+        if config is not None:  # of one model, so it goes before what holds for all
+            config.log_ignored(self._loader.device)
+            threads, runs = self._by_hand
+            self._by_hand = ByHand(config.threads or threads, config.instances(self._loader.device) or runs)
+        self._config, self._told_by_hand = config, self._by_hand
         self._bundle = bundle = Bundle.open(self._path, self._options(self._threads, ()))
         self._candidate = bundle.manifest.max_batch_size
         self._precision = self._loader.precision_of(bundle)
@@ -183,13 +196,15 @@ class _Load:
 
     @property
     def _threads(self) -> int:
-        return self._loader.by_hand.threads or 1
+        return self._by_hand.threads or 1
 
     def _options(self, threads: int, batch_sizes: tuple[int, ...]) -> SessionOptions:
         loader = self._loader
-        return SessionOptions(
+        options = SessionOptions(
             threads=threads, device=loader.device, engine_cache=loader.engine_cache, batch_sizes=batch_sizes
         )
+        level = self._config and self._config.optimization
+        return options._replace(optimization=level) if level else options
 
     def _session(self, threads: int, batch_sizes: tuple[int, ...] = ()) -> OrtSession:
         """What was measured is what serves."""
@@ -203,22 +218,34 @@ class _Load:
     def _first_session(self) -> OrtSession:
         return self._session(self._threads)
 
+    @property
+    def _trusted(self) -> bool:
+        """Whether the operator vouches for a batch, whatever a proof would say of it."""
+        return self._config is not None and self._config.trusted and self._candidate > 0
+
     @staticmethod
     def _budget_s(created_s: float) -> float:
         return max(LEAST_BUDGET_S, BUDGET_OF_CREATION * created_s)
 
     def _key(self) -> str:
-        return self._loader.key(self._bundle, self._precision)
+        return self._loader.key(self._bundle, self._precision, self._told_by_hand, self._config)
 
     def _first_profile(self, budget_s: float) -> Profile:
         loader, session = self._loader, self._first_session()
         try:
             self._example = example = find_example(self._bundle, self._processor, session)
         except InferenceFailed as error:
-            profile = assume(UNKNOWN_RUN_S, loader.cpus, loader.by_hand, str(error))
+            profile = assume(UNKNOWN_RUN_S, loader.cpus, self._by_hand, str(error))
             return profile.model_copy(update={"batching": NOT_YET})
         known = loader.cache.get(self._key())
-        return known or self._within(budget_s, example, seconds_of(session, example.rows[0]))
+        if known:
+            return known
+        run_s = seconds_of(session, example.rows[0])
+        if loader.by_hand.runs is None and self._by_hand == (None, 1) and run_s < HOP_S:
+            self._by_hand = ByHand(
+                runs=0
+            )  # one instance is one run at a time, which a quick one is on the loop too
+        return self._within(budget_s, example, run_s)
 
     def _within(self, budget_s: float, example: Example, run_s: float) -> Profile:
         """Prove and measure as far as the budget goes; the rest is assumed, and rows stay apart until proved."""
@@ -228,10 +255,12 @@ class _Load:
         if seconds_to_measure(run_s) <= budget_s:
             with loader.turns.measure():
                 return self._measure(example, batching, example.batch)
-        return assume(run_s, loader.cpus, loader.by_hand).model_copy(update={"batching": batching})
+        return assume(run_s, loader.cpus, self._by_hand).model_copy(update={"batching": batching})
 
     def _prove(self, example: Example) -> BatchProof | None:
         """Whether rows may share runs; None where a bundle has too few examples, and its publisher's proof says it."""
+        if self._trusted:
+            return BatchProof(batched=True)
         if not self._bundle.derived:
             # That its rows are a batch was proved when it was published, over many more of them; but not here.
             rows = example.rows
@@ -255,10 +284,10 @@ class _Load:
         limit = self._candidate if batching is None or batching.batched else 0
         made = rows if limit else lambda _: (rows(1), example.rows[0])[1]
         if loader.device != "cpu":
-            profile = measure_on_device(self._session, made, limit, loader.by_hand)
+            profile = measure_on_device(self._session, made, limit, self._by_hand)
         else:
-            profile = measure(self._session, made, loader.cpus, limit, loader.by_hand)
-        if self._bundle.derived and limit and profile.most_rows > 1:
+            profile = measure(self._session, made, loader.cpus, limit, self._by_hand)
+        if self._bundle.derived and limit and profile.most_rows > 1 and not self._trusted:
             session = self._session(profile.chosen.threads, profile.batch_sizes)
             confirmed = confirm(session, example.rows, self._processor, profile.most_rows)
             if not confirmed.batched:
@@ -325,14 +354,24 @@ class _Load:
 
     def _manifest(self, profile: Profile) -> Manifest:
         """As the bundle has it, or without batches where those were not proved."""
-        manifest, batching = self._bundle.manifest, profile.batching
+        manifest, batching = self._bundle.asked().manifest, profile.batching
         apart = batching is not None and not batching.batched
         return manifest.model_copy(update={"max_batch_size": 0}) if apart else manifest
 
     def _plan(self, profile: Profile, manifest: Manifest) -> Plan:
         loader = self._loader
         batch_size = min(loader.max_batch_size or profile.most_rows, manifest.max_batch_size) or 1
-        return profile.plan(loader.p99_ms, batch_size, loader.max_pending_rows)
+        plan = profile.plan(loader.p99_ms, batch_size, self._max_pending_rows(batch_size, profile))
+        preferred = self._config and self._config.preferred_batch_size
+        return plan._replace(enough_rows=min(preferred, batch_size)) if preferred else plan
+
+    def _max_pending_rows(self, batch_size: int, profile: Profile) -> int | None:
+        """Rows that may wait or run: as told, and no more than `max_queue_size` beside the batches that run."""
+        told, queue = self._loader.max_pending_rows, self._config and self._config.max_queue_size
+        if not queue:
+            return told
+        rows = max(queue, batch_size) + batch_size * max(1, profile.chosen.runs)
+        return min(rows, told) if told else rows
 
     def _serve(
         self,

@@ -22,6 +22,7 @@ from inference.errors import BatonError, ModelNotFound, ModelNotReady
 from inference.manifest import Manifest
 from inference.predictor import Predictor
 from inference.repository import ModelRepository
+from inference.triton_config import VersionPolicy, config_file
 from serving.batching import DynamicBatcher
 from serving.drift import Drift
 from serving.metrics import ModelMetrics
@@ -174,13 +175,17 @@ class ModelRegistry:
         versions = self._repository.versions(name)
         for key in [key for key in self._refused if key[0] == name and key[1] not in versions]:
             del self._refused[key], self._index[key]  # a bad version that was taken away is no fault any more
+        policy = self._repository.policy(name) or VersionPolicy(latest=None if self._every_version else 1)
+        wanted = policy.versions(versions)
+        if versions and not wanted:
+            self._refuse_policy(name, policy, versions)
         good: list[int] = []
-        for version in reversed(versions):
+        for version in reversed(wanted):
             if not at_once and self._may_be_half_copied(name, version):
                 continue
             if await self._is_good(name, version):
                 good.append(version)
-                if not self._every_version:
+                if len(good) == policy.latest:
                     break
         for version in [version for _, version in self._served_versions(name) if version not in good]:
             if good:  # the old one stays until there is something to take its place
@@ -259,6 +264,13 @@ class ModelRegistry:
         self._index[key] = IndexEntry(*key, ModelState.REFUSED, reason)
         log.error("refused %s/%s: %s", *key, reason)
 
+    def _refuse_policy(self, name: str, policy: VersionPolicy, versions: list[int]) -> None:
+        """Say once that none of the versions that a model's `config.pbtxt` wants served is there."""
+        key = name, versions[-1]
+        reason = f"version_policy: got versions {versions}, wanted one of {list(policy.specific or ())}"
+        if key not in self._index or self._index[key].reason != reason:
+            self._refuse(key, _fingerprint(self._repository.path(*key)), reason)
+
     def _retire_all(self, name: str) -> list[asyncio.Task[None]]:
         return [self._retire(model) for _, version in list(self._served_versions(name))
                 for model in [self._served[name, version]]]  # fmt: skip
@@ -318,6 +330,8 @@ def _fingerprint(path: Path) -> Fingerprint:
     """Changes when a version is published again: its manifest is written last."""
     manifest = path / MANIFEST_FILE
     files = [manifest] if manifest.exists() else sorted(path.iterdir())
+    if config_file(path).exists() and config_file(path) not in files:
+        files.append(config_file(path))
     stats = [file.stat() for file in files]
     return tuple(number for stat in stats for number in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from inference.errors import InvalidInput
+from serving.codec.configured import ConfiguredCodec
 from serving.codec.infer import InferCodec
 from serving.registry import ServedModel
 
@@ -34,7 +35,7 @@ class Target:
     def codec(self, model: ServedModel) -> InferCodec:
         """The codec of `model`, made anew when another version has taken its place."""
         if self._codec is None or self._model is not model:
-            self._model, self._codec = model, InferCodec(model.manifest, labels_of(model))
+            self._model, self._codec = model, codec_of(model)
         return self._codec
 
 
@@ -55,12 +56,22 @@ def parse_version(text: str) -> int:
     return int(text)
 
 
+def codec_of(model: ServedModel) -> InferCodec:
+    """The codec of a model, which is a plain one unless a `config.pbtxt` says otherwise."""
+    bundle = model.predictor.bundle
+    asked, timeout_us = bundle.asked(), bundle.config and bundle.config.default_timeout_us
+    if asked.inputs or asked.outputs or timeout_us:
+        return ConfiguredCodec(asked, labels_of(model), timeout_us or 0)
+    return InferCodec(model.manifest, labels_of(model))
+
+
 def labels_of(model: ServedModel) -> Mapping[str, Sequence[str]]:
     """What the elements of an output's row are called, for outputs that have one element a label."""
     classification = getattr(model.predictor.processor, "classification", None)
     labels: Sequence[str] = getattr(classification, "labels", ())
+    config = model.predictor.bundle.config
     return {
         spec.name: labels
         for spec in model.manifest.outputs
         if labels and spec.shape and spec.shape[-1] == len(labels)
-    }
+    } | (config.labels if config else {})

@@ -1,0 +1,43 @@
+"""Tensors on the wire where a model's `config.pbtxt` makes requests another than what the graph takes."""
+
+from collections.abc import Mapping, Sequence
+
+from inference.errors import InferenceFailed
+from inference.triton_tensors import Asked, Reshape
+from inference.values import Array, Tensors
+from serving.codec.infer import InferAnswer, InferCodec, InferRequest
+
+
+class ConfiguredCodec(InferCodec):
+    """A codec that reshapes between callers and the graph, and gives a deadline to who names none."""
+
+    def __init__(self, asked: Asked, labels: Mapping[str, Sequence[str]], timeout_us: int = 0) -> None:
+        """`timeout_us`: microseconds, also the most that a request may name; 0: none."""
+        super().__init__(asked.manifest, labels)
+        self._to_graph, self._to_caller, self._timeout_us = asked.inputs, asked.outputs, timeout_us
+
+    def decode(self, body: bytes | memoryview, json_bytes: int | None = None) -> InferRequest:
+        """The request, with tensors as the graph takes them."""
+        request = super().decode(body, json_bytes)
+        reshaped = {name: reshape(request.tensors[name]) for name, reshape in self._to_graph.items()}
+        request.tensors = {**request.tensors, **reshaped}
+        if self._timeout_us:
+            request.timeout_us = min(request.timeout_us or self._timeout_us, self._timeout_us)
+        return request
+
+    def encode(self, request: InferRequest, outputs: Tensors) -> InferAnswer:
+        """The answer, with tensors as callers see them."""
+        reshaped = {
+            name: _reshaped(name, outputs[name], reshape) for name, reshape in self._to_caller.items()
+        }
+        return super().encode(request, {**outputs, **reshaped})
+
+
+def _reshaped(name: str, array: Array, reshape: Reshape) -> Array:
+    try:
+        return reshape(array)
+    except ValueError:
+        seen, wanted = list(array.shape), list(reshape.source)
+        raise InferenceFailed(
+            f"output {name}: got shape {seen} from the graph, and config.pbtxt says {wanted}"
+        ) from None
