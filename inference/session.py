@@ -7,11 +7,12 @@ from typing import Any, Literal, NamedTuple
 import onnxruntime as ort
 
 from inference.binding import BoundRuns
-from inference.errors import GraphInvalid, InferenceFailed, ProviderUnavailable
+from inference.errors import BatonError, GraphInvalid, InferenceFailed, ProviderUnavailable
 from inference.machine import available_cpus
 from inference.manifest import Manifest, TensorSpec
 from inference.options import Device
 from inference.providers import CPU, TENSORRT, check_device, provider_list, tensorrt_options
+from inference.strings import run_with_bytes
 from inference.values import Array, DataType, Tensors
 
 # The level at which graphs are proved, replayed and served. A graph optimised differently is a different
@@ -92,6 +93,8 @@ class OrtSession:
         """
         try:
             return dict(zip(self._output_names, self.run_raw(*parts), strict=True))
+        except BatonError:
+            raise
         except Exception as error:
             raise InferenceFailed(str(error)) from error
 
@@ -110,7 +113,10 @@ class OrtSession:
         if self._bound is not None:
             return self._bound.run(*parts)
         (tensors,) = parts
-        outputs: list[Array] = self._session.run(None, tensors)
+        try:
+            outputs: list[Array] = self._session.run(None, tensors)
+        except UnicodeError:
+            return run_with_bytes(self._session, self._output_names, tensors)
         return outputs
 
     def shrink(self, tensors: Tensors) -> None:

@@ -31,10 +31,12 @@ class Target:
         self._model: ServedModel | None = None
         self._codec: InferCodec | None = None
 
-    def codec(self, model: ServedModel) -> InferCodec:
-        """The codec of `model`, made anew when another version has taken its place."""
+    def codec(self, model: ServedModel, *, strict: bool = False) -> InferCodec:
+        """The codec of `model`, made anew when another version has taken its place. `strict`: its JSON is, too."""
         if self._codec is None or self._model is not model:
-            self._model, self._codec = model, InferCodec(model.manifest, labels_of(model))
+            manifest = model.manifest
+            check = None if manifest.task == "tensor" else model.predictor.processor.check
+            self._model, self._codec = model, InferCodec(manifest, labels_of(model), check, strict=strict)
         return self._codec
 
 
