@@ -149,7 +149,7 @@ class InferCodec:
             if self._batched:
                 rows = self._check_rows(head.shape[0], rows, index)
             array = _elements(head, spec.datatype, blobs, f"inputs[{index}]")
-            tensors[head.name] = array.reshape(-1) if head.name in self._columns else array
+            tensors[head.name] = array.reshape(-1) if self._columns and head.name in self._columns else array
         if len(tensors) != len(self._inputs):
             missing = sorted(self._inputs.keys() - tensors.keys())
             raise InvalidInput("inputs", f"{len(tensors)} inputs", f"also {', '.join(missing)}")
