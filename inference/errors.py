@@ -26,6 +26,9 @@ BatonError
 
 from pathlib import Path
 
+MISSING = object()
+"""What an error has seen of a value that did not come."""
+
 _SEEN_LIMIT = 120  # characters of a value that an error repeats: enough to recognise it, not to leak it
 
 
@@ -40,10 +43,11 @@ class BatonError(Exception):
 
 
 class InvalidInput(BatonError):
-    """The caller's input is at fault: names the field, what came and what was wanted."""
+    """The caller's input is at fault: names the field, what came (`MISSING`: nothing) and what was wanted."""
 
     def __init__(self, field: str, seen: object, wanted: str) -> None:
-        super().__init__(f"{field}: got {shorten(seen)}, wanted {wanted}")
+        came = "missing" if seen is MISSING else f"got {shorten(seen)}"
+        super().__init__(f"{field}: {came}, wanted {wanted}")
         self.field, self.seen, self.wanted = field, seen, wanted
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import onnxruntime as ort
 
 from inference.binding import BoundRuns
-from inference.errors import GraphInvalid, InferenceFailed, ProviderUnavailable, RowsChanged, shorten
+from inference.errors import BatonError, GraphInvalid, InferenceFailed, ProviderUnavailable, shorten
 from inference.machine import available_cpus
 from inference.manifest import Manifest, TensorSpec
 from inference.options import Device
 from inference.providers import CPU, TENSORRT, check_device, provider_list, tensorrt_options
+from inference.strings import run_with_bytes
 from inference.values import Array, DataType, Tensors
 
 # The level at which graphs are proved, replayed and served. A graph optimised differently is a different
@@ -132,7 +133,7 @@ class OrtSession:
         """
         try:
             return dict(zip(self._output_names, self.run_raw(*parts), strict=True))
-        except RowsChanged:
+        except BatonError:
             raise
         except Exception as error:
             raise InferenceFailed(str(error)) from error
@@ -153,7 +154,10 @@ class OrtSession:
             return self._bound.run(*parts)
         (tensors,) = parts
         options = _SHRINKING if self._big and self._is_big(tensors) else None
-        outputs: list[Array] = self._session.run(None, tensors, options)
+        try:
+            outputs: list[Array] = self._session.run(None, tensors, options)
+        except UnicodeError:
+            return run_with_bytes(self._session, self._output_names, tensors)
         for place in self._zipped:
             rows: Any = outputs[place]
             outputs[place] = _unzip(rows, self.outputs[place].datatype)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from inference.manifest import TensorSpec
+from inference.manifest import Manifest, TensorSpec
 from inference.providers import CPU
 from inference.triton_config import TritonConfig, VersionPolicy
 from inference.values import DataType
 from serving.call import STAGES
-from serving.metrics import CANCELLED, DEADLINE, FAILED, INVALID, REJECTED, ModelMetrics
+from serving.codec.infer import is_column
+from serving.metrics import ModelMetrics
 from serving.registry import ServedModel
 
 PLATFORM = "onnxruntime_onnx"  # Triton's word for it
@@ -20,7 +21,7 @@ def metadata(model: ServedModel, versions: Iterable[int]) -> dict[str, Any]:
         "name": model.name,
         "versions": [str(version) for version in versions],
         "platform": PLATFORM,
-        "inputs": [_tensor(spec) for spec in model.manifest.inputs],
+        "inputs": [_input(spec, model.manifest) for spec in model.manifest.inputs],
         "outputs": [_tensor(spec) for spec in model.manifest.outputs],
     }
 
@@ -36,7 +37,7 @@ def config(model: ServedModel) -> dict[str, Any]:
         "backend": "onnxruntime",
         "version_policy": {"specific": {"versions": [model.version]}},
         "max_batch_size": manifest.max_batch_size,
-        "input": [_config_tensor(spec, batched=batched) for spec in manifest.inputs],
+        "input": [_config_input(spec, manifest) for spec in manifest.inputs],
         "output": [_config_tensor(spec, batched=batched) for spec in manifest.outputs],
         "instance_group": [
             {
@@ -105,7 +106,7 @@ def statistics(model: ServedModel) -> dict[str, Any]:
         "execution_count": seen.executions,
         "inference_stats": {
             "success": {"count": answered, "ns": seen.requests.total},
-            "fail": {"count": _failures(seen), "ns": 0},
+            "fail": {"count": sum(seen.triton_failures().values()), "ns": 0},
             "queue": {"count": answered, "ns": _ns(seen, "queue")},
             "compute_input": {"count": answered, "ns": _ns(seen, "decode", "preprocess")},
             "compute_infer": {"count": answered, "ns": _ns(seen, "run")},
@@ -131,6 +132,17 @@ def _tensor(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype.value, "shape": list(spec.shape)}
 
 
+def _input(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
+    told = _tensor(spec)
+    return {**told, "shape": [-1, 1]} if is_column(spec, manifest) else told
+
+
+def _config_input(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
+    """tritony reads `optional`; a column is shown with the reshape by which Triton takes it to the graph."""
+    told = {**_config_tensor(spec, batched=manifest.max_batch_size > 0), "optional": False}
+    return {**told, "dims": [1], "reshape": {"shape": []}} if is_column(spec, manifest) else told
+
+
 def _config_tensor(spec: TensorSpec, *, batched: bool) -> dict[str, Any]:
     datatype = "STRING" if spec.datatype is DataType.BYTES else spec.datatype.value
     dims: Sequence[int] = spec.shape[1:] if batched else spec.shape
@@ -139,7 +151,3 @@ def _config_tensor(spec: TensorSpec, *, batched: bool) -> dict[str, Any]:
 
 def _ns(seen: ModelMetrics, *stages: str) -> int:
     return sum(seen.stages[STAGES.index(stage)].total for stage in stages)
-
-
-def _failures(seen: ModelMetrics) -> int:
-    return sum(seen.outcomes[outcome] for outcome in (INVALID, REJECTED, DEADLINE, CANCELLED, FAILED))

@@ -4,25 +4,23 @@ Labels are `model` and `version` of registered models, and words from fixed list
 sends becomes a label.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
 from serving.call import STAGES
 from serving.metrics import (
-    CANCELLED,
     CONFIDENCE,
-    DEADLINE,
-    FAILED,
-    INVALID,
     MILLIONTHS,
     OUTCOMES,
     REASONS,
-    REJECTED,
     ROWS,
     SECONDS,
     STAGE_SECONDS,
@@ -36,6 +34,9 @@ MAX_LABELS = 64
 """Labels of a model that have a series of their own; a model of a thousand classes must not fill Prometheus."""
 
 OTHER = "other"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+"""The Content-Type of what every scraper reads."""
+_QUALITY = re.compile(r";\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*(?:;|$)")
 _LABELS = ("model", "version")
 _US = 1e-3  # microseconds in a nanosecond
 _S = 1e-9
@@ -114,6 +115,35 @@ def metrics_registry(registry: Shown, vitals: Collector) -> CollectorRegistry:
     GCCollector(registry=made)
     made.register(ModelCollector(registry))
     return made
+
+
+Encode = Callable[[Collector], bytes]
+
+
+def choose_format(accept: str) -> tuple[Encode, str]:
+    """How a scrape is written, and its Content-Type, by the scraper's `Accept`; text 0.0.4 whatever else it says.
+
+    The client library's own choice raises for a version in quotes, which HTTP allows, and repeats what is asked for.
+    """
+    formats = [(_preference(one), one) for one in accept.lower().replace('"', "").split(",")]
+    for quality, one in sorted(formats, key=lambda ranked: -ranked[0]):
+        media_type, *parameters = (part.strip() for part in one.split(";"))
+        if quality > 0 and media_type == "text/plain":
+            break
+        if quality > 0 and media_type == "application/openmetrics-text" and _is_current(parameters):
+            return openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST
+    return generate_latest, TEXT
+
+
+def _preference(accepted: str) -> float:
+    found = _QUALITY.search(accepted)
+    return float(found[1]) if found else 1.0
+
+
+def _is_current(parameters: Iterable[str]) -> bool:
+    """Whether OpenMetrics 1.0 is what is meant: Prometheus asks for 0.0.1 too."""
+    versions = [value for name, _, value in (part.partition("=") for part in parameters) if name == "version"]
+    return not versions or versions[0] == "1.0.0"
 
 
 def _info(served: Sequence[ServedModel]) -> Metric:
@@ -367,14 +397,7 @@ def _triton_failures(metrics: Iterable[ModelMetrics]) -> Metric:
     name = "nv_inference_request_failure"
     family = Metric(name, "Requests that failed, by Triton's reasons.", "unknown")
     for one in metrics:
-        seen = one.outcomes
-        reasons = {
-            "REJECTED": seen[REJECTED],
-            "CANCELED": seen[CANCELLED],
-            "BACKEND": seen[FAILED],
-            "OTHER": seen[INVALID] + seen[DEADLINE],
-        }
-        for reason, count in reasons.items():
+        for reason, count in one.triton_failures().items():
             labels = {**dict(zip(_LABELS, _key(one), strict=True)), "reason": reason}
             family.add_sample(name, labels, count)
     return family

@@ -77,7 +77,7 @@ class HotLane:
         self._observer, self._payload_log = observer, payload_log
         self._registry, self._plane, self._lifecycle, self._pool = registry, plane, lifecycle, pool
         self._max_body_bytes, self._max_instances = settings.max_body_bytes, settings.max_instances
-        self._timeout_s = settings.request_timeout_s
+        self._timeout_s, self._strict_json = settings.request_timeout_s, settings.strict_json
         self._explanations = ExplanationPlane(pool, settings.max_explain_rows)
         self._verbs = {"infer": self._infer, "predict": self._predict, "explain": self._explain}
         self._targets: dict[str, Target] = {}
@@ -161,7 +161,7 @@ class HotLane:
             call.body = bytes(body)
         try:
             model = self._model(target)
-            exchange = Exchange(model, target.codec(model), call)
+            exchange = Exchange(model, target.codec(model, strict=self._strict_json), call)
             request = exchange.decode(body, headers, self._timeout_s)
             self._plane.start(model, request.tensors, request.rows, call, answered)
         except Exception as error:
@@ -226,7 +226,7 @@ class HotLane:
     async def _infer(
         self, model: ServedModel, target: Target, headers: RawHeaders, receive: Receive, call: Call
     ) -> Answer:
-        exchange = Exchange(model, target.codec(model), call)
+        exchange = Exchange(model, target.codec(model, strict=self._strict_json), call)
         body = await self._counted_body(model, headers, receive, call)
         request = exchange.decode(body, headers, self._timeout_s)
         call.left, stop = watch(receive)

@@ -225,6 +225,18 @@ class ModelMetrics:
         if outcome == REJECTED:
             self.rejections[reason] += 1
 
+    def triton_failures(self) -> dict[str, int]:
+        """Requests that failed, by Triton's reasons: full queues and timeouts, who left, our own faults.
+
+        Triton counts nothing that it refuses before it is queued: what a caller did wrong, a model that is not ready.
+        """
+        return {
+            "REJECTED": self.rejections[QUEUE_FULL] + self.outcomes[DEADLINE],
+            "CANCELED": self.outcomes[CANCELLED],
+            "BACKEND": self.outcomes[FAILED],
+            "OTHER": 0,
+        }
+
     @property
     def successes(self) -> int:
         """How many requests were answered."""

@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     max_explain_rows: int = Field(
         2048, ge=1, description="rows that one :explain may run: a part of an input costs one; over it 413"
     )
+    strict_json: bool = Field(
+        False,
+        description="JSON tensors without NaN and Infinity: refused in requests, null in answers; "
+        "else both as Triton's client writes and reads them",
+    )
     keep_alive_s: float = Field(
         75.0, gt=0, description="seconds an idle connection lives; longer than the 60 s of common proxies"
     )

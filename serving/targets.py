@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from inference.errors import InvalidInput
-from serving.codec.configured import ConfiguredCodec
+from serving.codec.configured import ConfiguredCodec, Reshapes
 from serving.codec.infer import InferCodec
 from serving.registry import ServedModel
 
@@ -32,10 +32,10 @@ class Target:
         self._model: ServedModel | None = None
         self._codec: InferCodec | None = None
 
-    def codec(self, model: ServedModel) -> InferCodec:
-        """The codec of `model`, made anew when another version has taken its place."""
+    def codec(self, model: ServedModel, *, strict: bool = False) -> InferCodec:
+        """The codec of `model`, made anew when another version has taken its place. `strict`: its JSON is, too."""
         if self._codec is None or self._model is not model:
-            self._model, self._codec = model, codec_of(model)
+            self._model, self._codec = model, codec_of(model, strict=strict)
         return self._codec
 
 
@@ -56,13 +56,15 @@ def parse_version(text: str) -> int:
     return int(text)
 
 
-def codec_of(model: ServedModel) -> InferCodec:
+def codec_of(model: ServedModel, *, strict: bool = False) -> InferCodec:
     """The codec of a model, which is a plain one unless a `config.pbtxt` says otherwise."""
-    bundle = model.predictor.bundle
+    manifest, bundle = model.manifest, model.predictor.bundle
+    check = None if manifest.task == "tensor" else model.predictor.processor.check
     asked, timeout_us = bundle.asked(), bundle.config and bundle.config.default_timeout_us
-    if asked.inputs or asked.outputs or timeout_us:
-        return ConfiguredCodec(asked, labels_of(model), timeout_us or 0)
-    return InferCodec(model.manifest, labels_of(model))
+    if not (asked.inputs or asked.outputs or timeout_us):
+        return InferCodec(manifest, labels_of(model), check, strict=strict)
+    reshapes = Reshapes(asked.inputs, asked.outputs)
+    return ConfiguredCodec(manifest, labels_of(model), check, reshapes, timeout_us or 0, strict=strict)
 
 
 def labels_of(model: ServedModel) -> Mapping[str, Sequence[str]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from inference.errors import RowsChanged
+from inference.errors import InputTooLarge, InvalidInput, RowsChanged
 from inference.values import Array, Features, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ class Processor(Protocol):
 
     def preprocess(self, decoded: Any) -> Features:
         """One row of tensors, first axis 1."""
+        ...
+
+    def check(self, tensors: Tensors) -> None:
+        """Refuse tensors that a caller has made by himself and `preprocess` never would; `InvalidInput` names which."""
         ...
 
     def bucket(self, tensors: Tensors) -> Hashable:
@@ -68,6 +72,9 @@ class StackingProcessor:
 
     sketched: tuple[str, ...] = ()
 
+    def check(self, tensors: Tensors) -> None:
+        """Nothing: shape and type are all that there is to know of them."""
+
     def bucket(self, tensors: Tensors) -> Hashable:
         """The shape of a row: what may be concatenated."""
         return tuple([array.shape[1:] for array in tensors.values()])
@@ -94,3 +101,22 @@ class StackingProcessor:
     def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
         """Nothing, unless the task knows what is worth it."""
         return {}
+
+
+def check_ids(ids: Array, name: str, limit: int) -> None:
+    """Refuse int64 ids that are not below `limit`, or are below 0; a graph would answer with another row of its table.
+
+    One look at all of them: read without its sign a negative number is the largest.
+    """
+    if ids.view(np.uint64).max(initial=0) >= limit:
+        place = np.argwhere(ids.view(np.uint64) >= limit)[0].tolist()
+        raise InvalidInput(f"{name}{place}", int(ids[tuple(place)]), f"an id from 0 to {limit - 1}")
+
+
+def check_length(rows: Array, name: str, most: int) -> None:
+    """Refuse rows [rows, length] that are empty, or longer than what the processor makes."""
+    length = rows.shape[1]
+    if length == 0:
+        raise InvalidInput(name, f"shape {list(rows.shape)}", "at least one id in a row")
+    if length > most:
+        raise InputTooLarge(name, f"rows of {length} ids", f"at most {most}")

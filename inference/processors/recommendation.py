@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, Unsupported
-from inference.processors.base import StackingProcessor
+from inference.processors.base import StackingProcessor, check_ids, check_length
 from inference.processors.config import RecommendationConfig
 from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
@@ -114,6 +114,14 @@ class RecommendationProcessor(StackingProcessor):
         recent = decoded.known[-self.config.max_history :]
         history = recent if len(recent) else _indexes([0])
         return Features({HISTORY: history.reshape(1, -1)}, decoded)
+
+    def check(self, tensors: Tensors) -> None:
+        """At most `max_history` items, each 0 (padding) or one of the catalogue; a user that the model knows."""
+        if HISTORY not in tensors:
+            check_ids(tensors[USER], USER, len(self.items.users))
+            return
+        check_length(tensors[HISTORY], HISTORY, self.config.max_history)
+        check_ids(tensors[HISTORY], HISTORY, len(self.items.ids) + 1)
 
     def bucket(self, tensors: Tensors) -> Hashable:
         """Histories whose lengths round up to the same power of two: padding at most doubles a row."""
@@ -255,6 +263,8 @@ def _ids(values: object, field: str) -> list[ItemId]:
     for place, value in enumerate(values):
         if not isinstance(value, str | int) or isinstance(value, bool):
             raise InvalidInput(f"{field}[{place}]", value, "an id: a string or a whole number")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:  # which an answer repeats, in JSON
+            raise InvalidInput(f"{field}[{place}]", value, "a whole number of 64 bits, or a string")
     return values
 
 

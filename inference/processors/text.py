@@ -8,13 +8,14 @@ with that file alone. Rows are as long as their text; only a batch is padded, an
 
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, UnsupportedMediaType
-from inference.processors.base import StackingProcessor
+from inference.processors.base import StackingProcessor, check_ids, check_length
 from inference.processors.classification import ANSWERED, Classification, sketch_answers
 from inference.processors.config import TextConfig
 from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
@@ -97,6 +98,16 @@ class TextProcessor(StackingProcessor):
         """The ids of many texts, not cut; may be empty for a text that holds no token."""
         encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [row.ids for row in encoded]
+
+    def check(self, tensors: Tensors) -> None:
+        """At most `max_length` ids a row, each of them one of the tokenizer's."""
+        check_length(tensors[INPUT], INPUT, self.config.max_length)
+        check_ids(tensors[INPUT], INPUT, self._id_limit)
+
+    @cached_property
+    def _id_limit(self) -> int:
+        """Above every id: looked up when tensors first come, since it takes a big vocabulary 10 ms."""
+        return 1 + max(self._tokenizer.get_vocab().values(), default=0)
 
     def bucket(self, tensors: Tensors) -> Hashable:
         """The first of `length_buckets` that holds the row: texts of much the same length share a batch."""

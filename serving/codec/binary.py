@@ -13,17 +13,20 @@ _LENGTH = struct.Struct("<I")  # before each element of BYTES
 
 
 def decode_binary(blob: memoryview, datatype: DataType, shape: Sequence[int], field: str) -> Array:
-    """An array over `blob` itself, without a copy but for BYTES; `InvalidInput` where the size is wrong."""
+    """An array over `blob` itself, without a copy but for BYTES; `InvalidInput` where the size is wrong.
+
+    Any byte but 0 is true, as C has it.
+    """
     if datatype is DataType.BYTES:
         return _decode_strings(blob, shape, field)
     dtype = datatype.dtype
     wanted = prod(shape) * dtype.itemsize
     if len(blob) != wanted:
         raise InvalidInput(field, f"{len(blob)} bytes", f"{wanted} for {datatype} of shape {list(shape)}")
-    if datatype is DataType.BOOL and np.frombuffer(blob, np.uint8).max(initial=0) > 1:
-        raise InvalidInput(field, "a byte over 1", "0 or 1 for each BOOL")
-    array: Array = np.frombuffer(blob, dtype).reshape(shape)
-    return array
+    array: Array = np.frombuffer(blob, dtype)
+    if datatype is DataType.BOOL and (numbers := array.view(np.uint8)).max(initial=0) > 1:
+        array = numbers != 0  # ONNX Runtime's kernels take for granted that a byte is 0 or 1
+    return array.reshape(shape)
 
 
 def encode_binary(array: Array, datatype: DataType) -> bytes | memoryview:
@@ -33,12 +36,14 @@ def encode_binary(array: Array, datatype: DataType) -> bytes | memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def text_of(blob: bytes | memoryview, field: str) -> str:
-    """An element of BYTES as the graph takes it: ONNX strings are UTF-8."""
-    try:
-        return str(blob, "utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(field, f"bytes that are not UTF-8 ({error})", "UTF-8, as ONNX has it") from None
+def text_of(blob: bytes | memoryview) -> str:
+    """An element of BYTES as a string; each byte that is no UTF-8 is a surrogate, which `bytes_of` turns back."""
+    return str(blob, "utf-8", "surrogateescape")
+
+
+def bytes_of(text: str) -> bytes:
+    """An element's bytes, whatever they are."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _decode_strings(blob: memoryview, shape: Sequence[int], field: str) -> Array:
@@ -53,7 +58,7 @@ def _decode_strings(blob: memoryview, shape: Sequence[int], field: str) -> Array
             raise InvalidInput(
                 f"{field}[{len(elements)}]", f"{end - start} bytes left", f"the {length} that its length says"
             )
-        elements.append(text_of(blob[start : start + length], f"{field}[{len(elements)}]"))
+        elements.append(text_of(blob[start : start + length]))
         start += length
     if len(elements) != prod(shape):
         wanted = f"{prod(shape)}, the product of shape {list(shape)}"
@@ -61,6 +66,6 @@ def _decode_strings(blob: memoryview, shape: Sequence[int], field: str) -> Array
     return np.array(elements, dtype=np.object_).reshape(shape)
 
 
-def _encode_string(element: str | bytes) -> bytes:
-    data = element if isinstance(element, bytes) else str(element).encode()
+def _encode_string(element: object) -> bytes:
+    data = bytes_of(str(element))
     return _LENGTH.pack(len(data)) + data

@@ -1,20 +1,38 @@
 """Tensors on the wire where a model's `config.pbtxt` makes requests another than what the graph takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from inference.errors import InferenceFailed
-from inference.triton_tensors import Asked, Reshape
+from inference.manifest import Manifest
+from inference.triton_tensors import Reshape
 from inference.values import Array, Tensors
 from serving.codec.infer import InferAnswer, InferCodec, InferRequest
+
+
+class Reshapes(NamedTuple):
+    """What is reshaped, by tensor: inputs from callers to the graph, outputs the other way."""
+
+    to_graph: Mapping[str, Reshape]
+    to_caller: Mapping[str, Reshape]
 
 
 class ConfiguredCodec(InferCodec):
     """A codec that reshapes between callers and the graph, and gives a deadline to who names none."""
 
-    def __init__(self, asked: Asked, labels: Mapping[str, Sequence[str]], timeout_us: int = 0) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        labels: Mapping[str, Sequence[str]],
+        check: Callable[[Tensors], None] | None,
+        reshapes: Reshapes,
+        timeout_us: int = 0,
+        *,
+        strict: bool = False,
+    ) -> None:
         """`timeout_us`: microseconds, also the most that a request may name; 0: none."""
-        super().__init__(asked.manifest, labels)
-        self._to_graph, self._to_caller, self._timeout_us = asked.inputs, asked.outputs, timeout_us
+        super().__init__(manifest, labels, check, strict=strict)
+        self._to_graph, self._to_caller, self._timeout_us = *reshapes, timeout_us
 
     def decode(self, body: bytes | memoryview, json_bytes: int | None = None) -> InferRequest:
         """The request, with tensors as the graph takes them."""

@@ -3,7 +3,7 @@
 A codec is made once for a served model, so that what does not change between requests is written once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -23,6 +23,7 @@ from serving.codec.request import (
     Parameters,
     check_parameters,
     flag,
+    has_data,
     parse_head,
     refuse_shared_memory,
     whole_number,
@@ -63,12 +64,24 @@ class InferAnswer:
 class InferCodec:
     """Requests and answers of one version of one model."""
 
-    def __init__(self, manifest: Manifest, labels: Mapping[str, Sequence[str]] | None = None) -> None:
-        """`labels`: what the elements of an output's row are called, by output."""
+    def __init__(
+        self,
+        manifest: Manifest,
+        labels: Mapping[str, Sequence[str]] | None = None,
+        check: Callable[[Tensors], None] | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
+        """`labels`: what the elements of an output's row are called, by output.
+
+        `check` refuses tensors by what is in them. `strict`: JSON without NaN and Infinity, in requests and in answers.
+        """
         named = labels or {}
+        self._check, self._strict = check, strict
         self._inputs = {spec.name: spec for spec in manifest.inputs}
         self._tails = {spec.name: list(spec.shape[1:]) for spec in manifest.inputs}
         self._batched = manifest.max_batch_size > 0
+        self._columns = frozenset(spec.name for spec in manifest.inputs if is_column(spec, manifest))
         self._labels = named
         self._all = tuple(_whole(spec, named, binary=False) for spec in manifest.outputs)
         self._all_binary = tuple(_whole(spec, named, binary=True) for spec in manifest.outputs)
@@ -83,17 +96,19 @@ class InferCodec:
         `InvalidInput` names the field, what came and what was wanted; `Unsupported` what is not offered.
         """
         if json_bytes is None:
-            blobs, head = _Blobs(None), parse_head(body)
+            blobs, head = _Blobs(None), parse_head(body, strict=self._strict)
         elif json_bytes == 0:
             return self._decode_raw(body)
         else:
             view = memoryview(body)
-            blobs, head = _Blobs(view[json_bytes:]), parse_head(view[:json_bytes])
+            blobs, head = _Blobs(view[json_bytes:]), parse_head(view[:json_bytes], strict=self._strict)
         parameters = head.parameters
         if parameters:
             check_parameters(parameters)
         tensors, rows = self._tensors(head.inputs, blobs)
-        request = InferRequest(tensors, rows, self._wanted(head.outputs, parameters), head.id)
+        if self._check is not None:
+            self._check(tensors)
+        request = InferRequest(tensors, rows, self._wanted(head.outputs, parameters), head.id or "")
         if parameters:
             request.timeout_us = whole_number(parameters, "timeout", "parameters")
             request.priority = int(whole_number(parameters, "priority", "parameters") > 1)
@@ -118,7 +133,7 @@ class InferCodec:
                 parts.append(b'"parameters":{"binary_data_size":%d}}' % len(blob))
             else:
                 parts.append(b'"data":')
-                parts.append(encode_elements(array, datatype))
+                parts.append(encode_elements(array, datatype, strict=self._strict))
                 parts.append(b"}")
             opening = b","
         parts.append(b"]}")
@@ -132,7 +147,8 @@ class InferCodec:
             spec = self._spec(head, index, tensors)
             if self._batched:
                 rows = self._check_rows(head.shape[0], rows, index)
-            tensors[head.name] = _elements(head, spec.datatype, blobs, f"inputs[{index}]")
+            array = _elements(head, spec.datatype, blobs, f"inputs[{index}]")
+            tensors[head.name] = array.reshape(-1) if self._columns and head.name in self._columns else array
         if len(tensors) != len(self._inputs):
             missing = sorted(self._inputs.keys() - tensors.keys())
             raise InvalidInput("inputs", f"{len(tensors)} inputs", f"also {', '.join(missing)}")
@@ -150,9 +166,14 @@ class InferCodec:
             raise InvalidInput(f"inputs[{index}].datatype", head.datatype, spec.datatype)
         shape = head.shape
         fits = self._batched and len(shape) > 0 and shape[1:] == self._tails[head.name]
-        if not fits and not spec.any_shape and not _fits(shape, spec.shape):
+        fits = fits or spec.any_shape or _fits(shape, spec.shape) or self._is_column(head)
+        if not fits:
             raise InvalidInput(f"inputs[{index}].shape", shape, f"{list(spec.shape)}, -1 standing for any")
         return spec
+
+    def _is_column(self, head: InputHead) -> bool:
+        """Whether an input of one number a row came as the column that metadata show."""
+        return head.name in self._columns and len(head.shape) == 2 and head.shape[1] == 1
 
     def _check_rows(self, rows: int, others: int, index: int) -> int:
         field = f"inputs[{index}].shape"
@@ -194,15 +215,17 @@ class InferCodec:
         if tail.count(-1) > 1:
             raise InvalidInput("body", f"shape {list(spec.shape)}", "one variable axis in a raw request")
         if spec.datatype is DataType.BYTES:
-            array: Array = np.array([text_of(body, "body")], dtype=np.object_)
+            array: Array = np.array([text_of(body)], dtype=np.object_)
             if prod(tail) not in (1, -1):
                 raise InvalidInput("body", "one element", f"{prod(tail)}, as shape {list(spec.shape)} has")
             return InferRequest({spec.name: array.reshape(leading + (1,) * len(tail))}, 1, self._all_binary)
         fixed = spec.datatype.dtype.itemsize * abs(prod(tail))
         variable = len(body) // fixed if fixed else 0
         shape = leading + tuple(variable if axis == -1 else axis for axis in tail)
-        tensor = decode_binary(memoryview(body), spec.datatype, shape, "body")
-        return InferRequest({spec.name: tensor}, 1, self._all_binary)
+        tensors = {spec.name: decode_binary(memoryview(body), spec.datatype, shape, "body")}
+        if self._check is not None:
+            self._check(tensors)
+        return InferRequest(tensors, 1, self._all_binary)
 
     def _classify(self, wanted: WantedOutput, array: Array) -> Array:
         field = f"outputs.{wanted.name}"
@@ -251,15 +274,20 @@ def _elements(head: InputHead, datatype: DataType, blobs: _Blobs, field: str) ->
             raise InvalidInput(field, "no data", "data, or parameters.binary_data_size")
         return decode_elements(head.data, datatype, head.shape, f"{field}.data")
     refuse_shared_memory(head.parameters, field)
-    if "binary_data_size" not in head.parameters:
+    if head.parameters.get("binary_data_size") is None:
         return _elements(
             InputHead(head.name, head.shape, head.datatype, None, head.data), datatype, blobs, field
         )
-    if head.data is not NO_DATA:
+    if head.data is not NO_DATA and has_data(head):
         raise InvalidInput(field, "both data and parameters.binary_data_size", "one of them")
     size = whole_number(head.parameters, "binary_data_size", f"{field}.parameters")
     blob = blobs.take(size, f"{field}.parameters.binary_data_size")
     return decode_binary(blob, datatype, head.shape, field)
+
+
+def is_column(spec: TensorSpec, manifest: Manifest) -> bool:
+    """Whether the batch is the tensor's only axis: it is shown as [-1, 1], as Triton shows it, and taken so too."""
+    return manifest.max_batch_size > 0 and spec.shape == (-1,)
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:

@@ -9,8 +9,8 @@ import orjson
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
 from inference.processors.occlusion import Explanation
 from inference.values import JsonValue, Payload, Prediction
+from serving.codec.faults import json_fault
 from serving.codec.multipart import decode_parts
-from serving.codec.request import json_fault
 
 _FORM = "application/x-www-form-urlencoded"  # what curl says of a body that it was told nothing about
 
@@ -79,10 +79,8 @@ def _from_json(body: bytes, media_type: str, limit: int) -> list[Payload]:
         raise UnsupportedMediaType("Content-Type", seen, wanted)
     try:
         instances = _decode(body).instances
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise json_fault(error, body) from None
-    except RecursionError:
-        raise InvalidInput("body", "JSON nested too deeply", "a few levels") from None
     if not instances:
         raise InvalidInput("instances", "an empty list", "at least one instance")
     if len(instances) > limit:

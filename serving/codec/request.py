@@ -5,12 +5,16 @@ from typing import Annotated, Any
 import msgspec
 
 from inference.errors import InvalidInput, Unsupported
-from serving.codec.elements import mismatch
+from serving.codec.faults import json_fault
+from serving.codec.words import has_words, parse_words, zeroed
 
 Scalar = str | int | float | bool
-Parameters = dict[str, Scalar]
+Parameters = dict[str, Scalar | None]
+"""By name; what is null counts as absent, as everywhere: typed clients write out every member that they know."""
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 NO_DATA = msgspec.Raw(b"")
+MOST = 2**64 - 1
+"""The largest whole number that a parameter may be: the protocol's are of 64 bits."""
 
 
 class InputHead(msgspec.Struct, gc=False):
@@ -34,7 +38,7 @@ class RequestHead(msgspec.Struct, gc=False):
     """The JSON part. What is not named here (`model_name`, say) is tolerated and ignored."""
 
     inputs: list[InputHead]
-    id: str = ""
+    id: str | None = None
     parameters: Parameters | None = None
     outputs: list[OutputHead] | None = None
 
@@ -42,29 +46,50 @@ class RequestHead(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(RequestHead).decode
 
 
-def parse_head(text: bytes | memoryview) -> RequestHead:
-    """The JSON part of a request; `InvalidInput` says where it is wrong."""
+def parse_head(text: bytes | memoryview, *, strict: bool = False) -> RequestHead:
+    """The JSON part of a request; `InvalidInput` says where it is wrong.
+
+    Unless `strict`, NaN and Infinity are read too; the `data` beside them are then Python's values.
+    """
     try:
         head = _decode(text)
-    except msgspec.MsgspecError as error:
-        raise json_fault(error, text) from None
-    except RecursionError:
-        raise InvalidInput("body", "JSON nested too deeply", "a few levels") from None
+    except (msgspec.MsgspecError, RecursionError) as error:
+        if isinstance(error, (msgspec.ValidationError, RecursionError)) or not has_words(bytes(text)):
+            raise json_fault(error, text) from None
+        if strict:
+            wanted = "strict JSON, which has no NaN or Infinity"
+            raise InvalidInput("body", f"{len(text)} bytes ({error})", wanted) from None
+        head = _parse_words(bytes(text))
     if not head.inputs:
         raise InvalidInput("inputs", "an empty list", "every input of the model")
     return head
 
 
-def json_fault(error: Exception, text: bytes | memoryview) -> InvalidInput:
-    """A parser's complaint as `InvalidInput`: a value of the wrong type, or no JSON at all."""
-    if isinstance(error, msgspec.ValidationError):
-        return mismatch(error, "")
-    return InvalidInput("body", f"{len(text)} bytes ({error})", "JSON")
+def _parse_words(text: bytes) -> RequestHead:
+    """A request with words that the fast parser does not know: it reads all but the data, which are parsed slowly."""
+    plain = zeroed(text)
+    try:
+        head = _decode(plain)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise json_fault(error, plain) from None
+    for told, parsed in zip(head.inputs, parse_words(text)["inputs"], strict=True):
+        told.data = parsed.get("data", NO_DATA)  # `decode_elements` takes both
+    return head
+
+
+def has_data(head: InputHead) -> bool:
+    """Whether `data` came; null is none."""
+    data: Any = head.data
+    if isinstance(data, msgspec.Raw):
+        return data is not NO_DATA and bytes(memoryview(data)[:5]) != b"null"
+    return data is not None
 
 
 def check_parameters(parameters: Parameters) -> None:
     """Refuse what is reserved for others and what is not offered; the rest is nobody's business here."""
     for name, value in parameters.items():
+        if value is None:
+            continue
         if name.startswith("triton_"):
             raise InvalidInput(f"parameters.{name}", value, "no parameter whose name begins with triton_")
         if name == "sequence_id" and value not in (0, ""):
@@ -73,8 +98,8 @@ def check_parameters(parameters: Parameters) -> None:
 
 def refuse_shared_memory(parameters: Parameters, field: str) -> None:
     """Shared memory is off, and a client that asks for it should learn so."""
-    for name in parameters:
-        if name.startswith("shared_memory_"):
+    for name, value in parameters.items():
+        if value is not None and name.startswith("shared_memory_"):
             raise Unsupported(
                 f"{field}.parameters.{name}: shared memory is not offered, send the bytes in the body"
             )
@@ -82,15 +107,19 @@ def refuse_shared_memory(parameters: Parameters, field: str) -> None:
 
 def whole_number(parameters: Parameters, name: str, field: str) -> int:
     """A parameter that counts something; 0 where it is absent."""
-    value: Any = parameters.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidInput(f"{field}.{name}", value, "a whole number, 0 or more")
+    value = parameters.get(name)
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
+        raise InvalidInput(f"{field}.{name}", value, f"a whole number from 0 to {MOST}")
     return value
 
 
 def flag(parameters: Parameters, name: str, field: str) -> bool:
     """A parameter that is true or false; false where it is absent."""
-    value = parameters.get(name, False)
+    value = parameters.get(name)
+    if value is None:
+        return False
     if not isinstance(value, bool):
         raise InvalidInput(f"{field}.{name}", value, "true or false")
     return value

@@ -17,6 +17,7 @@ import orjson
 from inference.values import JsonValue
 from serving.caller import JSON_LENGTH, RawHeaders
 from serving.codec.compression import decompress
+from serving.codec.words import has_words, nulled
 
 REQUEST = "org.kubeflow.serving.inference.request"
 RESPONSE = "org.kubeflow.serving.inference.response"
@@ -80,10 +81,7 @@ class Redaction(NamedTuple):
 
     def _data(self, body: bytes, headers: RawHeaders, hide: "_Hide") -> tuple[str, bytes]:
         head, rest = _split(body, headers)
-        try:
-            content = orjson.loads(head)
-        except ValueError:
-            content = None
+        content = _parsed(head)
         if not isinstance(content, dict):
             media_type = headers.get(b"content-type", _BINARY.encode()).decode("latin-1")
             return (media_type, body) if self.raw else (_JSON, orjson.dumps(_digest(body, media_type)))
@@ -129,6 +127,14 @@ def _id(headers: RawHeaders) -> str:
 def _printable(value: bytes) -> str:
     text = value[:128].decode("ascii", "replace")
     return text if text.isascii() and text.isprintable() else ""
+
+
+def _parsed(head: bytes) -> JsonValue:
+    """JSON as a log may have it: NaN and Infinity, which tensors may hold, are null. None for what is no JSON."""
+    try:
+        return orjson.loads(nulled(head) if has_words(head) else head)
+    except ValueError:
+        return None
 
 
 def _split(body: bytes, headers: RawHeaders) -> tuple[bytes, bytes]:

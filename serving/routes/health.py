@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client.exposition import choose_encoder
 
+from serving.exposition import choose_format
 from serving.group import Group
 from serving.lifecycle import Lifecycle
 from serving.routes.documented import Json, shows
@@ -29,7 +29,7 @@ def health_routes(group: Group, lifecycle: Lifecycle) -> APIRouter:
 
     async def scrape(request: Request) -> Response:
         """Prometheus metrics: a histogram for each stage, and Triton's names as aliases."""
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        encode, content_type = choose_format(", ".join(request.headers.getlist("accept")))
         return Response(encode(await group.metrics()), media_type=content_type)
 
     router.get("/v2/health/live", responses=shows({"live": True}))(live)

@@ -163,3 +163,36 @@ def test_tensors_without_ids_are_sketched_without_what_ids_tell() -> None:
     batch = Features({"history": np.array([[0, 0, 3], [1, 2, 5]])})
     found = processor().sketch(batch, {"scores": np.stack([SCORES, -SCORES])})
     assert {name: values.tolist() for name, values in found.items()} == {"top_rank": [2, 1], "length": [1, 3]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "words"),
+    [
+        ([[1, 2, 3, 4, 5]], InputTooLarge, "history: got rows of 5 ids, wanted at most 4"),
+        ([[1, 6]], InvalidInput, r"history\[0, 1\]: got 6, wanted an id from 0 to 5"),
+        ([[1, 2], [-1, 2]], InvalidInput, r"history\[1, 0\]: got -1"),
+        (np.empty((1, 0)), InvalidInput, "at least one id"),
+    ],
+)
+def test_tensors_are_held_to_what_the_processor_makes(
+    rows: Any, kind: type[InvalidInput], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        processor().check({"history": np.array(rows, np.int64)})
+    processor().check({"history": np.array([[0, 0, 5, 1]], np.int64)})
+
+
+def test_users_as_tensors_are_those_that_the_model_knows() -> None:
+    knows = processor(subject="user")
+    knows.check({"user": np.array([0, 1], np.int64)})
+    for user in (2, -1, -(2**63)):
+        with pytest.raises(InvalidInput, match=rf"user\[1\]: got {user}, wanted an id from 0 to 1"):
+            knows.check({"user": np.array([0, user], np.int64)})
+
+
+@pytest.mark.parametrize("field", ["history", "exclude"])
+def test_an_id_is_of_64_bits_since_an_answer_repeats_it(field: str) -> None:
+    for number in (2**63, -(2**63) - 1, 10**400):
+        with pytest.raises(InvalidInput, match=rf"{field}\[0\]: got .*64 bits"):
+            history({"history": [], field: [number]})
+    assert answer({"history": [2**63 - 1]}, SCORES)["unknown"] == [2**63 - 1]

@@ -149,3 +149,20 @@ def test_a_text_is_sketched_by_its_words_and_padding_is_none(processor: TextProc
     assert found["label"] == [0, 1]
     assert found["confidence"] == pytest.approx([0.9, 0.75])
     assert set(found) == set(processor.sketched)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "words"),
+    [
+        ([[2] * 9], InputTooLarge, "ids: got rows of 9 ids, wanted at most 8"),
+        ([[2, 99]], InvalidInput, r"ids\[0, 1\]: got 99, wanted an id from 0 to"),
+        ([[2], [-1]], InvalidInput, r"ids\[1, 0\]: got -1"),
+        (np.empty((2, 0)), InvalidInput, "at least one id"),
+    ],
+)
+def test_tensors_are_held_to_the_vocabulary_and_the_models_length(
+    processor: TextProcessor, rows: Any, kind: type[InvalidInput], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        processor.check({INPUT: np.array(rows, np.int64)})
+    processor.check({INPUT: np.array([[len(VOCABULARY) - 1] * 8], np.int64)})

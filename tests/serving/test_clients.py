@@ -169,3 +169,18 @@ def test_squeezenet_of_the_onnx_package_gives_its_expected_output(tmp_path: Path
         name = answer.get_response()["outputs"][0]["name"]
         np.testing.assert_allclose(answer.as_numpy(name), wanted, rtol=1e-3, atol=1e-6)
         client.close()
+
+
+@pytest.mark.parametrize("binary_in", [False, True], ids=["json in", "binary in"])
+@pytest.mark.parametrize("binary_out", [False, True], ids=["json out", "binary out"])
+def test_what_is_not_finite_is_read_back_as_computed(client: Any, binary_in: bool, binary_out: bool) -> None:
+    odd = np.array([[np.nan, np.inf, -np.inf, 0.1]], np.float32)
+    wanted = [triton.InferRequestedOutput("y", binary_data=binary_out)]
+    answer = client.infer("flex", [tensor("x", odd, "FP32", binary=binary_in)], outputs=wanted)
+    np.testing.assert_array_equal(answer.as_numpy("y"), odd)
+
+
+def test_bytes_that_are_no_text_come_back_as_they_are(client: Any) -> None:
+    odd = np.array([[b"\xff\xfe"], [b"text"], [b"\x00\xe9" * 30]], np.object_)
+    answer = client.infer("echo", [tensor("x", odd, "BYTES", binary=True)])
+    assert answer.as_numpy("y").tolist() == odd.tolist()

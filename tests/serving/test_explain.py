@@ -75,7 +75,7 @@ def test_the_router_explains_as_the_hot_lane_does(http: httpx.Client) -> None:
     [
         ({"instances": [instance()], "parameters": {"grid": 5}}, 400, "parameters.grid: got 5"),
         ({"instances": [instance()], "parameters": {"gird": 2}}, 400, "parameters.gird"),
-        ({"instances": [instance()], "parameters": [2]}, 400, "parameters: got a array"),
+        ({"instances": [instance()], "parameters": [2]}, 400, "parameters: got an array"),
         ({"instances": [instance(), 7]}, 400, "instances[1]"),
         ({"instances": []}, 400, "an empty list"),
     ],

@@ -74,6 +74,9 @@ def test_every_error_has_an_outcome() -> None:
 # Metrics
 
 
+TRITON_REASONS = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
+
+
 def scrape(http: httpx.Client) -> dict[str, list[Any]]:
     answer = http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
@@ -83,6 +86,35 @@ def scrape(http: httpx.Client) -> dict[str, list[Any]]:
 def value(samples: list[Any], **labels: str) -> float:
     (found,) = [sample.value for sample in samples if sample.labels == labels]
     return float(found)
+
+
+OPEN = "application/openmetrics-text"
+PROMETHEUS_3 = (
+    f"{OPEN};version=1.0.0;escaping=allow-utf-8;q=0.6,{OPEN};version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (OPEN, OPEN), (f'{OPEN}; version="1.0.0"', OPEN), (f"{OPEN}; version=1.0.0", OPEN), (PROMETHEUS_3, OPEN),
+        (f"{OPEN.upper()};VERSION=1.0.0", OPEN), (f"text/plain;q=0.1, {OPEN}", OPEN), (f'{OPEN};charset="utf-8"', OPEN),
+        (f"text/plain, {OPEN}", "text/plain"), (f"{OPEN};q=0", "text/plain"), (f"{OPEN}; version=99", "text/plain"),
+        (f"{OPEN};q=0.1, text/plain", "text/plain"), (f"{OPEN}; version=0.0.1", "text/plain"),
+        (f'{OPEN}; version="x.y', "text/plain"), (f"{OPEN}; version=", "text/plain"), ("", "text/plain"),
+        ("*/*", "text/plain"), (";;;,=,q=q=q", "text/plain"), (f"{OPEN};q=\xff;version=1.0.0", OPEN),
+        (f"{OPEN};version=1.0.0;escaping=nonsense", OPEN), ("text/html;q=9", "text/plain"), ("," * 5000, "text/plain"),
+    ],
+)  # fmt: skip
+def test_whatever_a_scraper_accepts_it_gets_a_format_and_its_name(
+    http: httpx.Client, accept: str, media_type: str
+) -> None:
+    answer = http.get("/metrics", headers=[(b"accept", accept.encode("latin-1"))])
+    assert answer.status_code == 200
+    version = "1.0.0" if media_type == OPEN else "0.0.4"
+    assert answer.headers["content-type"] == f"{media_type}; version={version}; charset=utf-8"
+    assert answer.text.endswith("# EOF\n") is (media_type == OPEN)
 
 
 def test_metrics_parse_and_count(http: httpx.Client) -> None:
@@ -100,7 +132,7 @@ def test_metrics_parse_and_count(http: httpx.Client) -> None:
     assert grown("baton_requests", outcome="invalid") == 1
     assert grown("nv_inference_request_success") == 5
     assert grown("nv_inference_count") == 5
-    assert grown("nv_inference_request_failure", reason="OTHER") == 1
+    assert all(grown("nv_inference_request_failure", reason=why) == 0 for why in TRITON_REASONS)
     assert grown("nv_inference_request_duration_us") > grown("nv_inference_compute_infer_duration_us") > 0
     assert value(after["baton_model_state"], **one, state="READY") == 1
     assert value(after["baton_in_flight"], **one) == 0

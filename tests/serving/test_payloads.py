@@ -139,6 +139,14 @@ def test_a_refusal_which_repeats_the_input_is_not_logged_as_an_answer() -> None:
     assert [event["type"] for event in told(kept)] == [REQUEST]
 
 
+def test_numbers_that_json_has_no_word_for_are_null_in_the_log() -> None:
+    body = b'{"inputs":[{"name":"x","data":[NaN,1,-Infinity]}],"parameters":{"note":"NaN"}}'
+    asked, answered = told(exchanged(body, answer=b'{"outputs":[{"name":"y","data":[Infinity]}]}'), RAW)
+    assert asked["data"]["inputs"][0]["data"] == [None, 1, None]
+    assert asked["data"]["parameters"] == {"note": "NaN"}
+    assert answered["data"]["outputs"][0]["data"] == [None]
+
+
 @pytest.mark.parametrize("redaction", [ALL, RAW], ids=["digests", "raw"])
 def test_named_fields_are_left_out_at_any_depth(redaction: Redaction) -> None:
     body = {"parameters": {"user": "me"}, "instances": [{"history": [1], "user": "me"}], "user": {"a": "me"}}

@@ -135,7 +135,7 @@ class Counts:
         return Counts(
             self.success + answered, self.invalid + failed,
             self.triton + answered, self.observed + answered, self.inferences + answered,
-            self.failures + failed, self.batches + answered, self.answered + answered,
+            self.failures, self.batches + answered, self.answered + answered,
         )  # fmt: skip
 
 

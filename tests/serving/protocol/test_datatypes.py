@@ -1,11 +1,14 @@
 """2.3 Datatypes: every one, as JSON and as binary, both ways."""
 
+import math
 import struct
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from serving.codec.bf16 import narrow, widen
 from tests.serving.graphs import MIXED
 from tests.serving.protocol.wire import VALUES, blob_of, echo, infer, packed, refused, unpacked
 
@@ -74,9 +77,37 @@ def test_bf16_as_json_is_numbers(http: httpx.Client) -> None:
     assert (output["datatype"], output["shape"], output["data"]) == ("BF16", [2, 2], BF16)
 
 
-def test_bf16_is_cut_off_and_not_rounded(http: httpx.Client) -> None:
-    almost = struct.unpack("<f", struct.pack("<I", 0x3F80FFFF))[0]
-    assert infer(http, "half", echo([almost], [1, 1], "BF16")).json()["outputs"][0]["data"] == [1.0]
+@pytest.mark.parametrize(
+    ("number", "wanted"),
+    [
+        (0.1, 0.10009765625),
+        (1.0 + 2**-8, 1.0),  # halfway: to the even one
+        (1.0 + 3 * 2**-8, 1.0 + 2**-6),
+        (-1.0 - 2**-8 - 2**-20, -1.0 - 2**-7),
+        (3.3895313892515355e38, 3.3895313892515355e38),  # the largest
+        (3.4e38, math.inf),
+        (1e-40, 9.991e-41),
+    ],
+)
+def test_bf16_of_a_json_number_is_the_nearest(http: httpx.Client, number: float, wanted: float) -> None:
+    (seen,) = infer(http, "half", echo([number], [1, 1], "BF16")).json()["outputs"][0]["data"]
+    assert seen == pytest.approx(wanted, rel=1e-3 if abs(wanted) < 1e-30 else 1e-7)
+
+
+def test_bf16_keeps_what_is_not_a_number() -> None:
+    bits = np.array([0x7F800001, 0xFFFFFFFF, 0x7FC00000, 0xFF800000, 0x7F800000], np.uint32)
+    narrowed = widen(narrow(bits.view(np.float32)))
+    assert np.isnan(narrowed[:3]).all()
+    assert narrowed[3:].tolist() == [-math.inf, math.inf]
+
+
+def test_bf16_is_nearer_than_its_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=10_000).astype(np.float32)
+    bits = narrow(numbers)
+    off = np.abs(widen(bits) - numbers)
+    assert (off <= np.abs(widen(bits + np.uint16(1)) - numbers)).all()
+    assert (off <= np.abs(widen(bits - np.uint16(1)) - numbers)).all()
 
 
 def test_bf16_as_binary_is_the_upper_half_of_a_float(http: httpx.Client) -> None:

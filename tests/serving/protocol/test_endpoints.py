@@ -32,7 +32,7 @@ def test_a_model_tells_of_itself(http: httpx.Client, base: str) -> None:
     assert told["platform"] == "onnxruntime_onnx"
     assert told["outputs"] == [{"name": "total", "datatype": "FP32", "shape": [-1, 3]}]
     config = http.get(f"{base}/config").json()
-    assert config["input"][0] == {"name": "x", "data_type": "TYPE_FP32", "dims": [3]}
+    assert config["input"][0] == {"name": "x", "data_type": "TYPE_FP32", "dims": [3], "optional": False}
     assert "dynamic_batching" in config
     assert http.get(f"{base}/stats").json()["model_stats"][0]["version"] == "1"
     assert http.get(f"{base}/profile").json()["plan"]["max_batch_size"] >= 1

@@ -98,7 +98,7 @@ def test_the_nearest_deadline_holds(http: httpx.Client) -> None:
     refused(ask(60_000_000, "0.001"), 504, "0.001 ms")
 
 
-@pytest.mark.parametrize("parameters", [{"a": None}, {"a": {}}, {"a": [1]}, [], "x", 1])
+@pytest.mark.parametrize("parameters", [{"a": {}}, {"a": [1]}, [], "x", 1])
 def test_parameters_are_texts_numbers_and_booleans(http: httpx.Client, parameters: Any) -> None:
     refused(infer(http, "flex", echo([1, 2], parameters=parameters)), 400, "parameters")
 

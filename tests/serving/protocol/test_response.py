@@ -15,14 +15,14 @@ def test_outputs_as_json_carry_no_parameters(http: httpx.Client) -> None:
     }  # fmt: skip
 
 
-def test_what_is_not_finite_is_null(http: httpx.Client) -> None:
+def test_what_is_not_finite_is_a_word_of_its_own(http: httpx.Client) -> None:
     blob = struct.pack("<2f", float("nan"), float("inf"))
     head = {
         "inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}]
     }
     body, headers = packed(head, blob)
     answer = http.post("/v2/models/flex/infer", content=body, headers=headers)
-    assert answer.json()["outputs"][0]["data"] == [None, None]
+    assert answer.text.endswith('"data":[NaN,Infinity]}]}')
 
 
 def test_every_answer_tells_its_time_and_request(http: httpx.Client) -> None:
