@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from inference.bundle import Bundle
+from inference.bundle import Bundle, Located
 from inference.errors import ProviderUnavailable
 from inference.golden import Golden, payload_of
 from inference.machine import available_cpus, gpus
@@ -67,7 +67,7 @@ class ModelLoader:
     cpus: int = field(default_factory=available_cpus)
     """That this process may use for its runs."""
 
-    def __call__(self, path: Path) -> Loaded:
+    def __call__(self, path: Path | Located) -> Loaded:
         """Open, measure and prove one version; raises `BundleRefused` or `ProviderUnavailable`."""
         if self.device == "auto":
             return self._wherever_it_starts(path)
@@ -126,7 +126,7 @@ class ModelLoader:
             return None
         return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
 
-    def _wherever_it_starts(self, path: Path) -> Loaded:
+    def _wherever_it_starts(self, path: Path | Located) -> Loaded:
         """What `auto` comes to: CUDA, or else what the CPU is given."""
         if check_device("auto") == CUDA:
             try:
