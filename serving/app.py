@@ -115,7 +115,7 @@ def create_app(
     )
 
     def ready() -> bool:
-        return registry.ready() or (not settings.strict_readiness and bool(registry.served()))
+        return registry.ready() if settings.strict_readiness else registry.steady()
 
     metrics = metrics_registry(registry, VitalsCollector(lifecycle, ready, settings.device))
     if payload_log is not None:

@@ -12,6 +12,7 @@ from types import FrameType
 import uvicorn
 
 from inference.errors import ProviderUnavailable
+from inference.folder import listing, said_of
 from inference.providers import check_device
 from serving.app import Application, create_app
 from serving.logs import set_up_logging
@@ -139,8 +140,11 @@ class Refused(Exception):
 
 def prepare(settings: Settings) -> Tracing | None:
     """Whatever may refuse the settings before anything listens: `Refused` says what was seen and wanted."""
-    if not settings.models.is_dir():
-        raise Refused(f"--models: got {str(settings.models)!r}, wanted a folder of models")
+    try:
+        listing(settings.models)
+    except OSError as error:
+        reason = f"wanted a folder of models: {said_of(error)}"
+        raise Refused(f"--models: got {str(settings.models)!r}, {reason}") from error
     try:
         check_device(settings.device)
     except ProviderUnavailable as error:

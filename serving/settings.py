@@ -101,7 +101,8 @@ class Settings(BaseSettings):
         30.0, gt=0, description="seconds that requests in flight get to finish once nothing is accepted"
     )
     strict_readiness: bool = Field(
-        True, description="ready only if every model answers; else as soon as one does"
+        False,
+        description="ready only if every model in the folder answers; else when one does, and all that once did",
     )
     poll_s: float = Field(
         0.0, ge=0, description="seconds between looks at the folder for new versions; 0 looks only at start"

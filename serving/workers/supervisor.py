@@ -66,7 +66,10 @@ class Supervisor:
     async def _poll(self) -> None:
         while self._settings.poll_s:
             await asyncio.sleep(self._settings.poll_s)
-            await self._hub.refresh()
+            try:
+                await self._hub.refresh()
+            except Exception:  # the next look may succeed, and there must be one
+                log.exception("having the folder of models looked at failed, and is tried again")
 
     async def _keep(self, number: int) -> None:
         """One worker after another, until all stop."""

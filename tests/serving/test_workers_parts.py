@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from inference.errors import ModelNotFound, ModelNotReady
+from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
 from serving.profile import Point, Profile
 from serving.workers.door import Door, Seat, listen
 from serving.workers.hub import Hub, Worker
@@ -291,6 +291,30 @@ def test_ready_is_true_when_every_worker_is() -> None:
     asyncio.run(story())
 
 
+def test_a_model_that_one_worker_answers_and_another_does_not_takes_the_server_out() -> None:
+    async def story() -> None:
+        hub = Hub(2, lambda: None)
+        first, second = Stub(hub, 1), Stub(hub, 2)
+        await first.come()
+        await second.come()
+
+        async def refresh(one: Changed, other: Changed) -> None:
+            refreshing = asyncio.ensure_future(hub.refresh())
+            for stub, changed in ((first, one), (second, other)):
+                stub.say(Done((await stub.hear(Order)).id, changed))
+            await refreshing
+
+        bad = {"m": "bad"}
+        await refresh(Changed(True, {}, {}, served=["m", "n"]), Changed(True, bad, {}, served=["n"]))
+        assert not hub._standing.ready
+        await refresh(Changed(True, bad, {}, served=["n"]), Changed(True, bad, {}, served=["n"]))
+        assert hub._standing.ready  # a name that serves nowhere is no reason
+        await first.go()
+        await second.go()
+
+    asyncio.run(story())
+
+
 # A change that does not succeed everywhere
 
 
@@ -303,9 +327,15 @@ def test_ready_is_true_when_every_worker_is() -> None:
             "model 'm' is not ready: worker 2 of 2: no memory",
         ),
         ({1: Failure("bad"), 2: Failure("bad")}, ModelNotReady, "model 'm' is not ready: bad"),
+        (
+            {1: Failure("bad", serves=True), 2: Failure("bad", serves=True)},
+            LoadRefused,
+            "model 'm' answers as before, since what is on disk is refused: bad",
+        ),
+        ({1: Failure("bad", serves=True), 2: Failure("bad")}, ModelNotReady, "model 'm' is not ready: bad"),
         ({1: Failure("", found=False), 2: Failure("", found=False)}, ModelNotFound, "'m' is not found"),
     ],
-    ids=["one", "all", "nowhere"],
+    ids=["one", "all", "as before", "as before in one", "nowhere"],
 )
 def test_a_change_that_fails_says_where(
     outcomes: dict[int, Failure | None], error: type[Exception], said: str
