@@ -60,7 +60,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _without_data = 0  # of those, since the last part of its body
     _since = 0.0  # when it began to come
     _free_since = 0.0  # when the connection became so
-    _closing_since = 0.0
+    _unread = -1  # bytes of answers, where the client does not read them
+    _unread_since = 0.0
     _refusal: bytes | None = None  # to be written when its turn has come
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -164,11 +165,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Close the connection if its time is over; `now` is the loop's."""
-        if self.transport.is_closing():  # and the client does not read what was written
-            self._closing_since = self._closing_since or now
-            if now - self._closing_since > (_PARTING_S if self._leaving else self.receive_timeout_s):
-                self.transport.abort()
-        elif self._between:
+        if self.transport.is_closing() or self.flow.write_paused:
+            self._check_reader(now)
+            return
+        self._unread = -1
+        if self._between:
             if self._is_free() and now - self._free_since >= self.keep_alive_s:
                 self.transport.close()
         elif self.flow.read_paused:  # the client waits for the server, and not the other way round
@@ -261,6 +262,14 @@ class BoundedProtocol(HttpToolsProtocol):
             if stalled:
                 wanted = f"{LEAST_BYTES_A_SECOND} bytes a second: the server stops"
             self.refuse(408, f"{part}: got {got} bytes of the request in {seconds:.0f} s, wanted {wanted}")
+
+    def _check_reader(self, now: float) -> None:
+        """Leave a client that reads nothing of what it asked for."""
+        unread = self.transport.get_write_buffer_size()
+        if unread != self._unread:
+            self._unread, self._unread_since = unread, now
+        elif now - self._unread_since > (_PARTING_S if self._leaving else self.receive_timeout_s):
+            self.transport.abort()
 
     def _check_head(self, size: int) -> None:
         if size > MAX_HEAD_BYTES:

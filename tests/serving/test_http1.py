@@ -351,6 +351,18 @@ def test_a_body_that_comes_steadily_has_longer(hasty: ThreadedServer) -> None:
         assert read(connection, 1)[0][0] == 200
 
 
+def test_who_does_not_read_its_answers_is_left(hasty: ThreadedServer) -> None:
+    sent = request(bytes(400_000), "Inference-Header-Content-Length: 0", path="/v2/models/flex/infer")
+    with closing(connect(hasty)) as connection:
+        connection.settimeout(10)
+        with pytest.raises(ConnectionError):
+            connection.sendall(sent * 100)  # far more than the sockets hold
+    until = time.monotonic() + 5
+    while hasty.server_state.connections and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not hasty.server_state.connections
+
+
 def test_a_connection_that_brings_nothing_ends_and_blank_lines_are_nothing(hasty: ThreadedServer) -> None:
     for drop in (b"", b"\r\n"):
         seconds, answers = slowly(hasty, b"", drop)
