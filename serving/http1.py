@@ -79,9 +79,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deaf:
             return
         if self._between:
-            data = data.lstrip(b"\r\n")  # empty lines before a request: RFC 9112, section 2.2
-            if not data:
-                return
             self._head_bytes = 0
         elif self._in_head:
             self._held += data

@@ -254,7 +254,7 @@ class HotProtocol(BoundedProtocol):
 
         Its end is where the parser found it: it lets nothing else than an empty line, with both CR and LF, be one.
         """
-        data = data.lstrip(b"\r\n")  # as was parsed: empty lines before a head are none of its
+        data = data.lstrip(b"\r\n")  # as the parser does: RFC 9112, section 2.2
         end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) + 4
         body_bytes = int(cycle.headers[b"content-length"])
         if end >= 4 and end + body_bytes >= len(data) and cycle.target.known:
