@@ -43,10 +43,11 @@ class Target:
         return self._codec
 
 
-def find_target(path: str) -> Target | None:
-    """The target of a path; None for every path that is not of the hot lane."""
+def find_target(path: str, root: str = "") -> Target | None:
+    """The target of a path, under `root` or not; None for every path that is not of the hot lane."""
+    inside = path.removeprefix(root) if root and path.startswith(f"{root}/") else path
     for verb, pattern in _PATHS:
-        found = pattern.fullmatch(path)
+        found = pattern.fullmatch(inside)
         if found is not None:
             name, version = found.groups()
             return Target(verb, name, None if version is None else int(version), path)

@@ -194,7 +194,7 @@ def test_openapi_shows_every_route_with_an_example(http: httpx.Client) -> None:
 
 
 def test_documentation_and_page_need_no_other_host(http: httpx.Client) -> None:
-    page = http.get("/")
+    page = http.get("/", headers={"accept": "text/html"})
     assert page.headers["content-type"].startswith("text/html")
     docs = http.get("/docs")
     for text in (page.text, docs.text):

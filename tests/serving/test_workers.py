@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from inference.machine import available_cpus
 from inference.providers import CPU
-from serving.workers.door import listen
+from serving.listening import listen
 from tests.bundles import graph_bytes, sum_graph, write_bare, write_brightness
 from tests.deploy.conftest import Server, answers, free_port, serving, until
 from tests.deploy.tools import ROOT, missing, need, run

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import pytest
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
+from serving.listening import listen
 from serving.profile import Point, Profile
-from serving.workers.door import Door, Seat, listen
+from serving.workers.door import Door, Seat
 from serving.workers.hub import Hub, Worker
 from serving.workers.member import Member, Place
 from serving.workers.merging import add_ended, bury, merge_families, merge_statistics, nobody
