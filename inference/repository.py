@@ -48,7 +48,7 @@ class ModelRepository:
         faults += [fault for model in models for fault in model.faults]
         return Sight(
             versions={model.name: dict(sorted(model.versions.items())) for model in models if model.versions},
-            faults=tuple(replace(fault, seen=fingerprint(fault.path)) for fault in faults),
+            faults=tuple(replace(fault, seen=fingerprint(fault.path, depth=2)) for fault in faults),
             policies={model.name: model.policy for model in models if model.policy},
             unreadable=frozenset(unreadable),
             root=(told.st_dev, told.st_ino),

@@ -245,6 +245,8 @@ class ModelRegistry:
         `ModelNotFound`; `ModelNotReady` with the refusal; `LoadRefused` where what served before goes on serving.
         """
         async with self._changing:
+            if self._draining:
+                raise ModelNotReady(name, "the server is draining")
             try:
                 sight = await self._on_thread(self._repository.look)
             except OSError as error:
@@ -370,7 +372,7 @@ class ModelRegistry:
         changes = self._started and not at_once and not self._lies_still(key, seen)
         if changes and self._must_lie_still(located):
             return self._wait(located, seen, "its files are being written")
-        if served is None:
+        if served is None and (refusal is None or refusal.seen != seen or at_once):
             self._index[key] = IndexEntry(*key, ModelState.LOADING)
         try:
             if bundled and located.graph_file is not None and served is None and not at_once:
@@ -546,9 +548,8 @@ class ModelRegistry:
         await model.batcher.idle()
         key = (model.name, model.version)
         entry = self._index.get(key)
-        if (
-            entry is not None and entry.state is ModelState.DRAINING
-        ):  # it is neither served again nor forgotten
+        # Unless it serves again, or is forgotten.
+        if entry is not None and entry.state is ModelState.DRAINING:
             if forget:
                 self._forget_version(key)
             else:

@@ -239,9 +239,7 @@ class Member:
             return Failure(error.reason)
         except (BatonError, OSError) as error:
             return Failure(str(error))
-        except (
-            Exception
-        ) as error:  # without an answer, every worker's changes would wait for this one for ever
+        except Exception as error:  # unanswered, all changes would wait for this one
             log.exception("%s failed", act)
             return Failure(f"{type(error).__name__}: {error}")
         return None

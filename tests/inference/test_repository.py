@@ -181,3 +181,14 @@ def test_a_fingerprint_ends_and_raises_nothing_whatever_lies_there(tmp_path: Pat
     (tmp_path / "itself").symlink_to("itself")
     assert len(fingerprint(tmp_path)) == 3
     assert len(fingerprint(tmp_path / "gone")) == 1
+
+
+def test_a_bundle_in_a_projected_volume_is_whole(tmp_path: Path) -> None:
+    made = write_brightness(tmp_path / "made")
+    volume = tmp_path / "models/brightness/1"
+    volume.mkdir(parents=True)
+    shutil.copytree(made, volume / "..2026_11_30_12_00_00.1")
+    (volume / "..data").symlink_to("..2026_11_30_12_00_00.1")
+    for entry in made.iterdir():
+        (volume / entry.name).symlink_to(f"..data/{entry.name}")
+    assert main(["check", str(tmp_path / "models")]) == 0

@@ -837,9 +837,7 @@ def test_three_bundles_that_rsync_brings_slowly_are_served_and_readiness_never_f
                 [rsync, "-a", "--bwlimit=3000", str(MODELS / name / str(version)), f"{models / name}/"],
                 check=True,
             )
-            whole = time.monotonic()
             until(lambda name=name: answers(f"{server.url}/v2/models/{name}/ready"), f"{name} to serve", 30)  # type: ignore[misc]
-            print(f"{name} served {time.monotonic() - whole:.2f} s after it was whole")
         assert set(statuses) == {200}
     text = (tmp_path / "log").read_text()
     assert "refused" not in text
