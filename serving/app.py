@@ -93,7 +93,10 @@ def create_app(
         measuring=measuring,
     )
     registry = ModelRegistry(
-        ModelRepository(settings.models), loader, every_version=settings.versions == "all"
+        ModelRepository(settings.models),
+        loader,
+        every_version=settings.versions == "all",
+        threads=cpus if settings.device == "cpu" else 1,
     )
     lifecycle = Lifecycle()
     observe = observer(registry, tracing, access_log=settings.access_log)

@@ -132,8 +132,13 @@ class _Waiting:
 class ModelRegistry:
     """What is served now. `get` is called for every request; the rest when something changes."""
 
-    def __init__(self, repository: ModelRepository, loader: Loader, *, every_version: bool = False) -> None:
-        """`every_version`: serve all versions of a model, not only its newest good one."""
+    def __init__(
+        self, repository: ModelRepository, loader: Loader, *, every_version: bool = False, threads: int = 1
+    ) -> None:
+        """`every_version`: serve all versions of a model, not only its newest good one.
+
+        `threads`: models that are loaded side by side; the versions of one come one after the other.
+        """
         self._repository, self._loader, self._every_version = repository, loader, every_version
         self._served: dict[tuple[str, int | None], ServedModel] = {}
         self._files: dict[Key, Fingerprint] = {}
@@ -151,7 +156,7 @@ class ModelRegistry:
         """The models that have served, and are neither unloaded nor taken away."""
         self._root = (0, 0)
         self._changing = asyncio.Lock()
-        self._loading = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._loading = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._retiring: set[asyncio.Task[None]] = set()
         self._resting: dict[Key, asyncio.Task[None]] = {}
         self._started = self._draining = False
@@ -229,8 +234,13 @@ class ModelRegistry:
                 return
             for name, versions in sight.versions.items():
                 self._forget_gone(name, versions)
-                if name not in self._unloaded:
-                    await self._attend(name, versions, sight.policies.get(name))
+            await asyncio.gather(
+                *(
+                    self._attend(name, versions, sight.policies.get(name))
+                    for name, versions in sight.versions.items()
+                    if name not in self._unloaded
+                )
+            )
             self._note(sight.faults)
             for name in {name for name, _ in self._known()} - sight.versions.keys() - sight.unreadable:
                 self._retire_all(name)

@@ -1,9 +1,11 @@
 """What a model is loaded with: proved before its rows share runs, measured before it serves or under way."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -11,9 +13,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from inference.bundle import Bundle
 from inference.proof import BatchProof
+from inference.repository import ModelRepository
 from serving import loading
-from serving.profile import Profile
+from serving.profile import Profile, ProfileCache
+from serving.registry import ModelRegistry
 from serving.turns import Turns
 from tests.bundles import graph_bytes, write_bare, write_brightness
 from tests.inference.test_proof import CASES, node, tensor
@@ -244,3 +249,25 @@ def test_models_are_measured_one_at_a_time_and_not_while_another_is_created() ->
         for each in waiting:
             each.result(10)
     assert seen == ["measured", "measured"]
+
+
+def test_models_are_created_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        write_bare(tmp_path, name, graph_bytes(*LAYER[:4]))
+    both, opened = Barrier(2), Bundle.open
+
+    def open_when_both_are_here(*arguments: Any) -> Bundle:
+        both.wait(30)
+        return opened(*arguments)
+
+    monkeypatch.setattr(loading.Bundle, "open", open_when_both_are_here)
+    repository = ModelRepository(tmp_path)
+
+    async def load() -> list[str]:
+        with ThreadPoolExecutor() as runs:
+            loader = loading.ModelLoader("cpu", None, None, None, None, ProfileCache(None), runs)
+            registry = ModelRegistry(repository, loader, threads=2)
+            await registry.start()
+            return [model.name for model in registry.served()]
+
+    assert asyncio.run(load()) == ["one", "two"]
