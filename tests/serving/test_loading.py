@@ -260,7 +260,7 @@ def test_models_are_created_side_by_side(tmp_path: Path, monkeypatch: pytest.Mon
         both.wait(30)
         return opened(*arguments)
 
-    monkeypatch.setattr(loading.Bundle, "open", open_when_both_are_here)
+    monkeypatch.setattr(Bundle, "open", open_when_both_are_here)
     repository = ModelRepository(tmp_path)
 
     async def load() -> list[str]:
