@@ -30,6 +30,13 @@ from serving.codec.request import (
 )
 
 
+LEAST_TIMEOUT_US = 1000
+"""A `timeout` below it is taken for none, as Triton takes every one that a model's queue policy does not ask for.
+
+No answer over HTTP comes within a millisecond for certain, and who writes 30 means seconds: tritony 0.0.23 does.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class WantedOutput:
     """An output as the caller wants it: as JSON or binary, whole or its `classes` likeliest."""
@@ -110,7 +117,8 @@ class InferCodec:
             self._check(tensors)
         request = InferRequest(tensors, rows, self._wanted(head.outputs, parameters), head.id or "")
         if parameters:
-            request.timeout_us = whole_number(parameters, "timeout", "parameters")
+            timeout_us = whole_number(parameters, "timeout", "parameters")
+            request.timeout_us = timeout_us if timeout_us >= LEAST_TIMEOUT_US else 0
             request.priority = int(whole_number(parameters, "priority", "parameters") > 1)
         return request
 
