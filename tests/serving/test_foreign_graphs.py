@@ -5,7 +5,7 @@ are always there.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -132,18 +132,22 @@ def served_name(file: str) -> str:
     return file.removesuffix("/model.onnx").removesuffix(".onnx").rpartition("/")[2]
 
 
-def rounds(ask: Ask, number: int) -> Iterator[list[Tensors]]:
-    rng = np.random.default_rng(7)
-    for _ in range(number):
-        yield [ask(rng) for _ in range(CALLERS)]
+def check(asking: Callers, model: str, graph: Path, ask: Ask, requests: int) -> None:
+    """So many different requests, each of 16 callers with one of them at a time: every answer against it alone.
 
-
-def check(asking: Callers, model: str, graph: Path, ask: Ask, number: int) -> None:
-    """Every answer of every round against the same request alone."""
-    alone, batches = Alone(graph), asking.batches(model)
-    for requests in rounds(ask, number):
-        for request, answer in zip(requests, asking.ask(model, requests), strict=True):
-            assert same(answer, alone.run(request), ROUNDING if batches else 0.0), model
+    To the bit, but where rows share runs: there a request of two rows may be run as two, or beside others, and ONNX
+    Runtime sums up in another order (of these graphs PP-OCRv6's reader alone differs then, by 1.3e-6).
+    """
+    rng, alone = np.random.default_rng(7), Alone(graph)
+    asked = [ask(rng) for _ in range(requests)]
+    wanted = [alone.run(each) for each in asked]
+    rtol = ROUNDING if asking.batches(model) else 0.0
+    for start_at in range(0, max(requests, CALLERS), CALLERS):
+        places = [place % requests for place in range(start_at, start_at + CALLERS)]
+        answers = asking.ask(model, [asked[place] for place in places])
+        assert all(
+            same(answer, wanted[place], rtol) for place, answer in zip(places, answers, strict=True)
+        ), model
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -157,7 +161,7 @@ def test_what_a_package_ships_is_answered_as_by_onnx_runtime_alone(
         write_bare(tmp_path, served_name(file), (folder / file).read_bytes())
     with start(models=tmp_path) as server, callers(server.url, CALLERS) as asking:
         for file, ask in graphs.items():
-            check(asking, served_name(file), folder / file, ask, 3)
+            check(asking, served_name(file), folder / file, ask, 2 * CALLERS)
 
 
 @pytest.mark.parametrize("name", LIGHT_INPUTS)
@@ -165,7 +169,7 @@ def test_the_light_models_of_the_onnx_package(tmp_path: Path, name: str) -> None
     graph = LIGHT / f"light_{name}.onnx"
     write_bare(tmp_path, name, graph.read_bytes())
     with start(models=tmp_path) as server, callers(server.url, CALLERS) as asking:
-        check(asking, name, graph, picture(LIGHT_INPUTS[name], 1, 3, 224, 224), 1)
+        check(asking, name, graph, picture(LIGHT_INPUTS[name], 1, 3, 224, 224), 4)
 
 
 def test_every_light_model_is_tried() -> None:

@@ -45,7 +45,7 @@ def test_requests_in_turn_and_at_once_are_answered(
     for way in ways:
         for name, data in asked.items():
             (output,) = json.loads((tmp_path / f"{name}.{way}").read_bytes())["outputs"]
-            assert output["data"] == data
+            assert np.array_equal(np.float32(output["data"]), np.float32(data))
 
 
 def test_a_mistake_is_told_in_words(java: str, server: ThreadedServer, tmp_path: Path) -> None:
