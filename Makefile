@@ -4,6 +4,8 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
 MODELS ?= models
+# Seconds between looks for new versions.
+POLL_S ?= 2
 
 BIN := $(VENV)/bin
 # --no-compile: byte-compiling while installing takes several times as long as the rest of it.
@@ -19,7 +21,7 @@ help:
 	@echo "make clean   remove $(VENV) and the caches"
 
 serve: $(VENV)/.serving
-	@exec $(BIN)/baton serve --models $(MODELS) --host $(HOST) --port $(PORT)
+	@exec $(BIN)/baton serve --models $(MODELS) --host $(HOST) --port $(PORT) --poll-s $(POLL_S)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

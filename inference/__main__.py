@@ -6,15 +6,16 @@ import mimetypes
 import sys
 from pathlib import Path
 
-from inference.bundle import Bundle
+from inference.bundle import GRAPH_FILE, MANIFEST_FILE, Bundle, Located
 from inference.errors import BatonError
+from inference.folder import said_of
 from inference.predictor import Predictor
 from inference.repository import ModelRepository
 from inference.values import Payload
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; 1 if a bundle was refused or an input was at fault, else 0."""
+    """Run one verb; 1 if a bundle was refused, nothing was found or an input was at fault, else 0."""
     arguments = _parser().parse_args(sys.argv[1:] if argv is None else argv)
     try:
         status: int = arguments.run(arguments)
@@ -46,17 +47,38 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    repository, refused = ModelRepository(arguments.models), 0
-    for name in repository.names():
-        for version in repository.versions(name):
-            try:
-                predictor = Predictor.open(repository.path(name, version))
-            except BatonError as error:
-                refused += 1
-                print(f"{name}/{version}: refused: {error}")
-            else:
-                print(f"{name}/{version}: proved, {predictor.precision} on {predictor.session.provider}")
-    return 1 if refused else 0
+    """As a server would see the folder: every version is tried, and what cannot be one is named."""
+    try:
+        sight = ModelRepository(arguments.models).look()
+    except OSError as error:
+        print(f"error: {arguments.models}: wanted a folder of models: {said_of(error)}", file=sys.stderr)
+        return 1
+    refused = any(fault.serious for fault in sight.faults)
+    for versions in sight.versions.values():
+        for located in versions.values():
+            refused |= not _proves(located)
+    for fault in sight.faults:
+        print(f"{fault}: not served: {fault.reason}")
+    if not sight.versions:
+        looked_for = f"NAME/VERSION/{MANIFEST_FILE}, NAME/VERSION/{GRAPH_FILE} and NAME/{GRAPH_FILE}"
+        print(f"error: nothing to serve in {arguments.models}: looked for {looked_for}", file=sys.stderr)
+    return 1 if refused or not sight.versions else 0
+
+
+def _proves(located: Located) -> bool:
+    known_as = f"{located.name}/{located.version}"
+    try:
+        predictor = Predictor.open(located)
+    except BatonError as error:
+        print(f"{known_as}: refused: {error}")
+    except OSError as error:
+        print(f"{known_as}: refused: it cannot be read: {said_of(error)}")
+    except Exception as error:  # whatever a file may raise, the others are checked, as a server would
+        print(f"{known_as}: refused: {type(error).__name__}: {error}")
+    else:
+        print(f"{known_as}: proved, {predictor.precision} on {predictor.session.provider}")
+        return True
+    return False
 
 
 def _predict(arguments: argparse.Namespace) -> int:

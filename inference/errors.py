@@ -6,6 +6,7 @@ BatonError
 │   └── InputTooLarge
 ├── ModelNotFound
 ├── ModelNotReady
+├── LoadRefused               what is on disk is refused, and what serves goes on serving
 ├── Unsupported               understood, and not offered
 ├── Overloaded                try again after `retry_after_s`
 ├── DeadlineExceeded
@@ -25,6 +26,8 @@ BatonError
 """
 
 from pathlib import Path
+
+from inference.folder import version_named
 
 MISSING = object()
 """What an error has seen of a value that did not come."""
@@ -76,6 +79,14 @@ class ModelNotReady(BatonError):
         self.name, self.reason = name, reason
 
 
+class LoadRefused(BatonError):
+    """A load that changed nothing: the files were found wanting, and the model answers as it did."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"model '{name}' answers as before, since what is on disk is refused: {reason}")
+        self.name, self.reason = name, reason
+
+
 class Unsupported(BatonError):
     """Part of a protocol that is understood and not offered."""
 
@@ -123,7 +134,8 @@ class BundleRefused(BatonError):
     """A bundle that must not be served."""
 
     def __init__(self, bundle: Path, reason: str) -> None:
-        super().__init__(f"bundle {bundle.parent.name}/{bundle.name} refused: {reason}")
+        known_as = f"{bundle.parent.name}/{bundle.name}" if version_named(bundle.name) else bundle.name
+        super().__init__(f"bundle {known_as} refused: {reason}")
         self.bundle, self.reason = bundle, reason
 
 

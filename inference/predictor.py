@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.bundle import Bundle
+from inference.bundle import Bundle, Located
 from inference.errors import GraphInvalid
 from inference.golden import replay
 from inference.manifest import TensorSpec
@@ -29,7 +29,7 @@ class Predictor:
     @classmethod
     def open(
         cls,
-        path: Path,
+        path: Path | Located,
         precision: Precision | None = None,
         options: SessionOptions = SessionOptions(),
         *,

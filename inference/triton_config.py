@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from inference.errors import ConfigInvalid
+from inference.folder import version_named
 from inference.options import Device
 from inference.values import DataType
 
@@ -240,7 +241,7 @@ class Outline(NamedTuple):
 
 def config_file(bundle: Path) -> Path:
     """Where the configuration of a version's folder stands: beside it; in it, if it is the model's own folder."""
-    return (bundle.parent if bundle.name.isdigit() else bundle) / CONFIG_FILE
+    return (bundle if version_named(bundle.name) is None else bundle.parent) / CONFIG_FILE
 
 
 def outline(model: Path) -> Outline:

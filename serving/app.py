@@ -9,35 +9,44 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
+from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
 
 from inference.errors import BatonError
 from inference.machine import cpu_share
 from inference.providers import CUDA, available_providers
 from inference.repository import ModelRepository
+from serving.asgi import Asgi
+from serving.cors import with_cors
 from serving.dataplane import DataPlane
 from serving.diagnostics import server_version
 from serving.errors import error_body, error_headers, status_of
 from serving.exposition import metrics_registry
 from serving.group import Alone, Group, Process
-from serving.hotlane import Asgi, HotLane
+from serving.hotlane import HotLane
 from serving.lifecycle import Lifecycle
 from serving.loading import ModelLoader
+from serving.methods import ASKED, other_method
 from serving.payloads.log import open_payload_log
 from serving.profile import RUNS_ON_DEVICE, ByHand, ProfileCache
 from serving.registry import ModelRegistry
 from serving.routes.health import health_routes
 from serving.routes.infer import infer_routes
 from serving.routes.models import model_routes
+from serving.routes.observing import observing_routes
 from serving.routes.pages import OPENAPI, add_docs, page_routes
 from serving.routes.repository import repository_routes, shared_memory_routes
 from serving.routes.tasks import task_routes
-from serving.settings import Settings
+from serving.settings import Settings, listed
 from serving.telemetry import Tracing, observer
 from serving.vitals import VitalsCollector
 
 _DESCRIPTION = """\
 Models over two open protocols: tensors by the Open Inference Protocol v2, tasks by KServe's v1 verbs.
 Every error is `{"error": "…"}`; every answer says in `Server-Timing` where its time went."""
+
+
+_NO_ROUTE = "Not Found"  # as Starlette words it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class Application:
     lane: HotLane
     registry: ModelRegistry
     lifecycle: Lifecycle
+    root_path: str
 
 
 def create_app(
@@ -115,7 +125,7 @@ def create_app(
     )
 
     def ready() -> bool:
-        return registry.ready() or (not settings.strict_readiness and bool(registry.served()))
+        return registry.ready() if settings.strict_readiness else registry.steady()
 
     metrics = metrics_registry(registry, VitalsCollector(lifecycle, ready, settings.device))
     if payload_log is not None:
@@ -128,12 +138,14 @@ def create_app(
         task_routes(lane),
         repository_routes(group, settings.admin_token),
         shared_memory_routes(),
-        page_routes(),
+        observing_routes(registry, settings.log_level, tracing),
+        page_routes(settings.root_path),
     ):
         app.include_router(router)
     add_docs(app)
     _word_errors(app)
-    return Application(lane.in_front_of(app), lane, registry, lifecycle)
+    asgi = with_cors(lane.in_front_of(app), listed(settings.cors_origins))
+    return Application(asgi, lane, registry, lifecycle, settings.root_path)
 
 
 def _share(rows: int | None, processes: int) -> int | None:
@@ -149,8 +161,14 @@ def _word_errors(app: FastAPI) -> None:
         return _error(status_of(error), str(error), dict(_text(error_headers(error))))
 
     @app.exception_handler(HTTPException)
-    async def routing(_: Request, error: HTTPException) -> Response:
-        return _error(error.status_code, str(error.detail), dict(error.headers or {}))
+    async def routing(request: Request, error: HTTPException) -> Response:
+        if error.status_code == HTTP_405_METHOD_NOT_ALLOWED:
+            answer = other_method(request.method, _methods(app, request))
+            return Response(answer.body, answer.status, dict(_text(answer.headers)))
+        detail = str(error.detail)
+        if detail == _NO_ROUTE:
+            detail = f"path: got {request.url.path!r}, wanted one of those that /openapi.json lists"
+        return _error(error.status_code, detail, dict(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)
     async def validation(_: Request, error: RequestValidationError) -> Response:
@@ -160,6 +178,21 @@ def _word_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> Response:
         return _error(500, "internal error", {})
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """What may be asked of the path of this request: a route refuses what another one of the same path takes."""
+
+    # What is mounted is asked with the path of its mount as root path.
+    root_path = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+
+    def taken(method: str) -> bool:
+        scope = {**request.scope, "method": method, "path_params": {}, "root_path": root_path}
+        found = [route for route in app.router.routes if route.matches(scope)[0] is Match.FULL]
+        # What is mounted (the files of /docs) is asked for whatever the method, and only read.
+        return method == "GET" if any(isinstance(route, Mount) for route in found) else bool(found)
+
+    return [method for method in ASKED if taken(method)]
 
 
 def _error(status: int, message: str, headers: dict[str, str]) -> Response:

@@ -44,19 +44,23 @@ class BigBody(asyncio.BufferedProtocol):
             self._room[: len(begun)] = begun
         else:
             self._room = memoryview(bytearray(LEAST_BYTES))
-        self._size, self._got = size, len(begun)
+        self._size, self.got = size, len(begun)
         _hand_over(transport, self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """asyncio: where to put what comes next."""
-        return self._room[self._got :] if self._kept else self._room[: self._size - self._got]
+        return self._room[self.got :] if self._kept else self._room[: self._size - self.got]
 
     def buffer_updated(self, nbytes: int) -> None:
         """asyncio: so much came."""
-        self._got += nbytes
-        if self._got == self._size:
-            _hand_over(self._transport, self._protocol)
+        self.got += nbytes
+        if self.got == self._size:
+            self.give_back()
             self._use(self._room.toreadonly() if self._kept else memoryview(b""))
+
+    def give_back(self) -> None:
+        """Let the connection's own protocol read again."""
+        _hand_over(self._transport, self._protocol)
 
     def eof_received(self) -> bool | None:
         """asyncio: the caller sends no more, though it has not sent all."""

@@ -16,6 +16,7 @@ STATUS: dict[type[errors.BatonError], int] = {
     errors.InputTooLarge: 413,
     errors.ModelNotFound: 404,
     errors.ModelNotReady: 503,
+    errors.LoadRefused: 409,
     errors.Unsupported: 501,
     errors.Overloaded: 429,
     errors.DeadlineExceeded: 504,

@@ -53,7 +53,7 @@ class Shown(Protocol):
         """Every version known."""
         ...
 
-    def refused(self) -> list[tuple[str, int]]:
+    def refused(self) -> list[tuple[str, int | str]]:
         """Every version that was refused."""
         ...
 

@@ -7,7 +7,7 @@ metrics, statistics, index, load and unload. `serving.workers.member` is the sam
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,9 @@ from serving.diagnostics import diagnose
 from serving.registry import IndexEntry, ModelRegistry, give_memory_back
 
 log = logging.getLogger("baton.app")
+
+AGAIN_S = 1.0
+"""Seconds until a first look that failed is tried again, where nothing else says how often to look."""
 
 
 class Collected(Protocol):
@@ -87,7 +90,7 @@ class Group(Protocol):
         ...
 
     async def load(self, name: str) -> None:
-        """Load a model everywhere; `ModelNotFound`, or `ModelNotReady` with what went wrong, and where."""
+        """Load a model everywhere; `ModelNotFound`, `ModelNotReady` or `LoadRefused` say what went wrong, and where."""
         ...
 
     async def unload(self, name: str) -> None:
@@ -100,17 +103,28 @@ class Alone:
 
     def __init__(self, process: Process) -> None:
         self._process, self._registry = process, process.registry
+        self._failed = ""
+        """What was last logged of looks that failed."""
 
     async def run(self) -> None:
-        """Load everything, then look again every `poll_s` seconds, if that is not 0."""
-        await self._registry.start()
+        """Load everything, then look again every `poll_s` seconds, if that is not 0; nothing on disk can end it.
+
+        A folder that could not be read at the start is looked at until it can.
+        """
+        await self._outlive(self._registry.start())
         settle()
-        while self._process.poll_s:
-            await asyncio.sleep(self._process.poll_s)
-            try:
-                await self._registry.refresh()
-            except OSError as error:  # a folder on a network comes and goes; what serves goes on serving
-                log.warning("the models folder cannot be read: %s", error)
+        while self._process.poll_s or not self._registry.started:
+            await asyncio.sleep(self._process.poll_s or AGAIN_S)
+            await self._outlive(self._registry.refresh())
+
+    async def _outlive(self, look: Coroutine[Any, Any, None]) -> None:
+        """The registry answers for each entry; what it has not thought of is logged, and looked at again."""
+        try:
+            await look
+        except Exception as error:
+            if repr(error) != self._failed:
+                self._failed = repr(error)
+                log.exception("looking at the folder of models failed, and is tried again")
 
     async def leave(self) -> None:
         """Nobody else wants to know."""

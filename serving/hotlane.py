@@ -7,12 +7,13 @@ other path goes on to FastAPI.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Coroutine
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
 from inference.errors import BatonError, CallerLeft
 from inference.values import Payload, Tensors
+from serving.asgi import Asgi, Scope, Send
 from serving.call import Call
 from serving.caller import RawHeaders, Receive, WholeBody, read_body, watch
 from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, decompress
@@ -27,17 +28,14 @@ from serving.errors import error_body, retry_after_s
 from serving.exchange import JSON, Answer, Exchange, clock_ns, on_the_wire, refusal, set_deadline
 from serving.explaining import ExplanationPlane
 from serving.lifecycle import Lifecycle
+from serving.methods import other_method
 from serving.payloads.log import PayloadLog
 from serving.registry import ModelRegistry, ServedModel
-from serving.settings import Settings
+from serving.settings import Settings, listed
 from serving.targets import Target, find_target
 from serving.telemetry import Observer
 
 log = logging.getLogger("baton.http")
-
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Paths remembered: only those of served models are, but a version may be written 1 or 001.
 _MAX_TARGETS = 4096
@@ -78,6 +76,7 @@ class HotLane:
         self._registry, self._plane, self._lifecycle, self._pool = registry, plane, lifecycle, pool
         self._max_body_bytes, self._max_instances = settings.max_body_bytes, settings.max_instances
         self._timeout_s, self._strict_json = settings.request_timeout_s, settings.strict_json
+        self._root, self._cors = settings.root_path, bool(listed(settings.cors_origins))
         self._explanations = ExplanationPlane(pool, settings.max_explain_rows)
         self._verbs = {"infer": self._infer, "predict": self._predict, "explain": self._explain}
         self._targets: dict[str, Target] = {}
@@ -89,38 +88,59 @@ class HotLane:
         """The application that answers the hot lane's paths here and leaves all others to `rest`."""
 
         async def lane(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http" and scope["method"] == "POST":
-                target = self.find(scope["path"])
-                if target is not None:
+            target = self.find(scope["path"]) if scope["type"] == "http" else None
+            if target is not None:
+                method = scope["method"]
+                if method == "POST":
                     answer = await self.answer(target, scope, receive)
-                    start = {"type": "http.response.start", "status": answer.status}
-                    await send({**start, "headers": answer.headers})
-                    await send({"type": "http.response.body", "body": answer.body})
-                    return
-            await rest(scope, receive, send)
+                else:
+                    answer = other_method(method, ("POST",))
+                start = {"type": "http.response.start", "status": answer.status}
+                await send({**start, "headers": answer.headers})
+                await send({"type": "http.response.body", "body": answer.body})
+            else:
+                await rest(self._routed(scope), receive, send)
 
         return lane
 
+    def _routed(self, scope: Scope) -> Scope:
+        """As the routes know it: HEAD is GET, whose body the server leaves out; every path has the root path in it."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        if self._root and scope["type"] == "http":
+            path = scope["path"]
+            if path == self._root:
+                path = f"{path}/"
+            elif not path.startswith(f"{self._root}/"):  # a proxy has stripped it
+                path = f"{self._root}{path}"
+            scope = {**scope, "path": path, "root_path": self._root}
+        return scope
+
     def find(self, path: str) -> Target | None:
         """What a path asks for; None if that is nothing of the hot lane's."""
-        return self._targets.get(path) or find_target(path)
+        return self._targets.get(path) or find_target(path, self._root)
 
     def find_url(self, url: bytes) -> Target | None:
         """The same for a path as it came over the wire; None too where it is escaped, or has a query."""
         target = self._urls.get(url)
         if target is not None:
             return target
-        return None if b"%" in url or b"?" in url or not url.isascii() else find_target(url.decode("ascii"))
+        if b"%" in url or b"?" in url or not url.isascii():
+            return None
+        return find_target(url.decode("ascii"), self._root)
 
     def takes(self, headers: RawHeaders) -> bool:
-        """Whether `respond` may be given this request: a body whose length is declared and admitted."""
+        """Whether `respond` may be given this request: a body whose length is declared and admitted.
+
+        What a page of another origin asks is answered by way of `serving.cors`, where any origin is let in.
+        """
         length = headers.get(b"content-length")
         return (
             length is not None
             and length.isdigit()
             and int(length) <= self._max_body_bytes
             and b"expect" not in headers
-            and b"upgrade" not in headers
+            and not (self._cors and b"origin" in headers)
         )
 
     async def answer(self, target: Target, scope: Scope, receive: Receive) -> Answer:

@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 import onnxruntime as ort
 
-from inference.bundle import Bundle
+from inference.bundle import Bundle, Located
 from inference.errors import InferenceFailed, ProviderUnavailable
 from inference.machine import available_cpus, gpus
 from inference.manifest import Manifest
@@ -90,18 +90,18 @@ class ModelLoader:
         """Whether a measurement would be disturbed now, and disturb."""
         return self.turns.creating or any(batcher.pending_rows for batcher in list(self.serving))
 
-    def __call__(self, path: Path) -> Loaded:
+    def __call__(self, path: Path | Located) -> Loaded:
         """Open and prove one version, and measure what is quick; raises `BundleRefused` or `ProviderUnavailable`."""
         if self.device == "auto":
             return self._wherever_it_starts(path)
-        return _Load(self, path).begin()
+        return _Load(self, path if isinstance(path, Located) else Located.at(path)).begin()
 
     def drift(self, predictor: Predictor) -> Drift | None:
         if predictor.reference is None or not self.drift_window_rows:
             return None
         return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
 
-    def _wherever_it_starts(self, path: Path) -> Loaded:
+    def _wherever_it_starts(self, path: Path | Located) -> Loaded:
         """What `auto` comes to: CUDA, or else what the CPU is given."""
         if check_device("auto") == CUDA:
             try:
@@ -135,9 +135,9 @@ class _Stopped(Exception):
 class _Load:
     """One version on its way: what it takes to serve, on a thread, then the rest under way."""
 
-    def __init__(self, loader: ModelLoader, path: Path) -> None:
+    def __init__(self, loader: ModelLoader, located: Located) -> None:
         self._loader, self._stopped = loader, Event()
-        self._path = path
+        self._located = located
         self._bundle: Bundle
         self._sessions: dict[tuple[int, tuple[int, ...]], OrtSession] = {}
         self._example: Example | None = None
@@ -179,13 +179,13 @@ class _Load:
             raise
 
     def _open(self) -> None:
-        config = TritonConfig.read(self._path)
+        config = TritonConfig.read(self._located.path)
         if config is not None:  # of one model, so it goes before what holds for all
             config.log_ignored(self._loader.device)
             threads, runs = self._by_hand
             self._by_hand = ByHand(config.threads or threads, config.instances(self._loader.device) or runs)
         self._config, self._told_by_hand = config, self._by_hand
-        self._bundle = bundle = Bundle.open(self._path, self._options(self._threads, ()))
+        self._bundle = bundle = Bundle.open(self._located, self._options(self._threads, ()))
         self._candidate = bundle.manifest.max_batch_size
         self._precision = self._loader.precision_of(bundle)
         if bundle.session is not None:  # here, and let go of if another serves

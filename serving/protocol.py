@@ -8,12 +8,13 @@ unusual — chunked, pipelined, HTTP/1.0, too large, another path — goes uvico
 import asyncio
 from typing import Any, NamedTuple, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from serving.big_body import LEAST_BYTES, BigBody
 from serving.caller import JSON_LENGTH, RawHeaders
 from serving.exchange import Answer, on_the_wire
 from serving.hotlane import HotLane
+from serving.http1 import BoundedProtocol
 from serving.targets import Target
 
 _MAX_HEADS = 256
@@ -97,17 +98,15 @@ class HotCycle:
             self._protocol.write_answer(self, answer)
 
 
-class HotProtocol(HttpToolsProtocol):
+class HotProtocol(BoundedProtocol):
     """A connection. `lane` is set on the subclass that `protocol_of` makes."""
 
     lane: HotLane
     heads: dict[bytes, Head]
     _hot: HotCycle | None = None
-    _between = True  # two requests, as far as is known
-    _begun = 0  # requests that the parser has seen
+    _big: BigBody | None = None
     _plain = True  # not TLS, whose transport reads into buffers of its own
     _unwritten: HotCycle | None = None
-    _free_since: float = 0.0
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a request; parsed, unless it is whole and its head was parsed before.
@@ -127,10 +126,10 @@ class HotProtocol(HttpToolsProtocol):
             if head is not None and missing >= LEAST_BYTES and self._plain:
                 self._receive(head, memoryview(data)[end:])
                 return
-        begun = self._begun
+        heads = self._heads
         super().data_received(data)
-        if whole and self._hot is not None and self._begun == begun + 1:
-            self._remember(data, end, self._hot)
+        if whole and self._hot is not None and self._heads == heads + 1:
+            self._remember(data, self._hot)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """asyncio: somebody has connected."""
@@ -139,51 +138,52 @@ class HotProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is closed, perhaps before its request was here whole."""
-        if self._hot is not None and not self._between and self._hot.refused is None:
-            self.lane.abandoned(self._hot.target)
+        self._abandon()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """httptools: a request begins; uvicorn's scope is made when it is known to be needed."""
-        self.url = b""
-        self.headers = []
+        """httptools: a request begins."""
+        super().on_message_begin()
         self._hot = None
-        self._between = False
-        self._begun += 1
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools: a header."""
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """httptools: choose the way."""
+    def choose_way(self) -> None:
+        """The short one, where it may be gone."""
         target = self._short_way()
         if target is not None:
             headers = dict(self.headers)
             if self.lane.takes(headers):
                 self._begin(target, headers)
                 return
-        url, fields = self.url, self.headers
-        super().on_message_begin()
-        self.url = url
-        for name, value in fields:
-            super().on_header(name, value)
-        super().on_headers_complete()
+        super().choose_way()
 
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body."""
         if self._hot is not None:
+            self._parts += 1
             self._hot.take(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """httptools: the request is here whole."""
-        self._between = True
         if self._hot is not None:
+            self._between = True
             self._hot.start(self.lane)
         else:
             super().on_message_complete()
+
+    def received(self) -> int:
+        """Bytes of the request that is coming."""
+        return self._received if self._big is None else self._big.got
+
+    def refuse(self, status: int, message: str) -> None:
+        """Answer the request that is coming when those before it are answered, and read no more."""
+        self._abandon()
+        self._hot = None
+        if self._big is not None:
+            self._big.give_back()
+            self._big = None
+        super().refuse(status, message)
 
     def write_answer(self, cycle: HotCycle, answer: Answer) -> None:
         """One write for head and body; then the connection is free, or closed where it is not kept."""
@@ -214,36 +214,12 @@ class HotProtocol(HttpToolsProtocol):
             self._written(cycle)
 
     def on_response_complete(self) -> None:
-        """An answer is written: start what was pipelined behind it, or wait for the next request.
-
-        uvicorn sets a timer for every answer and cancels it for every request. Here one runs for as long as the
-        connection does, and looks at its end how long nothing was asked.
-        """
-        if self.pipeline or self.flow.read_paused or self.transport.is_closing():
+        """An answer is written: start what was pipelined behind it, or wait for the next request."""
+        if self.pipeline or self._deaf or self.flow.read_paused or self.transport.is_closing():
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
         self._free_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._watch(self.timeout_keep_alive)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """The timer's end: close a connection that was free all the while."""
-        self.timeout_keep_alive_task = None
-        if self.cycle is not None and not self.cycle.response_complete:
-            return  # its answer sets the timer again
-        left_s = self._free_since + self.timeout_keep_alive - self.loop.time()
-        if left_s > 0:
-            self._watch(left_s)
-        else:
-            super().timeout_keep_alive_handler()
-
-    def _unset_keepalive_if_required(self) -> None:
-        if self.transport.is_closing():  # else uvicorn means a request that came, which the timer outlives
-            super()._unset_keepalive_if_required()
-
-    def _watch(self, delay_s: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(delay_s, self.timeout_keep_alive_handler)
 
     def _written(self, cycle: HotCycle) -> None:
         if not cycle.keep_alive:
@@ -259,18 +235,29 @@ class HotProtocol(HttpToolsProtocol):
         """Read a body that has only begun to come into memory of its own, past the parser."""
         cycle = self._begin(head.target, head.headers)
         self._between = False
+        self._begin_to_receive()
 
         def use(body: memoryview) -> None:
-            self._between = True
+            self._between, self._big = True, None
             cycle.answer(self.lane, body if head.binary else bytes(body))
 
         tensors_at = None if cycle.refused is not None else head.tensors_at
-        BigBody(self, self.transport, begun, head.body_bytes, tensors_at, use)
+        self._big = BigBody(self, self.transport, begun, head.body_bytes, tensors_at, use)
 
-    def _remember(self, data: bytes, end: int, cycle: HotCycle) -> None:
-        """Keep the head of `data`, which was one request, or the beginning of one, and nothing else."""
+    def _abandon(self) -> None:
+        """Have it counted if the request that was coming is none: its client has left, or is too slow."""
+        if self._hot is not None and not self._between and self._hot.refused is None:
+            self.lane.abandoned(self._hot.target)
+
+    def _remember(self, data: bytes, cycle: HotCycle) -> None:
+        """Keep the head of `data`, which was one request, or the beginning of one, and nothing else.
+
+        Its end is where the parser found it: it lets nothing else than an empty line, with both CR and LF, be one.
+        """
+        data = data.lstrip(b"\r\n")  # as the parser does: RFC 9112, section 2.2
+        end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) + 4
         body_bytes = int(cycle.headers[b"content-length"])
-        if end + body_bytes >= len(data) and cycle.target.known:
+        if end >= 4 and end + body_bytes >= len(data) and cycle.target.known:
             if len(self.heads) >= _MAX_HEADS:
                 self.heads.clear()
             self.heads[data[:end]] = Head(cycle.target, cycle.headers, body_bytes, _is_binary(cycle))
@@ -296,7 +283,12 @@ def _is_binary(cycle: HotCycle) -> bool:
     return named and cycle.target.verb == "infer" and b"content-encoding" not in cycle.headers
 
 
-def protocol_of(lane: HotLane) -> type[asyncio.Protocol]:
+def protocol_of(lane: HotLane, keep_alive_s: float, receive_timeout_s: float) -> type[asyncio.Protocol]:
     """The protocol class for `uvicorn.Config(http=…)` that takes the short way into `lane`."""
-    attributes: dict[str, Any] = {"lane": lane, "heads": {}}
+    attributes: dict[str, Any] = {
+        "lane": lane,
+        "heads": {},
+        "keep_alive_s": keep_alive_s,
+        "receive_timeout_s": receive_timeout_s,
+    }
     return type("HotProtocol", (HotProtocol,), attributes)

@@ -7,13 +7,19 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
+from typing import cast
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from inference.errors import ProviderUnavailable
+from inference.folder import listing, said_of
 from inference.providers import check_device
 from serving.app import Application, create_app
+from serving.http1 import SWEEP_S, BoundedProtocol
+from serving.listening import EVERY_ADDRESS, listen, url_of
 from serving.logs import set_up_logging
 from serving.payloads.log import check_payload_log
 from serving.protocol import protocol_of
@@ -46,6 +52,7 @@ class BatonServer(uvicorn.Server):
         super().__init__(config)
         self._app, self._drain_delay_s, self._certificate = app, drain_delay_s, config.certificate
         self._close_at: float | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal's handler; uvicorn installs it for SIGINT and SIGTERM."""
@@ -53,6 +60,38 @@ class BatonServer(uvicorn.Server):
             os._exit(128 + sig)
         self._app.lifecycle.drain()
         self._close_at = time.monotonic() + self._drain_delay_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's; and at `::` IPv4 is listened to as well. Connections are looked after until the process ends."""
+        config = self.config
+        if sockets is None and config.host == EVERY_ADDRESS:
+            try:
+                sockets = [listen(config.host, config.port)]
+            except OSError as error:
+                log.error("--host %s --port %d: %s", config.host, config.port, error)
+                sys.exit(STARTUP_FAILURE)
+        await super().startup(sockets)
+        for listening in sockets or ():
+            self._log_started_message([listening])
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        """Have every connection look at its limits; one look at ten thousand takes some milliseconds."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = loop.time()
+            for connection in cast("list[BoundedProtocol]", list(self.server_state.connections)):
+                try:
+                    connection.sweep(now)
+                except Exception:
+                    log.exception("a connection's limits cannot be looked at")
+
+    def _log_started_message(self, listeners: Sequence[socket.SocketType]) -> None:
+        """uvicorn's, with the whole address."""
+        port = self.config.port or listeners[0].getsockname()[1]
+        url = url_of(self.config.host, port, tls=self.config.ssl is not None, root_path=self._app.root_path)
+        log.info("serving on %s (press Ctrl-C to stop)", url)
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn's heartbeat, ten times a second; True ends the serving."""
@@ -116,7 +155,7 @@ def make_config(settings: Settings, app: Application) -> Config:
         app.asgi,
         host=settings.host,
         port=settings.port,
-        http=protocol_of(app.lane),
+        http=protocol_of(app.lane, settings.keep_alive_s, settings.receive_timeout_s),
         loop="auto",
         ws="none",
         lifespan="on",
@@ -126,7 +165,6 @@ def make_config(settings: Settings, app: Application) -> Config:
         ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=max(1, round(settings.keep_alive_s)),
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
     )
     config.certificate = certificate
@@ -139,8 +177,11 @@ class Refused(Exception):
 
 def prepare(settings: Settings) -> Tracing | None:
     """Whatever may refuse the settings before anything listens: `Refused` says what was seen and wanted."""
-    if not settings.models.is_dir():
-        raise Refused(f"--models: got {str(settings.models)!r}, wanted a folder of models")
+    try:
+        listing(settings.models)
+    except OSError as error:
+        reason = f"wanted a folder of models: {said_of(error)}"
+        raise Refused(f"--models: got {str(settings.models)!r}, {reason}") from error
     try:
         check_device(settings.device)
     except ProviderUnavailable as error:

@@ -4,11 +4,12 @@ A field is the flag `--its-name` of `baton serve` and the variable `BATON_ITS_NA
 here is read when the module is imported.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inference.options import Device, Precision
@@ -30,7 +31,9 @@ class Settings(BaseSettings):
     )
 
     models: Path = Field(Path("models"), description="folder of models: <name>/<version>/model.onnx")
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; 0.0.0.0 in a container, :: for IPv6 and IPv4"
+    )
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, description="processes behind the port, with the CPUs divided among them")
     tls_cert: Path | None = Field(
@@ -92,6 +95,12 @@ class Settings(BaseSettings):
     keep_alive_s: float = Field(
         75.0, gt=0, description="seconds an idle connection lives; longer than the 60 s of common proxies"
     )
+    receive_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        description="seconds in which a request has to come whole, and one more for each 4 KiB of it; over it 408; "
+        "a client that reads nothing of its answer for so long is left",
+    )
     drain_delay_s: float = Field(
         0.0,
         ge=0,
@@ -101,7 +110,8 @@ class Settings(BaseSettings):
         30.0, gt=0, description="seconds that requests in flight get to finish once nothing is accepted"
     )
     strict_readiness: bool = Field(
-        True, description="ready only if every model answers; else as soon as one does"
+        False,
+        description="ready only if every model in the folder answers; else when one does, and all that once did",
     )
     poll_s: float = Field(
         0.0, ge=0, description="seconds between looks at the folder for new versions; 0 looks only at start"
@@ -114,6 +124,13 @@ class Settings(BaseSettings):
     )
     engine_cache: Path | None = Field(
         None, description="folder that keeps what TensorRT builds of each graph, which takes minutes"
+    )
+    root_path: str = Field(
+        "", description="path under which a proxy has the server, such as /baton, whether it strips it or not"
+    )
+    cors_origins: str = Field(
+        "",
+        description="origins whose pages may ask from a browser, separated by commas; * for all; empty: none",
     )
     admin_token: SecretStr | None = Field(
         None, description="bearer token for load and unload, which are refused without one"
@@ -140,6 +157,27 @@ class Settings(BaseSettings):
     payload_log_bytes: int = Field(
         64 * MiB, ge=1, description="bytes of the payload log's file; full, it becomes FILE.1, which is lost"
     )
+
+    @field_validator("root_path")
+    @classmethod
+    def _one_slash_before_and_none_after(cls, path: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._~/-]*", path):
+            raise ValueError("wanted a path such as /baton")
+        inside = path.strip("/")
+        return f"/{inside}" if inside else ""
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: str) -> str:
+        for origin in listed(origins):
+            if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin, wanted one such as https://app.example.com, or *")
+        return origins
+
+
+def listed(text: str) -> list[str]:
+    """What a setting lists, separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:

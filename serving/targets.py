@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from inference.errors import InvalidInput
+from inference.manifest import Manifest
 from serving.codec.configured import ConfiguredCodec, Reshapes
 from serving.codec.infer import InferCodec
 from serving.registry import ServedModel
@@ -22,27 +23,31 @@ _PATHS: tuple[tuple[Verb, re.Pattern[str]], ...] = (
 class Target:
     """What a path asks for, and the codec of the version that answers it now."""
 
-    __slots__ = ("_codec", "_model", "known", "name", "path", "verb", "version")
+    __slots__ = ("_codec", "_manifest", "known", "name", "path", "verb", "version")
 
     def __init__(self, verb: Verb, name: str, version: int | None, path: str = "") -> None:
         """`path`: as the caller wrote it; "" if that is not to be remembered."""
         self.verb, self.name, self.version, self.path = verb, name, version, path
         self.known = not path
         """Whether the path is remembered already, or need not be."""
-        self._model: ServedModel | None = None
+        self._manifest: Manifest | None = None
         self._codec: InferCodec | None = None
 
     def codec(self, model: ServedModel, *, strict: bool = False) -> InferCodec:
-        """The codec of `model`, made anew when another version has taken its place. `strict`: its JSON is, too."""
-        if self._codec is None or self._model is not model:
-            self._model, self._codec = model, codec_of(model, strict=strict)
+        """The codec of `model`, made anew when another version has taken its place. `strict`: its JSON is, too.
+
+        A path may be remembered for longer than a model serves, so no session hangs on it.
+        """
+        if self._codec is None or self._manifest is not model.manifest:
+            self._manifest, self._codec = model.manifest, codec_of(model, strict=strict)
         return self._codec
 
 
-def find_target(path: str) -> Target | None:
-    """The target of a path; None for every path that is not of the hot lane."""
+def find_target(path: str, root: str = "") -> Target | None:
+    """The target of a path, under `root` or not; None for every path that is not of the hot lane."""
+    inside = path.removeprefix(root) if root and path.startswith(f"{root}/") else path
     for verb, pattern in _PATHS:
-        found = pattern.fullmatch(path)
+        found = pattern.fullmatch(inside)
         if found is not None:
             name, version = found.groups()
             return Target(verb, name, None if version is None else int(version), path)

@@ -5,6 +5,7 @@ asked for any of it spends nothing on it. Tracing is asked for by OpenTelemetry'
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,6 +27,7 @@ Observer = Callable[[Target, RawHeaders, StageTimes, int], None]
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _SERVER_ERROR = 500
+_SHARE = re.compile(r"TraceIdRatioBased\{([0-9.e-]+)\}")  # a sampler's description, the same in all of them
 
 
 class TracingUnavailable(Exception):
@@ -108,6 +110,11 @@ class Tracing:
             span.set_status(self._error)
         span.end(ended)
         return Sampled(f"{span.get_span_context().trace_id:032x}", (ended - started) * 1e-9)
+
+    def one_in(self) -> float:
+        """Of how many requests one is traced, on average."""
+        share = _SHARE.search(self._provider.sampler.get_description())
+        return 1.0 if share is None else 1 / max(float(share[1]), 1e-9)
 
     def close(self) -> None:
         """Send what has not been sent."""

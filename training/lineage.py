@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inference.bundle import MANIFEST_FILE
+from inference.folder import version_named
 from inference.manifest import Manifest
 
 RUN_CONFIG = "config.json"
@@ -20,8 +21,8 @@ class Kind(NamedTuple):
 
 def newest_version(path: Path) -> Path:
     """A bundle's folder: `path` itself, or its newest version."""
-    versions = [int(entry.name) for entry in path.glob("[0-9]*") if entry.name.isdigit()]
-    return path / str(max(versions)) if versions else path
+    versions = {version: entry for entry in path.glob("*") if (version := version_named(entry.name))}
+    return versions[max(versions)] if versions else path
 
 
 def kind_of(path: Path) -> Kind | None:

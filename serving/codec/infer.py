@@ -29,7 +29,6 @@ from serving.codec.request import (
     whole_number,
 )
 
-
 LEAST_TIMEOUT_US = 1000
 """A `timeout` below it is taken for none, as Triton takes every one that a model's queue policy does not ask for.
 

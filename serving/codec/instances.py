@@ -13,12 +13,20 @@ from serving.codec.faults import json_fault
 from serving.codec.multipart import decode_parts
 
 _FORM = "application/x-www-form-urlencoded"  # what curl says of a body that it was told nothing about
+_TEXT = "text/plain"  # what a browser's fetch says of a string that it was told nothing about
 
 
 class Instances(msgspec.Struct, gc=False):
     """The JSON body of `:predict`; members that KServe or TensorFlow Serving add are ignored."""
 
     instances: list[Any]
+
+
+class Named(msgspec.Struct, gc=False):
+    """Which of the two names of inputs a JSON body has."""
+
+    instances: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    inputs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Parameters(msgspec.Struct, gc=False):
@@ -28,13 +36,15 @@ class Parameters(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(Instances).decode
+_decode_named = msgspec.json.Decoder(Named).decode
 _decode_parameters = msgspec.json.Decoder(Parameters).decode
 
 
 def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]:
     """One payload an instance: of a JSON body, of a form's parts in order, or the body itself as one.
 
-    At most `limit` of them. `content_type` is the header's value, "" where there is none.
+    At most `limit` of them. `content_type` is the header's value, "" where there is none. A text that is a JSON object
+    with `instances` or `inputs` is read as JSON; every other one is a text.
     """
     media_type, _, parameters = content_type.partition(";")
     media_type = media_type.strip().lower()
@@ -49,6 +59,8 @@ def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]
             for place, part in enumerate(parts)
         ]
     _check_charset(parameters, content_type)
+    if media_type == _TEXT and _names_inputs(body):
+        return _from_json(body, media_type, limit)
     return [Payload(body, media_type)]
 
 
@@ -80,12 +92,38 @@ def _from_json(body: bytes, media_type: str, limit: int) -> list[Payload]:
     try:
         instances = _decode(body).instances
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise json_fault(error, body) from None
+        other = None if isinstance(error, RecursionError) else _other_name(body)
+        raise other or json_fault(error, body) from None
     if not instances:
         raise InvalidInput("instances", "an empty list", "at least one instance")
     if len(instances) > limit:
         raise InputTooLarge("instances", f"{len(instances)} instances", f"at most {limit}")
     return [Payload(instance, field=f"instances[{place}]") for place, instance in enumerate(instances)]
+
+
+def _names_inputs(body: bytes) -> bool:
+    """Whether a body is a JSON object with `instances` or `inputs`."""
+    if not body.lstrip().startswith(b"{"):
+        return False
+    try:
+        named = _decode_named(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return named.instances is not msgspec.UNSET or named.inputs is not msgspec.UNSET
+
+
+def _other_name(body: bytes) -> InvalidInput | None:
+    """The fault of a body that has `inputs` where `instances` are wanted, as TensorFlow Serving's column format has."""
+    try:
+        named = _decode_named(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    if named.instances is not msgspec.UNSET or named.inputs is msgspec.UNSET:
+        return None
+    wanted = (
+        "instances, a list with one element a row; inputs are tensors, which /v2/models/{name}/infer takes"
+    )
+    return InvalidInput("instances", "inputs in their place", wanted)
 
 
 def _plain(content_type: str) -> str:

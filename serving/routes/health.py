@@ -18,7 +18,7 @@ def health_routes(group: Group, lifecycle: Lifecycle) -> APIRouter:
         return Json({"live": True})
 
     async def ready() -> Response:
-        """Whether to send requests: every model proved and serving, and no stop announced."""
+        """Whether to send requests: what has served serves (all models, if strict), and no stop is announced."""
         if lifecycle.draining:
             return Json({"ready": False, "error": "the server is draining"}, 503)
         if group.ready():

@@ -49,11 +49,15 @@ def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
 
     @router.post(
         "/v2/repository/models/{name}/load",
-        responses=shows("", 400, 403, 404, 503),
+        responses=shows("", 400, 403, 404, 409, 503),
         openapi_extra=takes(json={}),
     )
     async def load(name: str, request: Request, authorization: Bearer = None) -> Response:
-        """Load a model, or try a refused one again; answers when it serves. Configurations are not taken."""
+        """Load a model as it is on disk now; answers when it serves. Configurations are not taken.
+
+        What has not changed stays; what is refused is answered with the reason: 409 where the model answers as
+        before, 503 where it does not answer.
+        """
         admit(authorization)
         parameters = (await _options(request)).get("parameters")
         if parameters:

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from inference.errors import Unsupported
 from serving.hotlane import HotLane
 from serving.routes.documented import shows, takes
 from serving.routes.predictions import delegate
@@ -54,5 +55,10 @@ def task_routes(lane: HotLane) -> APIRouter:
     async def explain_version(name: str, version: str, request: Request) -> Response:
         """The same for one version."""
         return await delegate(lane, Target("explain", name, parse_version(version)), request)
+
+    @router.post("/v1/models/{name}:{verb}", include_in_schema=False)
+    async def another(name: str, verb: str) -> Response:
+        """TensorFlow Serving's other verbs, `:classify` and `:regress`."""
+        raise Unsupported(f"verb: got ':{verb}' of model '{name}', wanted :predict or :explain")
 
     return router

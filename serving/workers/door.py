@@ -17,7 +17,6 @@ log = logging.getLogger("baton.supervisor")
 _AT_ONCE = 64
 _PAUSE_S = 0.01  # until the next try where no worker takes any more, or this process has no descriptor left
 _LAST_TRIES = 100
-BACKLOG = 2048  # as uvicorn's
 
 
 class Seat:
@@ -140,12 +139,3 @@ class Door:
             self._open = False
             loop.remove_reader(self._listener)
         loop.call_later(_PAUSE_S, self.look)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; `OSError` where it cannot."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    # Accepted sockets inherit it.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener

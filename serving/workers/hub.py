@@ -66,6 +66,11 @@ class Worker:
         """It has loaded its models, and takes part in what changes them."""
         return self.up and not self.leaving and self.state is not None
 
+    @property
+    def served(self) -> list[str]:
+        """The models that answer in it."""
+        return [] if self.state is None else self.state.served
+
     def tell(self, message: ToWorker) -> None:
         """Say something to it, if it is there."""
         if not self.writer.is_closing():
@@ -84,6 +89,8 @@ class Hub:
         self._changing = asyncio.Lock()
         self._profiles: dict[str, bytes] = {}
         self._unloaded: set[str] = set()
+        self._failed: dict[int, str] = {}
+        """By worker, what was last logged of a look that failed."""
         self._ended = nobody()
         self._standing = self._stand()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,8 +114,10 @@ class Hub:
     async def refresh(self) -> None:
         """Have every worker look at the repository again."""
         for number, failure in (await self._change(Refresh())).items():
-            if failure is not None:
-                log.warning("worker %d: the models folder cannot be read: %s", number, failure.reason)
+            said = "" if failure is None else failure.reason
+            if said and said != self._failed.get(number):
+                log.warning("worker %d: looking at the folder of models failed: %s", number, said)
+            self._failed[number] = said
 
     def _hear(self, worker: Worker, message: FromWorker) -> None:
         match message:
@@ -218,13 +227,15 @@ class Hub:
         problems: dict[str, str] = {}
         missing: list[str] = []
         ready = True
+        served = {name for worker in self.workers.values() if worker.settled for name in worker.served}
         for number in range(1, self._size + 1):
             worker = self.workers.get(number)
             if worker is None or not worker.settled or worker.state is None:
                 leaving = worker is not None and worker.leaving
                 missing.append(f"worker {number} of {self._size} is {'leaving' if leaving else 'starting'}")
             else:
-                ready = ready and worker.state.ready
+                # What one answers and another does not would be lost to half of the callers.
+                ready = ready and worker.state.ready and not served & worker.state.problems.keys()
                 problems |= worker.state.problems
         return Standing(ready=ready and not missing, problems=problems, missing=missing)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 import socket
 from collections.abc import Iterable, Iterator
@@ -12,9 +13,9 @@ from prometheus_client import Metric
 from prometheus_client.samples import Exemplar
 from prometheus_client.samples import Sample as Line
 
-from inference.errors import BatonError, ModelNotFound, ModelNotReady
+from inference.errors import BatonError, LoadRefused, ModelNotFound, ModelNotReady
 from serving.group import Collected, Process, settle
-from serving.registry import IndexEntry, ModelState
+from serving.registry import IndexEntry, ModelState, in_order
 from serving.workers.merging import add_ended, add_ended_statistics, merge_families, merge_statistics
 from serving.workers.messages import (
     Answer,
@@ -41,6 +42,8 @@ from serving.workers.messages import (
     to_worker,
 )
 from serving.workers.profiles import SharedProfiles
+
+log = logging.getLogger("baton.worker")
 
 _COUNTS = ("answered", "queued_rows", "pending_rows")
 """Of a model's diagnostics."""
@@ -140,11 +143,11 @@ class Member:
 
     async def index(self) -> list[IndexEntry]:
         """Each version in the worst state that it has in any worker, which is named unless all agree."""
-        seen: dict[tuple[str, int], dict[int, tuple[ModelState, str]]] = {}
+        seen: dict[tuple[str, int | str], dict[int, tuple[ModelState, str]]] = {}
         for report in (await self._look()).reports:
             for name, version, state, reason in report.index:
                 seen.setdefault((name, version), {})[report.worker] = ModelState(state), reason
-        return [self._worst(key, seen[key]) for key in sorted(seen)]
+        return [self._worst(key, seen[key]) for key in sorted(seen, key=in_order)]
 
     async def diagnostics(self) -> dict[str, Any]:
         """This worker's, with the counts of all, and then each worker's models."""
@@ -177,13 +180,14 @@ class Member:
         reasons = {failure.reason for failure in failures.values()}
         if not any(failure.found for failure in failures.values()):
             raise ModelNotFound(act.name)
+        kind = LoadRefused if all(failure.serves for failure in failures.values()) else ModelNotReady
         if len(failures) == len(answer.outcomes) and len(reasons) == 1:
-            raise ModelNotReady(act.name, reasons.pop())
+            raise kind(act.name, reasons.pop())
         said = (
             f"{Place(number, self._place.of)}: {failure.reason}"
             for number, failure in sorted(failures.items())
         )
-        raise ModelNotReady(act.name, "; ".join(said))
+        raise kind(act.name, "; ".join(said))
 
     async def _look(self) -> Sight:
         return await self._ask(Look(), Sight)
@@ -208,7 +212,10 @@ class Member:
             return
         failure = await self._change(order.act)
         registry = self._process.registry
-        changed = Changed(self._process.is_ready(), registry.problems(), self._profiles.fresh(), failure)
+        served = sorted({model.name for model in registry.served()})
+        changed = Changed(
+            self._process.is_ready(), registry.problems(), self._profiles.fresh(), failure, served
+        )
         self.tell(Done(order.id, changed))
 
     async def _change(self, act: Change) -> Failure | None:
@@ -226,10 +233,15 @@ class Member:
                     await registry.unload(act.name)
         except ModelNotFound as error:
             return Failure(str(error), found=False)
+        except LoadRefused as error:
+            return Failure(error.reason, serves=True)
         except ModelNotReady as error:
             return Failure(error.reason)
         except (BatonError, OSError) as error:
             return Failure(str(error))
+        except Exception as error:  # unanswered, all changes would wait for this one
+            log.exception("%s failed", act)
+            return Failure(f"{type(error).__name__}: {error}")
         return None
 
     def _report(self) -> Report:
@@ -245,7 +257,7 @@ class Member:
             diagnostics={**process.diagnostics(), "pid": os.getpid()},
         )
 
-    def _worst(self, key: tuple[str, int], seen: dict[int, tuple[ModelState, str]]) -> IndexEntry:
+    def _worst(self, key: tuple[str, int | str], seen: dict[int, tuple[ModelState, str]]) -> IndexEntry:
         number, (state, reason) = max(seen.items(), key=lambda item: _WORST_LAST.index(item[1][0]))
         if len(set(seen.values())) > 1:
             reason = f"{Place(number, self._place.of)}: {reason or f'it is {state.value.lower()}'}"

@@ -34,7 +34,7 @@ class Report(Struct, tag=True):
     worker: int
     families: list[Family]
     statistics: list[dict[str, Any]]
-    index: list[tuple[str, int, str, str]]
+    index: list[tuple[str, int | str, str, str]]
     diagnostics: dict[str, Any]
 
 
@@ -72,6 +72,8 @@ class Failure(Struct):
 
     reason: str
     found: bool = True
+    serves: bool = False
+    """The model answers as before."""
 
 
 class Changed(Struct, tag=True):
@@ -81,6 +83,8 @@ class Changed(Struct, tag=True):
     problems: dict[str, str]
     profiles: dict[str, bytes]
     failure: Failure | None = None
+    served: list[str] = []
+    """The models that answer in it."""
 
 
 class Order(Struct, tag=True):

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from inference.machine import available_cpus
+from serving.listening import listen, url_of
 from serving.logs import set_up_logging
 from serving.settings import Settings
-from serving.workers.door import Door, Seat, listen
+from serving.workers.door import Door, Seat
 from serving.workers.hub import Hub, Worker
 
 log = logging.getLogger("baton.supervisor")
@@ -66,7 +67,10 @@ class Supervisor:
     async def _poll(self) -> None:
         while self._settings.poll_s:
             await asyncio.sleep(self._settings.poll_s)
-            await self._hub.refresh()
+            try:
+                await self._hub.refresh()
+            except Exception:  # the next look may succeed, and there must be one
+                log.exception("having the folder of models looked at failed, and is tried again")
 
     async def _keep(self, number: int) -> None:
         """One worker after another, until all stop."""
@@ -184,7 +188,8 @@ def supervise(settings: Settings, arguments: Sequence[str]) -> int:
         return _refuse(f"--host {settings.host} --port {settings.port}: {error}")
     set_up_logging(settings.log_level, settings.log_format, "supervisor")
     host, port = listener.getsockname()[:2]
-    log.info("%d workers on %s:%d", settings.workers, f"[{host}]" if ":" in host else host, port)
+    url = url_of(host, port, tls=settings.tls_cert is not None, root_path=settings.root_path)
+    log.info("%d workers on %s", settings.workers, url)
 
     async def run() -> int:
         return await Supervisor(settings, arguments, listener).run()

@@ -1,5 +1,8 @@
 """SIGTERM under load: whatever was sent is answered, with and without a delay before the door closes."""
 
+import socket
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,3 +27,19 @@ def test_a_stop_under_load_loses_nothing(tmp_path: Path, drain_delay_s: int, wor
         assert server.process.returncode == 0
     assert not callers.lost, callers.ended
     assert set(callers.ended) == {200, REFUSED}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_clients_that_send_slowly_or_nothing_do_not_hold_up_the_end(tmp_path: Path, workers: int) -> None:
+    models = tmp_path / "models"
+    write_brightness(models)
+    head = b"POST /v1/models/brightness:predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+    with serving(models, tmp_path / "log", workers=workers) as server:
+        host, port = server.address.split(":")
+        with ExitStack() as stack:
+            for begun in (b"", head, head + b"Content-Length: 5000000\r\n\r\n", b"GET /v2") * 2:
+                connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+                connection.sendall(begun)
+            time.sleep(0.2)
+            server.process.terminate()
+            assert server.process.wait(15) == 0  # far less than --shutdown-timeout-s

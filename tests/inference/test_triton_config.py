@@ -539,9 +539,9 @@ def test_the_graph_may_have_another_name(tmp_path: Path) -> None:
 
 def test_a_policy_that_is_changed_is_seen(tmp_path: Path) -> None:
     write(tmp_path, "version_policy { all { } }")
-    assert ModelRepository(tmp_path).policy("sum") == VersionPolicy()
+    assert ModelRepository(tmp_path).look().policies == {"sum": VersionPolicy()}
     (tmp_path / "sum" / CONFIG_FILE).write_text("version_policy { latest { num_versions: 3 } }")
-    assert ModelRepository(tmp_path).policy("sum") == VersionPolicy(latest=3)
+    assert ModelRepository(tmp_path).look().policies == {"sum": VersionPolicy(latest=3)}
 
 
 def test_an_output_of_unknown_rank_is_shown_as_the_configuration_has_it(tmp_path: Path) -> None:

@@ -360,10 +360,8 @@ def test_a_policy_for_versions_that_are_not_there_is_said(tmp_path: Path) -> Non
     write_bare(tmp_path, "sum", sum_graph())
     (tmp_path / "sum" / CONFIG_FILE).write_text("version_policy { specific { versions: [ 4, 5 ] } }")
     with start(models=tmp_path) as server:
-        assert index(server)["sum/1"] == (
-            "UNAVAILABLE",
-            "version_policy: got versions [1], wanted one of [4, 5]",
-        )
+        reason = "bundle sum/1 refused: version_policy: got versions [1], wanted one of [4, 5]"
+        assert index(server)["sum/1"] == ("UNAVAILABLE", reason)
         (tmp_path / "sum" / CONFIG_FILE).write_text("version_policy { all { } }")
         refresh(server)
         assert index(server)["sum/1"] == ("READY", "")

@@ -194,7 +194,7 @@ def test_openapi_shows_every_route_with_an_example(http: httpx.Client) -> None:
 
 
 def test_documentation_and_page_need_no_other_host(http: httpx.Client) -> None:
-    page = http.get("/")
+    page = http.get("/", headers={"accept": "text/html"})
     assert page.headers["content-type"].startswith("text/html")
     docs = http.get("/docs")
     for text in (page.text, docs.text):
@@ -337,7 +337,7 @@ def test_a_refused_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
     graph = bytearray((folder / "model.onnx").read_bytes())
     graph[100] ^= 1
     (folder / "model.onnx").write_bytes(graph)
-    with start(models=tmp_path) as server, httpx.Client(base_url=server.url) as http:
+    with start(models=tmp_path, strict_readiness=True) as server, httpx.Client(base_url=server.url) as http:
         ready = http.get("/v2/health/ready")
         assert ready.status_code == 503
         assert "sha256" in ready.json()["models"]["brightness"]
@@ -352,7 +352,7 @@ def test_a_refused_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
             "sum": "READY",
         }
         assert len(http.post("/v2/repository/index", content=b'{"ready":true}').json()) == 1
-    with start(models=tmp_path, strict_readiness=False) as server, httpx.Client(base_url=server.url) as http:
+    with start(models=tmp_path) as server, httpx.Client(base_url=server.url) as http:
         assert http.get("/v2/health/ready").status_code == 200
 
 

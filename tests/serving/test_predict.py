@@ -1,11 +1,13 @@
 """`:predict`, KServe's v1 verb: instances as JSON, as a raw body, as a form upload."""
 
 import base64
+import json
 from typing import Any
 
 import httpx
 import pytest
 
+from serving.codec.instances import decode_payloads
 from tests.bundles import png
 
 URL = "/v1/models/brightness:predict"
@@ -89,6 +91,40 @@ def test_json_is_understood_from_a_curl_that_names_no_type(http: httpx.Client) -
     for content_type in ("application/x-www-form-urlencoded", "application/json; charset=utf-8"):
         assert labels(http.post(URL, content=body, headers={"content-type": content_type})) == ["bright"]
     assert labels(http.post(URL, content=body)) == ["bright"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "text/plain"])
+def test_json_that_a_browser_calls_text_is_json(http: httpx.Client, content_type: str) -> None:
+    """`fetch` says so of every string that it is told nothing about."""
+    headers = {"content-type": content_type}
+    two = json.dumps({"instances": [instance(255), instance(0)]})
+    assert labels(http.post(URL, content=two, headers=headers)) == ["bright", "dark"]
+    answer = http.post(URL, content=b'{"instances": 7}', headers=headers)
+    assert (answer.status_code, "instances: got" in answer.json()["error"]) == (400, True)
+
+
+def test_a_text_that_is_no_request_stays_a_text() -> None:
+    for text in (
+        "good",
+        '{"a": 1}',
+        '{"instances',
+        '["instances"]',
+        '"instances"',
+        "{instances} are {inputs}",
+    ):
+        (payload,) = decode_payloads(text.encode(), "text/plain", 10)
+        assert (payload.data, payload.media_type) == (text.encode(), "text/plain")
+    (payload,) = decode_payloads(b' {"instances": ["good"]}', "text/plain; charset=utf-8", 10)
+    assert (payload.data, payload.media_type) == ("good", None)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
+def test_inputs_are_told_where_they_are_taken(http: httpx.Client, content_type: str) -> None:
+    body = {"signature_name": "serving_default", "inputs": {"image": [instance(0)]}}
+    answer = http.post(URL, content=json.dumps(body), headers={"content-type": content_type})
+    assert answer.status_code == 400
+    assert "instances: got inputs in their place" in answer.json()["error"]
+    assert "/infer" in answer.json()["error"]
 
 
 def test_a_model_without_a_task_says_where_to_go(http: httpx.Client) -> None:

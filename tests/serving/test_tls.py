@@ -235,6 +235,24 @@ def test_who_had_come_to_the_door_when_it_closed_is_answered_and_who_says_nothin
 # Refusals
 
 
+def test_slow_callers_are_refused_over_tls_and_do_not_hold_up_the_end(
+    models: Path, pair: Pair, authority: Authority
+) -> None:
+    running = start(models=models, tls_cert=pair.cert, tls_key=pair.key)
+    with running as server, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(connected(server, trusting(authority))) for _ in range(2)]
+        slow[0].sendall(b"POST /v2")
+        slow[1].sendall(request(body(1, 2, 3))[:-5])
+        sleep(0.2)
+        began = monotonic()
+        server.handle_exit(15, None)
+        for connection in slow:
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 408 ")
+        server._thread.join(20)
+        assert not server._thread.is_alive()
+        assert monotonic() - began < 10
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

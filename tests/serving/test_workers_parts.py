@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from inference.errors import ModelNotFound, ModelNotReady
+from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
+from serving.group import Process
+from serving.listening import listen
 from serving.profile import Point, Profile
-from serving.workers.door import Door, Seat, listen
+from serving.registry import ModelRegistry, ServedModel
+from serving.settings import Settings
+from serving.workers.door import Door, Seat
 from serving.workers.hub import Hub, Worker
 from serving.workers.member import Member, Place
 from serving.workers.merging import add_ended, bury, merge_families, merge_statistics, nobody
@@ -37,6 +42,7 @@ from serving.workers.messages import (
     to_worker,
 )
 from serving.workers.profiles import SharedProfiles
+from serving.workers.supervisor import Supervisor
 
 _Heard = TypeVar("_Heard", bound=ToWorker)
 
@@ -291,6 +297,83 @@ def test_ready_is_true_when_every_worker_is() -> None:
     asyncio.run(story())
 
 
+def test_a_model_that_one_worker_answers_and_another_does_not_takes_the_server_out() -> None:
+    async def story() -> None:
+        hub = Hub(2, lambda: None)
+        first, second = Stub(hub, 1), Stub(hub, 2)
+        await first.come()
+        await second.come()
+
+        async def refresh(one: Changed, other: Changed) -> None:
+            refreshing = asyncio.ensure_future(hub.refresh())
+            for stub, changed in ((first, one), (second, other)):
+                stub.say(Done((await stub.hear(Order)).id, changed))
+            await refreshing
+
+        bad = {"m": "bad"}
+        await refresh(Changed(True, {}, {}, served=["m", "n"]), Changed(True, bad, {}, served=["n"]))
+        assert not hub._standing.ready
+        await refresh(Changed(True, bad, {}, served=["n"]), Changed(True, bad, {}, served=["n"]))
+        assert hub._standing.ready  # a name that serves nowhere is no reason
+        await first.go()
+        await second.go()
+
+    asyncio.run(story())
+
+
+def test_a_worker_in_which_a_change_raises_anything_answers_and_the_next_change_is_made() -> None:
+    class Broken(ModelRegistry):
+        def __init__(self) -> None:
+            pass
+
+        def served(self) -> list[ServedModel]:
+            return []
+
+        def problems(self) -> dict[str, str]:
+            return {}
+
+        async def load(self, name: str) -> None:
+            raise RuntimeError(f"{name}: a bug")
+
+    async def story() -> None:
+        hub = Hub(1, lambda: None)
+        ours, theirs = socket.socketpair()
+        member = Member(theirs, Place(1, 1), SharedProfiles(None))
+        member.join(Process(Broken(), CollectorRegistry(), lambda: True, "cpu", 0.0))
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        worker = Worker(1, writer)
+        following = asyncio.ensure_future(hub.follow(worker, reader))
+        running = asyncio.ensure_future(member.run())
+        for _ in range(2):
+            with pytest.raises(ModelNotReady, match="RuntimeError: m: a bug"):
+                await asyncio.wait_for(member.load("m"), 5)
+        writer.close()
+        await asyncio.gather(following, running)
+        worker.seat.leave()
+
+    asyncio.run(story())
+
+
+def test_the_supervisor_has_the_folder_looked_at_again_whatever_a_look_came_to() -> None:
+    async def story() -> None:
+        looks = 0
+
+        async def refresh() -> None:
+            nonlocal looks
+            looks += 1
+            raise TypeError("a bug")
+
+        with listen("127.0.0.1", 0) as listener:
+            supervisor = Supervisor(Settings(poll_s=0.001), [], listener)
+            supervisor._hub.refresh = refresh  # type: ignore[method-assign]
+            polling = asyncio.ensure_future(supervisor._poll())
+            await _until(lambda: looks == 3 or polling.done())
+            assert not polling.done()
+            polling.cancel()
+
+    asyncio.run(story())
+
+
 # A change that does not succeed everywhere
 
 
@@ -303,9 +386,15 @@ def test_ready_is_true_when_every_worker_is() -> None:
             "model 'm' is not ready: worker 2 of 2: no memory",
         ),
         ({1: Failure("bad"), 2: Failure("bad")}, ModelNotReady, "model 'm' is not ready: bad"),
+        (
+            {1: Failure("bad", serves=True), 2: Failure("bad", serves=True)},
+            LoadRefused,
+            "model 'm' answers as before, since what is on disk is refused: bad",
+        ),
+        ({1: Failure("bad", serves=True), 2: Failure("bad")}, ModelNotReady, "model 'm' is not ready: bad"),
         ({1: Failure("", found=False), 2: Failure("", found=False)}, ModelNotFound, "'m' is not found"),
     ],
-    ids=["one", "all", "nowhere"],
+    ids=["one", "all", "as before", "as before in one", "nowhere"],
 )
 def test_a_change_that_fails_says_where(
     outcomes: dict[int, Failure | None], error: type[Exception], said: str

@@ -126,8 +126,6 @@ def test_every_extension_that_is_named_is_there(http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("extension", "paths"),
     [
-        ("trace", ["/v2/trace/setting", "/v2/models/sum/trace/setting"]),
-        ("logging", ["/v2/logging"]),
         ("generate", ["/v2/models/sum/generate", "/v2/models/sum/generate_stream"]),
     ],
 )

@@ -68,8 +68,8 @@ def test_reserved_parameters(http: httpx.Client) -> None:
 
 def test_a_deadline_that_has_passed_is_answered_504(http: httpx.Client) -> None:
     many = [1] * 200_000  # which take some milliseconds to read
-    late = echo(many, [1, len(many)], parameters={"timeout": 1000})
-    refused(infer(http, "flex", late), 504, "deadline of 1 ms")
+    asked = echo(many, [1, len(many)], parameters={"timeout": 1000})
+    refused(infer(http, "flex", asked), 504, "deadline of 1 ms")
     answer = http.post(
         "/v2/models/flex/infer", content=json.dumps(echo([1, 2])), headers={"X-Request-Timeout-Ms": "0.001"}
     )

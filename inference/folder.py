@@ -1,0 +1,138 @@
+"""Folders as people and copiers leave them: whose names count, what lies in one, and when that has changed.
+
+No file is opened here. What names come to is `inference.layout`'s, what files must hold `inference.bundle`'s.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+# What lies beside a file while it is copied (rsync: .model.onnx.Xa12 and .~tmp~, rclone: .partial, WinSCP:
+# .filepart, gsutil: .gstmp, MinIO: .part.minio), a projected volume's ..data, and what file systems, desktops and
+# editors leave wherever they have been.
+_PASSED_OVER = re.compile(
+    r"\..*|~.*|.*~"
+    r"|.*\.(part|partial|filepart|tmp|temp|crdownload|download|gstmp|aria2|swp|part\.minio)"
+    r"|lost\+found|__macosx|__pycache__|@eadir|\$recycle\.bin|system volume information|thumbs\.db|desktop\.ini",
+    re.IGNORECASE | re.DOTALL,
+)
+
+# 18 digits, as in a request's path: no larger number is one that every client can say.
+_VERSION = re.compile(r"[vV]?0*([1-9][0-9]{0,17})")
+
+# A look must end, whatever somebody has put there: a photo collection, or a link that leads around in a circle.
+_DEPTH, _ENTRIES = 8, 4000
+
+
+def passed_over(name: str) -> bool:
+    """Whether a file or folder of that name is nobody's model: a copier's temporary one, hidden, or litter."""
+    return _PASSED_OVER.fullmatch(name) is not None
+
+
+def version_named(name: str) -> int | None:
+    """The version that a folder's name stands for: `3`, `003` and `v3` are 3; None where it is no number above 0."""
+    found = _VERSION.fullmatch(name)
+    return None if found is None else int(found[1])
+
+
+def shown(name: str) -> str:
+    """A name or a message as it may be logged and sent: file systems take bytes that are no text, and line breaks."""
+    return "".join(
+        each if each.isprintable() else " " if each.isspace() else "\N{REPLACEMENT CHARACTER}"
+        for each in name
+    )
+
+
+def said_of(error: OSError) -> str:
+    """What the system said, without the path on this machine, which an index would show to callers."""
+    name = f": {shown(Path(error.filename).name)}" if isinstance(error.filename, str) else ""
+    return f"{error.strerror or type(error).__name__}{name}"
+
+
+class Listing(NamedTuple):
+    """What lies directly in a folder and is not passed over, each kind sorted by name."""
+
+    folders: list[str]
+    files: list[str]
+    broken: list[str]
+    """Links that lead nowhere."""
+
+
+def listing(folder: Path) -> Listing:
+    """Look into a folder; links count as what they lead to. `OSError` where it cannot be read."""
+    found = Listing([], [], [])
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not passed_over(entry.name):
+                _kind(entry, found).append(entry.name)
+    for names in found:
+        names.sort()
+    return found
+
+
+def _kind(entry: "os.DirEntry[str]", found: Listing) -> list[str]:
+    try:
+        if entry.is_dir():
+            return found.folders
+        return found.broken if entry.is_symlink() and not os.path.exists(entry.path) else found.files  # noqa: PTH110
+    except OSError:  # a link whose way cannot be gone, such as one to itself
+        return found.broken
+
+
+class FileState(NamedTuple):
+    """What tells that a file was written, replaced, or made readable; a folder's name ends with a slash."""
+
+    name: str
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a file that no copier is at work on."""
+        return not self.name.endswith("/") and not any(map(passed_over, self.name.split("/")))
+
+
+Fingerprint = tuple[FileState, ...]
+
+
+def fingerprint(path: Path, depth: int = _DEPTH) -> Fingerprint:
+    """The states of all files in a folder and below, or of one file, temporary ones too; what cannot be seen is told.
+
+    It never raises, and folders behind links are not walked, so that it ends. `depth` 0: only what lies in it directly.
+    """
+    seen: list[FileState] = []
+    for state in _states(path, "", depth):
+        seen.append(state)
+        if len(seen) >= _ENTRIES:
+            break
+    return tuple(sorted(seen))
+
+
+def _state(name: str, told: os.stat_result) -> FileState:
+    return FileState(name, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
+
+
+def _states(folder: Path, within: str, depth: int) -> Iterator[FileState]:
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except OSError as error:
+        yield FileState(within, 0, -(error.errno or 1), 0, 0)
+        with contextlib.suppress(OSError):
+            yield _state(within, folder.lstat())  # it is a file, or who may read it may change
+        return
+    for entry in found:
+        name = within + entry.name
+        try:
+            told, is_folder = entry.stat(), entry.is_dir()
+        except OSError:
+            yield FileState(name, 0, -1, 0, 0)
+            continue
+        yield _state(name + "/" * is_folder, told)
+        if is_folder and not entry.is_symlink() and depth:
+            yield from _states(Path(entry.path), f"{name}/", depth - 1)
