@@ -85,6 +85,17 @@ def _ints(*values: int) -> Array:
     return np.array(values, np.int64)
 
 
+def spoilt(bad: float) -> Callable[[Generator, int], Tensors]:
+    """Three normal numbers a row; now and then one of them is `bad`."""
+
+    def made(rng: Generator, rows: int) -> Tensors:
+        numbers = rng.normal(size=(rows, 3)).astype(np.float32)
+        numbers[rng.random((rows, 3)) < 0.05] = bad
+        return {"x": numbers}
+
+    return made
+
+
 def _boxes(rng: Generator, rows: int) -> Tensors:
     corners = rng.random((rows, 6, 2)).astype(np.float32)
     sizes = rng.random((rows, 6, 2)).astype(np.float32)
@@ -255,6 +266,16 @@ MIND = (
 )  # fmt: skip
 """An answer depends on who else is in the batch."""
 
+RARE = (
+    _minds("nan-spreads", "(float[N,3] x) => (float[N,3] y) <float none = {0}> "
+           "{ sum = ReduceSum(x) nothing = Mul(sum, none) y = Add(x, nothing) }", spoilt(np.nan)),
+    _minds("if-any-is-huge", "(float[N,3] x) => (float[N,3] y) <float limit = {100000}> "
+           "{ most = ReduceMax<keepdims=0>(x) large = Greater(most, limit) y = If(large) <"
+           "then_branch = halved () => (float[N,3] h) { two = Constant<value = float {2}>() h = Div(x, two) }, "
+           "else_branch = kept () => (float[N,3] k) { k = Identity(x) }> }", spoilt(1e6)),
+)  # fmt: skip
+"""As `MIND`, and only beside rows with a number that ordinary trials do not hold: NaN, or a million."""
+
 RANDOM = (
     # ONNX Runtime writes the running mean into the graph's own weights, so that every run changes the next one.
     Case("batch-norm-left-on", "(float[N,3] x) => (float[N,3] y) <float[3] one = {1, 1, 1}, float[3] zero = {0, 0, 0}> "
@@ -352,4 +373,4 @@ WELL = (
 )  # fmt: skip
 """Each row is answered for itself."""
 
-CASES = (*MIND, *WELL, *RANDOM)
+CASES = (*MIND, *RARE, *WELL, *RANDOM)

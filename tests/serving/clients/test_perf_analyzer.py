@@ -59,8 +59,8 @@ def test_it_measures_every_concurrency_and_reads_the_statistics(
     program: Path, server: ThreadedServer, tmp_path: Path, rows: int, tensors: str
 ) -> None:
     forms = ("--input-tensor-format", tensors, "--output-tensor-format", tensors)
-    measured = measure(program, server, tmp_path, "sum", "-b", str(rows), *forms, concurrency="1:4")
-    assert measured.keys() == {"1", "2", "3", "4"}
+    measured = measure(program, server, tmp_path, "sum", "-b", str(rows), *forms, concurrency="1:2")
+    assert measured.keys() == {"1", "2"}
     for row in measured.values():
         assert float(row["Inferences/Second"]) > 0
         assert int(row["Server Compute Infer"]) > 0
