@@ -1,6 +1,6 @@
 """Graphs that other packages ship, each as its package has it: the bits of ONNX Runtime alone, under 16 callers.
 
-`BATON_FOREIGN_GRAPHS` is a folder in which `.ci/run` lays the unpacked wheels; those of the `onnx` package
+`BATON_FOREIGN_GRAPHS` is the folder in which `.ci/clients` lays the unpacked wheels; those of the `onnx` package
 are always there.
 """
 
@@ -124,7 +124,7 @@ class Alone:
 def folder() -> Path:
     named = os.environ.get("BATON_FOREIGN_GRAPHS", "")
     if not named:
-        missing("BATON_FOREIGN_GRAPHS is not set: a folder of the unpacked wheels that .ci/run fetches")
+        missing("BATON_FOREIGN_GRAPHS is not set: the folder of unpacked wheels that .ci/clients fetches")
     return Path(named)
 
 

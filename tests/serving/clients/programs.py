@@ -19,9 +19,7 @@ def bin_of(environment: str) -> Path:
     """The folder of programs in an environment; without it the test skips, and in CI it fails."""
     named = os.environ.get("BATON_CLIENTS", "")
     if not named:
-        missing(
-            "BATON_CLIENTS is not set: the folder in which .ci/clients makes an environment for each client"
-        )
+        missing("BATON_CLIENTS is not set: the folder of the environments that .ci/clients makes")
     found = Path(named) / environment / "bin"
     if not (found / "python").exists():
         missing(f"BATON_CLIENTS has no environment {environment}: {found / 'python'}")
