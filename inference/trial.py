@@ -60,7 +60,7 @@ def find_rows(
 ) -> tuple[Tensors, ...]:
     """Different inputs that the graph runs, of first axis 1 where that can be; `InferenceFailed` where none was found.
 
-    The first `inference.proof.COMPARED` are of ordinary size, the others large: see `inference.proof.prove`.
+    The first `inference.proof.COMPARED` are of ordinary size, the others are their company: see `prove` there.
     """
     until = time.perf_counter() + most_seconds
     axes = {spec.name: axes[spec.name] for spec in inputs if not spec.any_shape}
@@ -90,11 +90,11 @@ def rows_like(inputs: Sequence[TensorSpec], tensors: Tensors) -> tuple[Tensors, 
 
 
 def make_rows(inputs: Sequence[TensorSpec], guess: Guess) -> tuple[Tensors, ...]:
-    """Rows by seeded chance: ordinary ones, then large ones, then whole numbers from 0 to 255."""
+    """Rows by seeded chance: ordinary ones, then their company, each of another kind."""
     generator = np.random.default_rng(0)
     return tuple(
         {spec.name: _values(spec, guess, place, generator) for spec in inputs}
-        for place in range(COMPARED + 2)
+        for place in range(COMPARED + len(_COMPANY))
     )
 
 
@@ -119,11 +119,32 @@ def _values(spec: TensorSpec, guess: Guess, place: int, generator: np.random.Gen
     return values.astype(datatype.dtype)
 
 
+def _huge(shape: Sequence[int], generator: np.random.Generator) -> Array:
+    values = 1e6 * (1 + generator.random(shape))
+    values.flat[1::2] *= -1
+    return values
+
+
+def _with_nan(shape: Sequence[int], generator: np.random.Generator) -> Array:
+    values = generator.standard_normal(shape)
+    if values.size:
+        values.flat[0] = np.nan
+    return values
+
+
+# What a row meets: numbers that a scale over the batch would follow, a picture's samples, numbers past any threshold,
+# and one that is none, which a sum over the batch would hand on.
+_COMPANY: tuple[Callable[[Sequence[int], np.random.Generator], Array], ...] = (
+    lambda shape, generator: 50 * generator.standard_normal(shape),
+    lambda shape, generator: generator.integers(0, 256, shape).astype(np.float64),
+    _huge,
+    _with_nan,
+)
+
+
 def _floats(shape: Sequence[int], place: int, generator: np.random.Generator) -> Array:
-    if place == COMPARED:
-        return 50 * generator.standard_normal(shape)
-    if place > COMPARED:
-        return generator.integers(0, 256, shape).astype(np.float64)
+    if place >= COMPARED:
+        return _COMPANY[place - COMPARED](shape, generator)
     return generator.random(shape) if place == 1 else generator.standard_normal(shape)
 
 

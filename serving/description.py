@@ -38,7 +38,7 @@ def config(model: ServedModel) -> dict[str, Any]:
         "version_policy": {"specific": {"versions": [model.version]}},
         "max_batch_size": manifest.max_batch_size,
         "input": [_config_input(spec, manifest) for spec in manifest.inputs],
-        "output": [_config_tensor(spec, batched=batched) for spec in manifest.outputs],
+        "output": [_config_tensor(spec, manifest) for spec in manifest.outputs],
         "instance_group": [
             {
                 "name": model.name,
@@ -138,15 +138,17 @@ def _input(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
 
 
 def _config_input(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
-    """tritony reads `optional`; a column is shown with the reshape by which Triton takes it to the graph."""
-    told = {**_config_tensor(spec, batched=manifest.max_batch_size > 0), "optional": False}
-    return {**told, "dims": [1], "reshape": {"shape": []}} if is_column(spec, manifest) else told
+    return {**_config_tensor(spec, manifest), "optional": False}  # which tritony reads
 
 
-def _config_tensor(spec: TensorSpec, *, batched: bool) -> dict[str, Any]:
+def _config_tensor(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
+    """A column is shown with the reshape by which Triton takes it to the graph; PyTriton refuses empty `dims`."""
     datatype = "STRING" if spec.datatype is DataType.BYTES else spec.datatype.value
-    dims: Sequence[int] = spec.shape[1:] if batched else spec.shape
-    return {"name": spec.name, "data_type": f"TYPE_{datatype}", "dims": list(dims)}
+    told = {"name": spec.name, "data_type": f"TYPE_{datatype}"}
+    if is_column(spec, manifest):
+        return {**told, "dims": [1], "reshape": {"shape": []}}
+    dims: Sequence[int] = spec.shape[1:] if manifest.max_batch_size else spec.shape
+    return {**told, "dims": list(dims)}
 
 
 def _ns(seen: ModelMetrics, *stages: str) -> int:

@@ -54,7 +54,7 @@ log = logging.getLogger("baton.loading")
 # least, so that a small graph is known whole when its first request comes.
 BUDGET_OF_CREATION = 1.3
 LEAST_BUDGET_S = 0.5
-_RUNS_TO_PROVE = 12  # of one row
+_RUNS_TO_PROVE = 24  # of one row
 _QUIET_S = 0.005
 _PATIENCE_S = 0.5  # for a moment without requests, before each measurement under way
 

@@ -9,6 +9,7 @@ import pytest
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
 from inference.bundle import Bundle
+from inference.errors import InferenceFailed
 from inference.processors.tensor import TensorProcessor
 from inference.proof import COMPARED, BatchProof, companies, confirm, prove
 from inference.session import OrtSession
@@ -112,7 +113,9 @@ def test_rows_share_a_run_only_where_each_comes_out_as_alone(case: Case) -> None
 
 
 def test_every_kind_of_company_is_tried() -> None:
-    assert [*companies(5, 3)] == [(0, 1, 2), (3, 4, 2, 1, 0), (1, 0, 1)]
+    alone_or_two = [(0, 1, 2), (3, 4, 2, 1, 0), (1, 0, 1)]
+    assert [*companies(5, 3)] == alone_or_two
+    assert [*companies(7, 3)] == [*alone_or_two, (5, 0, 1), (6, 0, 1)]
     assert [*companies(1, 1)] == [(0,), (0,)]
 
 
@@ -129,6 +132,23 @@ def test_the_biggest_batch_is_proved_too() -> None:
     rows = rows_of(session)
     assert prove(session, rows[:COMPARED], TensorProcessor()).batched
     assert "beside 7 others" in confirm(session, rows, TensorProcessor(), 8).reason
+
+
+def test_company_that_a_graph_takes_from_nobody_is_no_reason() -> None:
+    class NoNan:
+        def run(self, tensors: Tensors) -> Tensors:
+            if np.isnan(tensors["x"]).any():
+                raise InferenceFailed("not a number")
+            return session.run(tensors)
+
+    session = OrtSession(graph_bytes(*CASES["a layer"][:4]), HERE)
+    assert prove(NoNan(), rows_of(session), TensorProcessor()).batched
+
+
+def test_a_number_that_is_none_may_not_spread() -> None:
+    nodes = [node("ReduceSum", "x", "s", keepdims=0), node("Mul", "s zero", "z"), node("Add", "x z", "y")]
+    session = OrtSession(graph_bytes(nodes, [X], [Y], {"zero": np.array(0, np.float32)}), HERE)
+    assert "nan beside 2 others" in prove(session, rows_of(session), TensorProcessor()).reason
 
 
 def test_what_fails_together_is_a_reason() -> None:

@@ -66,7 +66,6 @@ def test_rows_that_mind_their_company_have_none(server: ThreadedServer, case: Ca
     assert wrong_answers(server, case, rtol=ROUNDING if case.placed else 0.0) == 0
 
 
-@pytest.mark.xfail(reason="the trial rows of inference.trial hold neither NaN nor a million")
 @pytest.mark.parametrize("case", RARE, ids=lambda case: case.name)
 def test_rows_that_mind_what_is_rare_have_no_company(server: ThreadedServer, case: Case) -> None:
     assert wrong_answers(server, case, rtol=0.0) == 0
