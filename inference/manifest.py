@@ -93,6 +93,15 @@ class Parity(Record):
     optimization: str
 
 
+class Company(Record):
+    """The proof that rows of different callers may share a run: each alone and in different company, to a tolerance."""
+
+    rows: int = Field(gt=0, description="validation rows that were held against their own answers")
+    others: int = Field(ge=0, description="extreme rows that stood beside them")
+    batch_size: int = Field(gt=0, description="rows of the largest batch")
+    worst: float = Field(ge=0, le=1, description="the largest difference, as a share of what is allowed")
+
+
 class ClassScore(Record):
     """One class in the table of results."""
 
@@ -133,6 +142,9 @@ class Graph(Record):
     file: RelativePath
     evaluation: Evaluation | None = None
     latency_ratio: float | None = Field(None, gt=0, description="latency over fp32's, measured in one run")
+    company: Company | None = Field(
+        None, description="that rows do not see each other; None: published before that was proved"
+    )
 
 
 class Pruning(Record):

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from inference.manifest import Parity
+from inference.manifest import Company, Parity
 from inference.options import Precision
 from inference.predictor import Predictor
 from training.calibrate import Calibrated
@@ -36,7 +36,7 @@ from training.tasks.base import Report, Task, TaskData
 from training.tasks.registry import find_task
 from training.teacher import read_taught
 from training.train import best_model, fit, load_data
-from training.verify import verify
+from training.verify import company_of, verify
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,8 @@ def train(config: TrainConfig) -> Path:
     calibrated = calibrate(task, model, data, files)
     deployed = task.deployed(model, calibrated).eval()
     parity = export_and_verify(task, deployed, data, files)
-    log.info("verify: at most %.2g from PyTorch", parity.max_abs_diff)
+    company = proved_company(task, data, files)
+    log.info("verify: at most %.2g from PyTorch, and no row sees its company", parity.max_abs_diff)
     pruning = None
     if pruned is not None:
         dense = task.deployed(best_model(config, files.best, data), calibrated).eval()
@@ -73,7 +74,9 @@ def train(config: TrainConfig) -> Path:
         log.info("prune: %s", describe(pruning))
     quantized = quantized_graph(config, task, data, files)
     int8 = files.int8_graph if quantized and quantized.accepted else None
-    made = Made(config, task, data, fitted, files.graph, parity, quantized, int8, pruning, read_taught(files))
+    made = Made(
+        config, task, data, fitted, files.graph, parity, company, quantized, int8, pruning, read_taught(files)
+    )
     candidate = make_candidate(made, deployed, files.candidates)
     sketch_reference(task, candidate, data, files)
     forget_other_slices(config, files)
@@ -132,20 +135,28 @@ def export_and_verify(task: Task, deployed: nn.Module, data: TaskData[Any], file
             index = torch.tensor([rows[position] for position in chosen])
             return task.inputs(data.validation.batch(index, torch.Generator()))
 
+        files.company.unlink(missing_ok=True)
         export(deployed, collate([0, 1]), task.outputs, files.graph, task.axes)
         parity = verify(deployed, files.graph, collate, task.outputs, len(rows))
         write_whole(files.parity, parity.model_dump_json(indent=1))
     return Parity.model_validate_json(files.parity.read_text())
 
 
+def proved_company(task: Task, data: TaskData[Any], files: RunFiles) -> Company:
+    """That the graph's rows do not see each other; `BatchMatters` where they do."""
+    if not files.company.exists():
+        write_whole(files.company, company_of(files.graph, task, data).model_dump_json(indent=1))
+    return Company.model_validate_json(files.company.read_text())
+
+
 def quantized_graph(
     config: TrainConfig, task: Task, data: TaskData[Any], files: RunFiles
 ) -> Quantization | None:
-    """What was tried for int8; done again when the budget is another."""
+    """What was tried for int8; done again when the budget is another, or rows were not proved to keep apart."""
     if config.quantize == "off":
         return None
     found = _read_quantization(files)
-    if found is None or found.budget != config.quantize_budget:
+    if found is None or found.budget != config.quantize_budget or not found.proved:
         files.int8_report.unlink(missing_ok=True)
         found = quantize(task, files.graph, data, files.int8_graph, config.quantize_budget)
         write_whole(files.quantization, found.model_dump_json(indent=1))

@@ -18,7 +18,7 @@ from torch import nn
 
 from inference.bundle import GRAPH_FILE, MANIFEST_FILE, file_record
 from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
-from inference.manifest import Graph, Manifest, Parity, Pruning, Taught
+from inference.manifest import Company, Graph, Manifest, Parity, Pruning, Taught
 from inference.options import Precision
 from inference.predictor import Predictor
 from inference.reference import REFERENCE_FILE
@@ -55,6 +55,7 @@ class Made:
     fitted: FitResult
     graph: Path
     parity: Parity
+    company: Company
     quantization: Quantization | None = None
     int8: Path | None = None
     pruning: Pruning | None = None
@@ -167,10 +168,15 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 def _graphs(made: Made, reports: Mapping[Precision, Report]) -> dict[Precision, Graph]:
     found = {precision: report.evaluation for precision, report in reports.items()}
-    graphs: dict[Precision, Graph] = {"fp32": Graph(file=GRAPH_FILE, evaluation=found.get("fp32"))}
+    graphs: dict[Precision, Graph] = {
+        "fp32": Graph(file=GRAPH_FILE, evaluation=found.get("fp32"), company=made.company)
+    }
     if made.quantization is not None and (trial := made.quantization.accepted) is not None:
         graphs["int8"] = Graph(
-            file=INT8_GRAPH_FILE, evaluation=found.get("int8"), latency_ratio=trial.latency_ratio
+            file=INT8_GRAPH_FILE,
+            evaluation=found.get("int8"),
+            latency_ratio=trial.latency_ratio,
+            company=trial.company,
         )
     return graphs
 

@@ -1,8 +1,10 @@
-"""int8: ONNX Runtime's quantizer, taken only inside a stated budget on validation.
+"""int8: ONNX Runtime's quantizer, taken only inside a stated budget on validation, and where rows keep apart.
 
 Static quantization stores weights and activations in 8 bits; the range of each activation is measured on
-rows of train. Dynamic quantization stores the weights and measures activations in every run, which suits
-matrices and tables of embeddings, and makes a row's answer depend a little on its batch.
+rows of train. Dynamic quantization stores the weights and measures activations in every run, over the whole
+batch: a row's answer would depend on its company, so most such graphs are refused (a factorisation's is not,
+which multiplies what it looked up as it is stored). `training.tables` stores what a graph looks up in 8 bits,
+and computes in float32.
 """
 
 import logging
@@ -30,22 +32,24 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from inference.golden import Golden, Tolerance, payload_of
+from inference.manifest import Company
 from inference.predictor import Predictor
 from inference.session import OrtSession
 from inference.values import Tensors
 from training.data.examples import EVALUATION_BATCH, Batch, Loader
 from training.run import write_whole
+from training.tables import shrink_tables
 from training.tasks.base import Task, TaskData
-from training.verify import as_arrays
+from training.verify import BatchMatters, as_arrays, company_of
 
 log = logging.getLogger(__name__)
 
-Method = Literal["static", "dynamic"]
+Method = Literal["static", "dynamic", "tables"]
 
 METHODS: Mapping[str, tuple[Method, ...]] = {
     "vision": ("static", "dynamic"),
-    "text": ("dynamic", "static"),
-    "recommendation": ("dynamic",),  # what is trained on has not always the graph's own inputs
+    "text": ("dynamic", "static", "tables"),
+    "recommendation": ("dynamic", "tables"),  # what is trained on has not always the graph's own inputs
 }
 """What is tried, by task and in this order: the first that is accepted and faster than fp32 ends the search."""
 
@@ -71,14 +75,18 @@ GOLDEN_MARGIN = 1.5
 class Trial(BaseModel):
     """One method, measured: its score on validation, the bytes of its file, and its latency if accepted.
 
-    latency_ratio: median latency over fp32's at batch 1, in runs by turns.
+    score: None where the file is too large or rows depend on their company, so that nothing more was asked.
+    latency_ratio: median latency over fp32's at batch 1, in runs by turns. company: the proof that rows keep
+    apart. depends: why they do not, "" otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    score: float
+    score: float | None
     size: int
     latency_ratio: float | None
+    company: Company | None = None
+    depends: str = ""
 
     @property
     def faster(self) -> bool:
@@ -105,46 +113,74 @@ class Quantization(BaseModel):
         """The trial whose graph goes into the bundle; it is served where it is faster."""
         return None if self.chosen is None else self.tried[self.chosen]
 
+    @property
+    def proved(self) -> bool:
+        """Whether what was chosen was held against its own answers in company; runs of older releases have not."""
+        return self.accepted is None or self.accepted.company is not None
+
 
 def quantize(task: Task, graph: Path, data: TaskData[Any], target: Path, budget: float) -> Quantization:
     """Try the task's methods on `graph`; the fastest that is accepted is left in `target`, or nothing."""
-    original, size = OrtSession(graph.read_bytes(), graph), graph.stat().st_size
-    score = score_on_validation(original, task, data)
-    one = as_arrays(task.inputs(data.validation.batch(torch.tensor([0]), torch.Generator())))
+    judge = _Judge(task, graph, data, budget)
     tried: dict[Method, Trial] = {}
     fastest: tuple[float, Method] | None = None
     target.unlink(missing_ok=True)
     for method in METHODS[task.name]:
-        made = _make(method, task, graph, data)
-        session = OrtSession(made, target)
-        seen = score_on_validation(session, task, data)
-        lost = (score - seen if task.monitor.mode == "max" else seen - score) * 100
-        ratio = None
-        if lost <= budget and len(made) <= LARGEST_SHARE * size:
-            ratio = latency_ratio(session, original, one)
-            if fastest is None or ratio < fastest[0]:
-                fastest = ratio, method
-                write_whole(target, made)
-        tried[method] = Trial(score=seen, size=len(made), latency_ratio=ratio)
-        if tried[method].faster:
+        with TemporaryDirectory() as folder:
+            made = Path(folder) / target.name
+            _make(method, task, graph, data, made)
+            trial = tried[method] = judge.trial(made)
+            if trial.latency_ratio is not None and (fastest is None or trial.latency_ratio < fastest[0]):
+                fastest = trial.latency_ratio, method
+                write_whole(target, made.read_bytes())
+        if trial.faster:
             break
-    chosen = fastest[1] if fastest else None
     return Quantization(
-        metric=task.monitor.metric, budget=budget, score=score, size=size, tried=tried, chosen=chosen
+        metric=task.monitor.metric,
+        budget=budget,
+        score=judge.score,
+        size=judge.size,
+        tried=tried,
+        chosen=fastest[1] if fastest else None,
     )
+
+
+class _Judge:
+    """Holds quantized graphs against the fp32 one, and asks no more of them once they are refused."""
+
+    def __init__(self, task: Task, graph: Path, data: TaskData[Any], budget: float) -> None:
+        self._task, self._data, self._budget = task, data, budget
+        self._original, self.size = OrtSession(graph.read_bytes(), graph), graph.stat().st_size
+        self.score = score_on_validation(self._original, task, data)
+        self._one = as_arrays(task.inputs(data.validation.batch(torch.tensor([0]), torch.Generator())))
+
+    def trial(self, made: Path) -> Trial:
+        """First what is quickly known."""
+        size = made.stat().st_size
+        if size > LARGEST_SHARE * self.size:
+            return Trial(score=None, size=size, latency_ratio=None)
+        try:
+            company = company_of(made, self._task, self._data)
+        except BatchMatters as error:
+            return Trial(score=None, size=size, latency_ratio=None, depends=str(error))
+        session = OrtSession(made.read_bytes(), made)
+        seen = score_on_validation(session, self._task, self._data)
+        lost = (self.score - seen if self._task.monitor.mode == "max" else seen - self.score) * 100
+        ratio = latency_ratio(session, self._original, self._one) if lost <= self._budget else None
+        return Trial(score=seen, size=size, latency_ratio=ratio, company=company)
 
 
 def describe_trial(quantization: Quantization, trial: Trial) -> str:
     """One line: the score beside fp32's, the size, the speed, or why it was refused."""
+    share = f"{trial.size / quantization.size:.2f} of the size"
+    if trial.depends:
+        return f"{share}: refused, {trial.depends}"
+    if trial.score is None:
+        return f"{share}: refused, wanted at most {LARGEST_SHARE:g}"
     name = quantization.metric.replace("_", " ")
-    line = (
-        f"validation {name} {trial.score:.4f} for {quantization.score:.4f}, "
-        f"{trial.size / quantization.size:.2f} of the size"
-    )
+    line = f"validation {name} {trial.score:.4f} for {quantization.score:.4f}, {share}"
     if trial.latency_ratio is not None:
         return f"{line}, {trial.latency_ratio:.2f} of the latency"
-    if trial.size > LARGEST_SHARE * quantization.size:
-        return f"{line}: refused, wanted at most {LARGEST_SHARE:g} of the size"
     return f"{line}: refused, the budget is {quantization.budget:g} points"
 
 
@@ -219,11 +255,14 @@ def _calibration_batches(task: Task, data: TaskData[Any]) -> Iterator[Batch]:
         yield task.inputs(data.train.batch(torch.tensor(chosen), torch.Generator()))
 
 
-def _make(method: Method, task: Task, graph: Path, data: TaskData[Any]) -> bytes:
-    """The quantized graph's bytes."""
+def _make(method: Method, task: Task, graph: Path, data: TaskData[Any], made: Path) -> None:
+    """Write the quantized graph."""
+    if method == "tables":
+        onnx.save(shrink_tables(onnx.load(graph)), made)
+        return
     with TemporaryDirectory() as folder, warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")  # the quantizer's own advice to its authors
-        prepared, made = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
+        prepared = Path(folder) / "prepared.onnx"
         # Folds batch norm into the layer before it, which a quantized layer could no longer take in.
         quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)
         options = {
@@ -251,7 +290,8 @@ def _make(method: Method, task: Task, graph: Path, data: TaskData[Any]) -> bytes
                 },
                 **options,
             )
-        return made.read_bytes()
+            # The quantizer leaves tables as they are, which are most of a text model.
+            onnx.save(shrink_tables(onnx.load(made)), made)
 
 
 class _quiet:  # noqa: N801 - reads as the verb it is

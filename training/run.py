@@ -94,6 +94,11 @@ class RunFiles:
         return self.root / "parity.json"
 
     @property
+    def company(self) -> Path:
+        """The proof that the graph's rows do not see each other."""
+        return self.root / "company.json"
+
+    @property
     def quantization(self) -> Path:
         """What was tried for int8, and what came of it."""
         return self.root / "quantization.json"

@@ -1,24 +1,32 @@
 """The proof that the exported graph computes what PyTorch does, at the level it is deployed at.
 
 Every output, several batch sizes, and each row alone against the same row in a batch. A mismatch has its
-own error, which names the output, what was seen and what was wanted.
+own error, which names the output, what was seen and what was wanted. And the proof that a graph's rows, of
+whatever precision, do not see each other: each alone against the same in different company.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inference.manifest import Parity
+from inference.graph_file import GraphFile
+from inference.manifest import Company, Parity
+from inference.proof import MIXES, Stacks, confirm, prove
 from inference.session import OPTIMIZATION, OrtSession
 from inference.values import Array, Tensors
 from training.errors import TrainingError
+from training.tasks.base import Task, TaskData
 
 BATCH_SIZES = (1, 2, 3, 7, 16, 64)
 TOLERANCE = 1e-4
 """Largest |seen - wanted| / max(1, |wanted|): float32 sums in another order, some hundred roundings apart."""
+
+COMPANY_ROWS, COMPANY_BATCH = 8, 64
+"""Rows that are held against their own answers in company, and the largest batch that they are run in."""
 
 Collate = Callable[[Sequence[int]], Mapping[str, Tensor]]
 """The model's inputs for some rows of a data set."""
@@ -76,6 +84,37 @@ def verify(graph: nn.Module, onnx: Path, collate: Collate, outputs: Sequence[str
         rows=rows,
         optimization=OPTIMIZATION,
     )
+
+
+def company_of(graph: Path, task: Task, data: TaskData[Any]) -> Company:
+    """`prove_company` on rows spread over validation, beside the task's strangers, put together as it serves them."""
+    places = np.linspace(0, len(data.validation) - 1, COMPANY_ROWS).astype(int)
+    rows = [
+        as_arrays(task.inputs(data.validation.batch(torch.tensor([place]), torch.Generator())))
+        for place in dict.fromkeys(places.tolist())
+    ]
+    return prove_company(graph, rows, task.strangers(data), task)
+
+
+def prove_company(
+    graph: Path, rows: Sequence[Tensors], strangers: Sequence[Tensors], stacks: Stacks
+) -> Company:
+    """Run `rows`, of first axis 1, alone and together in different order, beside `strangers`, and in a large batch.
+
+    `BatchMatters` says which output changed, or which operator looks at the whole batch by design.
+    """
+    by_design = sorted(MIXES.keys() & GraphFile.read(graph).ops)
+    if by_design:
+        raise BatchMatters(f"{by_design[0]} {MIXES[by_design[0]]}")
+    session, everyone, worst = OrtSession(graph, graph), [*rows, *strangers], 0.0
+    for proof in (
+        prove(session, everyone, stacks, len(rows), must_differ=False),
+        confirm(session, everyone, stacks, COMPANY_BATCH, len(rows)),
+    ):
+        if not proof.batched:
+            raise BatchMatters(proof.reason)
+        worst = max(worst, proof.worst)
+    return Company(rows=len(rows), others=len(strangers), batch_size=COMPANY_BATCH, worst=worst)
 
 
 def torch_outputs(

@@ -131,14 +131,7 @@ class RecommendationProcessor(StackingProcessor):
         """One batch, histories padded with 0 on the left to the longest."""
         if HISTORY not in parts[0]:
             return super().collate(parts)
-        histories = [part[HISTORY] for part in parts]
-        longest = max(history.shape[1] for history in histories)
-        batch = np.zeros((sum(map(len, histories)), longest), np.int64)
-        row = 0
-        for history in histories:
-            batch[row : row + len(history), longest - history.shape[1] :] = history
-            row += len(history)
-        return {HISTORY: batch}
+        return {HISTORY: pad_left([part[HISTORY] for part in parts])}
 
     def postprocess(self, outputs: Tensors, context: Wish) -> Prediction:
         """The best items that the caller may see, best first.
@@ -251,6 +244,17 @@ class RecommendationProcessor(StackingProcessor):
                 field, user, f"one of the {len(self._user)} users that the model was trained on"
             )
         return self._user[str(known)]
+
+
+def pad_left(histories: Sequence[Array]) -> Array:
+    """Arrays int64 [rows, length] of several lengths as one [all rows, longest], filled up with 0 on the left."""
+    longest = max(history.shape[1] for history in histories)
+    batch: Array = np.zeros((sum(map(len, histories)), longest), np.int64)
+    row = 0
+    for history in histories:
+        batch[row : row + len(history), longest - history.shape[1] :] = history
+        row += len(history)
+    return batch
 
 
 def _indexes(values: Sequence[int]) -> Array:

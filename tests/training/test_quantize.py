@@ -9,14 +9,15 @@ import pytest
 from inference.bundle import Bundle
 from inference.errors import GoldenMismatch
 from inference.golden import Golden
-from inference.manifest import Manifest
+from inference.manifest import Company, Manifest
 from inference.predictor import Predictor
 from inference.session import OrtSession
 from tests.serving.servers import start
 from training import quantize as step
+from training import verify
 from training.config import TrainConfig, load_config
 from training.pipeline import train
-from training.quantize import Quantization, describe_trial, latency_ratio, quantize
+from training.quantize import Method, Quantization, describe_trial, latency_ratio, quantize
 from training.run import RunFiles
 from training.tasks.registry import find_task
 
@@ -96,31 +97,86 @@ def test_another_budget_is_measured_anew_and_off_means_none(root: Path, tmp_path
     assert "## int8" in (published / "card.md").read_text()
 
 
-def test_int8_outside_the_budget_is_refused_and_the_next_method_tried(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = iter((0.9, 0.8, 0.899))
-    monkeypatch.setattr(step, "score_on_validation", lambda *_: next(scores))
-    config = configure(root)
-    task, files = find_task("vision"), RunFiles(root / "run")
-    found = quantize(task, files.graph, task.load(config), tmp_path / "int8.onnx", 0.5)
-    assert found.tried["static"].latency_ratio is None
-    assert found.chosen == "dynamic"
-    assert "refused, the budget is 0.5 points" in describe_trial(found, found.tried["static"])
-    assert (tmp_path / "int8.onnx").stat().st_size == found.tried["dynamic"].size
+def quantized(root: Path, target: Path, budget: float = 0.5) -> Quantization:
+    task = find_task("vision")
+    return quantize(task, RunFiles(root / "run").graph, task.load(configure(root)), target, budget)
 
 
-def test_nothing_is_left_where_every_method_is_refused(
+def try_only(monkeypatch: pytest.MonkeyPatch, *methods: Method) -> None:
+    monkeypatch.setattr(step, "METHODS", {"vision": methods})
+
+
+def test_int8_outside_the_budget_is_refused_and_nothing_left(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter((0.9, 0.1, 0.1))
+    scores = iter((0.9, 0.8))
     monkeypatch.setattr(step, "score_on_validation", lambda *_: next(scores))
     target = tmp_path / "int8.onnx"
     target.write_bytes(b"of another budget")
-    task = find_task("vision")
-    found = quantize(task, RunFiles(root / "run").graph, task.load(configure(root)), target, 0.5)
+    found = quantized(root, target)
     assert found.accepted is None
+    assert found.tried["static"].latency_ratio is None
+    assert "refused, the budget is 0.5 points" in describe_trial(found, found.tried["static"])
     assert not target.exists()
+
+
+def test_where_one_method_is_refused_the_next_is_tried(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try_only(monkeypatch, "tables", "dynamic", "static")
+    found = quantized(root, tmp_path / "int8.onnx", 5)
+    assert "1.00 of the size: refused, wanted at most 0.6" in describe_trial(found, found.tried["tables"])
+    assert found.chosen == "static"
+    assert (tmp_path / "int8.onnx").stat().st_size == found.tried["static"].size
+
+
+def test_dynamic_quantization_is_refused_since_its_rows_share_a_scale(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try_only(monkeypatch, "dynamic")
+    found = quantized(root, tmp_path / "int8.onnx")
+    assert found.chosen is None
+    assert "refused, DynamicQuantizeLinear takes one scale over the whole batch" in describe_trial(
+        found, found.tried["dynamic"]
+    )
+    assert not (tmp_path / "int8.onnx").exists()
+
+
+def test_rows_tell_what_no_operator_is_known_for(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "MIXES", {})
+    try_only(monkeypatch, "dynamic")
+    found = quantized(root, tmp_path / "int8.onnx")
+    assert "changes with its company" in found.tried["dynamic"].depends
+
+
+def test_without_the_proof_it_would_be_published(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unseen = Company(rows=8, others=4, batch_size=64, worst=0)
+    monkeypatch.setattr(step, "company_of", lambda *_: unseen)
+    try_only(monkeypatch, "dynamic")
+    assert quantized(root, tmp_path / "int8.onnx", 5).chosen == "dynamic"
+
+
+def test_both_graphs_of_a_bundle_say_that_their_rows_keep_apart(root: Path) -> None:
+    for graph in manifest_at(root / "models/digits/1").graphs.values():
+        assert graph.company is not None
+        assert (graph.company.rows, graph.company.others, graph.company.batch_size) == (8, 4, 64)
+
+
+def test_what_an_older_release_accepted_is_tried_again(root: Path) -> None:
+    """Its run does not say that rows keep apart."""
+    files = RunFiles(root / "run")
+    found = found_by(root)
+    assert found.chosen is not None
+    unproved = found.tried[found.chosen].model_copy(update={"company": None})
+    older = found.model_copy(update={"tried": {found.chosen: unproved}})
+    files.quantization.write_text(older.model_dump_json())
+    files.published.unlink()
+    train(configure(root, "--quantize-budget", str(found.budget)))
+    assert found_by(root).proved
 
 
 def test_a_graph_is_as_fast_as_itself(root: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -90,6 +91,21 @@ def test_text_has_one_answer_alone_and_among_longer_ones(predictor: Predictor) -
     (alone,) = predictor.predict([short])
     together, _ = predictor.predict([short, long])
     assert alone["probabilities"] == pytest.approx(together["probabilities"], abs=2e-6)
+
+
+def test_rows_are_put_together_in_the_proof_as_they_are_served(predictor: Predictor) -> None:
+    parts = [{"ids": np.arange(1, length)[None]} for length in (2, 5, 3)]
+    wanted = predictor.processor.collate(parts)["ids"]
+    np.testing.assert_array_equal(find_task("text").collate(parts)["ids"], wanted)
+
+
+def test_strangers_are_as_long_as_the_longest_and_short(root: Path) -> None:
+    config = configure(root)
+    data = find_task("text").load(config)
+    longest = int(data.validation.lengths.max())
+    strangers = find_task("text").strangers(data)
+    assert [row["ids"].shape for row in strangers] == [(1, longest), (1, 1), (1, longest), (1, longest)]
+    assert all(row["ids"].min() > 0 and row["ids"].max() < data.facts["vocabulary"] for row in strangers)
 
 
 def test_ids_of_a_golden_text_are_those_it_was_trained_on(root: Path, predictor: Predictor) -> None:

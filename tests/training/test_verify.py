@@ -3,16 +3,28 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 from torch import Tensor, nn
 
+from inference.processors.base import StackingProcessor
+from inference.values import Tensors
 from training.architectures import mlp
 from training.classifier import ImageClassifier
 from training.data.examples import seeded
 from training.export import ClassifierGraph, export
-from training.verify import AxesDiffer, BatchMatters, NamesDiffer, ShapesDiffer, ValuesDiffer, verify
+from training.verify import (
+    AxesDiffer,
+    BatchMatters,
+    NamesDiffer,
+    ShapesDiffer,
+    ValuesDiffer,
+    as_arrays,
+    prove_company,
+    verify,
+)
 
 OUTPUTS = ("probabilities", "logits")
 ROWS = 20
@@ -93,3 +105,35 @@ def test_graph_whose_rows_see_each_other_is_refused(tmp_path: Path) -> None:
     export(LooksAtTheBatch(), collate([0, 1]), OUTPUTS, tmp_path / "model.onnx")
     with pytest.raises(BatchMatters, match="alone against batch 2"):
         verify(LooksAtTheBatch(), tmp_path / "model.onnx", collate, OUTPUTS, ROWS)
+
+
+ALONE = [as_arrays(collate([row])) for row in range(8)]
+WHITE: list[Tensors] = [{"image": np.full((1, 4, 4, 1), 255, np.uint8)}]
+
+
+def test_rows_of_an_exported_graph_keep_apart(exported: Path) -> None:
+    proof = prove_company(exported, ALONE, WHITE, StackingProcessor())
+    assert (proof.rows, proof.others, proof.batch_size) == (8, 1, 64)
+    assert proof.worst < 1
+
+
+def test_rows_less_the_mean_of_their_batch_are_refused(tmp_path: Path) -> None:
+    export(LooksAtTheBatch(), collate([0, 1]), OUTPUTS, tmp_path / "model.onnx")
+    with pytest.raises(BatchMatters, match=r"changes with its company: .* alone, and .* beside 7 others"):
+        prove_company(tmp_path / "model.onnx", ALONE, WHITE, StackingProcessor())
+
+
+class DimsForBrightCompany(nn.Module):
+    """What only shows beside a row that is brighter than any other."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        rows = image.flatten(1).float()
+        logits = rows / rows.mean(1).amax(0).clamp(min=200)
+        return logits.softmax(1), logits
+
+
+def test_a_stranger_shows_what_rows_of_the_data_do_not(tmp_path: Path) -> None:
+    export(DimsForBrightCompany(), collate([0, 1]), OUTPUTS, tmp_path / "model.onnx")
+    assert prove_company(tmp_path / "model.onnx", ALONE, [], StackingProcessor()).worst == 0
+    with pytest.raises(BatchMatters, match="changes with its company"):
+        prove_company(tmp_path / "model.onnx", ALONE, WHITE, StackingProcessor())

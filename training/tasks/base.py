@@ -3,7 +3,7 @@
 A task never trains, saves or publishes; it is asked. `tasks.registry` knows them by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -16,7 +16,7 @@ from torchmetrics import MetricCollection
 from inference.manifest import Calibration, Conformal, DataSource, Evaluation, OutOfDistribution
 from inference.predictor import Predictor
 from inference.processors.config import ProcessorConfig
-from inference.values import Payload
+from inference.values import Payload, Tensors
 from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples
@@ -105,6 +105,14 @@ class Task(Protocol):
 
     def inputs(self, batch: Batch) -> Batch:
         """What of a batch the graph takes, in the graph's order."""
+        ...
+
+    def collate(self, parts: Sequence[Tensors]) -> Tensors:
+        """One batch from several rows of the graph's inputs, put together as the task's processor does."""
+        ...
+
+    def strangers(self, data: TaskData[Any]) -> list[Tensors]:
+        """Rows of the graph's inputs, first axis 1, as extreme as a caller may send them: company for others."""
         ...
 
     def calibrate(self, model: nn.Module, data: TaskData[Any]) -> Calibrated:

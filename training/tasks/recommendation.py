@@ -1,6 +1,6 @@
 """Recommendation: what comes next. A history (or a user) in, a score for every item of the catalogue out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,8 +14,15 @@ from torchmetrics import MetricCollection
 from inference.manifest import DataSource
 from inference.predictor import Predictor
 from inference.processors.config import RecommendationConfig
-from inference.processors.recommendation import HISTORY, ITEMS_FILE, SCORES, USER, catalogue_json
-from inference.values import Payload
+from inference.processors.recommendation import (
+    HISTORY,
+    ITEMS_FILE,
+    SCORES,
+    USER,
+    catalogue_json,
+    pad_left,
+)
+from inference.values import Payload, Tensors
 from training.architectures.matrix_factorisation import MatrixFactorisation
 from training.architectures.neumf import NeuMF
 from training.architectures.registry import find_architecture
@@ -113,6 +120,19 @@ class RecommendationTask:
             return {USER: batch[USER]}
         history = batch[HISTORY]
         return {HISTORY: F.pad(history, (1, 0)) if history.shape[1] == 1 else history}
+
+    def collate(self, parts: Sequence[Tensors]) -> Tensors:
+        if HISTORY in parts[0]:
+            return {HISTORY: pad_left([part[HISTORY] for part in parts])}
+        return {USER: np.concatenate([part[USER] for part in parts])}
+
+    def strangers(self, data: RecommendationData) -> list[Tensors]:
+        """Users by chance; or histories by chance, as long as they may be and short, and one item again and again."""
+        facts, generator = data.facts, np.random.default_rng(0)
+        if facts["subject"] == USER:
+            return [{USER: user[None]} for user in generator.integers(0, len(facts["users"]), 4)]
+        items = generator.integers(1, len(facts["ids"]) + 1, (1, max(2, data.validation.length)))
+        return [{HISTORY: row} for row in (items, items[:, :2], np.full_like(items, items[0, 0]))]
 
     def calibrate(self, model: nn.Module, data: RecommendationData) -> Calibrated:
         """Nothing: scores order items and are no probabilities."""

@@ -14,8 +14,8 @@ from inference.manifest import DataSource
 from inference.predictor import Predictor
 from inference.processors.classification import LABELS_FILE
 from inference.processors.config import TextConfig
-from inference.processors.text import INPUT, TOKENIZER_FILE, TextProcessor, read_tokenizer
-from inference.values import Payload
+from inference.processors.text import INPUT, TOKENIZER_FILE, TextProcessor, pad, read_tokenizer
+from inference.values import Payload, Tensors
 from training.architectures.bag import BagOfNgrams
 from training.architectures.registry import find_architecture
 from training.architectures.words import PAD, Words
@@ -114,6 +114,18 @@ class TextTask:
 
     def inputs(self, batch: Batch) -> Batch:
         return {INPUT: batch[INPUT]}
+
+    def collate(self, parts: Sequence[Tensors]) -> Tensors:
+        return {INPUT: pad([part[INPUT] for part in parts], PAD_ID)}
+
+    def strangers(self, data: TextData) -> list[Tensors]:
+        """Known words by chance, as long as the longest text and one alone, one word again and again, unknown words."""
+        longest, vocabulary = int(data.validation.lengths.max()), data.facts["vocabulary"]
+        words = np.random.default_rng(0).integers(
+            min(UNKNOWN_ID + 1, vocabulary - 1), vocabulary, (1, longest)
+        )
+        rows = (words, words[:, :1], np.full_like(words, words[0, 0]), np.full_like(words, UNKNOWN_ID))
+        return [{INPUT: row} for row in rows]
 
     def calibrate(self, model: nn.Module, data: TextData) -> Calibrated:
         return classification.calibrate_on(model, data.validation, self.inputs)

@@ -2,10 +2,11 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from PIL import Image
@@ -14,10 +15,11 @@ from torchmetrics import MetricCollection
 
 from inference.manifest import DataSource
 from inference.predictor import Predictor
+from inference.processors.base import StackingProcessor
 from inference.processors.classification import LABELS_FILE
 from inference.processors.config import ImageConfig
 from inference.processors.image import INPUT
-from inference.values import Payload
+from inference.values import Payload, Tensors
 from training.architectures.registry import find_architecture
 from training.architectures.resnet9 import PICTURES, ResNet9
 from training.augment import Augment
@@ -97,6 +99,18 @@ class VisionTask:
 
     def inputs(self, batch: Batch) -> Batch:
         return {INPUT: batch[INPUT]}
+
+    def collate(self, parts: Sequence[Tensors]) -> Tensors:
+        return StackingProcessor().collate(parts)
+
+    def strangers(self, data: VisionData) -> list[Tensors]:
+        """Noise twice, black, and white."""
+        shape = 1, *data.validation.pixels.shape[1:]
+        generator = np.random.default_rng(0)
+        noise = [generator.integers(0, 256, shape).astype(np.uint8) for _ in range(2)]
+        return [
+            {INPUT: pixels} for pixels in (*noise, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8))
+        ]
 
     def calibrate(self, model: nn.Module, data: VisionData) -> Calibrated:
         return classification.calibrate_on(model, data.validation, self.inputs)
