@@ -29,7 +29,7 @@ def test_samples_and_batches_are_answered(told: Any) -> None:
 
 def test_a_graph_of_ids_takes_samples_of_one_number(told: Any) -> None:
     assert told["ids"]["y"] == [10, 20, 30]
-    assert told["id"]["y"] == [40]
+    assert told["id"]["y"] == 40
 
 
 def test_a_graph_without_a_batch_takes_samples_only(told: Any) -> None:
