@@ -7,7 +7,7 @@ then together in different company: each must come out as it did alone, in its o
 What cannot be proved counts as failed: such a model answers one request at a time, which is always right.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Protocol
 
 import numpy as np
@@ -44,6 +44,12 @@ MIXES = {
     ),
 }
 """Operators by design of which rows depend on what else is in the batch; a few rows may happen not to show it."""
+
+
+def mixes_by_design(operators: Set[str]) -> str:
+    """Why a graph of these operators is no matter for a proof; "" where it is."""
+    found = sorted(MIXES.keys() & operators)
+    return f"{found[0]} {MIXES[found[0]]}" if found else ""
 
 
 class BatchProof(BaseModel):
@@ -104,13 +110,8 @@ def prove(
     An error of ONNX Runtime's is a reason like others: what fails together must not be run together. `must_differ`:
     rows that all have one answer prove nothing.
     """
-    try:
-        worst = _compare_all(session, rows, stacks, min(compared, len(rows)), must_differ=must_differ)
-    except NotProved as reason:
-        return BatchProof(batched=False, reason=str(reason))
-    except BatonError as error:
-        return BatchProof(batched=False, reason=f"rows cannot be run together: {error}")
-    return BatchProof(batched=True, worst=worst)
+    compared = min(compared, len(rows))
+    return _proved(lambda: _compare_all(session, rows, stacks, compared, must_differ=must_differ))
 
 
 def confirm(
@@ -118,13 +119,21 @@ def confirm(
 ) -> BatchProof:
     """The same for a batch of `size` rows, the biggest that will be run: each of `rows` again and again."""
     places = tuple(place % min(compared, len(rows)) for place in range(size))
-    try:
+
+    def compare() -> float:
         alone = [session.run(row) for row in rows[: max(places) + 1]]
-        worst = _compare(session, rows, stacks, alone, places)
+        return _compare(session, rows, stacks, alone, places)
+
+    return _proved(compare)
+
+
+def _proved(compare: Callable[[], float]) -> BatchProof:
+    try:
+        worst = compare()
     except NotProved as reason:
         return BatchProof(batched=False, reason=str(reason))
     except BatonError as error:
-        return BatchProof(batched=False, reason=f"{size} rows cannot be run together: {error}")
+        return BatchProof(batched=False, reason=f"rows cannot be run together: {error}")
     return BatchProof(batched=True, worst=worst)
 
 

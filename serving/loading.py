@@ -21,7 +21,7 @@ from inference.manifest import Manifest
 from inference.options import Device, Precision
 from inference.predictor import Predictor
 from inference.processors import build_processor
-from inference.proof import MIXES, BatchProof, confirm, prove
+from inference.proof import BatchProof, confirm, mixes_by_design, prove
 from inference.providers import CUDA, check_device
 from inference.session import OrtSession, SessionOptions, brief
 from inference.trial import rows_like
@@ -125,7 +125,8 @@ class ModelLoader:
         digest = bundle.manifest.files[bundle.graph(precision).file].sha256
         where = gpus() if self.device != "cpu" else ()
         said = () if config is None else (config.max_batch_size, config.trusted, config.optimization)
-        return cache_key(digest, self.device, self.cpus, ort.__version__, *by_hand, *where, *said)
+        at_most = self.max_batch_size  # up to which a batch was proved
+        return cache_key(digest, self.device, self.cpus, ort.__version__, at_most, *by_hand, *where, *said)
 
 
 class _Stopped(Exception):
@@ -139,7 +140,7 @@ class _Load:
         self._loader, self._stopped = loader, Event()
         self._located = located
         self._bundle: Bundle
-        self._sessions: dict[tuple[int, tuple[int, ...]], OrtSession] = {}
+        self._sessions: dict[tuple[int, tuple[int, ...], int], OrtSession] = {}
         self._example: Example | None = None
         self._told: Tensors = {}
         self._by_hand = self._told_by_hand = loader.by_hand
@@ -186,11 +187,11 @@ class _Load:
             self._by_hand = ByHand(config.threads or threads, config.instances(self._loader.device) or runs)
         self._config, self._told_by_hand = config, self._by_hand
         self._bundle = bundle = Bundle.open(self._located, self._options(self._threads, ()))
-        self._candidate = bundle.manifest.max_batch_size
+        self._limit = self._candidate = bundle.manifest.max_batch_size
         self._precision = self._loader.precision_of(bundle)
         if bundle.session is not None:  # here, and let go of if another serves
             if self._loader.device == "cpu":
-                self._sessions[self._threads, ()] = bundle.session
+                self._sessions[self._threads, (), 0] = bundle.session
             self._bundle = replace(bundle, session=None)
         self._first_session()
 
@@ -208,10 +209,12 @@ class _Load:
 
     def _session(self, threads: int, batch_sizes: tuple[int, ...] = ()) -> OrtSession:
         """What was measured is what serves."""
-        key = threads, batch_sizes
+        # A device runs batches at fixed sizes, filled up with rows: not where rows are no batch.
+        key = threads, batch_sizes, 0 if self._loader.device == "cpu" else self._limit
         if key not in self._sessions:
             bundle = self._bundle
             options = self._options(threads, batch_sizes).for_manifest(bundle.manifest)
+            options = options._replace(max_batch_size=self._limit)
             self._sessions[key] = OrtSession(bundle.graph_source(self._precision), bundle.path, options)
         return self._sessions[key]
 
@@ -242,9 +245,8 @@ class _Load:
             return known
         run_s = seconds_of(session, example.rows[0])
         if loader.by_hand.runs is None and self._by_hand == (None, 1) and run_s < HOP_S:
-            self._by_hand = ByHand(
-                runs=0
-            )  # one instance is one run at a time, which a quick one is on the loop too
+            # One instance is one run at a time, which a quick one is on the loop too.
+            self._by_hand = ByHand(runs=0)
         return self._within(budget_s, example, run_s)
 
     def _within(self, budget_s: float, example: Example, run_s: float) -> Profile:
@@ -263,17 +265,13 @@ class _Load:
             return BatchProof(batched=True)
         if not self._bundle.derived:
             # That its rows are a batch was proved when it was published, over many more of them; but not here.
-            rows = example.rows
-            return (
-                None
-                if len(rows) < 2
-                else prove(self._first_session(), rows, self._processor, must_differ=False)
-            )
+            if len(example.rows) < 2:
+                return None
+            return prove(self._first_session(), example.rows, self._processor, must_differ=False)
         if not self._candidate:
             return BatchProof(batched=False, reason=_fixed_axis(self._bundle.manifest))
-        by_design = sorted(MIXES.keys() & self._bundle.ops)
-        if by_design:
-            return BatchProof(batched=False, reason=f"{by_design[0]} {MIXES[by_design[0]]}")
+        if by_design := mixes_by_design(self._bundle.ops):
+            return BatchProof(batched=False, reason=by_design)
         if any(len(array) != 1 for array in example.rows[0].values()):
             return BatchProof(batched=False, reason="the graph does not run one row alone")
         return prove(self._first_session(), example.rows, self._processor)
@@ -281,21 +279,30 @@ class _Load:
     def _measure(self, example: Example, batching: BatchProof | None, rows: Rows) -> Profile:
         """The whole curve; of a graph whose rows may share runs the biggest batch is proved too."""
         loader = self._loader
-        limit = self._candidate if batching is None or batching.batched else 0
+        self._limit = limit = self._limit_by(batching)
         made = rows if limit else lambda _: (rows(1), example.rows[0])[1]
         if loader.device != "cpu":
             profile = measure_on_device(self._session, made, limit, self._by_hand)
         else:
             profile = measure(self._session, made, loader.cpus, limit, self._by_hand)
-        if self._bundle.derived and limit and profile.most_rows > 1 and not self._trusted:
+        most = self._most_rows(profile, limit)
+        if self._bundle.derived and most > 1 and not self._trusted:
             session = self._session(profile.chosen.threads, profile.batch_sizes)
-            confirmed = confirm(session, example.rows, self._processor, profile.most_rows)
+            confirmed = confirm(session, example.rows, self._processor, most)
             if not confirmed.batched:
                 return self._measure(example, confirmed, rows)
             batching = confirmed
         profile = profile.model_copy(update={"batching": batching})
         loader.cache.put(self._key(), profile)
         return profile
+
+    def _limit_by(self, batching: BatchProof | None) -> int:
+        """Rows that a run may have; 0 where they were not proved to be a batch."""
+        return self._candidate if batching is None or batching.batched else 0
+
+    def _most_rows(self, profile: Profile, limit: int) -> int:
+        """Rows of the biggest batch that will be run."""
+        return min(self._loader.max_batch_size or profile.most_rows, limit) or 1
 
     def _measure_rest(self) -> Callable[[], ServedModel] | None:
         """On a thread, between requests."""
@@ -338,6 +345,7 @@ class _Load:
     def _prepared(self, profile: Profile) -> tuple[Profile, Predictor, OrtSession | None]:
         """Sessions as the profile wants them, proved and warm."""
         self._profile, bundle = profile, self._bundle
+        self._limit = self._limit_by(profile.batching)
         session = self._session(profile.chosen.threads, profile.batch_sizes)
         alone = self._session(profile.alone.threads) if profile.alone else None
         for unused in [key for key, each in self._sessions.items() if each not in (session, alone)]:
@@ -360,7 +368,7 @@ class _Load:
 
     def _plan(self, profile: Profile, manifest: Manifest) -> Plan:
         loader = self._loader
-        batch_size = min(loader.max_batch_size or profile.most_rows, manifest.max_batch_size) or 1
+        batch_size = self._most_rows(profile, manifest.max_batch_size)
         plan = profile.plan(loader.p99_ms, batch_size, self._max_pending_rows(batch_size, profile))
         preferred = self._config and self._config.preferred_batch_size
         return plan._replace(enough_rows=min(preferred, batch_size)) if preferred else plan

@@ -1,8 +1,13 @@
-"""Who may use the CPUs while models are loaded: several that are created, or one that is measured."""
+"""Who may use the CPUs while models are loaded: several that are created, or one that is measured.
+
+Nobody waits for ever: a disk that hangs while one model is read must not keep the others.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
+
+PATIENCE_S = 10.0
 
 
 class Turns:
@@ -22,7 +27,7 @@ class Turns:
     def create(self) -> Iterator[None]:
         """Wait for who measures, then create."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._measuring)
+            self._changed.wait_for(lambda: not self._measuring, PATIENCE_S)
             self._creating += 1
         try:
             yield
@@ -35,7 +40,7 @@ class Turns:
     def measure(self) -> Iterator[None]:
         """Wait for who creates or measures, then measure."""
         with self._changed:
-            self._changed.wait_for(lambda: not (self._measuring or self._creating))
+            self._changed.wait_for(lambda: not (self._measuring or self._creating), PATIENCE_S)
             self._measuring = True
         try:
             yield

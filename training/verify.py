@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from inference.graph_file import GraphFile
 from inference.manifest import Company, Parity
-from inference.proof import MIXES, Stacks, confirm, prove
+from inference.proof import Stacks, confirm, mixes_by_design, prove
 from inference.session import OPTIMIZATION, OrtSession
 from inference.values import Array, Tensors
 from training.errors import TrainingError
@@ -103,9 +103,8 @@ def prove_company(
 
     `BatchMatters` says which output changed, or which operator looks at the whole batch by design.
     """
-    by_design = sorted(MIXES.keys() & GraphFile.read(graph).ops)
-    if by_design:
-        raise BatchMatters(f"{by_design[0]} {MIXES[by_design[0]]}")
+    if by_design := mixes_by_design(GraphFile.read(graph).ops):
+        raise BatchMatters(by_design)
     session, everyone, worst = OrtSession(graph, graph), [*rows, *strangers], 0.0
     for proof in (
         prove(session, everyone, stacks, len(rows), must_differ=False),
