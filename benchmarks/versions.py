@@ -1,11 +1,13 @@
 """This version of Baton against another checkout of it, by turns: time to ready, memory, and answers a second."""
 
+import argparse
 import shutil
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.asking import TIMEOUT_S
 from benchmarks.graphs import TINY, write_mlp, write_resnet50, write_text
@@ -33,7 +35,7 @@ def main() -> int:
     rows: list[tuple[str, ...]] = []
     claims: list[Claim] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name, models in _started(Path(scratch)).items():
+        for name, models in _started(Path(scratch)).items() if given.starts else ():
             seen = [_start(models, given.against) for _ in range(given.starts)]
             for text, pick, digits, most in (
                 ("seconds to ready", _seconds, 2, SOONER),
@@ -45,11 +47,20 @@ def main() -> int:
         loaded = _loads(Path(scratch) / "loads", given)
         for (model, connections), pairs in loaded.items():
             name = f"{model}, {connections} connections: answers a second"
-            row, ratio = _row(name, pairs, 0)
+            row, ratio = _row(name, [[load.rate for load in pair] for pair in pairs], 0)
             rows.append(row)
+            cost = [[load.cpu_us for load in pair] for pair in pairs]
+            rows.append(_row(f"{model}, {connections} connections: processor µs a request", cost, 1)[0])
             kept = ratio.median >= AS_FAST
             claims.append(Claim(text=name, wanted=f"at least {AS_FAST}", seen=shown(ratio), kept=kept))
     return write(given.out, ("", "the other", "this", "this over the other"), rows, claims)
+
+
+class Load(NamedTuple):
+    """What a server did: answers a second, and the processor time of each, which repeats where rates do not."""
+
+    rate: float
+    cpu_us: float
 
 
 Start = tuple[float, float]
@@ -90,26 +101,27 @@ def _start(models: Path, other: Path) -> tuple[Start, Start]:
     return seen[0], seen[1]
 
 
-def _loads(models: Path, given: object) -> dict[tuple[str, int], list[list[float]]]:
-    """Answers a second of the other version and of this one, by model and connections, a pair a round."""
+def _loads(models: Path, given: argparse.Namespace) -> dict[tuple[str, int], list[list[Load]]]:
+    """What the other version and this one did, by model and connections, a pair a round."""
     write_mlp(models, "tiny", TINY)
     write_text(models)
-    seen: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
-    rounds, seconds, other = (getattr(given, name) for name in ("rounds", "seconds", "against"))
-    with serving(models, checkout=other) as before, serving(models) as after:
-        for number in range(rounds):
+    seen: dict[tuple[str, int], list[list[Load]]] = defaultdict(list)
+    with serving(models, checkout=given.against) as before, serving(models) as after:
+        for number in range(given.rounds):
             for load in LOADS:
                 order: Callable[[list[Server]], list[Server]] = (
                     list if number % 2 else lambda pair: pair[::-1]
                 )
-                rates = {id(server): _rate(server, *load, seconds) for server in order([before, after])}
-                seen[load].append([rates[id(before)], rates[id(after)]])
+                did = {id(server): _ask(server, *load, given.seconds) for server in order([before, after])}
+                seen[load].append([did[id(before)], did[id(after)]])
     return seen
 
 
-def _rate(server: Server, model: str, connections: int, seconds: int) -> float:
+def _ask(server: Server, model: str, connections: int, seconds: int) -> Load:
     (body, *_) = random_bodies(read_metadata(server.url, model, TIMEOUT_S), 1, {}, binary=False)
-    return drive(server, f"/v2/models/{model}/infer", body, connections, seconds).rate
+    spent = server.cpu_s()
+    seen = drive(server, f"/v2/models/{model}/infer", body, connections, seconds)
+    return Load(seen.rate, (server.cpu_s() - spent) * 1e6 / (seen.rate * seconds))
 
 
 def _row(name: str, pairs: list[list[float]], digits: int) -> tuple[tuple[str, ...], Interval]:

@@ -353,7 +353,8 @@ class _Load:
         predictor = Predictor.from_bundle(bundle, self._precision, processor=self._processor, session=session)
         example = self._example
         if example is not None:
-            session.shrink(example.rows[0])  # measured with bigger batches than are served
+            if profile.measured:  # with bigger batches than are served
+                session.shrink(example.rows[0])
             for size in profile.batch_sizes:  # each prepares its kernels, unless it was measured just now
                 session.run(example.batch(size))
             # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
