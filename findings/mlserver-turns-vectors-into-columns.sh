@@ -7,7 +7,7 @@
 #   wrote with [3] is read as (3,). A scalar is written with [1]. Code that compares or broadcasts with a
 #   vector (labels - predictions) makes a 3 x 3 table out of it. And infinities: both are null in the JSON,
 #   and NaN when read back.
-# Source: https://mlserver.readthedocs.io/en/latest/user-guide/content-type.html (the shape of a numpy array)
+# Source: https://github.com/SeldonIO/MLServer/blob/master/mlserver/codecs/numpy.py
 set -euo pipefail
 
 work=$(mktemp -d)

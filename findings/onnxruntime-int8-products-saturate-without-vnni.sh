@@ -2,13 +2,14 @@
 # MatMulInteger of uint8 by int8 is off by half on x86 processors without VNNI, exact on others.
 #
 # With: onnxruntime 1.32.0 (CPU), onnx 1.23.2, numpy 2.4.6, Python 3.11, x86-64 with AVX2 and no VNNI.
-# Expected: the operator's output is int32 and exact; 64 products of 255 * 127 sum up to 2,072,640. So says
-#   the ONNX reference, and onnxruntime-web 1.30 on the same machine.
+# Expected: the operator's output is int32 and exact; 64 products of 255 * 127 sum up to 2,072,640. So says the
+#   ONNX reference, and onnxruntime-web 1.30 on the same machine.
 # Seen: 1,048,544 = 32 * 32,767: pairs of products are added in 16 bits, with saturation. Large weights and bright
 #   inputs are what saturates, so one quantized model file has other answers by the machine it lands on, and golden
-#   numbers taken on one kind of node fail on the other. quantize_dynamic(reduce_range=True) is the documented way out.
-#   On a processor with VNNI this script expects the exact sum.
-# Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html (reduce_range, "saturation issue")
+#   numbers taken on one kind of node fail on the other. quantize_dynamic(reduce_range=True) is the documented way
+#   out. On a processor with VNNI this script expects the exact sum.
+# Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html (reduce_range, "saturation
+#   issue")
 set -euo pipefail
 
 work=$(mktemp -d)

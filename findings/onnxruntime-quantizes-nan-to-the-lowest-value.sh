@@ -2,12 +2,12 @@
 # Dynamic quantization in ONNX Runtime hides NaN: it becomes 0 and the rest looks healthy.
 #
 # With: onnxruntime 1.32.0 (CPU), onnx 1.23.2, numpy 2.4.6, Python 3.11.
-# Expected: NaN in an activation shows in the answer, as it does in the float model; the ONNX reference's
-#   scale is NaN.
-# Seen: DynamicQuantizeLinear of [1, NaN, 2] answers scale 2/255 and [127, 0, 255]: the NaN is left
-#   out of the range and becomes the zero point, 0.0. QuantizeLinear with a fixed scale and zero point 128
-#   gives 0, the lowest value of all, -128 steps from the middle. A quantized model answers confidently where the float
-#   model answers NaN, so a check for NaN in the answers sees nothing.
+# Expected: NaN in an activation shows in the answer, as it does in the float model; the ONNX reference's scale is
+#   NaN.
+# Seen: DynamicQuantizeLinear of [1, NaN, 2] answers scale 2/255 and [127, 0, 255]: the NaN is left out of the
+#   range and becomes the zero point, 0.0. QuantizeLinear with a fixed scale and zero point 128 gives 0, the lowest
+#   value of all, -128 steps from the middle. A quantized model answers confidently where the float model answers
+#   NaN, so a check for NaN in the answers sees nothing.
 # Source: https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html (NaN is not mentioned)
 set -euo pipefail
 

@@ -3,9 +3,10 @@
 #
 # With: onnxruntime 1.30.0 (Python, x86-64), onnxruntime-web 1.30.0 (wasm, Node.js 20), onnx 1.23.2, numpy 2.4.6.
 # Expected: the same release gives the same answers; the wasm build differs in the last digits of sums.
-# Seen: Cast of -1.0 to uint8 is 255 and 0, of 4e9 to int32 -2147483648 and 2147483647, of NaN to int32 -2147483648 and 0. StringNormalizer
-#   (LOWER, locale C) leaves a capital E with an accent alone in Python, and lowers it in the browser. Features
-#   that are hashed, clipped by a cast or lowered on the client are not those the server computes.
+# Seen: Cast of -1.0 to uint8 is 255 and 0, of 4e9 to int32 -2147483648 and 2147483647, of NaN to int32
+#   -2147483648 and 0. StringNormalizer (LOWER, locale C) leaves a capital E with an accent alone in Python, and
+#   lowers it in the browser. Features that are hashed, clipped by a cast or lowered on the client are not those the
+#   server computes.
 # Source: https://onnx.ai/onnx/operators/onnx__Cast.html (out of range is undefined),
 #   https://onnxruntime.ai/docs/get-started/with-javascript/web.html
 set -euo pipefail
