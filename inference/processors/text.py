@@ -177,6 +177,7 @@ class TextProcessor(StackingProcessor):
 def read_tokenizer(content: str) -> "Tokenizer":
     """A Hugging Face tokenizer from the content of `tokenizer.json`; ValueError where it is none."""
     from tokenizers import Tokenizer  # here, so that a server without text models pays nothing for it
+    from tokenizers.models import BPE
 
     try:
         tokenizer = Tokenizer.from_str(content)
@@ -185,7 +186,27 @@ def read_tokenizer(content: str) -> "Tokenizer":
     # Cutting and padding are the processor's: one place decides them.
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    if isinstance(tokenizer.model, BPE):
+        # It is for training, is kept in the file, and would give one text other tokens at each call (tokenizers 0.23,
+        # findings/tokenizers-bpe-dropout-stays-on.sh).
+        tokenizer.model.dropout = None
+        if (
+            tokenizer.model.unk_token is None
+            and not tokenizer.model.byte_fallback
+            and not _covers_bytes(tokenizer)
+        ):
+            # Letters that it has no token for would vanish, and count as understood (…-loses-letters-it-does-not-know).
+            raise ValueError(
+                "a BPE tokenizer without unk_token drops what it does not know, wanted one that says so"
+            )
     return tokenizer
+
+
+def _covers_bytes(tokenizer: "Tokenizer") -> bool:
+    """Whether its alphabet is every byte, so that it knows any text."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    return all(tokenizer.token_to_id(letter) is not None for letter in ByteLevel.alphabet())
 
 
 def pad(rows: Sequence[Array], pad_id: int) -> Array:

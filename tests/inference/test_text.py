@@ -166,3 +166,24 @@ def test_tensors_are_held_to_the_vocabulary_and_the_models_length(
     with pytest.raises(kind, match=words):
         processor.check({INPUT: np.array(rows, np.int64)})
     processor.check({INPUT: np.array([[len(VOCABULARY) - 1] * 8], np.int64)})
+
+
+def bpe(**options: Any) -> str:
+    """A tokenizer of letters and one merge, as somebody else may have made it."""
+    vocabulary = {"<pad>": 0, "<unk>": 1, "l": 2, "o": 3, "lo": 4}
+    model = models.BPE(vocab=vocabulary, merges=[("l", "o")], **options)
+    return str(Tokenizer(model).to_str())
+
+
+def test_what_a_tokenizer_drops_in_training_is_not_dropped_here() -> None:
+    """`dropout` is kept in tokenizer.json, and gives one text other tokens at each call (tokenizers 0.23)."""
+    tokenizer = read_tokenizer(bpe(unk_token=UNKNOWN, dropout=0.5))
+    assert {tuple(tokenizer.encode("lololo").ids) for _ in range(50)} == {(4, 4, 4)}
+
+
+def test_a_tokenizer_that_loses_what_it_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="without unk_token drops what it does not know"):
+        read_tokenizer(bpe())
+    letters = {letter: place for place, letter in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    every_byte = Tokenizer(models.BPE(vocab=letters, merges=[]))
+    assert read_tokenizer(every_byte.to_str()).get_vocab_size() == 256
