@@ -153,6 +153,8 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(view: memoryview, place: int) -> tuple[int, int]:
+    if place < len(view) and (first := view[place]) < 0x80:  # most of them
+        return first, place + 1
     value = shift = 0
     while True:
         if place >= len(view) or shift > 63:
