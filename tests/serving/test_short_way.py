@@ -170,13 +170,23 @@ def test_a_binary_tensor_reaches_the_graph_where_its_bytes_came_in(
         respond(lane, target, headers, body, caller)
 
     monkeypatch.setattr(HotLane, "respond", noting)
-    sent = request(bytes(400), "Inference-Header-Content-Length: 0", path="/v2/models/flex/infer")
+
+    def asked(pad: int) -> bytes:
+        headers = "Inference-Header-Content-Length: 0", f"X-Pad: {'x' * pad}"
+        return request(bytes(8192), *headers, path="/v2/models/flex/infer")
+
+    # A tensor lies well where its head has a multiple of 16 bytes; elsewhere it is copied to where it does.
+    ends = {(asked(pad).index(b"\r\n\r\n") + 4) % 16: pad for pad in range(1, 17)}
+    sent, askew = asked(ends[0]), asked(ends[4])
     with closing(connect(server)) as connection:
-        for _ in range(2):  # parsed, and by a head that was parsed before
-            connection.sendall(sent)
+        for each in (sent, sent, askew, askew):  # parsed, and by a head that was parsed before
+            connection.sendall(each)
             assert read(connection, 1)[0][0] == 200
-    for tensor, body in zip(inputs, bodies, strict=True):
-        assert np.shares_memory(tensor, np.frombuffer(body, np.uint8))
+    shared = [
+        np.shares_memory(tensor, np.frombuffer(body, np.uint8))
+        for tensor, body in zip(inputs, bodies, strict=True)
+    ]
+    assert shared == [True, True, True, False]
     whole = bodies[1]
     assert isinstance(whole, memoryview)
     assert whole.obj == sent, "what the socket gave, and no part of it"
