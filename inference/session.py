@@ -220,7 +220,9 @@ def _ort_options(options: SessionOptions) -> ort.SessionOptions:
     made.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     # Threads that spin between runs take the CPU from everything else: roboflow/rf-detr issue 1456.
     made.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    made.log_severity_level = 3  # errors reach the caller as exceptions
+    # Errors reach the caller as exceptions. At level 3 ONNX Runtime writes each to the log as well, in colours, past
+    # the server's own format: a line for every request whose values a graph does not take.
+    made.log_severity_level = 4
     return made
 
 

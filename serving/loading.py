@@ -54,7 +54,7 @@ log = logging.getLogger("baton.loading")
 # least, so that a small graph is known whole when its first request comes.
 BUDGET_OF_CREATION = 1.3
 LEAST_BUDGET_S = 0.5
-_RUNS_TO_PROVE = 24  # of one row
+_RUNS_TO_PROVE = 30  # of one row
 _QUIET_S = 0.005
 _PATIENCE_S = 0.5  # for a moment without requests, before each measurement under way
 
@@ -419,8 +419,9 @@ class _Load:
         manifest = self._manifest(profile)
         model = replace(self._model, manifest=manifest, predictor=predictor, profile=profile, rest=None)
         model.batcher.adopt(self._plan(profile, manifest), predictor.session, alone)
-        self._model = model
-        _tell(model)
+        told, self._model = self._model.profile, model
+        if (told.batching, told.note) != (profile.batching, profile.note):  # nothing is said twice
+            _tell(model)
         return model
 
 

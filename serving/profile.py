@@ -61,7 +61,7 @@ _MINDS = 2.0  # times its usual seconds, for a run that comes after one of anoth
 _SLOW_S = 0.5  # a batch that takes longer is none that anybody should wait for, so no bigger one is tried
 
 # Counted up whenever the same machine would be measured or chosen for otherwise, so that no kept profile outlives it.
-RULES = 5
+RULES = 6
 
 # Of one row, that measuring takes in all where threads and batch sizes are compared.
 _RUNS_TO_MEASURE = 100

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from inference.bundle import GRAPH_FILE, MANIFEST_FILE, Located
 from inference.errors import (
     BatonError,
+    BundleRefused,
     ConfigInvalid,
     DigestMismatch,
     FileMissing,
@@ -467,7 +468,7 @@ class ModelRegistry:
         if current is None or current.version <= model.version:
             self._served[model.name, None] = model
         log.info("serving %s/%s: %s on %s, %s", *key, model.predictor.precision,
-                 model.predictor.session.provider, model.batcher.plan)  # fmt: skip
+                 model.predictor.session.provider, model.batcher.plan.in_words)  # fmt: skip
         if old is not None:
             self._begin_to_let_go(old, forget=False)
         self._measure_rest(model)
@@ -500,7 +501,7 @@ class ModelRegistry:
         self._served[key] = renewed
         if self._served.get((model.name, None)) is model:
             self._served[model.name, None] = renewed
-        log.info("%s/%s is measured: %s", *key, renewed.batcher.plan)
+        log.info("%s/%s is measured: %s", *key, renewed.batcher.plan.in_words)
         del model, rest, renew, renewed
         await asyncio.get_running_loop().run_in_executor(self._loading, give_memory_back)
 
@@ -524,7 +525,9 @@ class ModelRegistry:
         else:
             self._index[key] = IndexEntry(*key, ModelState.REFUSED, reason)
         unexpected = not isinstance(error, BatonError | OSError)
-        self._say(key, logging.ERROR, f"refused {key[0]}/{key[1]}: {reason}", traceback=unexpected)
+        # The line names the bundle itself, which the reason does for who asks.
+        why = shown(error.reason) if isinstance(error, BundleRefused) else reason
+        self._say(key, logging.ERROR, f"refused {key[0]}/{key[1]}: {why}", traceback=unexpected)
         return reason
 
     def _retire_all(self, name: str) -> list[asyncio.Task[None]]:

@@ -12,7 +12,7 @@ import pytest
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from inference.bundle import Bundle
-from inference.errors import BundleRefused, GraphInvalid
+from inference.errors import BundleRefused, GraphInvalid, InferenceFailed
 from inference.session import OrtSession
 from inference.values import Array, DataType
 from tests.bundles import write_bare
@@ -151,3 +151,14 @@ def test_one_big_picture_leaves_no_memory_behind() -> None:
 
     assert left("off") > 150
     assert left("on") < 50
+
+
+def test_what_a_graph_does_not_take_is_raised_and_writes_no_line_of_its_own(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    table = np.zeros((3, 2), np.float32)
+    ids = [tensor("x", "N", kind=TensorProto.INT64)]
+    session = OrtSession(model([node("Gather", "t x", "y")], ids, [tensor("y", "N", 2)], t=table), HERE)
+    with pytest.raises(InferenceFailed, match="out of data bounds"):
+        session.run({"x": np.array([7])})
+    assert capfd.readouterr() == ("", "")

@@ -9,6 +9,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from inference.bundle import Bundle
 from inference.errors import InferenceFailed
+from inference.proof import COMPARED
 from inference.session import OrtSession
 from inference.trial import find_rows, rows_like
 from inference.values import Array, Tensors
@@ -65,7 +66,8 @@ def test_ids_stay_inside_their_table() -> None:
         rows = found(
             [node("Gather", "t x", "y")], [tensor("x", "N", "T", kind=INT)], table, tensor("y", "N", "T", 4)
         )
-        assert max(row["x"].max() for row in rows) == most
+        assert max(row["x"].max() for row in rows[:-1]) == most
+        assert rows[-1]["x"].min() > size  # company that a table takes from nobody
 
 
 def test_ids_that_begin_later_are_found() -> None:
@@ -134,5 +136,12 @@ def test_rows_like_a_request_have_its_shape_and_range() -> None:
     asked = np.array([[40, 41, 50], [44, 44, 44]])
     rows = rows_like(session.inputs, {"x": asked})
     assert {row["x"].shape for row in rows} == {(1, 3)}
-    assert min(row["x"].min() for row in rows) >= 40
-    assert max(row["x"].max() for row in rows) <= 50
+    assert min(row["x"].min() for row in rows[:-1]) >= 40
+    assert max(row["x"].max() for row in rows[:-1]) <= 50
+
+
+def test_a_flag_differs_between_rows_and_between_their_company() -> None:
+    flag = tensor("x", "N", 1, kind=TensorProto.BOOL)
+    rows = found([node("Not", "x", "y")], [flag], {}, tensor("y", "N", 1, kind=TensorProto.BOOL))
+    assert len({bool(row["x"].item()) for row in rows[:2]}) == 2
+    assert len({bool(row["x"].item()) for row in rows[COMPARED:]}) == 2

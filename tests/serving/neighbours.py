@@ -96,6 +96,11 @@ def spoilt(bad: float) -> Callable[[Generator, int], Tensors]:
     return made
 
 
+def _samples(kind: type[np.generic], *factors: int, width: int = 3) -> Callable[[Generator, int], Tensors]:
+    """Samples of a byte, times one of the factors."""
+    return lambda rng, rows: {"x": (rng.integers(0, 256, (rows, width)) * rng.choice(factors)).astype(kind)}
+
+
 def _boxes(rng: Generator, rows: int) -> Tensors:
     corners = rng.random((rows, 6, 2)).astype(np.float32)
     sizes = rng.random((rows, 6, 2)).astype(np.float32)
@@ -273,8 +278,26 @@ RARE = (
            "{ most = ReduceMax<keepdims=0>(x) large = Greater(most, limit) y = If(large) <"
            "then_branch = halved () => (float[N,3] h) { two = Constant<value = float {2}>() h = Div(x, two) }, "
            "else_branch = kept () => (float[N,3] k) { k = Identity(x) }> }", spoilt(1e6)),
+    _minds("last-nan-spreads", "(float[N,3] x) => (float[N,3] y) <int64[1] two = {2}> "
+           "{ last = Gather<axis=1>(x, two) sum = ReduceSum(last) nothing = Sub(sum, sum) y = Add(x, nothing) }",
+           spoilt(np.nan)),
+    _minds("if-any-is-infinite", "(float[N,3] x) => (float[N,3] y) "
+           "{ least = ReduceMin<keepdims=0>(x) inf = IsInf(least) one = Cast<to=1>(inf) y = Sub(x, one) }",
+           spoilt(-np.inf)),
+    _minds("if-any-is-nothing", "(float[N,3] x) => (float[N,3] y) <float zero = {0}> "
+           "{ none = Equal(x, zero) ones = Cast<to=1>(none) most = ReduceMax<keepdims=0>(ones) y = Add(x, most) }",
+           spoilt(0.0)),
+    _minds("sixteen-bits", "(uint16[N,3] x) => (float[N,3] y) <float byte = {255}, float word = {65535}> "
+           "{ real = Cast<to=1>(x) most = ReduceMax<keepdims=0>(real) large = Greater(most, byte) "
+           "  scale = Where(large, word, byte) y = Div(real, scale) }", _samples(np.uint16, 1, 200)),
+    _minds("ids-past-a-byte", "(int64[N,3] x) => (float[N,3] y) <float byte = {255}> "
+           "{ real = Cast<to=1>(x) most = ReduceMax<keepdims=0>(real) scale = Max(most, byte) y = Div(real, scale) }",
+           _samples(np.int64, 1, 200)),
+    _minds("if-any-is-black", "(uint8[N,1] x) => (float[N,1] y) <float one = {1}> "
+           "{ real = Cast<to=1>(x) least = ReduceMin<keepdims=0>(real) shown = Min(least, one) "
+           "  y = Mul(real, shown) }", _samples(np.uint8, 0, 1, width=1)),
 )  # fmt: skip
-"""As `MIND`, and only beside rows with a number that ordinary trials do not hold: NaN, or a million."""
+"""As `MIND`, and only beside rows with a number that ordinary trials do not hold: NaN, a million, or nothing."""
 
 RANDOM = (
     # ONNX Runtime writes the running mean into the graph's own weights, so that every run changes the next one.

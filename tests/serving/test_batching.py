@@ -755,3 +755,12 @@ async def test_sixty_four_callers_each_get_their_own_answer() -> None:
         await bench.puppet.let_run()
     assert [await answer for answer in answers] == [[2 * value] for value in range(64)]
     assert max(len(batch) for batch in bench.session.batches) == 8
+
+
+def test_a_plan_is_told_in_words() -> None:
+    assert Plan(True, 1, 64, 64, 500, 1.0).in_words == (
+        "runs of up to 64 rows, on the event loop; up to 500 rows are let in to be answered within 1 s"
+    )
+    assert Plan(False, 2, 1, 1, 9).in_words == (
+        "runs of one row, 2 at once; up to 9 rows are let in to be answered"
+    )

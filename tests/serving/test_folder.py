@@ -241,6 +241,7 @@ def test_a_file_that_never_comes_is_a_reason_and_the_version_is_tried_again_when
 
     _play(story, tmp_path, pool)
     assert log.text.count("refused brightness/1") == 1
+    assert "bundle brightness/1" not in log.text  # which the line has named already
 
 
 @pytest.mark.parametrize("name", ["golden/1.png", "labels.json", "golden.json", "model.onnx", "notes.txt"])

@@ -22,6 +22,7 @@ from serving.registry import ModelRegistry
 from serving.turns import Turns
 from tests.bundles import graph_bytes, write_bare, write_brightness
 from tests.inference.test_proof import CASES, node, tensor
+from tests.serving.graphs import identity_graph
 from tests.serving.servers import ThreadedServer, start
 
 FOUND = CASES["places of what is positive"]
@@ -101,6 +102,17 @@ def test_what_is_measured_under_way_waits_for_a_moment_without_requests(
         busy[0] = False
         wait_until(lambda: profile(http, "layer").measured)
         assert server.app.registry.get("layer").batcher.plan.max_batch_size > 1
+
+
+@pytest.mark.usefixtures("no_time")
+def test_what_measuring_does_not_change_is_not_said_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_bare(tmp_path, "whole", identity_graph(TensorProto.FLOAT, 2, 3))
+    caplog.set_level("INFO", "baton")
+    with start(models=tmp_path) as server, httpx.Client(base_url=server.url) as http:
+        wait_until(lambda: profile(http, "whole").measured)
+    assert caplog.text.count("requests are run one at a time") == 1
 
 
 @pytest.mark.usefixtures("no_time")
