@@ -65,7 +65,9 @@ class Plan(NamedTuple):
         where = "on the event loop" if self.inline else f"{self.concurrent_runs} at once"
         rows = "one row" if self.max_batch_size == 1 else f"up to {self.max_batch_size} rows"
         within = "" if self.patience_s is None else f" within {self.patience_s:g} s"
-        return f"runs of {rows}, {where}; up to {self.max_pending_rows} rows are let in to be answered{within}"
+        return (
+            f"runs of {rows}, {where}; up to {self.max_pending_rows} rows are let in to be answered{within}"
+        )
 
 
 class BatchObserver(Protocol):
