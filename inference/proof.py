@@ -23,6 +23,7 @@ COMPARED = 3
 # some 1e-6 then, through fifty layers by 1e-5. float16 has three digits, bfloat16 two.
 RTOL_BY_ITEMSIZE = {2: 2e-2, 4: 2e-4, 8: 1e-6}
 ATOL = 1e-6
+OUT_OF_PROPORTION = 1e4  # times the median
 
 
 _ONE_SCALE = "takes one scale over the whole batch, so that a row's answer depends on its company"
@@ -218,9 +219,20 @@ def _worst_share(alone: Array, seen: Array) -> tuple[float, int]:
         return float("inf"), int(np.argmin(same))
     if not finite.any():
         return 0.0, 0
-    differences = np.abs(np.where(finite, was, 0.0) - np.where(finite, came, 0.0))
-    place = int(np.argmax(differences))
-    return float(differences[place] / (ATOL + allowed * np.abs(was[finite]).max())), place
+    was, came = np.where(finite, was, 0.0), np.where(finite, came, 0.0)
+    shares = np.abs(was - came) / (ATOL + allowed * np.maximum(np.abs(was), _scale(was[finite])))
+    place = int(np.argmax(shares))
+    return float(shares[place]), place
+
+
+def _scale(values: Array) -> float:
+    """The largest number of a row's output by which its small ones may be off, since they are sums of such.
+
+    What is out of all proportion is not counted: a logit that is masked with -1e9 says nothing of the others.
+    """
+    sizes = np.abs(values)
+    middle = float(np.median(sizes[sizes > 0])) if sizes.any() else 0.0
+    return float(sizes[sizes <= OUT_OF_PROPORTION * middle].max(initial=0.0))
 
 
 def _is_float(array: Array) -> bool:

@@ -55,6 +55,7 @@ log = logging.getLogger("baton.loading")
 BUDGET_OF_CREATION = 1.3
 LEAST_BUDGET_S = 0.5
 _RUNS_TO_PROVE = 30  # of one row
+_CONFIRMED_ROWS = 16  # of one batch at least, however small those are that will be run
 _QUIET_S = 0.005
 _PATIENCE_S = 0.5  # for a moment without requests, before each measurement under way
 
@@ -285,8 +286,9 @@ class _Load:
             profile = measure_on_device(self._session, made, limit, self._by_hand)
         else:
             profile = measure(self._session, made, loader.cpus, limit, self._by_hand)
-        most = self._most_rows(profile, limit)
-        if self._bundle.derived and most > 1 and not self._trusted:
+        # Also what is cut into runs has to be what it would be in one.
+        most = max(self._most_rows(profile, limit), min(_CONFIRMED_ROWS, limit))
+        if self._bundle.derived and limit and not self._trusted:
             session = self._session(profile.chosen.threads, profile.batch_sizes)
             confirmed = confirm(session, example.rows, self._processor, most)
             if not confirmed.batched:

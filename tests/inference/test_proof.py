@@ -151,6 +151,22 @@ def test_a_number_that_is_none_may_not_spread() -> None:
     assert "nan beside 2 others" in prove(session, rows_of(session), TensorProcessor()).reason
 
 
+def test_a_masked_number_hides_no_difference() -> None:
+    """One column is -1e9 whatever comes, the others move with the batch by a thousandth."""
+    weights = {"mask": np.array([0, 0, 0, 0, 0, -1e9], np.float32), "bit": np.array(1e-3, np.float32)}
+    nodes = [
+        node("ReduceMean", "x", "m", axes=[0], keepdims=1),
+        node("Mul", "m bit", "b"),
+        node("Add", "x b", "moved"),
+        node("Add", "moved mask", "y"),
+    ]
+    session = OrtSession(graph_bytes(nodes, [X], [Y], weights), HERE)
+    rows = tuple({"x": RNG.normal(size=(1, 6)).astype(np.float32)} for _ in range(COMPARED))
+    assert "with its company" in prove(session, rows, TensorProcessor()).reason
+    still = OrtSession(graph_bytes([node("Add", "x mask", "y")], [X], [Y], {"mask": weights["mask"]}), HERE)
+    assert prove(still, rows, TensorProcessor()).batched
+
+
 def test_what_fails_together_is_a_reason() -> None:
     class OneOnly:
         def run(self, tensors: Tensors) -> Tensors:

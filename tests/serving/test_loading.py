@@ -244,6 +244,23 @@ def test_a_kept_profile_keeps_its_proof(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(loading, "prove", None)
 
 
+def test_what_is_cut_into_runs_was_proved_in_one(tmp_path: Path) -> None:
+    """A graph that computes only the first eight rows of a batch: runs of three would never show it."""
+    ends = {"from": np.array([0]), "to": np.array([8]), "rest": np.array([2**31]), "axis": np.array([0])}
+    nodes = [
+        node("Slice", "x from to axis", "first"),
+        node("Slice", "x to rest axis", "others"),
+        node("Sub", "others others", "nothing"),
+        node("Concat", "first nothing", "y", axis=0),
+    ]
+    write_bare(tmp_path, "eight", graph_bytes(nodes, LAYER.inputs, LAYER.outputs, ends))
+    x = np.random.default_rng(3).normal(size=(12, 6)).astype(np.float32)
+    with start(models=tmp_path, max_batch_size=3) as server, httpx.Client(base_url=server.url) as http:
+        seen = infer(http, "eight", x)
+        assert seen == pytest.approx(np.concatenate([x[:8], np.zeros((4, 6))]))
+        assert server.app.registry.get("eight").manifest.max_batch_size == 0
+
+
 def test_models_are_measured_one_at_a_time_and_not_while_another_is_created() -> None:
     turns, seen = Turns(), list[str]()
 
