@@ -9,7 +9,7 @@ import sys
 
 VERBS = {
     "train": ("training.__main__", "train a model, prove it and publish it as a bundle"),
-    "reference": ("training.reference", "add to a bundle what drift is measured against"),
+    "reference": ("training.release.reference", "add to a bundle what drift is measured against"),
     "serve": ("serving.__main__", "serve a folder of bundles over HTTP"),
     "bench": ("serving.bench.__main__", "load a server of the open protocol, and say what came of it"),
     "inspect": ("inference.__main__", "show what a bundle promises"),

@@ -14,11 +14,11 @@ from benchmarks.result import FOLDER, Claim, parser, shown, write
 from serving.bench.figures import interval
 from training.config import TrainConfig, load_config
 from training.data.examples import Loader, restart, seeded
-from training.optim import make_optimizer, make_schedule
+from training.fit.optim import make_optimizer, make_schedule
+from training.fit.train import build_model, choose_precision, fit, load_data
 from training.run import RunFiles
 from training.tasks.base import TaskData
 from training.tasks.registry import find_task
-from training.train import build_model, choose_precision, fit, load_data
 
 WANTED = 1.10
 _WARM = 10  # steps on a GPU that do not count

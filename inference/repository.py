@@ -1,4 +1,4 @@
-"""The folder of bundles: which models and versions are on disk. What is in memory is `serving.registry`'s.
+"""The folder of bundles: which models and versions are on disk. What is in memory is `serving.engine.registry`'s.
 
 `<root>/<name>/<version>/` with an integer version, which is also a Triton model repository; `inference.layout` says
 what else is understood. A root that is itself a model's folder, or a version's, is a repository of that model.

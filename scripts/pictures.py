@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 import yaml
 
 from scripts.walk import ROOT, Replica, callers_of, free_port, publish, wait
-from training.exporter import make_server
+from training.fit.run_metrics import make_server
 
 OUT = ROOT / "docs/pictures"
 COLUMNS = 3
@@ -173,9 +173,9 @@ def draw_trace(bundle: Path, file: Path) -> None:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    from serving.call import StageTimes
-    from serving.targets import Target
-    from serving.telemetry import Tracing
+    from serving.engine.context import StageTimes
+    from serving.http.matching import Target
+    from serving.observe.telemetry import Tracing
 
     replica = Replica.started[-1]
     golden = json.loads((bundle / "golden.json").read_text())["examples"][0]

@@ -16,30 +16,30 @@ from inference.errors import BatonError
 from inference.machine import cpu_share
 from inference.providers import CUDA, available_providers
 from inference.repository import ModelRepository
-from serving.asgi import Asgi
-from serving.cors import with_cors
-from serving.dataplane import DataPlane
-from serving.diagnostics import server_version
-from serving.errors import error_body, error_headers, status_of
-from serving.exposition import metrics_registry
-from serving.group import Alone, Group, Process
-from serving.hotlane import HotLane
+from serving.engine.dataplane import DataPlane
+from serving.engine.diagnostics import server_version
+from serving.engine.group import Alone, Group, Process
+from serving.engine.loading import ModelLoader
+from serving.engine.profile import RUNS_ON_DEVICE, ByHand, ProfileCache
+from serving.engine.registry import ModelRegistry
+from serving.http.asgi import Asgi
+from serving.http.cors import with_cors
+from serving.http.errors import error_body, error_headers, status_of
+from serving.http.fast_path import HotLane
+from serving.http.methods import ASKED, other_method
+from serving.http.routes.health import health_routes
+from serving.http.routes.infer import infer_routes
+from serving.http.routes.models import model_routes
+from serving.http.routes.observing import observing_routes
+from serving.http.routes.pages import OPENAPI, add_docs, page_routes
+from serving.http.routes.repository import repository_routes, shared_memory_routes
+from serving.http.routes.tasks import task_routes
 from serving.lifecycle import Lifecycle
-from serving.loading import ModelLoader
-from serving.methods import ASKED, other_method
-from serving.payloads.log import open_payload_log
-from serving.profile import RUNS_ON_DEVICE, ByHand, ProfileCache
-from serving.registry import ModelRegistry
-from serving.routes.health import health_routes
-from serving.routes.infer import infer_routes
-from serving.routes.models import model_routes
-from serving.routes.observing import observing_routes
-from serving.routes.pages import OPENAPI, add_docs, page_routes
-from serving.routes.repository import repository_routes, shared_memory_routes
-from serving.routes.tasks import task_routes
+from serving.observe.exposition import choose_format, metrics_registry
+from serving.observe.payloads.log import open_payload_log
+from serving.observe.server_metrics import VitalsCollector
+from serving.observe.telemetry import Tracing, observer
 from serving.settings import Settings, listed
-from serving.telemetry import Tracing, observer
-from serving.vitals import VitalsCollector
 
 _DESCRIPTION = """\
 Models over two open protocols: tensors by the Open Inference Protocol v2, tasks by KServe's v1 verbs.
@@ -135,13 +135,13 @@ def create_app(
         metrics.register(payload_log)
     group = join(Process(registry, metrics, ready, settings.device, settings.poll_s))
     for router in (
-        health_routes(group, lifecycle),
+        health_routes(group, lifecycle, choose_format),
         model_routes(registry, group),
         infer_routes(lane),
         task_routes(lane),
         repository_routes(group, settings.admin_token),
         shared_memory_routes(),
-        observing_routes(registry, settings.log_level, tracing),
+        observing_routes(registry, settings.log_level, None if tracing is None else tracing.one_in()),
         page_routes(settings.root_path),
     ):
         app.include_router(router)

@@ -18,14 +18,14 @@ from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
 from inference.providers import check_device
 from serving.app import Application, create_app
-from serving.http1 import SWEEP_S, BoundedProtocol
+from serving.http.http1 import SWEEP_S, BoundedProtocol
+from serving.http.protocol import protocol_of
+from serving.http.tls import Certificate, CertificateRefused
 from serving.listening import EVERY_ADDRESS, listen, url_of
-from serving.logs import set_up_logging
-from serving.payloads.log import check_payload_log
-from serving.protocol import protocol_of
+from serving.observe.logs import set_up_logging
+from serving.observe.payloads.log import check_payload_log
+from serving.observe.telemetry import Tracing, TracingUnavailable
 from serving.settings import Settings
-from serving.telemetry import Tracing, TracingUnavailable
-from serving.tls import Certificate, CertificateRefused
 
 log = logging.getLogger("baton")
 

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.bundle import Bundle
+from inference.errors import BatonError
+from inference.processors.text import TOKENIZER_FILE
 from training.config import TrainConfig, default_of
-from training.errors import RunError
-from training.lineage import RUN_CONFIG
+from training.errors import ConfigError, RunError
+from training.lineage import RUN_CONFIG, newest_version
 
 
 @dataclass(frozen=True)
@@ -173,3 +176,13 @@ def whole(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     yield partial
     partial.replace(path)
+
+
+def read_tokenizer_of(path: Path, setting: str) -> str:
+    """The content of `tokenizer.json` of a text bundle, or of the candidate in a finished run."""
+    candidates = sorted(RunFiles(path).candidates.glob("*/1"))
+    try:
+        bundle = Bundle.open(candidates[0] if candidates else newest_version(path))
+        return bundle.read(TOKENIZER_FILE).decode()
+    except (BatonError, KeyError) as error:
+        raise ConfigError(f"{setting}: {path} has no tokenizer to take over: {error}") from error

@@ -11,6 +11,9 @@ from inference.values import Array, DataType
 
 _LENGTH = struct.Struct("<I")  # before each element of BYTES
 
+JSON_LENGTH = b"inference-header-content-length"
+"""The header that says where in a body its JSON ends and its tensors begin."""
+
 ALIGNED = 16
 """Of where a tensor lies, as NumPy's own do: ONNX Runtime sums up in another order where an address is no multiple of
 it, so that the last bit of an answer would depend on the length of a request's JSON."""

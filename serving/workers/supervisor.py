@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from inference.machine import available_cpus
 from serving.listening import listen, url_of
-from serving.logs import set_up_logging
+from serving.observe.logs import set_up_logging
 from serving.settings import Settings
 from serving.workers.door import Door, Seat
 from serving.workers.hub import Hub, Worker

@@ -26,7 +26,7 @@ from onnx import TensorProto, helper
 from tests.bundles import graph_bytes, png, write_bare, write_watched
 from tests.deploy.conftest import Server, answers, free_port, serving, until
 from tests.deploy.tools import BOARDS, RULES, need, rules
-from training.exporter import make_server
+from training.fit.run_metrics import make_server
 
 REQUESTS = 300
 WIDTH = 256

@@ -14,13 +14,13 @@ import tritonclient.http as triton
 from pydantic import ValidationError
 from tritonclient.utils import InferenceServerException
 
-from serving.cors import EXPOSED
+from serving.http.cors import EXPOSED
 from serving.listening import listen, url_of
 from serving.settings import Settings
 from tests.bundles import png, sum_graph, write_bare, write_brightness
+from tests.serving.http.test_fast_path import connect, read, request
 from tests.serving.protocol.wire import SUM, refused
 from tests.serving.servers import ThreadedServer, start
-from tests.serving.test_short_way import connect, read, request
 
 INFER = "/v2/models/sum/infer"
 PREDICT = "/v1/models/brightness:predict"

@@ -19,9 +19,9 @@ from inference.golden import Runs
 from inference.machine import available_cpus
 from inference.values import Tensors
 from serving.__main__ import main
-from serving.caller import watch
-from serving.errors import STATUS, error_headers, status_of
-from serving.metrics import Distribution, classify
+from serving.engine.metrics import Distribution, classify
+from serving.http.body import watch
+from serving.http.errors import STATUS, error_headers, status_of
 from serving.settings import Settings, read_settings
 from tests.bundles import sum_graph, write_bare, write_brightness
 from tests.devices import PROVIDER, without_cuda
@@ -231,7 +231,7 @@ def test_the_router_answers_as_the_hot_lane_does(http: httpx.Client) -> None:
 
 
 def test_uvicorn_still_tells_whether_the_caller_left() -> None:
-    """`serving.caller.watch` asks the cycle that `receive` belongs to; without it every request costs a task."""
+    """`serving.http.body.watch` asks the cycle that `receive` belongs to; without it every request costs a task."""
     assert "disconnected" in inspect.getsource(RequestResponseCycle.__init__)
 
     async def never() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from inference.proof import BatchProof
 from inference.values import Array, Tensors
-from serving import loading
+from serving.engine import loading
 from tests.bundles import write_bare
 from tests.serving.callers import callers, same
 from tests.serving.neighbours import CASES, MIND, RANDOM, RARE, ROUNDING, WELL, Case

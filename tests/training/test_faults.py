@@ -11,8 +11,8 @@ from PIL import Image
 from training.__main__ import main
 from training.config import load_config
 from training.errors import TrainingError
+from training.fit.train import load_data
 from training.run import RunFiles
-from training.train import load_data
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "data.md"
 

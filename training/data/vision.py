@@ -1,7 +1,7 @@
 """Image data: idx files, zipped and plain folders by class, scikit-learn's digits; all as uint8 in memory.
 
 What a picture becomes before it is pixels (decode, resize) belongs to `inference.processors`; augmentation
-to `training.augment`.
+to `training.tasks.augment`.
 """
 
 import gzip

@@ -1,0 +1,14 @@
+"""How a route hands its request to the hot lane's own functions, so that both give the same answer."""
+
+from fastapi import Request, Response
+
+from serving.http.fast_path import HotLane
+from serving.http.matching import Target
+
+
+async def delegate(lane: HotLane, target: Target, request: Request) -> Response:
+    """The hot lane's answer as FastAPI returns it."""
+    answer = await lane.answer(target, request.scope, request.receive)
+    response = Response(answer.body, answer.status)
+    response.raw_headers = answer.headers
+    return response
