@@ -70,7 +70,7 @@ def main() -> int:
         ("of that, making the batch", shown(interval([1e3 * s for s in waiting]), "{:.2f}")),
         ("ratio", shown(share, "{:.3f}")),
     ]
-    claim = Claim(text="a step over that of the bare loop", wanted=f"at most {WANTED}",
+    claim = Claim(text="a step over that of the bare loop", expected=f"at most {WANTED}",
                   seen=f"{share.median:.3f}", kept=share.median <= WANTED)  # fmt: skip
     out = given.out or FOLDER / f"train_loop_{config.task}.json"
     return write(

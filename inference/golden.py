@@ -90,13 +90,13 @@ def _compare(path: Path, example: Example, outputs: Tensors, tolerance: Toleranc
     for name, wanted_list in example.outputs.items():
         if name not in outputs:
             raise GoldenMismatch(path, f"{source}: got no output named {name}")
-        seen, wanted = np.asarray(outputs[name][0], np.float64), np.asarray(wanted_list, np.float64)
-        if seen.shape != wanted.shape:
-            raise GoldenMismatch(path, f"{source}: {name} has shape {seen.shape}, wanted {wanted.shape}")
-        if not np.allclose(seen, wanted, rtol=tolerance.rtol, atol=tolerance.atol):
-            worst = int(np.argmax(np.abs(seen - wanted)))
+        seen, expected = np.asarray(outputs[name][0], np.float64), np.asarray(wanted_list, np.float64)
+        if seen.shape != expected.shape:
+            raise GoldenMismatch(path, f"{source}: {name} has shape {seen.shape}, expected {expected.shape}")
+        if not np.allclose(seen, expected, rtol=tolerance.rtol, atol=tolerance.atol):
+            worst = int(np.argmax(np.abs(seen - expected)))
             raise GoldenMismatch(
                 path,
-                f"{source} {how}: {name}[{worst}] is {seen.flat[worst]:.6g}, wanted {wanted.flat[worst]:.6g} "
+                f"{source} {how}: {name}[{worst}] is {seen.flat[worst]:.6g}, expected {expected.flat[worst]:.6g} "
                 f"within {tolerance.atol:g} + {tolerance.rtol:g} of it",
             )

@@ -72,10 +72,10 @@ class ModelRepository:
     def locate(self, name: str, version: int | None = None) -> Located:
         """A version where it lies, by default the newest. `ModelNotFound` otherwise."""
         versions = self._located(name)
-        wanted = version if version is not None else max(versions, default=None)
-        if wanted is None or wanted not in versions:
+        expected = version if version is not None else max(versions, default=None)
+        if expected is None or expected not in versions:
             raise ModelNotFound(name, version)
-        return versions[wanted]
+        return versions[expected]
 
     def path(self, name: str, version: int | None = None) -> Path:
         """The folder of a version, by default the newest. `ModelNotFound` otherwise."""

@@ -155,7 +155,7 @@ def make_config(settings: Settings, app: Application) -> Config:
         app.asgi,
         host=settings.host,
         port=settings.port,
-        http=protocol_of(app.lane, settings.keep_alive_s, settings.receive_timeout_s),
+        http=protocol_of(app.fast_path, settings.keep_alive_s, settings.receive_timeout_s),
         loop="auto",
         ws="none",
         lifespan="on",
@@ -189,8 +189,8 @@ def prepare(settings: Settings) -> Tracing | None:
     try:
         check_payload_log(settings)
     except OSError as error:
-        wanted = "a file that can be written, or a URL"
-        raise Refused(f"--payload-log: got {settings.payload_log!r}, wanted {wanted}: {error}") from error
+        expected = "a file that can be written, or a URL"
+        raise Refused(f"--payload-log: got {settings.payload_log!r}, expected {expected}: {error}") from error
     try:
         Certificate.of(settings)
     except CertificateRefused as error:

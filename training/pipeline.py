@@ -108,8 +108,8 @@ def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
     if not files.published.exists():
         return None
     bundle = Path(json.loads(files.published.read_text())["bundle"])
-    wanted = config.models / config.bundle_name / (str(config.version) if config.version else bundle.name)
-    return bundle if bundle == wanted and bundle.is_dir() else None
+    expected = config.models / config.bundle_name / (str(config.version) if config.version else bundle.name)
+    return bundle if bundle == expected and bundle.is_dir() else None
 
 
 def by_whose(metrics: Mapping[str, float]) -> list[str]:

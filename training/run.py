@@ -145,13 +145,13 @@ class RunFiles:
 def open_run(config: TrainConfig) -> RunFiles:
     """The run's directory, if it is free or was started with the same configuration; nothing is written yet."""
     files = RunFiles(config.run_directory)
-    wanted = config.learned_from()
+    expected = config.learned_from()
     if files.config.exists():
         started = json.loads(files.config.read_text())
         # A setting that is younger than the run was its default then.
-        before = {key: started.get(key, default_of(key)) for key in wanted}
-        if differing := [key for key in wanted if before[key] != wanted[key]]:
-            listed = "\n".join(f"  {key}: {before[key]!r}, now {wanted[key]!r}" for key in differing)
+        before = {key: started.get(key, default_of(key)) for key in expected}
+        if differing := [key for key in expected if before[key] != expected[key]]:
+            listed = "\n".join(f"  {key}: {before[key]!r}, now {expected[key]!r}" for key in differing)
             raise RunError(f"{files.root} holds a run of another configuration; give another --run\n{listed}")
         if not config.resume:
             raise RunError(f"{files.root} already holds this run; remove it to start over, or let it resume")

@@ -128,13 +128,13 @@ class InferCodec:
             parts.append(b'"id":%b,' % orjson.dumps(request.id))
         blobs: list[bytes | memoryview] = []
         opening = b'"outputs":['
-        for wanted in request.outputs:
-            array, datatype = outputs[wanted.name], wanted.datatype
-            if wanted.classes:
-                array, datatype = self._classify(wanted, array), DataType.BYTES
+        for expected in request.outputs:
+            array, datatype = outputs[expected.name], expected.datatype
+            if expected.classes:
+                array, datatype = self._classify(expected, array), DataType.BYTES
             parts.append(opening)
-            parts.append(self._head(wanted.name, datatype, array.ndim) % array.shape)
-            if wanted.binary:
+            parts.append(self._head(expected.name, datatype, array.ndim) % array.shape)
+            if expected.binary:
                 blob = encode_binary(array, datatype)
                 blobs.append(blob)
                 parts.append(b'"parameters":{"binary_data_size":%d}}' % len(blob))
@@ -234,9 +234,9 @@ class InferCodec:
             self._check(tensors)
         return InferRequest(tensors, 1, self._all_binary)
 
-    def _classify(self, wanted: WantedOutput, array: Array) -> Array:
-        field = f"outputs.{wanted.name}"
-        return classify(array, wanted.classes, wanted.labels, batched=self._batched, field=field)
+    def _classify(self, expected: WantedOutput, array: Array) -> Array:
+        field = f"outputs.{expected.name}"
+        return classify(array, expected.classes, expected.labels, batched=self._batched, field=field)
 
     def _head(self, name: str, datatype: DataType, rank: int) -> bytes:
         """A template for an output's beginning, to be filled with its shape."""
@@ -297,9 +297,9 @@ def is_column(spec: TensorSpec, manifest: Manifest) -> bool:
     return manifest.max_batch_size > 0 and spec.shape == (-1,)
 
 
-def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    return len(shape) == len(wanted) and all(
-        want in (-1, seen) for seen, want in zip(shape, wanted, strict=True)
+def _fits(shape: Sequence[int], expected: Sequence[int]) -> bool:
+    return len(shape) == len(expected) and all(
+        want in (-1, seen) for seen, want in zip(shape, expected, strict=True)
     )
 
 

@@ -22,12 +22,12 @@ from functools import partial
 from itertools import chain, compress
 from typing import NamedTuple, Protocol
 
-from inference.errors import CallerLeft, DeadlineExceeded, ModelNotReady, Overloaded, RowsChanged
+from inference.errors import ClientDisconnected, DeadlineExceeded, ModelNotReady, Overloaded, RowsChanged
 from inference.golden import Runs
 from inference.processors.base import Processor
 from inference.session import OrtSession
 from inference.values import Tensors
-from serving.engine.context import Call
+from serving.engine.context import RequestContext
 
 log = logging.getLogger("baton.batching")
 
@@ -44,9 +44,9 @@ class Plan(NamedTuple):
     """How a model is run; `serving.engine.profile` derives it from measurements.
 
     `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
-    `concurrent_runs`: batches under way at once. `max_batch_size`: most rows in a batch; `enough_rows` are one while
-    few wait, since more of them cost as much by the row and would leave the other runs with little.
-    `max_pending_rows`: rows admitted and not yet answered. `patience_s`: seconds that the last of those may wait at
+    `concurrent_runs`: batches under way at once. `max_batch_size`: most rows in a batch. `preferred_batch_size` rows
+    are one while few wait, since more of them cost as much by the row and would leave the other runs with little.
+    `max_pending_rows`: rows admitted and not yet answered. `max_wait_s`: seconds that the last of those may wait at
     the pace of the latest batches (None: for ever), since a machine that others use too is not always as fast as it
     was measured. `least_pending_rows` are let in at any pace.
     """
@@ -54,9 +54,9 @@ class Plan(NamedTuple):
     inline: bool
     concurrent_runs: int
     max_batch_size: int
-    enough_rows: int
+    preferred_batch_size: int
     max_pending_rows: int
-    patience_s: float | None = None
+    max_wait_s: float | None = None
     least_pending_rows: int = 1
 
     @property
@@ -64,7 +64,7 @@ class Plan(NamedTuple):
         """As an operator reads it in the log."""
         where = "on the event loop" if self.inline else f"{self.concurrent_runs} at once"
         rows = "one row" if self.max_batch_size == 1 else f"up to {self.max_batch_size} rows"
-        within = "" if self.patience_s is None else f" within {self.patience_s:g} s"
+        within = "" if self.max_wait_s is None else f" within {self.max_wait_s:g} s"
         return (
             f"runs of {rows}, {where}; up to {self.max_pending_rows} rows are let in to be answered{within}"
         )
@@ -108,7 +108,7 @@ class Entry:
 
     tensors: Tensors
     rows: int
-    call: Call
+    context: RequestContext
     answer: Reply
     queued_ns: int
     timer: Timer | None = None
@@ -211,7 +211,7 @@ class DynamicBatcher:
         set that number.
         """
         limit = self._limit()
-        if self.pending_rows == 0 and self.plan.patience_s is not None:
+        if self.pending_rows == 0 and self.plan.max_wait_s is not None:
             return None
         if self.pending_rows + rows <= limit or self.pending_rows + rows - self._sweep() <= limit:
             return None
@@ -226,37 +226,37 @@ class DynamicBatcher:
     def _limit(self) -> int:
         """Rows that may be pending now: as planned, or fewer at the pace of the latest batches."""
         plan = self.plan
-        if plan.patience_s is None or self.pending_rows < plan.least_pending_rows:
+        if plan.max_wait_s is None or self.pending_rows < plan.least_pending_rows:
             return plan.max_pending_rows
-        if self._is_late(plan.patience_s):
+        if self._is_late(plan.max_wait_s):
             return plan.least_pending_rows
-        if self.pending_rows * self._row_cost_s <= plan.patience_s * plan.concurrent_runs:
+        if self.pending_rows * self._row_cost_s <= plan.max_wait_s * plan.concurrent_runs:
             return plan.max_pending_rows
-        in_time = int(plan.patience_s * plan.concurrent_runs / self._row_cost_s)
+        in_time = int(plan.max_wait_s * plan.concurrent_runs / self._row_cost_s)
         return min(plan.max_pending_rows, max(in_time, plan.least_pending_rows))
 
-    def _is_late(self, patience_s: float) -> bool:
+    def _is_late(self, max_wait_s: float) -> bool:
         """Whether who is next, and not of low priority, has waited too long already, whatever runs seem to cost."""
         queued = [lane[0].queued_ns for (priority, _), lane in self._lanes.items() if not priority]
-        return bool(queued) and (self._clock_ns() - min(queued)) * _NS > patience_s
+        return bool(queued) and (self._clock_ns() - min(queued)) * _NS > max_wait_s
 
     def wait_s(self, rows: int) -> float:
         """Seconds that `rows` rows take at the pace of the last batches; 0 before the first."""
         return rows * self._row_cost_s / self.plan.concurrent_runs
 
-    def submit(self, tensors: Tensors, rows: int, call: Call) -> asyncio.Future[Tensors]:
+    def submit(self, tensors: Tensors, rows: int, context: RequestContext) -> asyncio.Future[Tensors]:
         """Queue the rows of an admitted call; the future gives their outputs or one of `inference.errors`."""
         answer = self._loop.create_future()
-        self.enqueue(tensors, rows, call, answer)
+        self.enqueue(tensors, rows, context, answer)
         return answer
 
-    def enqueue(self, tensors: Tensors, rows: int, call: Call, reply: Reply) -> None:
+    def enqueue(self, tensors: Tensors, rows: int, context: RequestContext, reply: Reply) -> None:
         """`submit` with a reply of the caller's own, which must raise nothing."""
-        entry = Entry(tensors, rows, call, reply, self._clock_ns())
-        if call.deadline_s is not None:
-            left_s = call.deadline_s - entry.queued_ns * _NS
+        entry = Entry(tensors, rows, context, reply, self._clock_ns())
+        if context.deadline_s is not None:
+            left_s = context.deadline_s - entry.queued_ns * _NS
             entry.timer = self._call_later(max(0.0, left_s), lambda: self._expire(entry))
-        lane = (call.priority, self._processor.bucket(tensors))
+        lane = (context.priority, self._processor.bucket(tensors))
         waiting = self._lanes.get(lane)
         if waiting is None:
             self._lanes[lane] = deque((entry,))
@@ -317,7 +317,7 @@ class DynamicBatcher:
         plan = self.plan
         if self.one_by_one:
             return 1
-        return min(plan.max_batch_size, max(plan.enough_rows, waiting // (2 * plan.concurrent_runs)))
+        return min(plan.max_batch_size, max(plan.preferred_batch_size, waiting // (2 * plan.concurrent_runs)))
 
     def _form(self) -> list[Entry]:
         while self._lanes:
@@ -345,18 +345,18 @@ class DynamicBatcher:
     def _lives(self, entry: Entry) -> bool:
         if entry.answer.done():
             return False
-        if entry.call.left():
-            _refuse(entry, CallerLeft("the caller closed the connection before the run"))
+        if entry.context.is_disconnected():
+            _refuse(entry, ClientDisconnected("the caller closed the connection before the run"))
             return False
         if entry.timer is not None:
-            deadline_s = entry.call.deadline_s
+            deadline_s = entry.context.deadline_s
             if deadline_s is not None and self._clock_ns() * _NS >= deadline_s:
                 self._expire(entry)
                 return False
         return True
 
     def _expire(self, entry: Entry) -> None:
-        _refuse(entry, DeadlineExceeded(self.name, entry.call.timeout_s))
+        _refuse(entry, DeadlineExceeded(self.name, entry.context.timeout_s))
 
     def _sweep(self) -> int:
         """Refuse the queued entries whose caller has left; the number of their rows, 0 just after the last look.
@@ -372,13 +372,13 @@ class DynamicBatcher:
             waited_for = deque[Entry]()
             for entry in waiting:
                 if not entry.answer.done():
-                    (gone if entry.call.left() else waited_for).append(entry)
+                    (gone if entry.context.is_disconnected() else waited_for).append(entry)
             if waited_for:
                 self._lanes[lane] = waited_for
             else:
                 del self._lanes[lane]
         for entry in gone:
-            _refuse(entry, CallerLeft("the caller closed the connection before the run"))
+            _refuse(entry, ClientDisconnected("the caller closed the connection before the run"))
         return sum(entry.rows for entry in gone)
 
     def _start(self, batch: list[Entry]) -> None:
@@ -428,10 +428,10 @@ class DynamicBatcher:
     def _execute(self, batch: list[Entry], session: Runs) -> Outcome:
         """Run those of a batch who still wait; on a worker thread unless the plan is inline. It never raises."""
         started = self._clock_ns()
-        waits = [not (entry.answer.done() or entry.call.left()) for entry in batch]
+        waits = [not (entry.answer.done() or entry.context.is_disconnected()) for entry in batch]
         live = list(compress(batch, waits))
         for entry in live:
-            entry.call.times.queue = started - entry.queued_ns
+            entry.context.times.queue = started - entry.queued_ns
         answers: Iterable[Tensors | Exception] = ()
         try:
             if live:
@@ -475,10 +475,10 @@ class DynamicBatcher:
         for entry, result in zip(batch, outcome.results, strict=True):
             if entry.timer is not None:
                 entry.timer.cancel()
-            entry.call.times.run = outcome.run_ns
-            entry.call.times.batch_rows = rows
+            entry.context.times.run = outcome.run_ns
+            entry.context.times.batch_rows = rows
             if result is None:
-                _refuse(entry, CallerLeft("the caller closed the connection before the run"))
+                _refuse(entry, ClientDisconnected("the caller closed the connection before the run"))
             elif isinstance(result, Exception):
                 _refuse(entry, result)
             elif not entry.answer.done():

@@ -41,16 +41,16 @@ class StageTimes:
 
 
 @dataclass(slots=True)
-class Call:
+class RequestContext:
     """What a request brings besides its data.
 
-    `deadline_s` is on the clock of the batcher (`time.monotonic`), None for none. `left` says whether the
+    `deadline_s` is on the clock of the batcher (`time.monotonic`), None for none. `is_disconnected` says whether the
     caller has gone; it is asked before a batch forms. `priority` 0 goes before 1.
     """
 
     deadline_s: float | None = None
     timeout_s: float = 0.0
-    left: Callable[[], bool] = _stays
+    is_disconnected: Callable[[], bool] = _stays
     priority: int = 0
     times: StageTimes = field(default_factory=StageTimes)
     body: bytes | None = None

@@ -8,9 +8,9 @@ from types import TracebackType
 
 import numpy as np
 
-from inference.errors import BatonError, CallerLeft, InferenceFailed, InputTooLarge, RowsChanged
+from inference.errors import BatonError, ClientDisconnected, InferenceFailed, InputTooLarge, RowsChanged
 from inference.values import Features, Payload, Prediction, Tensors
-from serving.engine.context import Call
+from serving.engine.context import RequestContext
 from serving.engine.drift import Drift
 from serving.engine.registry import ServedModel
 
@@ -26,7 +26,9 @@ class DataPlane:
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
 
-    async def infer(self, model: ServedModel, tensors: Tensors, rows: int, call: Call) -> Tensors:
+    async def infer(
+        self, model: ServedModel, tensors: Tensors, rows: int, context: RequestContext
+    ) -> Tensors:
         """Outputs for checked tensors; raises one of `inference.errors`."""
         answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
 
@@ -38,10 +40,12 @@ class DataPlane:
             else:
                 answer.set_result(outputs)
 
-        self.start(model, tensors, rows, call, settle)
+        self.start(model, tensors, rows, context, settle)
         return await answer
 
-    def start(self, model: ServedModel, tensors: Tensors, rows: int, call: Call, then: Then) -> None:
+    def start(
+        self, model: ServedModel, tensors: Tensors, rows: int, context: RequestContext, then: Then
+    ) -> None:
         """`infer` for who is called back: `then` gets the outputs or the error. A refusal is raised at once.
 
         More rows than a batch are cut into several runs, and put together again.
@@ -53,30 +57,34 @@ class DataPlane:
         batcher, reply = model.batcher, _Reply(admission, then)
         most = batcher.plan.max_batch_size
         if rows <= most or batcher.one_by_one:
-            batcher.enqueue(tensors, rows, call, reply)
+            batcher.enqueue(tensors, rows, context, reply)
             return
         begins = range(0, rows, most)
-        cut = _Cut(reply, call, len(begins))
+        cut = _Cut(reply, context, len(begins))
         for place, begin in enumerate(begins):
             part = {name: array[begin : begin + most] for name, array in tensors.items()}
             size = min(most, rows - begin)
-            batcher.enqueue(part, size, call, _Part(cut, place, size))
+            batcher.enqueue(part, size, context, _Part(cut, place, size))
 
-    async def predict(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Prediction]:
+    async def predict(
+        self, model: ServedModel, payloads: Sequence[Payload], context: RequestContext
+    ) -> list[Prediction]:
         """One answer a payload, in order; the whole call fails if one of them does, and names it."""
         with Admission(model, len(payloads)):
-            features = await self._prepare(model, payloads, call)
-            outputs = await _run(model, features, call)
-            predictions = _postprocess(model, features, outputs, call)
+            features = await self._prepare(model, payloads, context)
+            outputs = await _run(model, features, context)
+            predictions = _postprocess(model, features, outputs, context)
         if model.drift is not None:
             model.drift.observe(features, outputs, len(features))
         return predictions
 
-    async def _prepare(self, model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:
+    async def _prepare(
+        self, model: ServedModel, payloads: Sequence[Payload], context: RequestContext
+    ) -> list[Features]:
         if sum(payload.size for payload in payloads) <= model.inline_bytes:
-            return _preprocess(model, payloads, call)
+            return _preprocess(model, payloads, context)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, _preprocess, model, payloads, call)
+        return await loop.run_in_executor(self._pool, _preprocess, model, payloads, context)
 
 
 class Admission:
@@ -93,7 +101,7 @@ class Admission:
         limit = plan.max_pending_rows
         try:
             if (
-                self._rows > limit and plan.patience_s is None
+                self._rows > limit and plan.max_wait_s is None
             ):  # an operator's limit, not one that was measured
                 raise InputTooLarge("instances", self._rows, f"at most {limit} in a request")
             self._model.batcher.admit(self._rows)
@@ -150,10 +158,10 @@ class _Reply:
 class _Cut:
     """A request of more rows than a batch: its reply is given when the last of its parts is answered."""
 
-    __slots__ = ("_call", "_left", "_outputs", "_queue", "_run", "reply")
+    __slots__ = ("_context", "_left", "_outputs", "_queue", "_run", "reply")
 
-    def __init__(self, reply: _Reply, call: Call, parts: int) -> None:
-        self.reply, self._call = reply, call
+    def __init__(self, reply: _Reply, context: RequestContext, parts: int) -> None:
+        self.reply, self._context = reply, context
         self._outputs: list[Tensors] = [{}] * parts
         self._left = parts
         self._queue = self._run = 0
@@ -166,7 +174,7 @@ class _Cut:
                 return
         self._outputs[place] = outputs
         self._left -= 1
-        times = self._call.times
+        times = self._context.times
         # The batcher writes each run's own; the caller is told how long the first waited and all ran.
         self._queue = min(self._queue or times.queue, times.queue)
         self._run += times.run
@@ -206,9 +214,9 @@ def _watched(drift: Drift, tensors: Tensors, rows: int, then: Then) -> Then:
     return answered
 
 
-def _preprocess(model: ServedModel, payloads: Sequence[Payload], call: Call) -> list[Features]:
+def _preprocess(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> list[Features]:
     """Decode and preprocess; stops between two payloads if the caller has gone."""
-    processor, times = model.predictor.processor, call.times
+    processor, times = model.predictor.processor, context.times
     features: list[Features] = []
     for payload in payloads:
         start = _clock_ns()
@@ -217,17 +225,17 @@ def _preprocess(model: ServedModel, payloads: Sequence[Payload], call: Call) -> 
         features.append(processor.preprocess(decoded))
         times.decode += middle - start
         times.preprocess += _clock_ns() - middle
-        if call.left():
-            raise CallerLeft("the caller closed the connection while its input was decoded")
+        if context.is_disconnected():
+            raise ClientDisconnected("the caller closed the connection while its input was decoded")
     return features
 
 
-async def _run(model: ServedModel, features: Sequence[Features], call: Call) -> list[Tensors]:
+async def _run(model: ServedModel, features: Sequence[Features], context: RequestContext) -> list[Tensors]:
     batcher = model.batcher
     if len(features) == 1:
-        return [await batcher.submit(features[0].tensors, 1, call)]
+        return [await batcher.submit(features[0].tensors, 1, context)]
     # Row by row, so that the batcher may put each into the bucket and the batch that suit it.
-    answers = [batcher.submit(feature.tensors, 1, call) for feature in features]
+    answers = [batcher.submit(feature.tensors, 1, context) for feature in features]
     try:
         return list(await asyncio.gather(*answers))
     except BaseException:
@@ -237,7 +245,7 @@ async def _run(model: ServedModel, features: Sequence[Features], call: Call) -> 
 
 
 def _postprocess(
-    model: ServedModel, features: Sequence[Features], outputs: Sequence[Tensors], call: Call
+    model: ServedModel, features: Sequence[Features], outputs: Sequence[Tensors], context: RequestContext
 ) -> list[Prediction]:
     start = _clock_ns()
     processor = model.predictor.processor
@@ -245,5 +253,5 @@ def _postprocess(
         processor.postprocess(output, feature.context)
         for output, feature in zip(outputs, features, strict=True)
     ]
-    call.times.postprocess = _clock_ns() - start
+    context.times.postprocess = _clock_ns() - start
     return predictions

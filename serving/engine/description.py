@@ -59,7 +59,7 @@ def config(model: ServedModel) -> dict[str, Any]:
         _tell_configured(told, configured)
     if batched:
         told["dynamic_batching"] = {
-            "preferred_batch_size": [plan.enough_rows],
+            "preferred_batch_size": [plan.preferred_batch_size],
             "max_queue_delay_microseconds": 0,
         }
     return told

@@ -79,14 +79,14 @@ class Drift:
 
     def observe(self, features: Sequence[Features], outputs: Sequence[Tensors], rows: int) -> None:
         """A request that was answered: `rows` rows, in one part or in several; raises nothing."""
-        wanted = self._take(min(rows, ROWS_A_REQUEST))
-        if not wanted:
+        most = self._take(min(rows, ROWS_A_REQUEST))
+        if not most:
             return
         try:
             if len(features) == 1:
-                self._look(*_thin(features[0], outputs[0], rows, wanted))
+                self._look(*_thin(features[0], outputs[0], rows, most))
             else:
-                step = -(-len(features) // wanted)
+                step = -(-len(features) // most)
                 for feature, output in zip(features[::step], outputs[::step], strict=True):
                     self._look(feature, output)
         except Exception:  # the request is answered well; what is wrong here is ours alone
@@ -136,10 +136,10 @@ class Drift:
 
 def compare(reference: Histogram, seen: Sequence[int], false_alarm_rate: float) -> Verdict:
     """A window's counts with the reference's, bin by bin; what is too rare to test is counted together."""
-    wanted_rows, seen_rows = sum(reference.counts), sum(seen)
-    bins = _testable(list(zip(reference.counts, seen, strict=True)), wanted_rows, seen_rows)
-    ratio = math.sqrt(wanted_rows / seen_rows)
-    chi_square = sum((found * ratio - wanted / ratio) ** 2 / (found + wanted) for wanted, found in bins)
+    expected_rows, seen_rows = sum(reference.counts), sum(seen)
+    bins = _testable(list(zip(reference.counts, seen, strict=True)), expected_rows, seen_rows)
+    ratio = math.sqrt(expected_rows / seen_rows)
+    chi_square = sum((found * ratio - expected / ratio) ** 2 / (found + expected) for expected, found in bins)
     return Verdict(_psi(bins), chi_square, chi_square_quantile(1 - false_alarm_rate, len(bins) - 1))
 
 
@@ -147,26 +147,26 @@ _Bin = tuple[int, int]
 """Rows of the reference and of the window."""
 
 
-def _testable(bins: Sequence[_Bin], wanted_rows: int, seen_rows: int) -> list[_Bin]:
+def _testable(bins: Sequence[_Bin], expected_rows: int, seen_rows: int) -> list[_Bin]:
     """Bins that both samples are large enough for: rare ones as one, or, if few together, with the smallest."""
-    least = LEAST_EXPECTED * max(1.0, wanted_rows / seen_rows)
+    least = LEAST_EXPECTED * max(1.0, expected_rows / seen_rows)
     common = [each for each in bins if each[0] >= least]
     rare = _sum([each for each in bins if each[0] < least])
-    if sum(rare) * min(wanted_rows, seen_rows) >= LEAST_EXPECTED * (wanted_rows + seen_rows):
+    if sum(rare) * min(expected_rows, seen_rows) >= LEAST_EXPECTED * (expected_rows + seen_rows):
         return [*common, rare]
     common.sort()
     return [_sum([rare, *common[:1]]), *common[1:]]
 
 
 def _sum(bins: Sequence[_Bin]) -> _Bin:
-    return sum(wanted for wanted, _ in bins), sum(found for _, found in bins)
+    return sum(expected for expected, _ in bins), sum(found for _, found in bins)
 
 
 def _psi(bins: Sequence[_Bin]) -> float:
     """The population stability index, with half a row more in each bin so that an empty one is no infinity."""
-    wanted_rows = sum(wanted for wanted, _ in bins) + len(bins) / 2
+    expected_rows = sum(expected for expected, _ in bins) + len(bins) / 2
     seen_rows = sum(found for _, found in bins) + len(bins) / 2
-    shares = [((found + 0.5) / seen_rows, (wanted + 0.5) / wanted_rows) for wanted, found in bins]
+    shares = [((found + 0.5) / seen_rows, (expected + 0.5) / expected_rows) for expected, found in bins]
     return sum((p - q) * math.log(p / q) for p, q in shares)
 
 
@@ -178,10 +178,10 @@ def chi_square_quantile(probability: float, freedom: int) -> float:
     return float(freedom * (1 - spread + NormalDist().inv_cdf(probability) * math.sqrt(spread)) ** 3)
 
 
-def _thin(features: Features, outputs: Tensors, rows: int, wanted: int) -> tuple[Features, Tensors]:
-    """At most `wanted` of the rows, evenly spaced."""
-    if rows <= wanted:
+def _thin(features: Features, outputs: Tensors, rows: int, most: int) -> tuple[Features, Tensors]:
+    """At most `most` of the rows, evenly spaced."""
+    if rows <= most:
         return features, outputs
-    step = -(-rows // wanted)
+    step = -(-rows // most)
     thinned = {name: array[::step] for name, array in features.tensors.items()}
     return Features(thinned, features.context), {name: array[::step] for name, array in outputs.items()}

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inference.errors import CallerLeft, InputTooLarge, Unsupported
+from inference.errors import ClientDisconnected, InputTooLarge, Unsupported
 from inference.processors.occlusion import Explanation, Occludes, Variants
 from inference.values import Array, JsonValue, Payload, Tensors
-from serving.engine.context import Call
+from serving.engine.context import RequestContext
 from serving.engine.dataplane import Admission
 from serving.engine.registry import ServedModel
 
@@ -44,18 +44,22 @@ class ExplanationPlane:
         self._pool, self._max_rows = pool, max_rows
 
     async def explain(
-        self, model: ServedModel, payloads: Sequence[Payload], parameters: Mapping[str, JsonValue], call: Call
+        self,
+        model: ServedModel,
+        payloads: Sequence[Payload],
+        parameters: Mapping[str, JsonValue],
+        context: RequestContext,
     ) -> list[Explanation]:
         """One explanation a payload, in order; the whole call fails if one of them does, and names it."""
-        call.priority = LOW_PRIORITY
+        context.priority = LOW_PRIORITY
         plan = model.batcher.plan
         chunk = min(_CHUNK_ROWS, plan.max_batch_size, plan.max_pending_rows)
         with Admission(model, chunk):
             processor = model.predictor.processor
             if not isinstance(processor, Occludes):
                 raise Unsupported("this model has no task, so there is no answer in words to explain")
-            explanation = _Explanation(model, processor, call, chunk, self._pool)
-            instances = await self._prepare(processor, payloads, parameters, call)
+            explanation = _Explanation(model, processor, context, chunk, self._pool)
+            instances = await self._prepare(processor, payloads, parameters, context)
             explained = [await explanation.of(variants) for variants in instances]
             model.metrics.observe_explanations(len(explained), sum(1 + each.size for each in instances))
             return explained
@@ -65,14 +69,14 @@ class ExplanationPlane:
         processor: Occludes,
         payloads: Sequence[Payload],
         parameters: Mapping[str, JsonValue],
-        call: Call,
+        context: RequestContext,
     ) -> list[Variants]:
         loop = asyncio.get_running_loop()
         instances: list[Variants] = []
         rows = 0
         for payload in payloads:
-            _check_here(call)
-            made = await loop.run_in_executor(self._pool, _variants, processor, payload, parameters, call)
+            _check_here(context)
+            made = await loop.run_in_executor(self._pool, _variants, processor, payload, parameters, context)
             rows += 1 + made.size
             if rows > self._max_rows:
                 seen = f"{rows} rows to run up to {payload.field}"
@@ -85,9 +89,9 @@ class _Explanation:
     """Runs what the explanations of one call need, one after the other."""
 
     def __init__(
-        self, model: ServedModel, processor: Occludes, call: Call, chunk: int, pool: Executor
+        self, model: ServedModel, processor: Occludes, context: RequestContext, chunk: int, pool: Executor
     ) -> None:
-        self._model, self._processor, self._call, self._chunk = model, processor, call, chunk
+        self._model, self._processor, self._context, self._chunk = model, processor, context, chunk
         self._pool, self._spent = pool, _Spent()
 
     def _rows(self) -> int:
@@ -106,7 +110,7 @@ class _Explanation:
         while parts.stop < variants.size:
             parts = range(parts.stop, min(parts.stop + self._rows(), variants.size))
             tensors = await asyncio.get_running_loop().run_in_executor(
-                self._pool, _collate, processor, variants, parts, self._call
+                self._pool, _collate, processor, variants, parts, self._context
             )
             chunk = await self._run(tensors, len(parts))
             values.append(chunk[output][:, column].astype(np.float64))
@@ -114,38 +118,40 @@ class _Explanation:
         left = np.concatenate(values) if values else np.empty(0)
         drops = float(outputs[output][0, column]) - left
         explanation = processor.attribute(outputs, variants, target, drops)
-        self._call.times.postprocess += _clock_ns() - begun
+        self._context.times.postprocess += _clock_ns() - begun
         return explanation
 
     async def _run(self, tensors: Tensors, rows: int) -> Tensors:
-        _check_here(self._call)
-        outputs = await self._model.batcher.submit(tensors, rows, self._call)
+        _check_here(self._context)
+        outputs = await self._model.batcher.submit(tensors, rows, self._context)
         # The batcher writes each run's own; the caller is told of them all together.
-        times = self._call.times
+        times = self._context.times
         self._spent = _Spent(self._spent.queue + times.queue, self._spent.run + times.run)
         times.queue, times.run = self._spent
         return outputs
 
 
 def _variants(
-    processor: Occludes, payload: Payload, parameters: Mapping[str, JsonValue], call: Call
+    processor: Occludes, payload: Payload, parameters: Mapping[str, JsonValue], context: RequestContext
 ) -> Variants:
     start = _clock_ns()
     decoded = processor.decode(payload)
     middle = _clock_ns()
     made = processor.variants(decoded, parameters)
-    call.times.decode += middle - start
-    call.times.preprocess += _clock_ns() - middle
+    context.times.decode += middle - start
+    context.times.preprocess += _clock_ns() - middle
     return made
 
 
-def _collate(processor: Occludes, variants: Variants, parts: Sequence[int], call: Call) -> Tensors:
+def _collate(
+    processor: Occludes, variants: Variants, parts: Sequence[int], context: RequestContext
+) -> Tensors:
     start = _clock_ns()
     tensors = processor.collate([variants.without(part) for part in parts])
-    call.times.preprocess += _clock_ns() - start
+    context.times.preprocess += _clock_ns() - start
     return tensors
 
 
-def _check_here(call: Call) -> None:
-    if call.left():
-        raise CallerLeft("the caller closed the connection while its answer was explained")
+def _check_here(context: RequestContext) -> None:
+    if context.is_disconnected():
+        raise ClientDisconnected("the caller closed the connection while its answer was explained")

@@ -35,7 +35,7 @@ from serving.engine.profile import (
     AS_MEASURED,
     HOP_S,
     UNKNOWN_RUN_S,
-    ByHand,
+    Overrides,
     Profile,
     ProfileCache,
     Rows,
@@ -74,7 +74,7 @@ class ModelLoader:
     cache: ProfileCache
     runs: Executor
     """Where batches run that are not run on the event loop."""
-    by_hand: ByHand = AS_MEASURED
+    overrides: Overrides = AS_MEASURED
     engine_cache: Path | None = None
     drift_window_rows: int = 0
     cpus: int = field(default_factory=available_cpus)
@@ -120,14 +120,14 @@ class ModelLoader:
         return self.precision or bundle.manifest.serve
 
     def key(
-        self, bundle: Bundle, precision: Precision, by_hand: ByHand, config: TritonConfig | None = None
+        self, bundle: Bundle, precision: Precision, overrides: Overrides, config: TritonConfig | None = None
     ) -> str:
         """Under which a profile is kept: everything that it depends on."""
         digest = bundle.manifest.files[bundle.graph(precision).file].sha256
         where = gpus() if self.device != "cpu" else ()
         said = () if config is None else (config.max_batch_size, config.trusted, config.optimization)
         at_most = self.max_batch_size  # up to which a batch was proved
-        return cache_key(digest, self.device, self.cpus, ort.__version__, at_most, *by_hand, *where, *said)
+        return cache_key(digest, self.device, self.cpus, ort.__version__, at_most, *overrides, *where, *said)
 
 
 class _Stopped(Exception):
@@ -144,7 +144,7 @@ class _Load:
         self._sessions: dict[tuple[int, tuple[int, ...], int], OrtSession] = {}
         self._example: Example | None = None
         self._told: Tensors = {}
-        self._by_hand = self._told_by_hand = loader.by_hand
+        self._by_hand = self._told_by_hand = loader.overrides
         self._config: TritonConfig | None = None
         self._model: ServedModel
         self._profile: Profile
@@ -185,7 +185,9 @@ class _Load:
         if config is not None:  # of one model, so it goes before what holds for all
             config.log_ignored(self._loader.device)
             threads, runs = self._by_hand
-            self._by_hand = ByHand(config.threads or threads, config.instances(self._loader.device) or runs)
+            self._by_hand = Overrides(
+                config.threads or threads, config.instances(self._loader.device) or runs
+            )
         self._config, self._told_by_hand = config, self._by_hand
         self._bundle = bundle = Bundle.open(self._located, self._options(self._threads, ()))
         self._limit = self._candidate = bundle.manifest.max_batch_size
@@ -245,9 +247,9 @@ class _Load:
         if known:
             return known
         run_s = seconds_of(session, example.rows[0])
-        if loader.by_hand.runs is None and self._by_hand == (None, 1) and run_s < HOP_S:
+        if loader.overrides.runs is None and self._by_hand == (None, 1) and run_s < HOP_S:
             # One instance is one run at a time, which a quick one is on the loop too.
-            self._by_hand = ByHand(runs=0)
+            self._by_hand = Overrides(runs=0)
         return self._within(budget_s, example, run_s)
 
     def _within(self, budget_s: float, example: Example, run_s: float) -> Profile:
@@ -374,7 +376,7 @@ class _Load:
         batch_size = self._most_rows(profile, manifest.max_batch_size)
         plan = profile.plan(loader.p99_ms, batch_size, self._max_pending_rows(batch_size, profile))
         preferred = self._config and self._config.preferred_batch_size
-        return plan._replace(enough_rows=min(preferred, batch_size)) if preferred else plan
+        return plan._replace(preferred_batch_size=min(preferred, batch_size)) if preferred else plan
 
     def _max_pending_rows(self, batch_size: int, profile: Profile) -> int | None:
         """Rows that may wait or run: as told, and no more than `max_queue_size` beside the batches that run."""

@@ -13,7 +13,7 @@ from time import time
 from typing import Any
 
 from inference.errors import (
-    CallerLeft,
+    ClientDisconnected,
     DeadlineExceeded,
     InvalidInput,
     ModelNotReady,
@@ -116,7 +116,7 @@ def classify(error: BaseException) -> tuple[str, str]:
             return REJECTED, NOT_READY
         case DeadlineExceeded():
             return DEADLINE, "deadline"
-        case CallerLeft() | CancelledError():
+        case ClientDisconnected() | CancelledError():
             return CANCELLED, "caller_left"
         case InvalidInput() | Unsupported():
             return INVALID, "invalid"

@@ -88,14 +88,14 @@ class Point(BaseModel):
         return self.rows * self.runs / self.seconds
 
 
-class ByHand(NamedTuple):
+class Overrides(NamedTuple):
     """How runs are to be made whatever measures better; None: as measured. No `runs` at once: on the event loop."""
 
     threads: int | None = None
     runs: int | None = None
 
 
-AS_MEASURED = ByHand()
+AS_MEASURED = Overrides()
 
 
 class Profile(BaseModel):
@@ -151,10 +151,10 @@ class Profile(BaseModel):
         return max(same, default=chosen.rows)
 
 
-def assume(run_s: float, cpus: int, by_hand: ByHand = AS_MEASURED, note: str = "") -> Profile:
+def assume(run_s: float, cpus: int, overrides: Overrides = AS_MEASURED, note: str = "") -> Profile:
     """What to run by until a graph is measured of which one row takes `run_s`: rows alone, a thread each."""
-    threads = by_hand.threads or 1
-    runs = max(1, cpus // threads) if by_hand.runs is None else by_hand.runs
+    threads = overrides.threads or 1
+    runs = max(1, cpus // threads) if overrides.runs is None else overrides.runs
     chosen = Point(threads=threads, runs=max(1, runs), rows=1, seconds=run_s)
     return Profile(points=(), chosen=chosen, alone=None, inline=runs == 0, measured=False, note=note)
 
@@ -169,15 +169,15 @@ def measure(
     rows: Rows,
     cpus: int,
     max_batch_size: int,
-    by_hand: ByHand = AS_MEASURED,
+    overrides: Overrides = AS_MEASURED,
 ) -> Profile:
     """Measure a graph; `open_session` takes the threads of a run. `max_batch_size` 0: it takes no batches.
 
     With one of threads and runs by hand the other is what the CPUs then leave, and nothing but these two is measured.
     """
     limit = max(1, max_batch_size)
-    if by_hand != AS_MEASURED:
-        return _measure_only(open_session, rows, cpus, limit, by_hand)
+    if overrides != AS_MEASURED:
+        return _measure_only(open_session, rows, cpus, limit, overrides)
     single = open_session(1)
     first = _point(single, rows, threads=1, runs=1)
     if first.seconds < HOP_S:
@@ -198,13 +198,13 @@ def measure_on_device(
     open_session: Callable[[int, tuple[int, ...]], Runs],
     rows: Rows,
     max_batch_size: int,
-    by_hand: ByHand = AS_MEASURED,
+    overrides: Overrides = AS_MEASURED,
 ) -> Profile:
     """Measure a graph that a GPU runs, where a CPU's threads hardly count and a second session costs its weights.
 
     `open_session` takes the threads of a run, and the batch sizes that get a session of their own (none: one for all).
     """
-    threads, runs = by_hand.threads or 1, by_hand.runs
+    threads, runs = overrides.threads or 1, overrides.runs
     limit, sizes = max(1, max_batch_size), tuple[int, ...]()
     session = open_session(threads, sizes)
     first = _point(session, rows, threads, runs=1)
@@ -253,9 +253,9 @@ def _sizes(limit: int) -> tuple[int, ...]:
 
 
 def _measure_only(
-    open_session: Callable[[int], Runs], rows: Rows, cpus: int, limit: int, by_hand: ByHand
+    open_session: Callable[[int], Runs], rows: Rows, cpus: int, limit: int, overrides: Overrides
 ) -> Profile:
-    threads, runs = by_hand
+    threads, runs = overrides
     if runs == 0:
         threads = threads or 1
         session = open_session(threads)

@@ -347,10 +347,10 @@ class ModelRegistry:
         good: list[int] = []
         bundled = any(located.graph_file is None for located in versions.values())
         policy = policy or VersionPolicy(latest=None if self._every_version else 1)
-        wanted = policy.versions([*versions])
-        if not wanted:
+        expected = policy.versions([*versions])
+        if not expected:
             failures |= await self._refuse_policy(policy, versions)
-        for version in reversed(wanted):
+        for version in reversed(expected):
             reason = await self._try(versions[version], bundled=bundled, at_once=at_once)
             if reason is not None:
                 failures[version] = reason
@@ -509,7 +509,7 @@ class ModelRegistry:
         """None of the versions that a model's `config.pbtxt` wants served is there."""
         newest = versions[max(versions)]
         reason = (
-            f"version_policy: got versions {sorted(versions)}, wanted one of {list(policy.specific or ())}"
+            f"version_policy: got versions {sorted(versions)}, expected one of {list(policy.specific or ())}"
         )
         seen = await self._on_thread(newest.files)
         key = (newest.name, newest.version)

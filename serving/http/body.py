@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
-from inference.errors import CallerLeft, InputTooLarge, InvalidInput
+from inference.errors import ClientDisconnected, InputTooLarge, InvalidInput
 from serving.engine.observers import RawHeaders
 
 Message = MutableMapping[str, Any]
@@ -21,7 +21,7 @@ async def read_body(receive: Receive, headers: RawHeaders, limit: int) -> bytes:
         _check_size(_size(declared), limit)
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise CallerLeft(_LEFT)
+        raise ClientDisconnected(_LEFT)
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
         body = await _read_rest(receive, body, limit)
@@ -34,7 +34,7 @@ async def _read_rest(receive: Receive, first: bytes, limit: int) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise CallerLeft(_LEFT)
+            raise ClientDisconnected(_LEFT)
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         _check_size(size, limit)
@@ -57,15 +57,15 @@ def _check_size(size: int, limit: int) -> None:
 class WholeBody:
     """`receive` for a body that is here already; it knows, as uvicorn's does, whether the caller has left."""
 
-    __slots__ = ("_body", "_left")
+    __slots__ = ("_body", "_is_disconnected")
 
-    def __init__(self, body: bytes, left: Callable[[], bool]) -> None:
-        self._body, self._left = body, left
+    def __init__(self, body: bytes, is_disconnected: Callable[[], bool]) -> None:
+        self._body, self._is_disconnected = body, is_disconnected
 
     @property
-    def left(self) -> Callable[[], bool]:
+    def is_disconnected(self) -> Callable[[], bool]:
         """Asks whether the caller has left."""
-        return self._left
+        return self._is_disconnected
 
     async def __call__(self) -> Message:
         """The one message that there is."""
@@ -79,7 +79,7 @@ def watch(receive: Receive) -> tuple[Callable[[], bool], Callable[[], object] | 
     task waits for the disconnect message. Call it when the body has been read.
     """
     if isinstance(receive, WholeBody):
-        return receive.left, None
+        return receive.is_disconnected, None
     cycle = getattr(receive, "__self__", None)
     if isinstance(getattr(cycle, "disconnected", None), bool):
         return partial(getattr, cycle, "disconnected"), None

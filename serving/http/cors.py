@@ -34,9 +34,9 @@ class Cors:
                 (b"access-control-allow-methods", _METHODS),
                 (b"access-control-max-age", _FOR_S),
             ]
-            wanted = headers.get(b"access-control-request-headers")
-            if wanted is not None:
-                added.append((b"access-control-allow-headers", wanted))
+            expected = headers.get(b"access-control-request-headers")
+            if expected is not None:
+                added.append((b"access-control-allow-headers", expected))
             await send({"type": "http.response.start", "status": 204, "headers": added})
             await send({"type": "http.response.body", "body": b""})
             return

@@ -20,7 +20,7 @@ STATUS: dict[type[errors.BatonError], int] = {
     errors.Unsupported: 501,
     errors.Overloaded: 429,
     errors.DeadlineExceeded: 504,
-    errors.CallerLeft: 499,  # nginx's word for it; nobody is there to read it, the metrics are
+    errors.ClientDisconnected: 499,  # nginx's word for it; nobody is there to read it, the metrics are
     errors.InferenceFailed: 500,
     errors.RowsChanged: 500,
     errors.ProviderUnavailable: 503,

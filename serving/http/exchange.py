@@ -11,7 +11,7 @@ from inference.errors import BatonError, InvalidInput
 from inference.values import Tensors
 from serving.codec.binary import JSON_LENGTH
 from serving.codec.infer import InferCodec, InferRequest
-from serving.engine.context import Call
+from serving.engine.context import RequestContext
 from serving.engine.observers import RawHeaders
 from serving.engine.registry import ServedModel
 from serving.http.errors import Headers, error_body, error_headers, status_of
@@ -45,29 +45,29 @@ def refusal(error: BatonError) -> Answer:
 class Exchange:
     """A request for `model` that began when this was made. Failures are counted where they happen."""
 
-    __slots__ = ("_codec", "_started", "call", "model", "request")
+    __slots__ = ("_codec", "_started", "context", "model", "request")
 
-    def __init__(self, model: ServedModel, codec: InferCodec, call: Call) -> None:
-        self.model, self.call = model, call
+    def __init__(self, model: ServedModel, codec: InferCodec, context: RequestContext) -> None:
+        self.model, self.context = model, context
         self._codec, self._started = codec, clock_ns()
         self.request: InferRequest
 
     def decode(self, body: bytes | memoryview, headers: RawHeaders, timeout_s: float | None) -> InferRequest:
         """The tensors to run, checked; `timeout_s` is the server's own, None for none."""
-        begun, call = clock_ns(), self.call
+        begun, context = clock_ns(), self.context
         try:
             self.request = request = self._codec.decode(body, _json_bytes(headers, len(body)))
-            call.priority = request.priority
-            set_deadline(call, headers, request.timeout_us, timeout_s, self._started)
+            context.priority = request.priority
+            set_deadline(context, headers, request.timeout_us, timeout_s, self._started)
         except BatonError as error:
             self.model.metrics.fail(error)
             raise
-        call.times.decode = clock_ns() - begun
+        context.times.decode = clock_ns() - begun
         return request
 
     def encode(self, outputs: Tensors) -> Answer:
         """The answer to a request that has run."""
-        begun, times = clock_ns(), self.call.times
+        begun, times = clock_ns(), self.context.times
         try:
             encoded = self._codec.encode(self.request, outputs)
         except BatonError as error:
@@ -83,7 +83,7 @@ class Exchange:
 
 
 def set_deadline(
-    call: Call, headers: RawHeaders, timeout_us: int, timeout_s: float | None, started: int
+    context: RequestContext, headers: RawHeaders, timeout_us: int, timeout_s: float | None, started: int
 ) -> None:
     """The nearest of the body's timeout (microseconds), the header's (milliseconds) and the server's."""
     header = headers.get(b"x-request-timeout-ms")
@@ -92,7 +92,7 @@ def set_deadline(
     if header is not None:
         timeout_s = min(_milliseconds(header) * 1e-3, timeout_s or float("inf"))
     if timeout_s is not None:
-        call.timeout_s, call.deadline_s = timeout_s, started * 1e-9 + timeout_s
+        context.timeout_s, context.deadline_s = timeout_s, started * 1e-9 + timeout_s
 
 
 def _json_bytes(headers: RawHeaders, body_bytes: int) -> int | None:
@@ -102,8 +102,8 @@ def _json_bytes(headers: RawHeaders, body_bytes: int) -> int | None:
     text = value.decode("latin-1")
     length = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
     if not 0 <= length <= body_bytes:
-        wanted = f"a number from 0 to the {body_bytes} bytes of the body"
-        raise InvalidInput("Inference-Header-Content-Length", text, wanted)
+        expected = f"a number from 0 to the {body_bytes} bytes of the body"
+        raise InvalidInput("Inference-Header-Content-Length", text, expected)
     return length
 
 

@@ -105,7 +105,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """httptools: the head is here."""
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                raise Refused(501, "method: got CONNECT, wanted another: this server is no proxy")
+                raise Refused(501, "method: got CONNECT, expected another: this server is no proxy")
             return  # it comes again, without its upgrade
         if self._head_bytes_at_most > MAX_HEAD_BYTES:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -231,7 +231,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._without_data = self._without_data + len(data) if same else 0
             if self._without_data > MAX_HEAD_BYTES:
                 seen = f"{self._without_data} bytes of chunk extensions or trailers"
-                self.refuse(431, f"body: got {seen}, wanted at most {MAX_HEAD_BYTES} bytes")
+                self.refuse(431, f"body: got {seen}, expected at most {MAX_HEAD_BYTES} bytes")
 
     def _without_upgrade(self) -> bytes:
         """The head again, for a new parser: one that has met an upgrade takes nothing more for HTTP.
@@ -253,12 +253,14 @@ class BoundedProtocol(HttpToolsProtocol):
         seconds = now - self._since
         if stalled or seconds > self.receive_timeout_s + got / LEAST_BYTES_A_SECOND:
             part = "head" if self._in_head else "body"
-            wanted = (
+            expected = (
                 f"it whole in {self.receive_timeout_s:g} s and one more for each {LEAST_BYTES_A_SECOND} bytes"
             )
             if stalled:
-                wanted = f"{LEAST_BYTES_A_SECOND} bytes a second: the server stops"
-            self.refuse(408, f"{part}: got {got} bytes of the request in {seconds:.0f} s, wanted {wanted}")
+                expected = f"{LEAST_BYTES_A_SECOND} bytes a second: the server stops"
+            self.refuse(
+                408, f"{part}: got {got} bytes of the request in {seconds:.0f} s, expected {expected}"
+            )
 
     def _check_reader(self, now: float) -> None:
         """Leave a client that reads nothing of what it asked for."""
@@ -278,12 +280,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if isinstance(cause, Refused):
             self.refuse(cause.status, str(cause))
         elif data.startswith(_TLS_HELLO):
-            self.refuse(400, "request: got a TLS handshake, wanted HTTP: there is no TLS on this port")
+            self.refuse(400, "request: got a TLS handshake, expected HTTP: there is no TLS on this port")
         elif data.startswith(_HTTP2_PREFACE):
-            self.refuse(505, "request: got HTTP/2, wanted HTTP/1.1")
+            self.refuse(505, "request: got HTTP/2, expected HTTP/1.1")
         else:
             part = "head" if self._in_head else "body"
-            self.refuse(400, f"{part}: got bytes that are no HTTP ({cause}), wanted HTTP/1.1")
+            self.refuse(400, f"{part}: got bytes that are no HTTP ({cause}), expected HTTP/1.1")
 
     def _is_free(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -312,4 +314,4 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _too_large_head(size: int) -> Refused:
-    return Refused(431, f"head: got {size} bytes or more, wanted at most {MAX_HEAD_BYTES} bytes")
+    return Refused(431, f"head: got {size} bytes or more, expected at most {MAX_HEAD_BYTES} bytes")

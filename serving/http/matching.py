@@ -19,7 +19,7 @@ _PATHS: tuple[tuple[Verb, re.Pattern[str]], ...] = (
 )
 
 
-class Target:
+class Route:
     """What a path asks for, and the codec of the version that answers it now."""
 
     __slots__ = ("_codec", "_manifest", "known", "name", "path", "verb", "version")
@@ -42,14 +42,14 @@ class Target:
         return self._codec
 
 
-def find_target(path: str, root: str = "") -> Target | None:
+def find_route(path: str, root: str = "") -> Route | None:
     """The target of a path, under `root` or not; None for every path that is not of the hot lane."""
     inside = path.removeprefix(root) if root and path.startswith(f"{root}/") else path
     for verb, pattern in _PATHS:
         found = pattern.fullmatch(inside)
         if found is not None:
             name, version = found.groups()
-            return Target(verb, name, None if version is None else int(version), path)
+            return Route(verb, name, None if version is None else int(version), path)
     return None
 
 

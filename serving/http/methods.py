@@ -22,6 +22,6 @@ def other_method(method: str, takes: Iterable[str]) -> Answer:
     if method == "OPTIONS":
         return Answer(204, [allow], b"")
     body = error_body(
-        f"method: got {method}, wanted {' or '.join(name for name in listed if name != 'HEAD')}"
+        f"method: got {method}, expected {' or '.join(name for name in listed if name != 'HEAD')}"
     )
     return Answer(405, [JSON, allow, (b"content-length", b"%d" % len(body))], body)

@@ -14,9 +14,9 @@ from serving.codec.binary import JSON_LENGTH
 from serving.engine.observers import RawHeaders
 from serving.http.big_body import LEAST_BYTES, BigBody
 from serving.http.exchange import Answer, on_the_wire
-from serving.http.fast_path import HotLane
+from serving.http.fast_path import FastPath
 from serving.http.http1 import BoundedProtocol
-from serving.http.matching import Target
+from serving.http.matching import Route
 
 _MAX_HEADS = 256
 _MAX_HEAD_BYTES = 2048
@@ -25,7 +25,7 @@ _MAX_HEAD_BYTES = 2048
 class Head(NamedTuple):
     """A request's head that came before: a client that keeps its connection mostly sends the same one again."""
 
-    target: Target
+    route: Route
     headers: RawHeaders
     body_bytes: int
     binary: bool
@@ -38,27 +38,27 @@ class Head(NamedTuple):
         return int(at) if at.isdigit() else 0
 
 
-class HotCycle:
+class FastCycle:
     """A request on the short way and its answer, in the place of uvicorn's `RequestResponseCycle`.
 
     uvicorn's protocol reads and writes `disconnected`, `keep_alive` and `response_complete`.
     """
 
     __slots__ = (
-        "_body", "_protocol", "disconnected", "headers", "keep_alive", "refused", "response_complete", "target",
+        "_body", "_protocol", "disconnected", "headers", "keep_alive", "refused", "response_complete", "route",
     )  # fmt: skip
 
     def __init__(
-        self, protocol: "HotProtocol", target: Target, headers: RawHeaders, refused: Answer | None
+        self, protocol: "FastProtocol", route: Route, headers: RawHeaders, refused: Answer | None
     ) -> None:
         """`refused`: what is answered once the body has gone by, unread."""
-        self._protocol, self.target, self.headers, self.refused = protocol, target, headers, refused
+        self._protocol, self.route, self.headers, self.refused = protocol, route, headers, refused
         self._body: bytes | list[bytes] = b""
         self.disconnected = self.response_complete = False
         self.keep_alive = True
 
     @property
-    def message_event(self) -> "HotCycle":
+    def message_event(self) -> "FastCycle":
         """uvicorn sets it when the connection is lost; nobody waits for it here."""
         return self
 
@@ -76,19 +76,19 @@ class HotCycle:
         else:
             self._body = [self._body, chunk]
 
-    def start(self, lane: HotLane) -> None:
+    def start(self, fast_path: FastPath) -> None:
         """The request is here whole."""
         body, self._body = self._body, b""
-        self.answer(lane, b"".join(body) if isinstance(body, list) else body)
+        self.answer(fast_path, b"".join(body) if isinstance(body, list) else body)
 
-    def answer(self, lane: HotLane, body: bytes | memoryview) -> None:
+    def answer(self, fast_path: FastPath, body: bytes | memoryview) -> None:
         """Have the request answered."""
         if self.refused is None:
-            lane.respond(self.target, self.headers, body, self)
+            fast_path.respond(self.route, self.headers, body, self)
         else:
             self.send(self.refused)
 
-    def left(self) -> bool:
+    def is_disconnected(self) -> bool:
         """Whether the caller has closed the connection."""
         return self.disconnected
 
@@ -99,15 +99,15 @@ class HotCycle:
             self._protocol.write_answer(self, answer)
 
 
-class HotProtocol(BoundedProtocol):
-    """A connection. `lane` is set on the subclass that `protocol_of` makes."""
+class FastProtocol(BoundedProtocol):
+    """A connection. `fast_path` is set on the subclass that `protocol_of` makes."""
 
-    lane: HotLane
+    fast_path: FastPath
     heads: dict[bytes, Head]
-    _hot: HotCycle | None = None
+    _hot: FastCycle | None = None
     _big: BigBody | None = None
     _plain = True  # not TLS, whose transport reads into buffers of its own
-    _unwritten: HotCycle | None = None
+    _unwritten: FastCycle | None = None
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a request; parsed, unless it is whole and its head was parsed before.
@@ -122,7 +122,7 @@ class HotProtocol(BoundedProtocol):
             missing = 0 if head is None else head.body_bytes - (len(data) - end)
             if head is not None and missing == 0:
                 body = memoryview(data)[end:] if head.binary else data[end:]
-                self._begin(head.target, head.headers).answer(self.lane, body)
+                self._begin(head.route, head.headers).answer(self.fast_path, body)
                 return
             if head is not None and missing >= LEAST_BYTES and self._plain:
                 self._receive(head, memoryview(data)[end:])
@@ -149,11 +149,11 @@ class HotProtocol(BoundedProtocol):
 
     def choose_way(self) -> None:
         """The short one, where it may be gone."""
-        target = self._short_way()
-        if target is not None:
+        route = self._short_way()
+        if route is not None:
             headers = dict(self.headers)
-            if self.lane.takes(headers):
-                self._begin(target, headers)
+            if self.fast_path.takes(headers):
+                self._begin(route, headers)
                 return
         super().choose_way()
 
@@ -169,7 +169,7 @@ class HotProtocol(BoundedProtocol):
         """httptools: the request is here whole."""
         if self._hot is not None:
             self._between = True
-            self._hot.start(self.lane)
+            self._hot.start(self.fast_path)
         else:
             super().on_message_complete()
 
@@ -186,7 +186,7 @@ class HotProtocol(BoundedProtocol):
             self._big = None
         super().refuse(status, message)
 
-    def write_answer(self, cycle: HotCycle, answer: Answer) -> None:
+    def write_answer(self, cycle: FastCycle, answer: Answer) -> None:
         """One write for head and body; then the connection is free, or closed where it is not kept."""
         if not answer.wire:
             headers = answer.headers
@@ -222,25 +222,25 @@ class HotProtocol(BoundedProtocol):
         self.server_state.total_requests += 1
         self._free_since = self.loop.time()
 
-    def _written(self, cycle: HotCycle) -> None:
+    def _written(self, cycle: FastCycle) -> None:
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
-    def _begin(self, target: Target, headers: RawHeaders) -> HotCycle:
-        self._hot = cycle = HotCycle(self, target, headers, self.lane.turn_away(target, headers))
+    def _begin(self, route: Route, headers: RawHeaders) -> FastCycle:
+        self._hot = cycle = FastCycle(self, route, headers, self.fast_path.turn_away(route, headers))
         self.cycle = cast("RequestResponseCycle", cycle)
         return cycle
 
     def _receive(self, head: Head, begun: memoryview) -> None:
         """Read a body that has only begun to come into memory of its own, past the parser."""
-        cycle = self._begin(head.target, head.headers)
+        cycle = self._begin(head.route, head.headers)
         self._between = False
         self._begin_to_receive()
 
         def use(body: memoryview) -> None:
             self._between, self._big = True, None
-            cycle.answer(self.lane, body if head.binary else bytes(body))
+            cycle.answer(self.fast_path, body if head.binary else bytes(body))
 
         tensors_at = None if cycle.refused is not None else head.tensors_at
         self._big = BigBody(self, self.transport, begun, head.body_bytes, tensors_at, use)
@@ -248,9 +248,9 @@ class HotProtocol(BoundedProtocol):
     def _abandon(self) -> None:
         """Have it counted if the request that was coming is none: its client has left, or is too slow."""
         if self._hot is not None and not self._between and self._hot.refused is None:
-            self.lane.abandoned(self._hot.target)
+            self.fast_path.abandoned(self._hot.route)
 
-    def _remember(self, data: bytes, cycle: HotCycle) -> None:
+    def _remember(self, data: bytes, cycle: FastCycle) -> None:
         """Keep the head of `data`, which was one request, or the beginning of one, and nothing else.
 
         Its end is where the parser found it: it lets nothing else than an empty line, with both CR and LF, be one.
@@ -258,38 +258,38 @@ class HotProtocol(BoundedProtocol):
         data = data.lstrip(b"\r\n")  # as the parser does: RFC 9112, section 2.2
         end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) + 4
         body_bytes = int(cycle.headers[b"content-length"])
-        if end >= 4 and end + body_bytes >= len(data) and cycle.target.known:
+        if end >= 4 and end + body_bytes >= len(data) and cycle.route.known:
             if len(self.heads) >= _MAX_HEADS:
                 self.heads.clear()
-            self.heads[data[:end]] = Head(cycle.target, cycle.headers, body_bytes, _is_binary(cycle))
+            self.heads[data[:end]] = Head(cycle.route, cycle.headers, body_bytes, _is_binary(cycle))
 
-    def _short_way(self) -> Target | None:
+    def _short_way(self) -> Route | None:
         """What is asked for, if it may go the short way, as far as that does not depend on the headers."""
         if self.cycle is not None and not self.cycle.response_complete:
             return None  # pipelined: uvicorn keeps the order
-        target, parser = self.lane.find_url(self.url), self.parser
+        route, parser = self.fast_path.find_url(self.url), self.parser
         if (
-            target is None
+            route is None
             or parser.get_method() != b"POST"
             or not parser.should_keep_alive()
             or parser.get_http_version() != "1.1"
         ):
             return None
-        return target
+        return route
 
 
-def _is_binary(cycle: HotCycle) -> bool:
+def _is_binary(cycle: FastCycle) -> bool:
     """Whether the request goes to `infer` with a binary part, which is not compressed."""
     named = JSON_LENGTH in cycle.headers
-    return named and cycle.target.verb == "infer" and b"content-encoding" not in cycle.headers
+    return named and cycle.route.verb == "infer" and b"content-encoding" not in cycle.headers
 
 
-def protocol_of(lane: HotLane, keep_alive_s: float, receive_timeout_s: float) -> type[asyncio.Protocol]:
-    """The protocol class for `uvicorn.Config(http=…)` that takes the short way into `lane`."""
+def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: float) -> type[asyncio.Protocol]:
+    """The protocol class for `uvicorn.Config(http=…)` that takes the short way into `fast_path`."""
     attributes: dict[str, Any] = {
-        "lane": lane,
+        "lane": fast_path,
         "heads": {},
         "keep_alive_s": keep_alive_s,
         "receive_timeout_s": receive_timeout_s,
     }
-    return type("HotProtocol", (HotProtocol,), attributes)
+    return type("FastProtocol", (FastProtocol,), attributes)

@@ -37,10 +37,10 @@ class Certificate:
             return None
         if cert is None:
             raise CertificateRefused(
-                "--tls-cert: got nothing, wanted a certificate beside --tls-key or --tls-ca"
+                "--tls-cert: got nothing, expected a certificate beside --tls-key or --tls-ca"
             )
         if key is None:
-            raise CertificateRefused("--tls-key: got nothing, wanted the key of --tls-cert")
+            raise CertificateRefused("--tls-key: got nothing, expected the key of --tls-cert")
         return cls(cert, key, ca)
 
     def refresh(self) -> None:
@@ -80,9 +80,9 @@ def _context(cert: Path, key: Path) -> ssl.SSLContext:
         # Without a password at hand OpenSSL would ask the terminal for one.
         context.load_cert_chain(cert, key, password=lambda: "")
     except (ssl.SSLError, OSError) as error:
-        wanted = "the key of --tls-cert, in PEM and not encrypted"
+        expected = "the key of --tls-cert, in PEM and not encrypted"
         raise CertificateRefused(
-            f"--tls-key: got {str(key)!r} ({_reason(error)}), wanted {wanted}"
+            f"--tls-key: got {str(key)!r} ({_reason(error)}), expected {expected}"
         ) from error
     return context
 
@@ -92,8 +92,10 @@ def _load_authorities(context: ssl.SSLContext, file: Path, flag: str) -> None:
     try:
         context.load_verify_locations(file)
     except (ssl.SSLError, OSError) as error:
-        wanted = "certificates in PEM"
-        raise CertificateRefused(f"{flag}: got {str(file)!r} ({_reason(error)}), wanted {wanted}") from error
+        expected = "certificates in PEM"
+        raise CertificateRefused(
+            f"{flag}: got {str(file)!r} ({_reason(error)}), expected {expected}"
+        ) from error
 
 
 def _read(file: Path, flag: str) -> None:
@@ -101,7 +103,7 @@ def _read(file: Path, flag: str) -> None:
         file.read_bytes()
     except OSError as error:
         raise CertificateRefused(
-            f"{flag}: got {str(file)!r} ({error.strerror}), wanted a file in PEM"
+            f"{flag}: got {str(file)!r} ({error.strerror}), expected a file in PEM"
         ) from error
 
 

@@ -13,7 +13,7 @@ from serving.lifecycle import Lifecycle
 from serving.observe import cgroup
 
 
-class VitalsCollector(Collector):
+class ServerMetricsCollector(Collector):
     """Reads everything at the moment of a scrape."""
 
     def __init__(

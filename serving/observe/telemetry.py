@@ -53,9 +53,9 @@ class Tracing:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Tracing | None":
         """By the standard variables: an OTLP endpoint turns it on, `OTEL_SDK_DISABLED=true` off."""
-        wanted = any(environment.get(name) for name in _ENDPOINTS)
+        expected = any(environment.get(name) for name in _ENDPOINTS)
         if (
-            not wanted
+            not expected
             or environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
             or environment.get("OTEL_TRACES_EXPORTER") == "none"
         ):

@@ -180,7 +180,7 @@ def supervise(settings: Settings, arguments: Sequence[str]) -> int:
     cpus = available_cpus()
     if settings.workers > cpus:
         return _refuse(
-            f"--workers: got {settings.workers}, wanted at most {cpus}: each takes a CPU of its own"
+            f"--workers: got {settings.workers}, expected at most {cpus}: each takes a CPU of its own"
         )
     try:
         listener = listen(settings.host, settings.port)

@@ -288,12 +288,12 @@ def test_inputs_unlike_those_of_the_reference_fire(prometheus: Prometheus) -> No
 def test_a_full_queue_a_burst_of_errors_and_a_refused_model_fire(
     prometheus: Prometheus, replicas: tuple[Server, Server]
 ) -> None:
-    wanted = {
+    expected = {
         ("BatonTurningAway", "slow"),
         ("BatonErrorsBurnFast", "slow"),
         ("BatonErrorsBurnFast", "fragile"),
     }
-    until(lambda: wanted <= prometheus.firing(), f"{wanted} to fire", 30)
+    until(lambda: expected <= prometheus.firing(), f"{expected} to fire", 30)
     assert ("BatonErrorsBurnFast", "brightness") not in prometheus.firing(), (
         "a caller's mistakes are not ours"
     )

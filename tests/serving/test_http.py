@@ -63,8 +63,8 @@ def test_overload_says_when_to_come_again() -> None:
 def test_every_error_has_an_outcome() -> None:
     made = [
         errors.Overloaded("m", 1, 1), errors.ModelNotReady("m", "x"), errors.DeadlineExceeded("m", 1),
-        errors.CallerLeft("x"), asyncio.CancelledError(), errors.InvalidInput("f", 1, "x"), errors.Unsupported("x"),
-        errors.InferenceFailed("x"), ValueError("x"),
+        errors.ClientDisconnected("x"), asyncio.CancelledError(), errors.InvalidInput("f", 1, "x"),
+        errors.Unsupported("x"), errors.InferenceFailed("x"), ValueError("x"),
     ]  # fmt: skip
     assert [classify(error)[0] for error in made] == [
         "rejected", "rejected", "deadline", "cancelled", "cancelled", "invalid", "invalid", "failed", "failed",
@@ -447,8 +447,8 @@ def test_how_a_model_is_run_can_be_set_by_hand(tmp_path: Path) -> None:
     """More runs at once than there are CPUs: each of them waits here for all the others."""
     write_bare(tmp_path, "sum", sum_graph())
     runs = available_cpus() + 2
-    by_hand = {"concurrent_runs": runs, "run_threads": 2, "max_batch_size": 1, "max_queue_rows": 300}
-    with start(models=tmp_path, **by_hand) as server, httpx.Client(base_url=server.url) as http:
+    overrides = {"concurrent_runs": runs, "run_threads": 2, "max_batch_size": 1, "max_queue_rows": 300}
+    with start(models=tmp_path, **overrides) as server, httpx.Client(base_url=server.url) as http:
         told = http.get("/v2/models/sum/profile").json()
         assert {point["threads"] for point in told["profile"]["points"]} == {2}
         plan = told["plan"]

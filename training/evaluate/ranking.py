@@ -41,8 +41,8 @@ def sampled_ranks(scores: Tensor, target: Tensor, others: Tensor) -> Tensor:
     target: int64 [n, 1]; others: int64 [n, negatives]. An item that is among the others itself counts once,
     as in the authors' scorer; an equal score counts as better, so that a constant model ranks last.
     """
-    wanted = scores.gather(1, target - 1)
-    better = (scores.gather(1, others - 1) >= wanted) & (others != target)
+    expected = scores.gather(1, target - 1)
+    better = (scores.gather(1, others - 1) >= expected) & (others != target)
     return better.sum(1, keepdim=True)
 
 
@@ -55,8 +55,8 @@ def ndcg(ranks: Tensor, k: int) -> Tensor:
     """Normalised discounted cumulative gain at `k` with gains of 0 and 1, float64 [n]."""
     gains = torch.where((ranks >= 0) & (ranks < k), 1 / (ranks.clamp(min=0) + 2).double().log2(), 0.0)
     ideal = (1 / (torch.arange(k, device=ranks.device) + 2).double().log2()).cumsum(0)
-    wanted = (ranks >= 0).sum(1).clamp(1, k)
-    return gains.sum(1) / ideal[wanted - 1]
+    expected = (ranks >= 0).sum(1).clamp(1, k)
+    return gains.sum(1) / ideal[expected - 1]
 
 
 def reciprocal_rank(ranks: Tensor) -> Tensor:

@@ -46,12 +46,14 @@ def wilson(hits: int, rows: int) -> tuple[float, float]:
     return 0.0 if hits == 0 else middle - half, 1.0 if hits == rows else middle + half
 
 
-def picture_columns(wanted: Sequence[str], examples: Images, classes: Sequence[str]) -> dict[str, list[str]]:
+def picture_columns(
+    expected: Sequence[str], examples: Images, classes: Sequence[str]
+) -> dict[str, list[str]]:
     """What pictures can be sliced by: `label`, and the quarters of their `brightness` or `contrast`."""
     grey = examples.pixels.float().flatten(1)
     known = {"brightness": lambda: quarters(grey.mean(1)), "contrast": lambda: quarters(grey.std(1))}
     columns = {}
-    for name in wanted:
+    for name in expected:
         if name == "label":
             columns[name] = [classes[label] for label in examples.labels.tolist()]
         elif name in known:

@@ -90,7 +90,7 @@ def steepest(rates: Floats, losses: Floats) -> tuple[float, float]:
     """Rates float [steps], averaged losses float [steps] → the rate of the steepest descent, and of the lowest loss."""
     if len(rates) < FEWEST:
         raise RunError(
-            f"the sweep has {len(rates)} finite losses, wanted {FEWEST}; is the data set too small?"
+            f"the sweep has {len(rates)} finite losses, expected {FEWEST}; is the data set too small?"
         )
     lowest = int(losses.argmin())
     end = max(lowest + 1, FEWEST)

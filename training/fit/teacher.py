@@ -82,14 +82,16 @@ def disagreements(predictor: Predictor, config: TrainConfig, task: Task, data: T
     """A line for each thing in which the teacher's question is another than the student's."""
     bundle = predictor.bundle
     if bundle.manifest.task != task.name:
-        return [f"task: it is {bundle.manifest.task}, wanted {task.name}"]
+        return [f"task: it is {bundle.manifest.task}, expected {task.name}"]
     faults = []
-    seen, wanted = bundle.manifest.processor, task.processor(config, data)
-    for key, value in _parameters(wanted).items():
+    seen, expected = bundle.manifest.processor, task.processor(config, data)
+    for key, value in _parameters(expected).items():
         if key not in LIMITS and (found := _parameters(seen).get(key)) != value:
-            faults.append(f"processor, {key}: it has {found!r}, wanted {value!r}")
+            faults.append(f"processor, {key}: it has {found!r}, expected {value!r}")
     if isinstance(seen, TextConfig) and seen.max_length < config.max_length:
-        faults.append(f"processor, max_length: it has {seen.max_length}, wanted {config.max_length} or more")
+        faults.append(
+            f"processor, max_length: it has {seen.max_length}, expected {config.max_length} or more"
+        )
     for name, content in task.files(data).items():
         if bundle.read_json(name) != json.loads(content):
             faults.append(f"{name}: it has others than the data; {_first(bundle.read_json(name))}")

@@ -147,7 +147,9 @@ def open_fabric(config: TrainConfig, files: RunFiles | None = None) -> Fabric:
     gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     if config.precision == "16-mixed" and (config.accelerator == "cpu" or not gpu):
         # Fabric would warn, and compute in another precision.
-        raise ConfigError("precision: got 16-mixed, which needs a GPU; wanted bf16-mixed or 32-true on a CPU")
+        raise ConfigError(
+            "precision: got 16-mixed, which needs a GPU; expected bf16-mixed or 32-true on a CPU"
+        )
     try:
         fabric = Fabric(
             accelerator=config.accelerator,

@@ -50,8 +50,10 @@ def start_from(
     norms = dict(_folded_norms(model)) if source.biases else {}
     kept = head_names(model) | {name for norm in norms.values() for name in _tensors_of(model, norm)}
     state = model.state_dict()
-    wanted = {name: value for name, value in state.items() if name not in kept and value.is_floating_point()}
-    faults = _misfits(source, {name: list(value.shape) for name, value in wanted.items()})
+    expected = {
+        name: value for name, value in state.items() if name not in kept and value.is_floating_point()
+    }
+    faults = _misfits(source, {name: list(value.shape) for name, value in expected.items()})
     faults += [
         f"  {name}: it has no bias folded in" for name in norms if f"{name}.weight" not in source.biases
     ]
@@ -60,7 +62,7 @@ def start_from(
             f"init_from: {config.init_from} ({source.about}) is not this model\n" + "\n".join(faults[:8])
         )
     with torch.no_grad():
-        for name in wanted:
+        for name in expected:
             state[name].copy_(source.weights[name])
     if norms:
         _unfold(model, norms, source.biases, train, inputs)
@@ -68,13 +70,13 @@ def start_from(
 
 def _start_from_factors(model: NeuMF, config: TrainConfig, source: Source) -> None:
     wide, users, items = (model.gmf_user.embedding_dim - BIASES, model.gmf_user.num_embeddings, model.items)
-    wanted = {
+    expected = {
         "user.weight": [users, wide],
         "item.weight": [items, wide],
         "user_bias.weight": [users, 1],
         "item_bias": [items],
     }
-    if faults := _misfits(source, wanted):
+    if faults := _misfits(source, expected):
         about = f"{config.init_from} ({source.about}) is no mf of these users and items of width {wide}, "
         raise ConfigError(f"init_from: {about}which is neumf's less {BIASES}\n" + "\n".join(faults))
     model.begin_as(source.weights)
@@ -87,7 +89,7 @@ def check_same_split(source: Path, split: Path) -> None:
         raise ConfigError(f"init_from: {source} is no run, which alone says what it has held out")
     if json.loads(theirs.read_text()) != json.loads(split.read_text()):
         raise ConfigError(
-            f"init_from: {source} has held out other events; wanted the same data, --seed and --validation"
+            f"init_from: {source} has held out other events; expected the same data, --seed and --validation"
         )
 
 
@@ -199,11 +201,11 @@ def _tensors_of(model: nn.Module, module: str) -> list[str]:
     return [name for name in model.state_dict() if name.rpartition(".")[0] == module]
 
 
-def _misfits(source: Source, wanted: Mapping[str, list[int]]) -> list[str]:
+def _misfits(source: Source, expected: Mapping[str, list[int]]) -> list[str]:
     """A line for every weight that is not there in the shape wanted of it."""
-    seen = {name: list(source.weights[name].shape) if name in source.weights else None for name in wanted}
+    seen = {name: list(source.weights[name].shape) if name in source.weights else None for name in expected}
     return [
-        f"  {name}: it has {seen[name]}, wanted {shape}"
-        for name, shape in wanted.items()
+        f"  {name}: it has {seen[name]}, expected {shape}"
+        for name, shape in expected.items()
         if seen[name] != shape
     ]

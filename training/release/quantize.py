@@ -176,7 +176,7 @@ def describe_trial(quantization: Quantization, trial: Trial) -> str:
     if trial.depends:
         return f"{share}: refused, {trial.depends}"
     if trial.score is None:
-        return f"{share}: refused, wanted at most {LARGEST_SHARE:g}"
+        return f"{share}: refused, expected at most {LARGEST_SHARE:g}"
     name = quantization.metric.replace("_", " ")
     line = f"validation {name} {trial.score:.4f} for {quantization.score:.4f}, {share}"
     if trial.latency_ratio is not None:
@@ -230,8 +230,8 @@ def golden_tolerance(predictor: Predictor) -> Tolerance:
             worst = max(
                 worst,
                 *(
-                    float(np.abs(outputs[name][0] - np.asarray(wanted)).max(initial=0))
-                    for name, wanted in example.outputs.items()
+                    float(np.abs(outputs[name][0] - np.asarray(expected)).max(initial=0))
+                    for name, expected in example.outputs.items()
                 ),
             )
     return Tolerance(atol=GOLDEN_MARGIN * worst + 1e-3, rtol=0)

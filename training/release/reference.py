@@ -55,9 +55,9 @@ def add_reference(folder: Path, data_path: str = "") -> Path:
     task = find_task(config.task)
     data = task.load(config)
     if manifest.data is None or data.source.digest != manifest.data.digest:
-        wanted = manifest.data.digest if manifest.data else "one in the manifest"
+        expected = manifest.data.digest if manifest.data else "one in the manifest"
         raise DataError(
-            f"{data.source.name} has digest {data.source.digest}, wanted {wanted}: not what it learned from"
+            f"{data.source.name} has digest {data.source.digest}, expected {expected}: not what it learned from"
         )
     reference = make_reference(predictor, task, data)
     return _publish_next(predictor.bundle, reference)

@@ -127,23 +127,23 @@ def torch_outputs(
 
 
 def _check_signature(session: OrtSession, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    for kind, specs, wanted in (("inputs", session.inputs, inputs), ("outputs", session.outputs, outputs)):
+    for kind, specs, expected in (("inputs", session.inputs, inputs), ("outputs", session.outputs, outputs)):
         seen = [spec.name for spec in specs]
-        if seen != list(wanted):
-            raise NamesDiffer(f"{kind}: the graph has {seen}, wanted {list(wanted)}")
+        if seen != list(expected):
+            raise NamesDiffer(f"{kind}: the graph has {seen}, expected {list(expected)}")
         for spec in specs:
             if spec.shape[:1] != (-1,):
-                raise AxesDiffer(f"{spec.name}: shape {list(spec.shape)}, wanted a dynamic first axis")
+                raise AxesDiffer(f"{spec.name}: shape {list(spec.shape)}, expected a dynamic first axis")
 
 
-def _compare(seen: Tensors, wanted: Tensors, how: str, error: type[VerificationError]) -> float:
+def _compare(seen: Tensors, expected: Tensors, how: str, error: type[VerificationError]) -> float:
     """The largest difference; raises `error` where it is out of tolerance."""
     worst = 0.0
-    for name, value in wanted.items():
+    for name, value in expected.items():
         found = seen[name]
         if found.shape != value.shape or found.dtype != value.dtype:
             raise ShapesDiffer(
-                f"{name}, {how}: {found.dtype} {list(found.shape)}, wanted {value.dtype} {list(value.shape)}"
+                f"{name}, {how}: {found.dtype} {list(found.shape)}, expected {value.dtype} {list(value.shape)}"
             )
         if value.size == 0:
             continue
@@ -152,7 +152,7 @@ def _compare(seen: Tensors, wanted: Tensors, how: str, error: type[VerificationE
         if bad.any():
             where = tuple(int(i) for i in np.argwhere(bad)[0])
             raise error(
-                f"{name}{list(where)}, {how}: {found[where]:.7g}, wanted {value[where]:.7g} within {TOLERANCE:g}; "
+                f"{name}{list(where)}, {how}: {found[where]:.7g}, expected {value[where]:.7g} within {TOLERANCE:g}; "
                 f"{int(bad.sum())} of {bad.size} values are out"
             )
         worst = max(worst, float(apart.max()))

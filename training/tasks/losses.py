@@ -10,9 +10,9 @@ def distillation_loss(logits: Tensor, taught: Tensor, temperature: float) -> Ten
 
     Times T², so that its gradient stays as large as that of hard labels whatever T is.
     """
-    wanted = F.log_softmax(taught / temperature, 1)
+    expected = F.log_softmax(taught / temperature, 1)
     seen = F.log_softmax(logits / temperature, 1)
-    return temperature**2 * F.kl_div(seen, wanted, reduction="batchmean", log_target=True)
+    return temperature**2 * F.kl_div(seen, expected, reduction="batchmean", log_target=True)
 
 
 def basket_loss(scores: Tensor, target: Tensor) -> Tensor:
@@ -20,9 +20,9 @@ def basket_loss(scores: Tensor, target: Tensor) -> Tensor:
 
     Each basket weighs the same, however large.
     """
-    wanted = target != 0
+    expected = target != 0
     picked = F.log_softmax(scores.float(), 1).gather(1, (target - 1).clamp(min=0))
-    return -(picked * wanted).sum(1).div(wanted.sum(1).clamp(min=1)).mean()
+    return -(picked * expected).sum(1).div(expected.sum(1).clamp(min=1)).mean()
 
 
 def dense_logistic_loss(scores: Tensor, liked: Tensor, negatives: float) -> Tensor:

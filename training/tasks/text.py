@@ -168,7 +168,7 @@ def borrowed_tokenizer(config: TrainConfig) -> str | None:
     sources = {"init_from": config.init_from, "teacher": config.teacher}
     found = {name: read_tokenizer_of(Path(source), name) for name, source in sources.items() if source}
     if len(set(found.values())) > 1:
-        raise ConfigError("init_from and teacher have different tokenizers; wanted one")
+        raise ConfigError("init_from and teacher have different tokenizers; expected one")
     return next(iter(found.values()), None)
 
 

@@ -8,13 +8,13 @@ from fastapi import Response
 Responses = dict[int | str, dict[str, Any]]
 
 _WHY = {
-    400: ("The request is at fault", "inputs[0].shape: got [1, 63], wanted [-1, 64], -1 standing for any"),
+    400: ("The request is at fault", "inputs[0].shape: got [1, 63], expected [-1, 64], -1 standing for any"),
     403: ("Administration is off, or the token is wrong", "administration is off: no admin token is set"),
     404: ("No such model or version", "Request for unknown model: 'x' is not found"),
     409: ("What is on disk is refused, and the model answers as before",
           "model 'x' answers as before, since what is on disk is refused: version 2: …"),
-    413: ("The body is over its limit", "body: got 80000000 bytes, wanted at most 67108864 bytes"),
-    415: ("The model takes no such body", "body: got text/csv, wanted one of image/png, image/jpeg"),
+    413: ("The body is over its limit", "body: got 80000000 bytes, expected at most 67108864 bytes"),
+    415: ("The model takes no such body", "body: got text/csv, expected one of image/png, image/jpeg"),
     429: ("The queue is full; see Retry-After", "model 'x' is overloaded: its queue holds 64 rows, which is its limit"),
     501: ("Understood, and not offered", "shared memory is not offered"),
     503: ("Not ready", "model 'x' is not ready: it is loading"),

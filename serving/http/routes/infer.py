@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from serving.http.fast_path import HotLane
-from serving.http.matching import Target, parse_version
+from serving.http.fast_path import FastPath
+from serving.http.matching import Route, parse_version
 from serving.http.routes.documented import shows, takes
 from serving.http.routes.predictions import delegate
 
@@ -21,7 +21,7 @@ _ANSWER = {
 _ERRORS = (400, 404, 413, 415, 429, 501, 503, 504)
 
 
-def infer_routes(lane: HotLane) -> APIRouter:
+def infer_routes(fast_path: FastPath) -> APIRouter:
     """`POST …/infer`, with and without a version."""
     router = APIRouter(tags=["inference"])
     shown = shows(_ANSWER, *_ERRORS)
@@ -30,11 +30,11 @@ def infer_routes(lane: HotLane) -> APIRouter:
     @router.post("/v2/models/{name}/infer", responses=shown, openapi_extra=body)
     async def infer(name: str, request: Request) -> Response:
         """Run tensors through a model: Open Inference Protocol v2, JSON or the binary tensor extension."""
-        return await delegate(lane, Target("infer", name, None), request)
+        return await delegate(fast_path, Route("infer", name, None), request)
 
     @router.post("/v2/models/{name}/versions/{version}/infer", responses=shown, openapi_extra=body)
     async def infer_version(name: str, version: str, request: Request) -> Response:
         """The same for one version."""
-        return await delegate(lane, Target("infer", name, parse_version(version)), request)
+        return await delegate(fast_path, Route("infer", name, parse_version(version)), request)
 
     return router

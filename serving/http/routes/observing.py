@@ -104,12 +104,12 @@ def _confirm(body: bytes, in_force: Mapping[str, Any], how: str) -> None:
     A null asks for what holds otherwise, which holds.
     """
     try:
-        wanted = orjson.loads(body or b"{}")
+        expected = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
         raise InvalidInput("body", f"{len(body)} bytes ({error})", "JSON") from None
-    if not isinstance(wanted, dict):
-        raise InvalidInput("body", wanted, "an object")
-    for name, value in wanted.items():
+    if not isinstance(expected, dict):
+        raise InvalidInput("body", expected, "an object")
+    for name, value in expected.items():
         if name not in in_force:
             raise InvalidInput(name, value, f"one of {', '.join(in_force)}")
         if value is not None and _plain(value) != _plain(in_force[name]):

@@ -2,13 +2,13 @@
 
 from fastapi import Request, Response
 
-from serving.http.fast_path import HotLane
-from serving.http.matching import Target
+from serving.http.fast_path import FastPath
+from serving.http.matching import Route
 
 
-async def delegate(lane: HotLane, target: Target, request: Request) -> Response:
+async def delegate(fast_path: FastPath, route: Route, request: Request) -> Response:
     """The hot lane's answer as FastAPI returns it."""
-    answer = await lane.answer(target, request.scope, request.receive)
+    answer = await fast_path.answer(route, request.scope, request.receive)
     response = Response(answer.body, answer.status)
     response.raw_headers = answer.headers
     return response

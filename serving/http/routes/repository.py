@@ -26,7 +26,7 @@ def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
             raise HTTPException(403, "administration is off: no admin token is set")
         given = (authorization or "").removeprefix("Bearer ").encode()
         if not secrets.compare_digest(given, admin_token.get_secret_value().encode()):
-            raise HTTPException(403, "Authorization: wanted 'Bearer <the admin token>'")
+            raise HTTPException(403, "Authorization: expected 'Bearer <the admin token>'")
 
     @router.post(
         "/v2/repository/index", responses=shows(_INDEX, 400), openapi_extra=takes(json={"ready": True})

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.errors import CallerLeft, DeadlineExceeded, InferenceFailed, ModelNotReady, Overloaded
+from inference.errors import ClientDisconnected, DeadlineExceeded, InferenceFailed, ModelNotReady, Overloaded
 from inference.processors.tensor import TensorProcessor
 from inference.values import Tensors
 from serving.engine.batching import DynamicBatcher, Plan
-from serving.engine.context import Call
+from serving.engine.context import RequestContext
 
 POISON = -1.0
 
@@ -110,12 +110,14 @@ class Bench:
     observer: Observer
     alone: Doubler | None = None
 
-    def ask(self, *values: float, width: int = 2, call: Call | None = None) -> "asyncio.Task[list[float]]":
+    def ask(
+        self, *values: float, width: int = 2, context: RequestContext | None = None
+    ) -> "asyncio.Task[list[float]]":
         async def answered() -> list[float]:
             rows = np.repeat(np.array(values, np.float32)[:, None], width, axis=1)
             self.batcher.admit(len(values))
             try:
-                outputs = await self.batcher.submit({"x": rows}, len(values), call or Call())
+                outputs = await self.batcher.submit({"x": rows}, len(values), context or RequestContext())
             finally:
                 self.batcher.release(len(values))
             answer: list[float] = outputs["y"][:, 0].tolist()
@@ -129,14 +131,14 @@ def make(
     runs: int = 1,
     batch: int = 4,
     pending: int = 100,
-    patience_s: float | None = None,
+    max_wait_s: float | None = None,
     alone: bool = False,
     enough: int = 0,
 ) -> Bench:
     timeline, puppet, observer = Timeline(), Puppet(), Observer()
     session, wide = Doubler(timeline), Doubler(timeline) if alone else None
     batcher = DynamicBatcher(
-        "doubler", session, TensorProcessor(), Plan(inline, runs, batch, enough or batch, pending, patience_s),
+        "doubler", session, TensorProcessor(), Plan(inline, runs, batch, enough or batch, pending, max_wait_s),
         puppet, observer, wide, clock_ns=timeline.now_ns, call_later=timeline.call_later,
     )  # fmt: skip
     return Bench(batcher, timeline, puppet, session, observer, wide)
@@ -347,7 +349,7 @@ async def test_behind_a_short_run_the_next_full_batch_lies_ready() -> None:
 async def test_behind_a_long_run_nothing_is_formed_before_it_ends() -> None:
     bench = make(batch=1)
     await learned(bench, 0.05)
-    first, patient = bench.ask(1), bench.ask(2, call=Call(priority=1))
+    first, patient = bench.ask(1), bench.ask(2, context=RequestContext(priority=1))
     await settle()
     bench.timeline.step(0.001)
     urgent = bench.ask(3)
@@ -363,12 +365,17 @@ async def test_who_leaves_a_batch_that_lies_ready_costs_no_row() -> None:
     bench = make(batch=2)
     await learned(bench, 0.001)
     left = False
-    answers = [bench.ask(1), bench.ask(2), bench.ask(3), bench.ask(4, call=Call(left=lambda: left))]
+    answers = [
+        bench.ask(1),
+        bench.ask(2),
+        bench.ask(3),
+        bench.ask(4, context=RequestContext(is_disconnected=lambda: left)),
+    ]
     await settle()
     left = True
     while bench.puppet.held:
         await bench.puppet.let_run()
-    with pytest.raises(CallerLeft):
+    with pytest.raises(ClientDisconnected):
         await answers.pop()
     assert [await answer for answer in answers] == [[2], [4], [6]]
     assert bench.session.batches == [[1, 2], [3]]
@@ -380,12 +387,12 @@ async def test_a_batch_that_nobody_waits_for_is_not_run() -> None:
     bench = make(batch=1)
     await learned(bench, 0.001)
     left = False
-    first, gone = bench.ask(1), bench.ask(2, call=Call(left=lambda: left))
+    first, gone = bench.ask(1), bench.ask(2, context=RequestContext(is_disconnected=lambda: left))
     await settle()
     left = True
     while bench.puppet.held:
         await bench.puppet.let_run()
-    with pytest.raises(CallerLeft):
+    with pytest.raises(ClientDisconnected):
         await gone
     assert await first == [2]
     assert bench.session.batches == [[1]]
@@ -394,7 +401,7 @@ async def test_a_batch_that_nobody_waits_for_is_not_run() -> None:
 @scenario
 async def test_a_deadline_that_passes_during_the_run_is_answered_when_it_passes() -> None:
     bench = make()
-    late = bench.ask(1, call=Call(deadline_s=bench.timeline.now_s + 0.05, timeout_s=0.05))
+    late = bench.ask(1, context=RequestContext(deadline_s=bench.timeline.now_s + 0.05, timeout_s=0.05))
     await settle()
     assert len(bench.puppet.held) == 1
     bench.timeline.step(0.06)
@@ -409,12 +416,12 @@ async def test_a_full_queue_is_searched_for_leavers_only_so_often() -> None:
     bench = make(batch=1, pending=2)
     asked = 0
 
-    def left() -> bool:
+    def is_disconnected() -> bool:
         nonlocal asked
         asked += 1
         return False
 
-    accepted = [bench.ask(1), bench.ask(2, call=Call(left=left))]
+    accepted = [bench.ask(1), bench.ask(2, context=RequestContext(is_disconnected=is_disconnected))]
     await settle()
     for _ in range(10):
         with pytest.raises(Overloaded):
@@ -469,7 +476,7 @@ async def test_another_plan_is_adopted_while_runs_are_under_way() -> None:
     assert len(bench.puppet.held) == 2
     other = Doubler(bench.timeline)
     bench.batcher.adopt(
-        bench.batcher.plan._replace(concurrent_runs=1, max_batch_size=2, enough_rows=2), other, None
+        bench.batcher.plan._replace(concurrent_runs=1, max_batch_size=2, preferred_batch_size=2), other, None
     )
     await bench.puppet.let_run()
     assert len(bench.puppet.held) == 1
@@ -494,7 +501,7 @@ async def test_the_next_request_that_is_answered_is_told_once() -> None:
 
 @scenario
 async def test_who_asks_for_more_rows_than_may_wait_is_let_in_when_nobody_else_is_there() -> None:
-    bench = make(pending=8, patience_s=1.0)
+    bench = make(pending=8, max_wait_s=1.0)
     answer = bench.ask(*range(20))
     await settle()
     with pytest.raises(Overloaded):
@@ -547,10 +554,10 @@ async def test_a_caller_who_left_costs_no_run() -> None:
     bench = make()
     first = bench.ask(0)
     await settle()
-    gone = bench.ask(1, call=Call(left=lambda: True))
+    gone = bench.ask(1, context=RequestContext(is_disconnected=lambda: True))
     await settle()
     await bench.puppet.let_run()
-    with pytest.raises(CallerLeft):
+    with pytest.raises(ClientDisconnected):
         await gone
     assert await first == [0]
     assert bench.session.batches == [[0]]
@@ -561,7 +568,7 @@ async def test_a_deadline_that_passes_in_the_queue_is_answered_when_it_passes() 
     bench = make()
     first = bench.ask(0)
     await settle()
-    late = bench.ask(1, call=Call(deadline_s=bench.timeline.now_s + 0.05, timeout_s=0.05))
+    late = bench.ask(1, context=RequestContext(deadline_s=bench.timeline.now_s + 0.05, timeout_s=0.05))
     await settle()
     bench.timeline.step(0.06)
     with pytest.raises(DeadlineExceeded, match="50 ms"):
@@ -574,7 +581,7 @@ async def test_a_deadline_that_passes_in_the_queue_is_answered_when_it_passes() 
 @scenario
 async def test_a_deadline_that_is_kept_leaves_no_timer_behind() -> None:
     bench = make()
-    in_time = bench.ask(1, call=Call(deadline_s=bench.timeline.now_s + 5, timeout_s=5))
+    in_time = bench.ask(1, context=RequestContext(deadline_s=bench.timeline.now_s + 5, timeout_s=5))
     await settle()
     await bench.puppet.let_run()
     assert await in_time == [2]
@@ -602,7 +609,7 @@ async def test_a_full_queue_refuses_at_the_door_with_an_honest_wait() -> None:
 
 @scenario
 async def test_a_machine_slower_than_it_was_measured_admits_no_more_than_it_answers_in_time() -> None:
-    bench = make(batch=1, pending=100, patience_s=1.0)
+    bench = make(batch=1, pending=100, max_wait_s=1.0)
     bench.session.takes_s = 0.2
     first = bench.ask(0)
     await settle()
@@ -620,7 +627,7 @@ async def test_a_machine_slower_than_it_was_measured_admits_no_more_than_it_answ
 
 @scenario
 async def test_however_slow_the_machine_so_many_are_let_in_as_the_plan_says() -> None:
-    bench = make(batch=1, pending=100, patience_s=1.0)
+    bench = make(batch=1, pending=100, max_wait_s=1.0)
     bench.batcher.plan = bench.batcher.plan._replace(least_pending_rows=8)
     await learned(bench, 0.5)
     accepted = [bench.ask(value) for value in range(8)]
@@ -635,7 +642,7 @@ async def test_however_slow_the_machine_so_many_are_let_in_as_the_plan_says() ->
 
 @scenario
 async def test_where_the_first_in_the_queue_has_waited_too_long_nobody_more_is_let_in() -> None:
-    bench = make(batch=1, pending=100, patience_s=1.0)
+    bench = make(batch=1, pending=100, max_wait_s=1.0)
     await learned(bench, 0.01)
     accepted = [bench.ask(value) for value in range(3)]
     await settle()
@@ -649,9 +656,9 @@ async def test_where_the_first_in_the_queue_has_waited_too_long_nobody_more_is_l
 
 @scenario
 async def test_what_waits_at_low_priority_turns_nobody_away_however_long_it_waits() -> None:
-    bench = make(batch=1, pending=100, patience_s=1.0)
+    bench = make(batch=1, pending=100, max_wait_s=1.0)
     await learned(bench, 0.01)
-    running, low = bench.ask(1), bench.ask(2, call=Call(priority=1))
+    running, low = bench.ask(1), bench.ask(2, context=RequestContext(priority=1))
     await settle()
     bench.timeline.step(1.5)
     urgent = bench.ask(3)
@@ -663,7 +670,7 @@ async def test_what_waits_at_low_priority_turns_nobody_away_however_long_it_wait
 
 @scenario
 async def test_one_run_that_was_suspended_turns_nobody_away() -> None:
-    bench = make(batch=1, pending=100, patience_s=1.0)
+    bench = make(batch=1, pending=100, max_wait_s=1.0)
     for bench.session.takes_s in (0.1, 600.0):
         asked = bench.ask(0)
         await settle()
@@ -683,12 +690,12 @@ async def test_callers_who_left_make_room_before_anybody_is_refused() -> None:
     left = False
     first = bench.ask(0)
     await settle()
-    gone = bench.ask(1, call=Call(left=lambda: left))
+    gone = bench.ask(1, context=RequestContext(is_disconnected=lambda: left))
     await settle()
     left = True
     newcomer = bench.ask(2)
     await settle()
-    with pytest.raises(CallerLeft):
+    with pytest.raises(ClientDisconnected):
         await gone
     while bench.puppet.held:
         await bench.puppet.let_run()
@@ -700,7 +707,7 @@ async def test_priority_zero_goes_before_one() -> None:
     bench = make(batch=1)
     first = bench.ask(0)
     await settle()
-    patient = bench.ask(1, call=Call(priority=1))
+    patient = bench.ask(1, context=RequestContext(priority=1))
     bench.timeline.step(0.001)
     urgent = bench.ask(2)
     await settle()
@@ -731,10 +738,10 @@ async def test_draining_finishes_what_was_admitted_and_admits_nothing_more() -> 
 @scenario
 async def test_stage_times_are_what_the_clock_says() -> None:
     bench = make()
-    call = Call()
+    context = RequestContext()
     first = bench.ask(0)
     await settle()
-    answer = bench.ask(1, call=call)
+    answer = bench.ask(1, context=context)
     await settle()
     bench.timeline.step(0.004)
     await bench.puppet.let_run()
@@ -742,8 +749,8 @@ async def test_stage_times_are_what_the_clock_says() -> None:
     await bench.puppet.let_run()
     assert await first == [0]
     assert await answer == [2]
-    assert call.times.queue == pytest.approx(4_000_000, abs=1000)
-    assert call.times.batch_rows == 1
+    assert context.times.queue == pytest.approx(4_000_000, abs=1000)
+    assert context.times.batch_rows == 1
 
 
 @scenario

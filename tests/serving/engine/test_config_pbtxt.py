@@ -131,8 +131,8 @@ def test_the_repository_of_the_quick_start_is_served_as_its_clients_expect(clien
 
 def test_a_picture_without_a_batch_is_classified_with_labels(client: Any) -> None:
     picture = np.stack([np.full((8, 8), level, np.float32) for level in (2, 5, 1)])
-    wanted = triton.InferRequestedOutput("fc6_1", class_count=2)
-    answer = client.infer("densenet_onnx", [ones("data_0", [3, 8, 8], picture)], outputs=[wanted])
+    expected = triton.InferRequestedOutput("fc6_1", class_count=2)
+    answer = client.infer("densenet_onnx", [ones("data_0", [3, 8, 8], picture)], outputs=[expected])
     assert answer.as_numpy("fc6_1").tolist() == [b"5.000000:1:GREEN", b"2.000000:0:RED"]
     assert client.infer("densenet_onnx", [ones("data_0", [3, 8, 8], picture)]).as_numpy("fc6_1").tolist() == [
         2,
@@ -233,7 +233,7 @@ def test_instances_threads_and_queue_are_as_the_operator_says(tmp_path: Path) ->
     model = served(tmp_path, sum_graph(), text)
     plan = model.batcher.plan
     assert (plan.inline, plan.concurrent_runs, model.profile.chosen.threads) == (False, 3, 2)
-    assert plan.enough_rows == min(5, plan.max_batch_size)
+    assert plan.preferred_batch_size == min(5, plan.max_batch_size)
     assert plan.max_pending_rows == max(40, plan.max_batch_size) + 3 * plan.max_batch_size
     assert model.predictor.session.options.optimization == "basic"
 
@@ -323,7 +323,7 @@ def test_what_another_backend_would_serve_is_named_beside_what_is_served(tmp_pat
         told = index(server)
         assert told["classify/1"] == ("READY", "")
         assert "config.pbtxt:2: ensemble_scheduling: got it set" in told["pipeline/1"][1]
-        assert "config.pbtxt:1: backend: got 'python', wanted 'onnxruntime'" in told["tokenize/1"][1]
+        assert "config.pbtxt:1: backend: got 'python', expected 'onnxruntime'" in told["tokenize/1"][1]
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_a_policy_for_versions_that_are_not_there_is_said(tmp_path: Path) -> Non
     write_bare(tmp_path, "sum", sum_graph())
     (tmp_path / "sum" / CONFIG_FILE).write_text("version_policy { specific { versions: [ 4, 5 ] } }")
     with start(models=tmp_path) as server:
-        reason = "bundle sum/1 refused: version_policy: got versions [1], wanted one of [4, 5]"
+        reason = "bundle sum/1 refused: version_policy: got versions [1], expected one of [4, 5]"
         assert index(server)["sum/1"] == ("UNAVAILABLE", reason)
         (tmp_path / "sum" / CONFIG_FILE).write_text("version_policy { all { } }")
         refresh(server)

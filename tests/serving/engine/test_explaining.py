@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.errors import CallerLeft, DeadlineExceeded, InputTooLarge, Overloaded
+from inference.errors import ClientDisconnected, DeadlineExceeded, InputTooLarge, Overloaded
 from inference.predictor import Predictor
 from inference.processors.occlusion import Explanation
 from inference.values import Payload, Tensors
 from serving.engine.batching import DynamicBatcher, Plan
-from serving.engine.context import Call
+from serving.engine.context import RequestContext
 from serving.engine.explaining import ExplanationPlane
 from serving.engine.metrics import ModelMetrics
 from serving.engine.registry import ServedModel
@@ -140,14 +140,14 @@ class Bench:
         self.timeline.step(self.row_s * self.sizes[-1])
         return self.predictor.session.run(tensors)
 
-    def explain(self, call: Call, max_rows: int = 100) -> "asyncio.Task[list[Explanation]]":
+    def explain(self, context: RequestContext, max_rows: int = 100) -> "asyncio.Task[list[Explanation]]":
         plane = ExplanationPlane(AtOnce(), max_rows)
         payloads = [Payload(corner(), "image/png")]
-        return asyncio.ensure_future(plane.explain(self.model, payloads, {"grid": GRID}, call))
+        return asyncio.ensure_future(plane.explain(self.model, payloads, {"grid": GRID}, context))
 
     def predict(self, rows: int) -> "asyncio.Future[Tensors]":
         pixels = np.zeros((rows, SIDE, SIDE, 1), np.uint8)
-        return self.batcher.submit({"image": pixels}, rows, Call())
+        return self.batcher.submit({"image": pixels}, rows, RequestContext())
 
     async def let_run_all(self) -> None:
         while self.runs.held:
@@ -157,7 +157,7 @@ class Bench:
 def test_who_came_later_with_a_prediction_goes_first(tmp_path: Path) -> None:
     async def scene() -> None:
         bench = Bench(tmp_path)
-        explained = bench.explain(Call())
+        explained = bench.explain(RequestContext())
         await settle()
         first = bench.predict(2)
         await bench.runs.let_run()  # the whole row; now the first prediction runs and a chunk waits
@@ -176,12 +176,12 @@ def test_who_came_later_with_a_prediction_goes_first(tmp_path: Path) -> None:
 def test_only_one_chunk_of_a_call_is_admitted(tmp_path: Path) -> None:
     async def scene() -> None:
         bench = Bench(tmp_path)
-        explained = bench.explain(Call())
+        explained = bench.explain(RequestContext())
         await settle()
         assert bench.batcher.pending_rows == 4
         bench.batcher.admit(4)
         with pytest.raises(Overloaded):
-            await bench.explain(Call())
+            await bench.explain(RequestContext())
         await bench.let_run_all()
         await explained
         assert bench.batcher.pending_rows == 4
@@ -193,7 +193,7 @@ def test_no_run_of_a_slow_model_keeps_a_prediction_waiting_for_long(tmp_path: Pa
     async def scene() -> None:
         bench = Bench(tmp_path)
         bench.row_s = 0.009  # two rows are run within 20 ms, three are not
-        explained = bench.explain(Call())
+        explained = bench.explain(RequestContext())
         await settle()
         await bench.let_run_all()
         await explained
@@ -205,13 +205,13 @@ def test_no_run_of_a_slow_model_keeps_a_prediction_waiting_for_long(tmp_path: Pa
 def test_who_leaves_stops_it(tmp_path: Path) -> None:
     async def scene() -> None:
         bench, gone = Bench(tmp_path), list[bool]()
-        explained = bench.explain(Call(left=lambda: bool(gone)))
+        explained = bench.explain(RequestContext(is_disconnected=lambda: bool(gone)))
         await settle()
         await bench.runs.let_run()
         await bench.runs.let_run()
         gone.append(True)
         await bench.let_run_all()
-        with pytest.raises(CallerLeft):
+        with pytest.raises(ClientDisconnected):
             await explained
         assert bench.sizes == [1, 4]  # the last had been handed over, and had not begun
         assert bench.metrics.outcomes["cancelled"] == 1
@@ -223,7 +223,7 @@ def test_who_leaves_stops_it(tmp_path: Path) -> None:
 def test_its_deadline_stops_it(tmp_path: Path) -> None:
     async def scene() -> None:
         bench = Bench(tmp_path)
-        explained = bench.explain(Call(deadline_s=bench.timeline.now_s + 1, timeout_s=1))
+        explained = bench.explain(RequestContext(deadline_s=bench.timeline.now_s + 1, timeout_s=1))
         await settle()
         await bench.runs.let_run()
         bench.timeline.step(2)
@@ -241,8 +241,8 @@ def test_its_deadline_stops_it(tmp_path: Path) -> None:
 def test_the_rows_of_a_call_are_bounded_before_any_runs(tmp_path: Path) -> None:
     async def scene() -> None:
         bench = Bench(tmp_path)
-        with pytest.raises(InputTooLarge, match="17 rows to run up to body, wanted at most 16"):
-            await bench.explain(Call(), max_rows=16)
+        with pytest.raises(InputTooLarge, match="17 rows to run up to body, expected at most 16"):
+            await bench.explain(RequestContext(), max_rows=16)
         assert bench.sizes == []
         assert bench.metrics.outcomes["invalid"] == 1
 

@@ -13,7 +13,7 @@ import pytest
 from inference.values import Tensors
 from serving.engine.batching import Plan
 from serving.engine.profile import (
-    ByHand,
+    Overrides,
     Point,
     Profile,
     ProfileCache,
@@ -156,16 +156,16 @@ def test_one_run_at_a_time_where_runs_only_hinder_each_other(two_cpus: Callable[
 @pytest.mark.parametrize(
     ("by_hand", "way", "inline"),
     [
-        (ByHand(threads=2), (2, 2), False),  # what four CPUs leave
-        (ByHand(runs=2), (2, 2), False),
-        (ByHand(runs=8), (1, 8), False),
-        (ByHand(threads=3, runs=3), (3, 3), False),
-        (ByHand(runs=0), (1, 1), True),
-        (ByHand(threads=4, runs=0), (4, 1), True),
+        (Overrides(threads=2), (2, 2), False),  # what four CPUs leave
+        (Overrides(runs=2), (2, 2), False),
+        (Overrides(runs=8), (1, 8), False),
+        (Overrides(threads=3, runs=3), (3, 3), False),
+        (Overrides(runs=0), (1, 1), True),
+        (Overrides(threads=4, runs=0), (4, 1), True),
     ],
 )
 def test_how_runs_are_made_can_be_set_by_hand(
-    monkeypatch: pytest.MonkeyPatch, by_hand: ByHand, way: tuple[int, int], inline: bool
+    monkeypatch: pytest.MonkeyPatch, overrides: Overrides, way: tuple[int, int], inline: bool
 ) -> None:
     """Though each of them measures worse than a thread a run, and the loop would be held for long."""
 
@@ -175,7 +175,7 @@ def test_how_runs_are_made_can_be_set_by_hand(
         return (1.0 if (threads, runs) == way else 1e-6) * len(tensors["x"])
 
     monkeypatch.setattr("serving.engine.profile._time", cost)
-    profile = measure(lambda threads: cast("Any", threads), sample_rows(EXAMPLE), 4, 8, by_hand)
+    profile = measure(lambda threads: cast("Any", threads), sample_rows(EXAMPLE), 4, 8, overrides)
     assert (_way(profile.chosen), profile.alone, profile.inline) == (way, None, inline)
     assert {_way(point) for point in profile.points} == {way}
     assert profile.chosen.rows == 1
@@ -186,10 +186,10 @@ def test_the_queue_is_as_long_as_can_be_answered_in_time() -> None:
     profile = Profile(points=(point,), chosen=point, alone=None, inline=False)
     assert profile.plan(1000.0, None, None).max_pending_rows == 400
     assert profile.plan(1.0, None, None).max_pending_rows == 16
-    assert profile.plan(1.0, None, None).patience_s == 0.001
+    assert profile.plan(1.0, None, None).max_wait_s == 0.001
     assert profile.plan(1.0, None, None).least_pending_rows == 16
     assert profile.plan(1.0, 2, 5) == Plan(
-        inline=False, concurrent_runs=2, max_batch_size=2, max_pending_rows=5, enough_rows=2
+        inline=False, concurrent_runs=2, max_batch_size=2, max_pending_rows=5, preferred_batch_size=2
     )
 
 
@@ -201,7 +201,7 @@ def test_where_many_wait_a_batch_may_be_bigger_if_it_costs_no_more_by_the_row() 
         other = Point(threads=2, runs=1, rows=32, seconds=0.001)
         points = (smaller, chosen, *bigger, other)
         plan = Profile(points=points, chosen=chosen, alone=None, inline=False).plan(None, None, None)
-        assert (plan.enough_rows, plan.max_batch_size) == (4, most)
+        assert (plan.preferred_batch_size, plan.max_batch_size) == (4, most)
     inline = Profile(points=(chosen, *bigger), chosen=chosen, alone=None, inline=True)
     assert inline.plan(None, None, None).max_batch_size == 4
 
@@ -212,7 +212,7 @@ def test_who_sets_no_limit_has_a_pool_of_connections_let_in_however_slow_the_gra
     assert (plan.max_pending_rows, plan.least_pending_rows) == (64, 64)
     fast = Point(threads=1, runs=2, rows=4, seconds=0.02)
     plan = Profile(points=(fast,), chosen=fast, alone=None, inline=False).plan(None, None, None)
-    assert (plan.max_pending_rows, plan.least_pending_rows, plan.patience_s) == (400, 64, 1.0)
+    assert (plan.max_pending_rows, plan.least_pending_rows, plan.max_wait_s) == (400, 64, 1.0)
 
 
 def test_samples_repeat_whole_rows() -> None:
@@ -276,7 +276,7 @@ def _on_device(
         opened.append(sizes)
         return Preparing(clock, seconds, sizes, prepare_s)
 
-    return measure_on_device(open_session, sample_rows(EXAMPLE), limit, ByHand(None, runs)), opened
+    return measure_on_device(open_session, sample_rows(EXAMPLE), limit, Overrides(None, runs)), opened
 
 
 RESNET50 = {1: 2.7e-3, 2: 3.2e-3, 4: 4e-3, 8: 5.5e-3, 16: 8e-3, 32: 15e-3, 64: 28e-3}
@@ -340,7 +340,7 @@ def test_runs_at_once_on_a_device_are_as_many_as_gain(monkeypatch: pytest.Monkey
     profile = measure_on_device(open_session, sample_rows(EXAMPLE), 1)
     assert _way(profile.chosen) == (1, 2)
     assert {point.runs for point in profile.points} == {1, 2, 4}
-    profile = measure_on_device(open_session, sample_rows(EXAMPLE), 1, ByHand(threads=3, runs=4))
+    profile = measure_on_device(open_session, sample_rows(EXAMPLE), 1, Overrides(threads=3, runs=4))
     assert _way(profile.chosen) == (3, 4)
     assert told == [1, 3]
 
@@ -356,6 +356,6 @@ def test_what_a_thread_does_once_on_a_device_is_not_measured() -> None:
             known.add(get_ident())
             return tensors
 
-    profile = measure_on_device(lambda *_: Handles(), sample_rows(EXAMPLE), 1, ByHand(None, 2))
+    profile = measure_on_device(lambda *_: Handles(), sample_rows(EXAMPLE), 1, Overrides(None, 2))
     (chosen,) = {point.seconds for point in profile.points}
     assert 0.02 <= chosen < 0.15

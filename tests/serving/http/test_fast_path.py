@@ -18,8 +18,8 @@ import pytest
 from inference.values import Array, Tensors
 from serving.engine.observers import RawHeaders
 from serving.http.big_body import BigBody
-from serving.http.fast_path import Caller, HotLane
-from serving.http.matching import Target
+from serving.http.fast_path import Client, FastPath
+from serving.http.matching import Route
 from tests.bundles import sum_graph, write_bare
 from tests.serving.servers import ThreadedServer, start
 
@@ -115,9 +115,9 @@ def test_a_head_that_came_before_is_answered_alike_however_its_body_comes(server
     first, second = request(body(1, 2, 3)), request(body(4, 5, 6))
     assert len(first) == len(second)  # so that their heads are equal, byte for byte
     with closing(connect(server)) as connection:
-        for sent, wanted in ((first, 2), (second, 5), (first, 2)):
+        for sent, expected in ((first, 2), (second, 5), (first, 2)):
             connection.sendall(sent)
-            assert total(read(connection, 1)[0][2])[0] == wanted
+            assert total(read(connection, 1)[0][2])[0] == expected
         connection.sendall(first + second)  # both in one packet
         assert [total(answer)[0] for _, _, answer in read(connection, 2)] == [2, 5]
         for at in range(0, len(second), 50):  # the head and the body in pieces
@@ -161,15 +161,15 @@ def test_a_binary_tensor_reaches_the_graph_where_its_bytes_came_in(
     server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bodies: list[bytes | memoryview] = []
-    inputs, respond = noted(server, monkeypatch), HotLane.respond
+    inputs, respond = noted(server, monkeypatch), FastPath.respond
 
     def noting(
-        lane: HotLane, target: Target, headers: RawHeaders, body: bytes | memoryview, caller: Caller
+        fast_path: FastPath, route: Route, headers: RawHeaders, body: bytes | memoryview, caller: Client
     ) -> None:
         bodies.append(body)
-        respond(lane, target, headers, body, caller)
+        respond(fast_path, route, headers, body, caller)
 
-    monkeypatch.setattr(HotLane, "respond", noting)
+    monkeypatch.setattr(FastPath, "respond", noting)
 
     def asked(pad: int) -> bytes:
         headers = "Inference-Header-Content-Length: 0", f"X-Pad: {'x' * pad}"

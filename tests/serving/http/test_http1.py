@@ -20,7 +20,7 @@ import pytest
 from onnx import TensorProto
 
 from serving.http.http1 import MAX_HEAD_BYTES
-from serving.http.protocol import HotProtocol
+from serving.http.protocol import FastProtocol
 from tests.bundles import sum_graph, write_bare
 from tests.serving.graphs import identity_graph
 from tests.serving.http.test_fast_path import (
@@ -161,7 +161,7 @@ def test_what_is_no_request_for_this_server_is_told_so(server: ThreadedServer) -
     ((status, told),) = sent_and_closed(server, get("here:80", method="CONNECT"))
     assert (status, "CONNECT" in told) == (501, True)
     ((status, told),) = sent_and_closed(server, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-    assert (status, told) == (505, "request: got HTTP/2, wanted HTTP/1.1")
+    assert (status, told) == (505, "request: got HTTP/2, expected HTTP/1.1")
     ((status, told),) = sent_and_closed(server, b"\x16\x03\x01\x02\x00\x01\x00")
     assert (status, "TLS" in told) == (400, True)
 
@@ -261,7 +261,7 @@ def test_a_head_in_single_bytes_costs_as_its_length(server: ThreadedServer, line
     """Work is counted, and no time measured."""
 
     async def feed(length: int) -> int:
-        made = cast("HotProtocol", server._protocol())
+        made = cast("FastProtocol", server._protocol())
         made.connection_made(Deaf())
         counting = Counting(made.parser)
         made.__dict__["parser"] = counting
@@ -435,7 +435,7 @@ def uvicorns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedServe
     write_bare(models, "sum", sum_graph())
     write_bare(models, "flex", identity_graph(TensorProto.FLOAT, "batch", "length"))
     with start(models=models, max_body_bytes=1 << 20) as running:
-        running.app.lane.__dict__["takes"] = lambda _headers: False
+        running.app.fast_path.__dict__["takes"] = lambda _headers: False
         yield running
 
 
@@ -494,10 +494,10 @@ ODD = {
 def test_both_ways_answer_odd_streams_alike(
     server: ThreadedServer, uvicorns: ThreadedServer, stream: bytes
 ) -> None:
-    wanted = answers_to(uvicorns, [stream])
-    assert wanted
+    expected = answers_to(uvicorns, [stream])
+    assert expected
     for _ in range(2):  # without and with a head in the table
-        assert answers_to(server, [stream]) == wanted
+        assert answers_to(server, [stream]) == expected
     assert (
         answers_to(server, [request(body(7, 8, 9))])[0][1]
         == answers_to(uvicorns, [request(body(7, 8, 9))])[0][1]
@@ -509,9 +509,9 @@ def test_where_a_stream_is_cut_makes_no_difference(
     server: ThreadedServer, uvicorns: ThreadedServer, name: str
 ) -> None:
     stream = ODD[name]
-    wanted = answers_to(uvicorns, [stream])
+    expected = answers_to(uvicorns, [stream])
     for at in range(1, len(stream)):
-        assert answers_to(server, [stream[:at], stream[at:]]) == wanted, at
+        assert answers_to(server, [stream[:at], stream[at:]]) == expected, at
 
 
 def test_both_ways_answer_seeded_streams_alike(server: ThreadedServer, uvicorns: ThreadedServer) -> None:
@@ -524,9 +524,9 @@ def test_both_ways_answer_seeded_streams_alike(server: ThreadedServer, uvicorns:
             stream = stream[:at] + random_.choice((b"\r", b"\n", b" ", b":", b"\0", b"")) + stream[at + 1 :]
         cuts = sorted(random_.sample(range(1, len(stream)), min(3, len(stream) - 1)))
         parts = [stream[begin:end] for begin, end in pairwise((0, *cuts, len(stream)))]
-        wanted = answers_to(uvicorns, [stream])
-        assert answers_to(server, [stream]) == wanted, (trial, stream)
-        assert answers_to(server, parts) == wanted, (trial, cuts, stream)
+        expected = answers_to(uvicorns, [stream])
+        assert answers_to(server, [stream]) == expected, (trial, stream)
+        assert answers_to(server, parts) == expected, (trial, cuts, stream)
 
 
 def test_a_head_with_blank_lines_before_it_stands_for_no_other(server: ThreadedServer) -> None:

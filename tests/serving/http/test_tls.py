@@ -256,9 +256,9 @@ def test_slow_callers_are_refused_over_tls_and_do_not_hold_up_the_end(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--tls-cert", "{cert}"], "--tls-key: got nothing, wanted the key of --tls-cert"),
-        (["--tls-key", "{key}"], "--tls-cert: got nothing, wanted a certificate"),
-        (["--tls-ca", "{cert}"], "--tls-cert: got nothing, wanted a certificate"),
+        (["--tls-cert", "{cert}"], "--tls-key: got nothing, expected the key of --tls-cert"),
+        (["--tls-key", "{key}"], "--tls-cert: got nothing, expected a certificate"),
+        (["--tls-ca", "{cert}"], "--tls-cert: got nothing, expected a certificate"),
         (["--tls-cert", "{none}", "--tls-key", "{key}"], "--tls-cert: got '{none}' (No such file or directory)"),
         (["--tls-cert", "{cert}", "--tls-key", "{none}"], "--tls-key: got '{none}' (No such file or directory)"),
         (["--tls-cert", "{junk}", "--tls-key", "{key}"], "--tls-cert: got '{junk}'"),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from serving.http.exchange import Answer
-from serving.http.matching import Target
+from serving.http.matching import Route
 from serving.observe.payloads import log as payload_log
 from serving.observe.payloads.events import (
     REDACTED,
@@ -33,7 +33,7 @@ from tests.bundles import png, sum_graph, write_bare, write_brightness
 from tests.deploy.conftest import until
 from tests.serving.servers import start
 
-TARGET = Target("predict", "m", None, "/v1/models/m:predict")
+TARGET = Route("predict", "m", None, "/v1/models/m:predict")
 ALL = Redaction(raw=False, fields=frozenset())
 RAW = Redaction(raw=True, fields=frozenset())
 
@@ -311,6 +311,6 @@ def test_a_collector_that_fails_is_counted_and_nobody_waits(
 
 
 @pytest.mark.parametrize("target", ["/nowhere/at/all/log", "http:///path"])
-def test_a_log_that_cannot_be_written_is_a_failed_start(tmp_path: Path, target: str) -> None:
+def test_a_log_that_cannot_be_written_is_a_failed_start(tmp_path: Path, route: str) -> None:
     with pytest.raises(Refused, match="--payload-log: got"):
-        prepare(Settings(models=tmp_path, payload_log=target))
+        prepare(Settings(models=tmp_path, payload_log=route))

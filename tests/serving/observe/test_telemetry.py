@@ -12,12 +12,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from serving.engine.context import StageTimes
-from serving.http.matching import Target
+from serving.http.matching import Route
 from serving.observe.logs import JsonFormatter
 from serving.observe.telemetry import Tracing, TracingUnavailable, observer
 from tests.serving.servers import ThreadedServer
 
-TARGET = Target("infer", "sum", None, "/v2/models/sum/infer")
+TARGET = Route("infer", "sum", None, "/v2/models/sum/infer")
 TIMES = StageTimes(decode=1000, queue=2000, run=3000, encode=4000, batch_rows=2)
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 

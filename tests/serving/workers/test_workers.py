@@ -363,7 +363,7 @@ def _runs(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--models", "nowhere"), "--models: got 'nowhere', wanted a folder of models"),
+        (("--models", "nowhere"), "--models: got 'nowhere', expected a folder of models"),
         pytest.param(("--device", "cuda"), "device: got 'cuda'", marks=without_cuda),
         (("--workers", str(available_cpus() + 1)), "each takes a CPU of its own"),
     ],

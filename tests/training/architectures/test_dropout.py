@@ -54,10 +54,10 @@ def test_a_rate_that_is_none_is_refused(rate: float) -> None:
 def test_dropout_begins_where_seed_and_step_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after `torch.manual_seed`, which is not called: on a CPU it costs more than many a step's bookkeeping."""
     torch.manual_seed(seeded(0, 3, 17).initial_seed())
-    wanted = torch.rand(4)
+    expected = torch.rand(4)
     monkeypatch.delattr(torch, "manual_seed")
     for _ in range(2):
         restart(0, 3, 17)
-        assert torch.equal(torch.rand(4), wanted)
+        assert torch.equal(torch.rand(4), expected)
     restart(0, 3, 18)
-    assert not torch.equal(torch.rand(4), wanted)
+    assert not torch.equal(torch.rand(4), expected)

@@ -77,9 +77,9 @@ def test_onnx_runtime_gives_the_scores_of_pytorch(exported: tuple[nn.Module, Pat
     ]  # fmt: skip
     for batch in batches:
         with torch.inference_mode():
-            wanted = model(batch).numpy()
+            expected = model(batch).numpy()
         seen = session.run({name: batch.numpy()})["scores"]
-        np.testing.assert_allclose(seen, wanted, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-5)
         assert seen.shape == (len(batch), ITEMS)
 
 
@@ -109,9 +109,9 @@ def test_buying_again_weighs_each_purchase_by_its_recency() -> None:
     model.repeats = False
     added = (with_term - model(history))[0]
     again = model.again[LENGTH - 4 :]
-    wanted = torch.zeros(ITEMS)
-    wanted[2], wanted[4] = again[1] + again[3], again[2]
-    torch.testing.assert_close(added, wanted)
+    expected = torch.zeros(ITEMS)
+    expected[2], expected[4] = again[1] + again[3], again[2]
+    torch.testing.assert_close(added, expected)
 
 
 def test_words_of_one_title_only_are_left_out() -> None:
@@ -123,10 +123,10 @@ def test_sampled_softmax_over_many_draws_is_the_full_softmax() -> None:
     torch.manual_seed(0)
     full = sasrec.build(2000, LENGTH, width=8)
     assert isinstance(full, sasrec.SASRec)
-    states, wanted = 0.3 * torch.randn(50, 8), torch.randint(1, 2001, (50,))
-    whole = full.loss(states, wanted)
+    states, expected = 0.3 * torch.randn(50, 8), torch.randint(1, 2001, (50,))
+    whole = full.loss(states, expected)
     full.sampled = 1500
-    assert full.loss(states, wanted).item() == pytest.approx(whole.item(), abs=0.02)
+    assert full.loss(states, expected).item() == pytest.approx(whole.item(), abs=0.02)
 
 
 def test_neumf_scores_a_pair_as_it_scores_the_catalogue() -> None:
@@ -139,8 +139,8 @@ def test_neumf_scores_a_pair_as_it_scores_the_catalogue() -> None:
 def test_basket_loss_is_the_mean_log_probability_of_the_basket() -> None:
     scores, target = torch.randn(2, 5), torch.tensor([[1, 4, 0], [2, 0, 0]])
     logs = scores.log_softmax(1)
-    wanted = -((logs[0, 0] + logs[0, 3]) / 2 + logs[1, 1]) / 2
-    torch.testing.assert_close(basket_loss(scores, target), wanted)
+    expected = -((logs[0, 0] + logs[0, 3]) / 2 + logs[1, 1]) / 2
+    torch.testing.assert_close(basket_loss(scores, target), expected)
 
 
 def test_dense_logistic_loss_is_what_drawing_negatives_estimates() -> None:
@@ -167,8 +167,8 @@ def test_baselines_agree_with_counting_by_hand() -> None:
     assert Popularity(log, 4).scores(asked, rows)[0].tolist() == [3, 2, 1, 0]
     knn = ItemNeighbours(log, 4, 10).scores(asked, rows)
     alike = {(1, 2): 2 / 6**0.5, (1, 3): 1 / 3**0.5, (2, 3): 1 / 2**0.5}
-    wanted = [alike[1, 2] + alike[1, 3], 1 + alike[2, 3], 1 + alike[2, 3], 0]
-    torch.testing.assert_close(knn[0], torch.tensor(wanted), atol=1e-5, rtol=0)
+    expected = [alike[1, 2] + alike[1, 3], 1 + alike[2, 3], 1 + alike[2, 3], 0]
+    torch.testing.assert_close(knn[0], torch.tensor(expected), atol=1e-5, rtol=0)
     again = Repetition(log, 4).scores(asked, rows)
     assert again[1].argsort(descending=True).tolist() == [2, 3, 0, 1]
 
@@ -267,7 +267,7 @@ def test_a_run_of_neumf_goes_on_from_one_of_mf(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--seed", "1"), "has held out other events; wanted the same data, --seed and --validation"),
+        (("--seed", "1"), "has held out other events; expected the same data, --seed and --validation"),
         (("--model", '{"width": 4, "layers": [8, 4, 2]}'), "of width 2, which is neumf's less 2"),
         (("--init-from", "models/retail"), "is no run, which alone says what it has held out"),
         (("--arch", "sasrec"), "vision, text and neumf only"),

@@ -42,23 +42,23 @@ def test_a_file_is_read_in_the_order_of_time(tmp_path: Path) -> None:
 
 
 def test_parquet_and_tsv_say_the_same_as_csv(tmp_path: Path) -> None:
-    wanted = read_events(write(tmp_path, GOOD), COLUMNS, repeats=False, strict=True).log.item.tolist()
+    expected = read_events(write(tmp_path, GOOD), COLUMNS, repeats=False, strict=True).log.item.tolist()
     tabs = write(tmp_path, GOOD.replace(",", "\t"), "sales.tsv")
     rows = [line.split(",") for line in GOOD.splitlines()]
     table = pa.table({name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])})
     parquet.write_table(table, tmp_path / "sales.parquet")
     for path in (tabs, tmp_path / "sales.parquet"):
-        assert read_events(path, COLUMNS, repeats=False, strict=True).log.item.tolist() == wanted
+        assert read_events(path, COLUMNS, repeats=False, strict=True).log.item.tolist() == expected
 
 
 FAULTS = [
     ("ann,,2024-01-04,Pad\n", "row 7: no item"),
     (",p1,2024-01-04,Pen\n", "row 7: no user"),
-    ("ann,p4,soon,Pad\n", "row 7: time is 'soon', wanted a number or an ISO date"),
+    ("ann,p4,soon,Pad\n", "row 7: time is 'soon', expected a number or an ISO date"),
     ("ann,p1,2024-02-01,Pen\n", "row 7: user 'ann' has item 'p1' in row 1 already"),
     ("eve,p1,2024-02-01,Pen\n", "row 7: user 'eve' has events at one time only; used in training alone"),
     ("ann,p1\nann,,2024-01-04,Pad\n", "row 8: no item"),
-    ("ann,p1\n", "row 7: 2 fields, wanted 4"),
+    ("ann,p1\n", "row 7: 2 fields, expected 4"),
 ]
 
 
@@ -88,7 +88,7 @@ def test_a_missing_column_is_named_with_those_there(tmp_path: Path) -> None:
 
 def test_a_file_with_one_item_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "user,item\na,x\nb,x\n")
-    with pytest.raises(DataError, match="found 2 users and 1 items, wanted at least two of each"):
+    with pytest.raises(DataError, match="found 2 users and 1 items, expected at least two of each"):
         read_events(path, Columns("user", "item"), repeats=False, strict=False)
 
 

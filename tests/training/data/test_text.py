@@ -76,8 +76,8 @@ def test_line_that_is_no_json_object_is_skipped_with_its_number(tmp_path: Path) 
     found = load(path).skipped
     assert found[0].startswith("mail.jsonl, row 17: no JSON")
     assert found[1:] == (
-        "mail.jsonl, row 18: [1], wanted a JSON object",
-        "mail.jsonl, row 19: text is 3, wanted a text",
+        "mail.jsonl, row 18: [1], expected a JSON object",
+        "mail.jsonl, row 19: text is 3, expected a text",
     )
 
 
@@ -93,15 +93,15 @@ def test_row_with_too_many_cells_is_skipped(tmp_path: Path) -> None:
         (
             "one.csv",
             [("a", "x"), ("b", "x")],
-            "one.csv: every row has the label 'x'; wanted at least two classes",
+            "one.csv: every row has the label 'x'; expected at least two classes",
         ),
         ("none.csv", [("", "x")], "none.csv: there is no good row"),
         (
             "rare.csv",
             [*GOOD, ("so so", "pso")],
-            "rare.csv, row 18: the label 'pso' has 1 rows, wanted at least 3",
+            "rare.csv, row 18: the label 'pso' has 1 rows, expected at least 3",
         ),
-        ("mail.txt", [("a", "x")], "mail.txt: wanted a file that ends in .csv, .tsv, .jsonl, .parquet"),
+        ("mail.txt", [("a", "x")], "mail.txt: expected a file that ends in .csv, .tsv, .jsonl, .parquet"),
     ],
 )
 def test_unusable_table_is_refused(
@@ -195,9 +195,9 @@ def test_tickets_are_balanced_and_always_the_same() -> None:
 
 def test_news_are_made_into_tokens_as_their_training_file_was() -> None:
     raw = 'Fears for T N pension after talks: "It\'s over", (Reuters) says; really?'
-    wanted = "fears for t n pension after talks it ' s over , ( reuters ) says really ?"
-    assert news_tokens(raw) == wanted
-    assert news_tokens(wanted) == wanted
+    expected = "fears for t n pension after talks it ' s over , ( reuters ) says really ?"
+    assert news_tokens(raw) == expected
+    assert news_tokens(expected) == expected
 
 
 def sample_texts(rows: int = 500) -> Texts:

@@ -137,6 +137,6 @@ def test_pixel_statistics_agree_with_torch() -> None:
         0, 256, (5, 6, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     mean, std = pixel_statistics(pixels)
-    wanted = pixels.double().reshape(-1, 3) / 255
-    assert mean == pytest.approx(wanted.mean(0).tolist())
-    assert std == pytest.approx(wanted.std(0, correction=0).tolist())
+    expected = pixels.double().reshape(-1, 3) / 255
+    assert mean == pytest.approx(expected.mean(0).tolist())
+    assert std == pytest.approx(expected.std(0, correction=0).tolist())

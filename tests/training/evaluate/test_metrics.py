@@ -36,13 +36,13 @@ def test_metrics_agree_with_brute_force() -> None:
             (confidence, guess == truth)
         )
     ece = sum(abs(sum(c for c, _ in rows) - sum(r for _, r in rows)) for rows in bins.values()) / ROWS
-    wanted = {
+    expected = {
         "accuracy": sum(guess == truth for guess, truth in pairs) / ROWS,
         "macro_f1": sum(f1s) / CLASSES,
         "nll": -sum(math.log(PROBABILITIES[row, truth]) for row, truth in enumerate(truths)) / ROWS,
         "ece": ece,
     }
-    assert classification_metrics(PROBABILITIES, LABELS) == pytest.approx(wanted, abs=1e-6)
+    assert classification_metrics(PROBABILITIES, LABELS) == pytest.approx(expected, abs=1e-6)
     scores = class_scores(confusion(PROBABILITIES, LABELS), list("abcde"))
     assert [score.f1 for score in scores] == pytest.approx(f1s)
     assert sum(found.rows for found in reliability(PROBABILITIES, LABELS)) == ROWS

@@ -18,13 +18,13 @@ from training.evaluate.ranking import (
 )
 
 
-def plain(scores: list[float], wanted: set[int], seen: set[int], k: int) -> tuple[float, float, float]:
+def plain(scores: list[float], expected: set[int], seen: set[int], k: int) -> tuple[float, float, float]:
     """Hit rate, NDCG and reciprocal rank of one list; items count from 1."""
-    items = [i for i in range(1, len(scores) + 1) if i not in seen or i in wanted]
+    items = [i for i in range(1, len(scores) + 1) if i not in seen or i in expected]
     items.sort(key=lambda i: -scores[i - 1])
-    places = [place for place, item in enumerate(items) if item in wanted]
+    places = [place for place, item in enumerate(items) if item in expected]
     gain = sum(1 / math.log2(place + 2) for place in places if place < k)
-    ideal = sum(1 / math.log2(place + 2) for place in range(min(k, len(wanted))))
+    ideal = sum(1 / math.log2(place + 2) for place in range(min(k, len(expected))))
     return float(any(place < k for place in places)), gain / ideal, 1 / (1 + places[0])
 
 
@@ -36,11 +36,11 @@ def pad(rows: list[set[int]]) -> torch.Tensor:
 def test_full_ranking_of_baskets_agrees_with_brute_force() -> None:
     rng = np.random.default_rng(3)
     scores = torch.from_numpy(rng.random((40, 30)))
-    wanted = [set(rng.choice(30, rng.integers(1, 15), replace=False) + 1) for _ in range(40)]
+    expected = [set(rng.choice(30, rng.integers(1, 15), replace=False) + 1) for _ in range(40)]
     seen = [set(rng.choice(30, rng.integers(1, 9), replace=False) + 1) for _ in range(40)]
-    ranks = full_ranks(scores, pad(wanted), pad(seen))
+    ranks = full_ranks(scores, pad(expected), pad(seen))
     found = torch.stack([hit_rate(ranks, 5), ndcg(ranks, 5), reciprocal_rank(ranks)], 1)
-    slow = [plain(scores[i].tolist(), wanted[i], seen[i], 5) for i in range(40)]
+    slow = [plain(scores[i].tolist(), expected[i], seen[i], 5) for i in range(40)]
     torch.testing.assert_close(found, torch.tensor(slow, dtype=torch.float64))
 
 

@@ -34,7 +34,7 @@ def test_chance_between_neighbours_is_no_descent() -> None:
 
 
 def test_a_sweep_without_enough_losses_says_so() -> None:
-    with pytest.raises(RunError, match="2 finite losses, wanted 3"):
+    with pytest.raises(RunError, match="2 finite losses, expected 3"):
         steepest(np.array([1e-6, 1e-5]), np.array([1.0, 1.0]))
 
 

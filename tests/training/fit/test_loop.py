@@ -144,7 +144,7 @@ def test_an_accuracy_of_answers_that_are_no_numbers_is_none(
 
 
 def test_half_precision_is_refused_where_it_would_be_another(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="16-mixed, which needs a GPU; wanted bf16-mixed or 32-true"):
+    with pytest.raises(ConfigError, match="16-mixed, which needs a GPU; expected bf16-mixed or 32-true"):
         run(configure(tmp_path).model_copy(update={"precision": "16-mixed"}))
 
 
@@ -255,15 +255,15 @@ def test_a_log_is_told_of_each_epoch(tmp_path: Path, caplog: pytest.LogCaptureFi
 def test_the_average_forgets_the_first_weights_soon_and_counts_without_a_mean() -> None:
     model = nn.BatchNorm1d(3)
     average = MovingAverage(model, decay=0.3)
-    wanted = torch.zeros(3)
+    expected = torch.zeros(3)
     for n, kept in enumerate((0, 2 / 11, 3 / 12, 0.3, 0.3)):
         with torch.no_grad():
             model.weight.fill_(n + 1.0)
         model(torch.randn(4, 3))
         average.update(model)
-        wanted = kept * wanted + (1 - kept) * model.weight.detach()
+        expected = kept * expected + (1 - kept) * model.weight.detach()
         if n == 2:  # whoever takes over goes on
             state, average = average.state_dict(), MovingAverage(nn.BatchNorm1d(3), decay=0.3)
             average.load_state_dict(state)
-    torch.testing.assert_close(average.model.get_parameter("weight").detach(), wanted)
+    torch.testing.assert_close(average.model.get_parameter("weight").detach(), expected)
     assert average.model.get_buffer("num_batches_tracked") == 5

@@ -59,9 +59,9 @@ def student(root: Path, teacher: Path, *more: str) -> TrainConfig:
 
 def test_the_loss_is_the_divergence_of_the_softened_answers() -> None:
     logits, taught = torch.randn(6, 4, generator=seeded(1)), torch.randn(6, 4, generator=seeded(2))
-    wanted, seen = (taught / 3).softmax(1), (logits / 3).softmax(1)
-    by_hand = 9 * (wanted * (wanted / seen).log()).sum(1).mean()
-    assert distillation_loss(logits, taught, 3.0).item() == pytest.approx(by_hand.item(), rel=1e-5)
+    expected, seen = (taught / 3).softmax(1), (logits / 3).softmax(1)
+    overrides = 9 * (expected * (expected / seen).log()).sum(1).mean()
+    assert distillation_loss(logits, taught, 3.0).item() == pytest.approx(overrides.item(), rel=1e-5)
     assert distillation_loss(taught, taught, 3.0).item() == pytest.approx(0, abs=1e-6)
 
 
@@ -99,7 +99,7 @@ def test_a_run_goes_on_with_its_own_teacher_alone(teacher: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("flags", "fault"),
     [
-        (("--background", "0"), "processor, background: it has 255, wanted 0"),
+        (("--background", "0"), "processor, background: it has 255, expected 0"),
         (("--teacher", "nowhere"), "nowhere cannot be opened"),
     ],
     ids=["another processor", "no bundle"],
@@ -123,7 +123,7 @@ def test_a_teacher_of_other_classes_or_another_task_is_refused(
     with pytest.raises(ConfigError, match=r"labels\.json: it has others than the data; \[\"0\", \"1\""):
         fit(config, files, renamed)
     config = student(tmp_path / "task", text_teacher)
-    with pytest.raises(ConfigError, match="task: it is text, wanted vision"):
+    with pytest.raises(ConfigError, match="task: it is text, expected vision"):
         fit(config, RunFiles(config.run_directory), load_data(config, RunFiles(config.run_directory)))
 
 
@@ -135,7 +135,7 @@ def test_a_text_student_takes_the_tokenizer_of_its_teacher_over(text_teacher: Pa
     assert data.facts["tokenizer"] == (text_teacher / "tokenizer.json").read_text()
     assert fit(config, files, data).score > 0.4  # by chance: 0.2
     longer = load_config("text", (*flags, "--max-length", "600", "--run", str(tmp_path / "longer")))
-    with pytest.raises(ConfigError, match="max_length: it has 512, wanted 600 or more"):
+    with pytest.raises(ConfigError, match="max_length: it has 512, expected 600 or more"):
         fit(longer, RunFiles(tmp_path / "longer"), data)
 
 
@@ -154,8 +154,8 @@ def test_a_text_model_starts_from_another_with_its_tokenizer(arch: str, tmp_path
     fit(config, files, data)
     # Its body rested in this one epoch, so that its vectors are the source's own.
     runs = [RunFiles(tmp_path / name / "run") for name in ("next", "source")]
-    found, wanted = (best_model(config, run.best, data).state_dict() for run in runs)
-    assert torch.equal(found["vectors.weight"], wanted["vectors.weight"])
+    found, expected = (best_model(config, run.best, data).state_dict() for run in runs)
+    assert torch.equal(found["vectors.weight"], expected["vectors.weight"])
 
 
 def test_what_cannot_be_taught_or_started_from_another_says_why() -> None:

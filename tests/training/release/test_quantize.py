@@ -125,7 +125,7 @@ def test_where_one_method_is_refused_the_next_is_tried(
 ) -> None:
     try_only(monkeypatch, "tables", "dynamic", "static")
     found = quantized(root, tmp_path / "int8.onnx", 5)
-    assert "1.00 of the size: refused, wanted at most 0.6" in describe_trial(found, found.tried["tables"])
+    assert "1.00 of the size: refused, expected at most 0.6" in describe_trial(found, found.tried["tables"])
     assert found.chosen == "static"
     assert (tmp_path / "int8.onnx").stat().st_size == found.tried["static"].size
 

@@ -95,8 +95,8 @@ def test_text_has_one_answer_alone_and_among_longer_ones(predictor: Predictor) -
 
 def test_rows_are_put_together_in_the_proof_as_they_are_served(predictor: Predictor) -> None:
     parts = [{"ids": np.arange(1, length)[None]} for length in (2, 5, 3)]
-    wanted = predictor.processor.collate(parts)["ids"]
-    np.testing.assert_array_equal(find_task("text").collate(parts)["ids"], wanted)
+    expected = predictor.processor.collate(parts)["ids"]
+    np.testing.assert_array_equal(find_task("text").collate(parts)["ids"], expected)
 
 
 def test_strangers_are_as_long_as_the_longest_and_short(root: Path) -> None:
