@@ -1,4 +1,4 @@
-"""The hot lane: `infer` and `:predict` as plain ASGI in front of the router, where every microsecond counts.
+"""The fast path: `infer` and `:predict` as plain ASGI in front of the router, where every microsecond counts.
 
 On one core FastAPI's routing, validation and response classes cost more than a small graph's run. Both verbs,
 and `:explain`, which is asked like `:predict`, are documented in the same OpenAPI (`serving.http.routes`); every
@@ -84,7 +84,7 @@ class FastPath:
         self._tasks: set[asyncio.Future[None]] = set()
 
     def in_front_of(self, rest: Asgi) -> Asgi:
-        """The application that answers the hot lane's paths here and leaves all others to `rest`."""
+        """The application that answers the fast path's paths here and leaves all others to `rest`."""
 
         async def fast_path(scope: Scope, receive: Receive, send: Send) -> None:
             route = self.find(scope["path"]) if scope["type"] == "http" else None
@@ -116,7 +116,7 @@ class FastPath:
         return scope
 
     def find(self, path: str) -> Route | None:
-        """What a path asks for; None if that is nothing of the hot lane's."""
+        """What a path asks for; None if that is nothing of the fast path's."""
         return self._routes.get(path) or find_route(path, self._root)
 
     def find_url(self, url: bytes) -> Route | None:

@@ -1,4 +1,4 @@
-"""The paths of the hot lane: which model and version they name, and what to do with it."""
+"""The paths of the fast path: which model and version they name, and what to do with it."""
 
 import re
 from typing import Literal
@@ -43,7 +43,7 @@ class Route:
 
 
 def find_route(path: str, root: str = "") -> Route | None:
-    """The target of a path, under `root` or not; None for every path that is not of the hot lane."""
+    """The target of a path, under `root` or not; None for every path that is not of the fast path."""
     inside = path.removeprefix(root) if root and path.startswith(f"{root}/") else path
     for verb, pattern in _PATHS:
         found = pattern.fullmatch(inside)

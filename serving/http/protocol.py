@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1, with a short way for the requests that matter: a prediction whose body is of known length.
+"""uvicorn's HTTP/1.1, with a fast path for the requests that matter: a prediction whose body is of known length.
 
 For such a request uvicorn's ASGI machinery (scope, cycle, event, task) costs about 22 µs where parsing and
 writing cost 9, and a small graph's whole answer 20. So its answer is asked for here without ASGI. Whatever is
@@ -39,7 +39,7 @@ class Head(NamedTuple):
 
 
 class FastCycle:
-    """A request on the short way and its answer, in the place of uvicorn's `RequestResponseCycle`.
+    """A request on the fast path and its answer, in the place of uvicorn's `RequestResponseCycle`.
 
     uvicorn's protocol reads and writes `disconnected`, `keep_alive` and `response_complete`.
     """
@@ -149,7 +149,7 @@ class FastProtocol(BoundedProtocol):
 
     def choose_way(self) -> None:
         """The short one, where it may be gone."""
-        route = self._short_way()
+        route = self._fast_route()
         if route is not None:
             headers = dict(self.headers)
             if self.fast_path.takes(headers):
@@ -263,8 +263,8 @@ class FastProtocol(BoundedProtocol):
                 self.heads.clear()
             self.heads[data[:end]] = Head(cycle.route, cycle.headers, body_bytes, _is_binary(cycle))
 
-    def _short_way(self) -> Route | None:
-        """What is asked for, if it may go the short way, as far as that does not depend on the headers."""
+    def _fast_route(self) -> Route | None:
+        """What is asked for, if it may take the fast path, as far as that does not depend on the headers."""
         if self.cycle is not None and not self.cycle.response_complete:
             return None  # pipelined: uvicorn keeps the order
         route, parser = self.fast_path.find_url(self.url), self.parser
@@ -285,7 +285,7 @@ def _is_binary(cycle: FastCycle) -> bool:
 
 
 def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: float) -> type[asyncio.Protocol]:
-    """The protocol class for `uvicorn.Config(http=…)` that takes the short way into `fast_path`."""
+    """The protocol class for `uvicorn.Config(http=…)` that takes the fast path into `fast_path`."""
     attributes: dict[str, Any] = {
         "lane": fast_path,
         "heads": {},

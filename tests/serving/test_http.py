@@ -219,11 +219,11 @@ def test_diagnostics_tell_what_is_in_force(http: httpx.Client) -> None:
     assert brightness["plan"]["max_pending_rows"] > 0
 
 
-# The hot lane
+# The fast path
 
 
-def test_the_router_answers_as_the_hot_lane_does(http: httpx.Client) -> None:
-    # A version with a leading zero is no path of the hot lane, so the router answers it.
+def test_the_router_answers_as_the_fast_path_does(http: httpx.Client) -> None:
+    # A version with a leading zero is no path of the fast path, so the router answers it.
     fast = http.post("/v2/models/sum/versions/1/infer", content=json.dumps(SUM))
     slow = http.post("/v2/models/sum/versions/01/infer", content=json.dumps(SUM))
     assert (fast.status_code, fast.content) == (slow.status_code, slow.content)

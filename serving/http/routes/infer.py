@@ -1,4 +1,4 @@
-"""Inference over tensors, as the router and OpenAPI know it; the hot lane answers it before it comes here."""
+"""Inference over tensors, as the router and OpenAPI know it; the fast path answers it before it comes here."""
 
 from fastapi import APIRouter, Request, Response
 

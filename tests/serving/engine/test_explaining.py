@@ -63,8 +63,8 @@ def test_a_raw_body_is_explained_with_the_usual_grid(http: httpx.Client) -> None
     assert answer.json()["explanations"][0]["shape"] == [SIDE, SIDE]
 
 
-def test_the_router_explains_as_the_hot_lane_does(http: httpx.Client) -> None:
-    # A version with a leading zero is no path of the hot lane, so the router answers it.
+def test_the_router_explains_as_the_fast_path_does(http: httpx.Client) -> None:
+    # A version with a leading zero is no path of the fast path, so the router answers it.
     body = {"instances": [instance()]}
     fast, slow = (http.post(f"/v1/models/brightness/versions/{v}:explain", json=body) for v in ("1", "01"))
     assert (fast.status_code, fast.content) == (slow.status_code, slow.content)

@@ -1,4 +1,4 @@
-"""The short way through the protocol: the same answers as uvicorn's way, whatever the bytes on the wire look like."""
+"""The fast path through the protocol: the same answers as uvicorn's way, whatever the bytes on the wire look like."""
 
 import asyncio
 import json
@@ -460,7 +460,7 @@ def test_of_two_requests_in_one_read_neither_head_stands_for_the_other(server: T
     with closing(connect(server)) as connection:
         with overloaded(
             server
-        ):  # so that the first is answered at once, and the second begins its own short way
+        ):  # so that the first is answered at once, and the second begins its own fast path
             connection.sendall(small + other[:-4000])
             time.sleep(0.05)
             connection.sendall(other[-4000:])

@@ -1,6 +1,6 @@
 """HTTP/1.1 within bounds: upgrades that are not taken, heads that do not end, clients that send slowly or nothing.
 
-And the short way against uvicorn's: the same bytes, cut anywhere, are answered alike by both.
+And the fast path against uvicorn's: the same bytes, cut anywhere, are answered alike by both.
 """
 
 import asyncio
@@ -425,7 +425,7 @@ def test_a_request_that_is_coming_when_the_server_leaves_is_answered(tmp_path: P
             connection.close()
 
 
-# The short way against uvicorn's
+# The fast path against uvicorn's
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def test_every_verb_is_answered_over_tls(server: ThreadedServer, authority: Auth
         assert ask("explain").json()["explanations"][0]["label"] == "bright"
 
 
-def test_the_short_way_is_taken_over_tls_too(server: ThreadedServer, authority: Authority) -> None:
+def test_the_fast_path_is_taken_over_tls_too(server: ThreadedServer, authority: Authority) -> None:
     with connected(server, trusting(authority)) as connection:
         # Alone, with a head that is known, in two records, and pipelined, on one connection.
         last = request(body(7, 8, 9))
