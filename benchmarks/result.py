@@ -117,7 +117,7 @@ def markdown(result: Result) -> str:
     ]
     if result.claims:
         rows = [(c.text, c.expected, c.seen, "yes" if c.kept else "**no**") for c in result.claims]
-        lines += ["", *_table(("promise", "wanted", "seen", "kept"), rows)]
+        lines += ["", *_table(("promise", "expected", "seen", "kept"), rows)]
     lines += [line for note in result.notes for line in ("", note)]
     if result.picture:
         lines += ["", f"![{', '.join(result.picture.panels)}](results/{result.name}.png)"]

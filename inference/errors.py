@@ -1,7 +1,7 @@
 """What can go wrong, as one tree; what status each kind gets is the server's table, not theirs.
 
 BatonError
-├── InvalidInput              the caller's input is at fault: field, value seen, value wanted
+├── InvalidInput              the caller's input is at fault: field, value seen, value expected
 │   ├── UnsupportedMediaType
 │   └── InputTooLarge
 ├── ModelNotFound
@@ -46,7 +46,7 @@ class BatonError(Exception):
 
 
 class InvalidInput(BatonError):
-    """The caller's input is at fault: names the field, what came (`MISSING`: nothing) and what was wanted."""
+    """The caller's input is at fault: names the field, what came (`MISSING`: nothing) and what was expected."""
 
     def __init__(self, field: str, seen: object, expected: str) -> None:
         came = "missing" if seen is MISSING else f"got {shorten(seen)}"

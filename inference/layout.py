@@ -62,7 +62,7 @@ class ModelFolder:
 
     @property
     def meant(self) -> bool:
-        """Whether somebody wanted a model served by it."""
+        """Whether somebody meant a model to be served by it."""
         return bool(self.versions) or any(fault.serious for fault in self.faults)
 
     @property
@@ -202,13 +202,13 @@ def _one_deeper(model: ModelFolder, found: Listing) -> str | None:
                 deeper = shown(f"{folder}/{version}")
                 return (
                     f"a model lies one folder too deep, in {deeper}: "
-                    f"wanted {shown(folder)} beside this folder, or --models at this one"
+                    f"expected {shown(folder)} beside this folder, or --models at this one"
                 )
     return None
 
 
 def _looks_meant(model: ModelFolder, found: Listing) -> bool:
-    """Whether a folder without a version looks as if somebody wanted a model served."""
+    """Whether a folder without a version looks as if somebody meant a model to be served."""
     formats = (".onnx", *_OTHER_FORMATS, *_PACKED)
     return (
         bool(found.broken)
@@ -248,7 +248,7 @@ def _named(names: list[str]) -> str:
 
 def fault_of_file(path: Path) -> Fault | None:
     """Why a file that lies in the folder of models itself is not served; None for what is nobody's model."""
-    expected = f"wanted {_address(path.stem) or 'NAME'}/{GRAPH_FILE}"
+    expected = f"expected {_address(path.stem) or 'NAME'}/{GRAPH_FILE}"
     for endings, what in (
         ((".onnx",), "a graph wants a folder of its own"),
         (_PACKED, "it is packed"),

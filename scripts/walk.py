@@ -304,7 +304,7 @@ def nothing_lost(ended: Counter[int | str]) -> None:
 def require(true: bool, what: str) -> None:
     """Go on only if it is so."""
     if not true:
-        raise Failure(f"wanted {what}")
+        raise Failure(f"expected {what}")
 
 
 def main() -> int:

@@ -176,11 +176,11 @@ class Refused(Exception):
 
 
 def prepare(settings: Settings) -> Tracing | None:
-    """Whatever may refuse the settings before anything listens: `Refused` says what was seen and wanted."""
+    """Whatever may refuse the settings before anything listens: `Refused` says what was seen and expected."""
     try:
         listing(settings.models)
     except OSError as error:
-        reason = f"wanted a folder of models: {said_of(error)}"
+        reason = f"expected a folder of models: {said_of(error)}"
         raise Refused(f"--models: got {str(settings.models)!r}, {reason}") from error
     try:
         check_device(settings.device)

@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     @classmethod
     def _one_slash_before_and_none_after(cls, path: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9._~/-]*", path):
-            raise ValueError("wanted a path such as /baton")
+            raise ValueError("expected a path such as /baton")
         inside = path.strip("/")
         return f"/{inside}" if inside else ""
 

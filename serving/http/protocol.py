@@ -287,7 +287,7 @@ def _is_binary(cycle: FastCycle) -> bool:
 def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: float) -> type[asyncio.Protocol]:
     """The protocol class for `uvicorn.Config(http=…)` that takes the fast path into `fast_path`."""
     attributes: dict[str, Any] = {
-        "lane": fast_path,
+        "fast_path": fast_path,
         "heads": {},
         "keep_alive_s": keep_alive_s,
         "receive_timeout_s": receive_timeout_s,

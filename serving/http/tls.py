@@ -14,7 +14,7 @@ log = logging.getLogger("baton.tls")
 
 
 class CertificateRefused(Exception):
-    """The files cannot be used: names the flag, what was seen and what was wanted."""
+    """The files cannot be used: names the flag, what was seen and what was expected."""
 
 
 class Certificate:

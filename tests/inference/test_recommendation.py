@@ -128,7 +128,7 @@ BAD: list[tuple[Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("instance", "seen", "wanted"), BAD, ids=[seen for _, seen, _ in BAD])
+@pytest.mark.parametrize(("instance", "seen", "expected"), BAD, ids=[seen for _, seen, _ in BAD])
 def test_a_bad_instance_is_named_by_field_value_and_what_was_wanted(
     instance: Any, seen: str, expected: str
 ) -> None:

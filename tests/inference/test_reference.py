@@ -70,9 +70,9 @@ def test_a_bundle_without_a_reference_opens(tmp_path: Path) -> None:
         (lambda it: it.update(more=1), "more"),
         (lambda it: it.update(features={}), "features"),
         (lambda it: it.update(rows=999), "got 1000 rows, expected the 999 of all"),
-        (lambda it: it["features"]["label"].update(bounds=[1, 0]), "wanted them to rise"),
+        (lambda it: it["features"]["label"].update(bounds=[1, 0]), "expected them to rise"),
         (lambda it: it["features"]["label"].update(counts=[500, 500]), "got 2, expected 3"),
-        (lambda it: it["features"]["label"].update(counts=[-1, 1001, 0]), "wanted none below 0"),
+        (lambda it: it["features"]["label"].update(counts=[-1, 1001, 0]), "expected none below 0"),
         (
             lambda it: it["features"].update(hue=it["features"]["label"]),
             "got hue, expected some of brightness",

@@ -94,14 +94,14 @@ def test_answer_names_the_class_and_what_was_read(processor: TextProcessor) -> N
             InvalidInput,
             "instances[0]: got an empty text, expected a text with",
         ),
-        (Payload(" \n\t"), InvalidInput, "wanted a text with at least one word"),
+        (Payload(" \n\t"), InvalidInput, "expected a text with at least one word"),
         (
             Payload(b"caf\xe9", "text/plain"),
             InvalidInput,
             "body: got byte 0xe9 at 3, expected a text in UTF-8",
         ),
         (Payload("a" * 41), InputTooLarge, "got a text of 41 characters, expected at most 40"),
-        (Payload(b"{}", "application/pdf"), UnsupportedMediaType, "wanted text/plain in UTF-8"),
+        (Payload(b"{}", "application/pdf"), UnsupportedMediaType, "expected text/plain in UTF-8"),
     ],
 )
 def test_bad_input_is_refused_by_name(
@@ -123,7 +123,7 @@ def test_text_without_a_single_token_is_refused(processor: TextProcessor) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"length_buckets": (4, 2, 8)}, "wanted them to rise"),
+        ({"length_buckets": (4, 2, 8)}, "expected them to rise"),
         ({"length_buckets": (2, 4)}, "the last is 4, expected max_length, 8"),
         ({"pad_id": None}, "pad_id"),
         ({"lowercase": True}, "lowercase"),

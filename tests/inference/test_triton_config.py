@@ -328,7 +328,7 @@ def test_labels_behind_a_link_out_of_the_folder_are_not_read(tmp_path: Path) -> 
     (tmp_path / "secret.txt").write_text("secret")
     folder = write(tmp_path, 'output { name: "total" label_filename: "link.txt" }')
     (folder.parent / "link.txt").symlink_to(tmp_path / "secret.txt")
-    assert "wanted a file inside sum/" in refusal(folder)
+    assert "expected a file inside sum/" in refusal(folder)
 
 
 # From here on: what it makes of the tensors.
@@ -387,7 +387,7 @@ def test_a_trained_bundles_own_limit_stays_the_upper_one(tmp_path: Path, text: s
 def test_a_trained_bundle_has_rows_whatever_the_configuration_says(tmp_path: Path) -> None:
     folder = write_brightness(tmp_path)
     (folder.parent / CONFIG_FILE).write_text('max_batch_size: 0 input { name: "image" dims: [5, 4, 4, 1] }')
-    assert "wanted -1 first, since a bundle with a manifest takes rows" in refusal(folder)
+    assert "expected -1 first, since a bundle with a manifest takes rows" in refusal(folder)
 
 
 @pytest.mark.parametrize(

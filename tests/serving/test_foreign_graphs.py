@@ -42,7 +42,7 @@ def picture(name: str, *axes: int | tuple[int, ...]) -> Ask:
 
 
 def speech(*, rate: bool = False, samples: int = 576, batch: tuple[int, ...] = (1,)) -> Ask:
-    """Samples with those that came before them, what was heard until then, and, where wanted, how many a second."""
+    """Samples with those that came before them, what was heard until then, and, where expected, how many a second."""
 
     def made(rng: Generator) -> Tensors:
         rows = int(rng.choice(batch))

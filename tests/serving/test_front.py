@@ -284,7 +284,7 @@ def test_a_root_path_has_one_slash_before_it() -> None:
         "/a",
         "/a/b",
     ]
-    with pytest.raises(ValidationError, match="wanted a path"):
+    with pytest.raises(ValidationError, match="expected a path"):
         Settings(root_path="https://x/")
 
 

@@ -436,7 +436,7 @@ def test_what_cannot_work_is_refused_before_it_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "--models", str(tmp_path / "nowhere")]) == 2
-    assert "wanted a folder of models" in capsys.readouterr().err
+    assert "expected a folder of models" in capsys.readouterr().err
     assert main(["serve", "--port", "70000", "--p99-ms", "-1"]) == 2
     told = capsys.readouterr().err
     assert "--port: got" in told

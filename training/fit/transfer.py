@@ -202,7 +202,7 @@ def _tensors_of(model: nn.Module, module: str) -> list[str]:
 
 
 def _misfits(source: Source, expected: Mapping[str, list[int]]) -> list[str]:
-    """A line for every weight that is not there in the shape wanted of it."""
+    """A line for every weight that is not there in the shape expected of it."""
     seen = {name: list(source.weights[name].shape) if name in source.weights else None for name in expected}
     return [
         f"  {name}: it has {seen[name]}, expected {shape}"

@@ -1,7 +1,7 @@
 """The proof that the exported graph computes what PyTorch does, at the level it is deployed at.
 
 Every output, several batch sizes, and each row alone against the same row in a batch. A mismatch has its
-own error, which names the output, what was seen and what was wanted. And the proof that a graph's rows, of
+own error, which names the output, what was seen and what was expected. And the proof that a graph's rows, of
 whatever precision, do not see each other: each alone against the same in different company.
 """
 
@@ -24,7 +24,7 @@ from training.tasks.base import Task, TaskData
 
 BATCH_SIZES = (1, 2, 3, 7, 16, 64)
 TOLERANCE = 1e-4
-"""Largest |seen - wanted| / max(1, |wanted|): float32 sums in another order, some hundred roundings apart."""
+"""Largest |actual - expected| / max(1, |expected|): float32 sums in another order, some hundred roundings apart."""
 
 COMPANY_ROWS, COMPANY_BATCH = 8, 64
 """Rows that are held against their own answers in company, and the largest batch that they are run in."""

@@ -44,7 +44,7 @@ class PayloadLog(Collector):
         self._sink, self._share, self._redaction, self._draw = sink, share, redaction, draw
         self._source = f"//{socket.gethostname()}/baton"
         self._queue: deque[Exchanged] = deque()
-        self._wanted = threading.Event()
+        self._wake = threading.Event()
         self._ends = False
         # Each is added to by one thread only.
         self._put_bytes = self._taken_bytes = 0
@@ -75,7 +75,7 @@ class PayloadLog(Collector):
             return
         self._put_bytes += kept.size
         self._queue.append(kept)
-        self._wanted.set()
+        self._wake.set()
 
     def collect(self) -> Iterator[Metric]:
         """How many exchanges came to what."""
@@ -92,15 +92,15 @@ class PayloadLog(Collector):
     def close(self) -> None:
         """Write what is queued, for a while, and end."""
         self._ends = True
-        self._wanted.set()
+        self._wake.set()
         self._thread.join(CLOSE_S)
         if not self._thread.is_alive():
             self._sink.close()
 
     def _write(self) -> None:
         while True:
-            self._wanted.wait()
-            self._wanted.clear()
+            self._wake.wait()
+            self._wake.clear()
             while self._queue:
                 self._write_one(self._queue.popleft())
             if self._ends:

@@ -100,9 +100,9 @@ def test_a_picture_is_drawn_or_its_absence_is_said(
         (["nonsense", "--model", "tiny"], "is no server's address"),
         (["http://127.0.0.1:x", "--model", "tiny"], "is no server's address"),
         (["http://127.0.0.1:1", "--model", "tiny"], "http://127.0.0.1:1: cannot connect: Connection refused"),
-        (["http://127.0.0.1:1"], "--model is wanted"),
+        (["http://127.0.0.1:1"], "--model is expected"),
         (["http://127.0.0.1:1", "--model", "m", "--find-rate"], "--find-rate wants --limit-ms"),
-        (["http://127.0.0.1:1", "--model", "m", "--shape", "x"], "wanted name:1,3,224,224"),
+        (["http://127.0.0.1:1", "--model", "m", "--shape", "x"], "expected name:1,3,224,224"),
         (["http://127.0.0.1:1", "--model", "m", "--data", "/nowhere/x.jpg"], "No such file"),
     ],
 )

@@ -154,7 +154,7 @@ def test_one_run_at_a_time_where_runs_only_hinder_each_other(two_cpus: Callable[
 
 
 @pytest.mark.parametrize(
-    ("by_hand", "way", "inline"),
+    ("overrides", "way", "inline"),
     [
         (Overrides(threads=2), (2, 2), False),  # what four CPUs leave
         (Overrides(runs=2), (2, 2), False),

@@ -186,7 +186,7 @@ def test_a_head_over_its_limit_is_431_however_it_comes(server: ThreadedServer) -
         ((status, told),) = sent_and_closed(server, *sent)
         assert status == 431
         assert told.startswith("head: got ")
-        assert told.endswith(f"wanted at most {MAX_HEAD_BYTES} bytes")
+        assert told.endswith(f"expected at most {MAX_HEAD_BYTES} bytes")
     ((status, _),) = sent_and_closed(server, *[b"GET /" + b"x" * 1000, *[b"x" * 1000] * 70])
     assert status == 431
 

@@ -310,7 +310,7 @@ def test_a_collector_that_fails_is_counted_and_nobody_waits(
         until(lambda: failed in client.get("/metrics").text, "the failure to be counted", 30)
 
 
-@pytest.mark.parametrize("target", ["/nowhere/at/all/log", "http:///path"])
+@pytest.mark.parametrize("route", ["/nowhere/at/all/log", "http:///path"])
 def test_a_log_that_cannot_be_written_is_a_failed_start(tmp_path: Path, route: str) -> None:
     with pytest.raises(Refused, match="--payload-log: got"):
         prepare(Settings(models=tmp_path, payload_log=route))

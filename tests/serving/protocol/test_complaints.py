@@ -1,4 +1,4 @@
-"""2.2 What a parser complains about is told by field, what came and what was wanted; never a status of ours."""
+"""2.2 What a parser complains about is told by field, what came and what was expected; never a status of ours."""
 
 import json
 from typing import Any
@@ -80,7 +80,7 @@ def test_numbers_that_are_none_of_64_bits_are_the_callers_fault(
     http: httpx.Client, parameters: dict[str, Any], field: str
 ) -> None:
     body = json.dumps(echo([1, 2], parameters=parameters))
-    refused(http.post("/v2/models/flex/infer", content=body), 400, f"{field}: got", "wanted a whole number")
+    refused(http.post("/v2/models/flex/infer", content=body), 400, f"{field}: got", "expected a whole number")
 
 
 def test_a_lone_byte_in_a_string_names_the_data(http: httpx.Client) -> None:

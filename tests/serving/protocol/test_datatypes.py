@@ -78,7 +78,7 @@ def test_bf16_as_json_is_numbers(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "wanted"),
+    ("number", "expected"),
     [
         (0.1, 0.10009765625),
         (1.0 + 2**-8, 1.0),  # halfway: to the even one

@@ -172,7 +172,7 @@ def test_label_of_test_that_train_lacks_is_refused(tmp_path: Path) -> None:
 
 def test_folder_without_a_test_split_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", GOOD)
-    with pytest.raises(DataError, match=r"wanted test.csv"):
+    with pytest.raises(DataError, match=r"expected test.csv"):
         load(tmp_path)
 
 

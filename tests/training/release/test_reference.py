@@ -108,7 +108,7 @@ def test_other_data_than_those_it_learned_from_are_refused(
     manifest = json.loads((without / "manifest.json").read_text())
     manifest["data"]["digest"] = "0" * 64
     (without / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match=f"wanted {'0' * 64}"):
+    with pytest.raises(DataError, match=f"expected {'0' * 64}"):
         add_reference(without)
     assert main(["reference", str(without)]) == 1
     assert "not what it learned from" in capsys.readouterr().err

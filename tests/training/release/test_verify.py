@@ -78,7 +78,7 @@ def test_exported_graph_is_what_pytorch_computes(graph: nn.Module, exported: Pat
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ("weight", ValuesDiffer, r"probabilities\[\d+, \d\], batch 1: .* wanted .* within 0.0001"),
+        ("weight", ValuesDiffer, r"probabilities\[\d+, \d\], batch 1: .* expected .* within 0.0001"),
         ("order", NamesDiffer, r"outputs: the graph has \['logits', 'probabilities'\], expected"),
         ("batch", AxesDiffer, r"image: shape \[1, 4, 4, 1\], expected a dynamic first axis"),
         ("shape", ShapesDiffer, r"probabilities, batch 1: float32 \[1, 6\], expected float32 \[1, 3\]"),
