@@ -11,12 +11,13 @@ BIN := $(VENV)/bin
 # --no-compile: byte-compiling while installing takes several times as long as the rest of it.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: help serve test check format clean
+.PHONY: help serve test check dead format clean
 
 help:
 	@echo "make serve   install what serving needs and serve $(MODELS)/ on http://$(HOST):$(PORT)"
 	@echo "make test    install everything and run every test"
 	@echo "make check   lint, format check and types, as CI runs them"
+	@echo "make dead    code that nothing uses, and references that lead nowhere"
 	@echo "make format  format the code and mend what the linter can"
 	@echo "make clean   remove $(VENV) and the caches"
 
@@ -30,6 +31,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+dead: $(VENV)/.dev
+	$(BIN)/python -m scripts.dead_code
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

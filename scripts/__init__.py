@@ -1,1 +1,1 @@
-"""What an operator runs: the walk, and the pictures of the documentation."""
+"""What an operator runs, the pictures of the documentation, and what reads this repository for its own faults."""
