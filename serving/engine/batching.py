@@ -20,7 +20,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, compress
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from inference.errors import ClientDisconnected, DeadlineExceeded, ModelNotReady, Overloaded, RowsChanged
 from inference.golden import Runs
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
     """How a model is run; `serving.engine.profile` derives it from measurements.
 
     `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
-    `concurrent_runs`: batches under way at once. `max_batch_size`: most rows in a batch. `preferred_batch_size` rows
+    `instances`: batches under way at once. `max_batch_size`: most rows in a batch. `preferred_batch_size` rows
     are one while few wait, since more of them cost as much by the row and would leave the other runs with little.
     `max_pending_rows`: rows admitted and not yet answered. `max_wait_s`: seconds that the last of those may wait at
     the pace of the latest batches (None: for ever), since a machine that others use too is not always as fast as it
@@ -52,17 +52,21 @@ class Plan(NamedTuple):
     """
 
     inline: bool
-    concurrent_runs: int
+    instances: int
     max_batch_size: int
     preferred_batch_size: int
     max_pending_rows: int
     max_wait_s: float | None = None
     least_pending_rows: int = 1
 
+    def as_json(self) -> dict[str, Any]:
+        """Its fields, and `concurrent_runs`, which clients of 0.1 read where it is `instances` now."""
+        return {"inline": self.inline, "concurrent_runs": self.instances, **self._asdict()}
+
     @property
     def in_words(self) -> str:
         """As an operator reads it in the log."""
-        where = "on the event loop" if self.inline else f"{self.concurrent_runs} at once"
+        where = "on the event loop" if self.inline else f"{self.instances} at once"
         rows = "one row" if self.max_batch_size == 1 else f"up to {self.max_batch_size} rows"
         within = "" if self.max_wait_s is None else f" within {self.max_wait_s:g} s"
         return (
@@ -152,7 +156,7 @@ class DynamicBatcher:
         self._loop = asyncio.get_running_loop()
         self._call_later = call_later or self._loop.call_later
         self._lanes: dict[Lane, deque[Entry]] = {}
-        self._free = plan.concurrent_runs
+        self._free = plan.instances
         # The one thing that threads take from, which is atomic.
         self._ready: deque[list[Entry]] = deque()
         self._idle_since_ns = self._swept_ns = 0
@@ -166,7 +170,7 @@ class DynamicBatcher:
 
     def adopt(self, plan: Plan, session: Runs, alone: Runs | None) -> None:
         """Run by another plan from now on, of what was measured meanwhile; runs under way end as they began."""
-        self._free += plan.concurrent_runs - self.plan.concurrent_runs
+        self._free += plan.instances - self.plan.instances
         self.plan, self._session, self._alone = plan, session, alone
         self._row_cost_s = 0.0  # it was that of other runs
         self._wake()
@@ -184,7 +188,7 @@ class DynamicBatcher:
     @property
     def running(self) -> int:
         """Slots that runs under way take."""
-        return self.plan.concurrent_runs - self._free
+        return self.plan.instances - self._free
 
     @property
     def oldest_age_s(self) -> float:
@@ -230,9 +234,9 @@ class DynamicBatcher:
             return plan.max_pending_rows
         if self._is_late(plan.max_wait_s):
             return plan.least_pending_rows
-        if self.pending_rows * self._row_cost_s <= plan.max_wait_s * plan.concurrent_runs:
+        if self.pending_rows * self._row_cost_s <= plan.max_wait_s * plan.instances:
             return plan.max_pending_rows
-        in_time = int(plan.max_wait_s * plan.concurrent_runs / self._row_cost_s)
+        in_time = int(plan.max_wait_s * plan.instances / self._row_cost_s)
         return min(plan.max_pending_rows, max(in_time, plan.least_pending_rows))
 
     def _is_late(self, max_wait_s: float) -> bool:
@@ -242,7 +246,7 @@ class DynamicBatcher:
 
     def wait_s(self, rows: int) -> float:
         """Seconds that `rows` rows take at the pace of the last batches; 0 before the first."""
-        return rows * self._row_cost_s / self.plan.concurrent_runs
+        return rows * self._row_cost_s / self.plan.instances
 
     def submit(self, tensors: Tensors, rows: int, context: RequestContext) -> asyncio.Future[Tensors]:
         """Queue the rows of an admitted call; the future gives their outputs or one of `inference.errors`."""
@@ -297,7 +301,7 @@ class DynamicBatcher:
     def _may_lie_ready(self) -> bool:
         """Whether one more batch may be formed before a slot is free for it."""
         batch_s = self._row_cost_s * self.plan.max_batch_size
-        return 0 < batch_s < _SHORT_RUN_S and len(self._ready) < self.plan.concurrent_runs
+        return 0 < batch_s < _SHORT_RUN_S and len(self._ready) < self.plan.instances
 
     def _fills_a_batch(self) -> bool:
         """Whether what waits would not gain by waiting for more."""
@@ -317,7 +321,7 @@ class DynamicBatcher:
         plan = self.plan
         if self.one_by_one:
             return 1
-        return min(plan.max_batch_size, max(plan.preferred_batch_size, waiting // (2 * plan.concurrent_runs)))
+        return min(plan.max_batch_size, max(plan.preferred_batch_size, waiting // (2 * plan.instances)))
 
     def _form(self) -> list[Entry]:
         while self._lanes:
@@ -384,7 +388,7 @@ class DynamicBatcher:
     def _start(self, batch: list[Entry]) -> None:
         session, slots = self._session, 1
         if self._alone is not None and self._found_idle(batch):
-            session, slots = self._alone, self.plan.concurrent_runs
+            session, slots = self._alone, self.plan.instances
         self._free -= slots
         if self.plan.inline:
             self._finish(batch, slots, self._execute(batch, session), went_on=False)
@@ -420,7 +424,7 @@ class DynamicBatcher:
         Callers who come during a run are several; in turns with all threads each they would get less done.
         """
         return (
-            self._free == self.plan.concurrent_runs
+            self._free == self.plan.instances
             and not self._lanes
             and batch[0].queued_ns >= self._idle_since_ns
         )
@@ -490,7 +494,7 @@ class DynamicBatcher:
             if slots == 1:  # what a run alone takes says nothing of runs side by side
                 self._learn(outcome.run_ns * _NS / rows)
             self._observer.observe_batch(rows, len(ran), outcome.run_ns)
-        if self._free == self.plan.concurrent_runs:
+        if self._free == self.plan.instances:
             self._idle_since_ns = self._clock_ns()
         if self._lanes:
             self._wake()

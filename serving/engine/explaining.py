@@ -97,7 +97,7 @@ class _Explanation:
     def _rows(self) -> int:
         """Of the next chunk: as many as may be run in time at the pace of the latest batches."""
         batcher = self._model.batcher
-        row_s = batcher.wait_s(batcher.plan.concurrent_runs)
+        row_s = batcher.wait_s(batcher.plan.instances)
         return max(1, min(self._chunk, int(_CHUNK_S / row_s))) if row_s else self._chunk
 
     async def of(self, variants: Variants) -> Explanation:

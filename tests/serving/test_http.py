@@ -452,7 +452,8 @@ def test_how_a_model_is_run_can_be_set_by_hand(tmp_path: Path) -> None:
         told = http.get("/v2/models/sum/profile").json()
         assert {point["threads"] for point in told["profile"]["points"]} == {2}
         plan = told["plan"]
-        assert (plan["inline"], plan["concurrent_runs"], plan["max_batch_size"]) == (False, runs, 1)
+        assert (plan["inline"], plan["instances"], plan["max_batch_size"]) == (False, runs, 1)
+        assert plan["concurrent_runs"] == plan["instances"]
         assert plan["max_pending_rows"] == 300
         batcher, barrier = server.app.registry.get("sum").batcher, threading.Barrier(runs)
         session = batcher._session

@@ -476,7 +476,7 @@ async def test_another_plan_is_adopted_while_runs_are_under_way() -> None:
     assert len(bench.puppet.held) == 2
     other = Doubler(bench.timeline)
     bench.batcher.adopt(
-        bench.batcher.plan._replace(concurrent_runs=1, max_batch_size=2, preferred_batch_size=2), other, None
+        bench.batcher.plan._replace(instances=1, max_batch_size=2, preferred_batch_size=2), other, None
     )
     await bench.puppet.let_run()
     assert len(bench.puppet.held) == 1
