@@ -67,7 +67,7 @@ def _model(model: ServedModel) -> dict[str, Any]:
         "loaded_at": model.loaded_at,
         "answered": model.metrics.successes,
         "queued_rows": model.batcher.queued_rows,
-        "pending_rows": model.batcher.pending_rows,
+        "pending_rows": model.batcher.admission.pending_rows,
     }
 
 

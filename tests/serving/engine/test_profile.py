@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from inference.values import Tensors
-from serving.engine.batching import Plan
+from serving.engine.plan import Plan
 from serving.engine.profile import (
     Overrides,
     Point,
