@@ -127,7 +127,7 @@ class DynamicBatcher:
     @property
     def queued_rows(self) -> int:
         """Rows that wait for a run."""
-        waiting = chain(self._queues, chain.from_iterable(tuple(self._prefetched)))
+        waiting = chain(self._queues.entries(), chain.from_iterable(tuple(self._prefetched)))
         return sum(entry.rows for entry in waiting)
 
     @property

@@ -188,41 +188,35 @@ class _RunReply:
 
 
 class _PredictionRequest(_Request[list[Prediction]]):
-    """A request of instances, each of which is a row of its own in the queues."""
+    """A request of instances, each of which is a row of its own in the queues; of one, it is the reply itself."""
 
-    __slots__ = ("_features", "_outputs", "_unanswered")
+    __slots__ = ("_features",)
 
     def prepared(self, done: "Future[list[Features]]") -> None:
         """The pool has decoded the instances, or failed."""
-        error = done.exception()
-        if error is not None:
-            self.set_exception(error)
-            return
         try:
             self.enqueue(done.result())
-        except Exception as failure:
-            self.set_exception(failure)
+        except Exception as error:
+            self.set_exception(error)
 
     def enqueue(self, features: list[Features]) -> None:
         """Queue row by row, so that the batcher may put each into the bucket and the batch that suit it."""
-        self._features, self._unanswered = features, len(features)
-        self._outputs: list[Tensors] = [{}] * len(features)
+        self._features = features
         batcher, context = self.model.batcher, self.context
-        for place, feature in enumerate(features):
-            batcher.enqueue(feature.tensors, 1, context, _RowReply(self, place))
-
-    def answer(self, place: int, outputs: Tensors) -> None:
-        """The outputs of one row; the last of them is postprocessed with all others."""
-        self._outputs[place] = outputs
-        self._unanswered -= 1
-        if self._unanswered or self.answered:
+        if len(features) == 1:
+            batcher.enqueue(features[0].tensors, 1, context, self)
             return
-        model, features = self.model, self._features
-        start, processor = clock_ns(), model.predictor.processor
+        rows = _Rows(self, len(features))
+        for place, feature in enumerate(features):
+            batcher.enqueue(feature.tensors, 1, context, _RowReply(rows, place))
+
+    def set_result(self, *outputs: Tensors) -> None:
+        """Answer with the predictions of all rows, then let drift look at them."""
+        start, processor = clock_ns(), self.model.predictor.processor
         try:
             predictions = [
-                processor.postprocess(outputs, feature.context)
-                for outputs, feature in zip(self._outputs, features, strict=True)
+                processor.postprocess(row, feature.context)
+                for row, feature in zip(outputs, self._features, strict=True)
             ]
         except Exception as error:
             self.set_exception(error)
@@ -230,28 +224,42 @@ class _PredictionRequest(_Request[list[Prediction]]):
         self.context.times.postprocess = clock_ns() - start
         self.leave()
         self.then(predictions, None)
-        if model.drift is not None:
-            model.drift.observe(features, self._outputs, len(features))
+        if (drift := self.model.drift) is not None:
+            drift.observe(self._features, outputs, len(outputs))
+
+
+class _Rows:
+    """The outputs of a request of several rows: it is answered with the last of them."""
+
+    __slots__ = ("outputs", "request", "unanswered")
+
+    def __init__(self, request: _PredictionRequest, rows: int) -> None:
+        self.request, self.unanswered = request, rows
+        self.outputs: list[Tensors] = [{}] * rows
 
 
 class _RowReply:
-    """The reply to one row of a request of instances."""
+    """The reply to one row of several."""
 
-    __slots__ = ("_place", "_request")
+    __slots__ = ("_place", "_rows")
 
-    def __init__(self, request: _PredictionRequest, place: int) -> None:
-        self._request, self._place = request, place
+    def __init__(self, rows: _Rows, place: int) -> None:
+        self._rows, self._place = rows, place
 
     @property
     def answered(self) -> bool:
         """Whether the request needs no row more: the others are dropped when one has failed."""
-        return self._request.answered
+        return self._rows.request.answered
 
     def set_result(self, outputs: Tensors) -> None:
-        self._request.answer(self._place, outputs)
+        rows = self._rows
+        rows.outputs[self._place] = outputs
+        rows.unanswered -= 1
+        if not rows.unanswered:
+            rows.request.set_result(*rows.outputs)
 
     def set_exception(self, error: BaseException) -> None:
-        self._request.set_exception(error)
+        self._rows.request.set_exception(error)
 
 
 def named(error: BaseException, model: str) -> BaseException:

@@ -67,36 +67,31 @@ class Entry:
         self.refuse(DeadlineExceeded(model, self.context.timeout_s))
 
 
-class BucketQueues:
-    """The queues of one model. Entries of one queue may share a batch; a lower priority number goes first."""
+class BucketQueues(dict[Key, deque[Entry]]):
+    """The queues of one model, none of them empty. Entries of one queue may share a batch; priority 0 goes first."""
 
     def __init__(self, model: str) -> None:
+        super().__init__()
         self._model = model
-        self._queues: dict[Key, deque[Entry]] = {}
         self._swept_ns = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._queues)
-
-    def __iter__(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """Every entry that waits."""
-        return (entry for waiting in self._queues.values() for entry in waiting)
+        return (entry for waiting in self.values() for entry in waiting)
 
     def add(self, bucket: Hashable, entry: Entry) -> None:
         """Put an entry behind those of its priority and bucket."""
         key = (entry.context.priority, bucket)
-        waiting = self._queues.get(key)
+        waiting = self.get(key)
         if waiting is None:
-            self._queues[key] = deque((entry,))
+            self[key] = deque((entry,))
         else:
             waiting.append(entry)
 
     def oldest_ns(self, priority: int | None = None) -> int | None:
         """When the entry that waits longest was queued, of one priority or of all; None with an empty queue."""
         firsts = [
-            waiting[0].queued_ns
-            for (of, _), waiting in self._queues.items()
-            if priority is None or of == priority
+            waiting[0].queued_ns for (of, _), waiting in self.items() if priority is None or of == priority
         ]
         return min(firsts, default=None)
 
@@ -106,12 +101,11 @@ class BucketQueues:
         Of the most urgent queues it is the one whose first entry waits longest. Entries whose client has left, or
         whose deadline has passed, are answered and dropped. `one_by_one`: no two requests share a run.
         """
-        queues = self._queues
-        while queues:
-            key = next(iter(queues))
-            if len(queues) > 1:
-                key = min(queues, key=lambda each: (each[0], queues[each][0].queued_ns))
-            waiting = queues[key]
+        while self:
+            key = next(iter(self))
+            if len(self) > 1:
+                key = min(self, key=lambda each: (each[0], self[each][0].queued_ns))
+            waiting = self[key]
             # A bigger batch saves wake-ups of the loop; it is taken where it leaves two like it to every instance.
             preferred = max(plan.preferred_batch_size, len(waiting) // (2 * plan.instances))
             most = 1 if one_by_one else min(plan.max_batch_size, preferred)
@@ -131,7 +125,7 @@ class BucketQueues:
                     batch.append(entry)
                     rows += entry.rows
             if not waiting:
-                del queues[key]
+                del self[key]
             if batch:
                 return batch
         return []
@@ -145,15 +139,15 @@ class BucketQueues:
             return 0
         self._swept_ns = now_ns
         gone: list[Entry] = []
-        for key, waiting in list(self._queues.items()):
+        for key, waiting in list(self.items()):
             stays = deque[Entry]()
             for entry in waiting:
                 if not entry.reply.answered:
                     (gone if entry.context.is_disconnected() else stays).append(entry)
             if stays:
-                self._queues[key] = stays
+                self[key] = stays
             else:
-                del self._queues[key]
+                del self[key]
         for entry in gone:
             entry.disconnect()
         return sum(entry.rows for entry in gone)

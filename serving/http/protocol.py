@@ -109,14 +109,10 @@ class FastCycle:
             protocol.flow.pause_reading()
             self.response_complete = False
             protocol.unwritten = self
-        else:
-            self.done()
-
-    def done(self) -> None:
-        """The answer is written: the connection is free, or closed where it is not kept."""
+            return
         if not self.keep_alive:
-            self._protocol.transport.close()
-        self._protocol.on_response_complete()
+            protocol.transport.close()
+        protocol.on_response_complete()
 
 
 class FastProtocol(BoundedProtocol):
@@ -212,7 +208,9 @@ class FastProtocol(BoundedProtocol):
         cycle, self.unwritten = self.unwritten, None
         if cycle is not None:
             cycle.response_complete = True
-            cycle.done()
+            if not cycle.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
 
     def on_response_complete(self) -> None:
         """An answer is written: start what was pipelined behind it, or wait for the next request."""
