@@ -10,7 +10,7 @@ from benchmarks.asking import add_model, infer_target, load, models_folder
 from benchmarks.graphs import TINY
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
-from inference.session import OrtSession, SessionOptions
+from inference.runtime.session import OrtSession, SessionOptions
 from serving.bench.figures import interval
 from serving.bench.values import Closed
 

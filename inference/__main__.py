@@ -6,11 +6,11 @@ import mimetypes
 import sys
 from pathlib import Path
 
-from inference.bundle import GRAPH_FILE, MANIFEST_FILE, Bundle, Located
 from inference.errors import BatonError
 from inference.folder import said_of
 from inference.predictor import Predictor
-from inference.repository import ModelRepository
+from inference.store.bundle import GRAPH_FILE, MANIFEST_FILE, Bundle, Located
+from inference.store.repository import ModelRepository
 from inference.values import Payload
 
 

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.bundle import Bundle, Located
 from inference.errors import GraphInvalid
-from inference.golden import replay
 from inference.manifest import TensorSpec
 from inference.options import Precision
 from inference.processors import build_processor
 from inference.processors.base import Processor
-from inference.reference import Reference
-from inference.session import OrtSession, SessionOptions
+from inference.proving.golden import replay
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.bundle import Bundle, Located
+from inference.store.reference import Reference
 from inference.values import Features, Payload, Prediction, Tensors
 
 

@@ -12,16 +12,16 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from inference.bundle import GRAPH_FILE, MANIFEST_FILE, file_record
-from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
+from inference.configs import ImageConfig
 from inference.manifest import Evaluation, Graph, Manifest, TensorSpec
 from inference.predictor import Predictor
 from inference.processors.classification import LABELS_FILE
-from inference.processors.config import ImageConfig
 from inference.processors.image import ImageProcessor
-from inference.reference import REFERENCE_FILE, Reference
-from inference.repository import ModelRepository
-from inference.session import OrtSession
+from inference.proving.golden import Example, Golden, Tolerance
+from inference.runtime.session import OrtSession
+from inference.store.bundle import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE, file_record
+from inference.store.reference import REFERENCE_FILE, Reference
+from inference.store.repository import ModelRepository
 from inference.values import Array, DataType, Payload
 
 MODELS = Path(__file__).parent.parent / "models"

@@ -15,7 +15,7 @@ from inference.errors import InputTooLarge, InvalidInput, RowsChanged
 from inference.values import Array, Features, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 
 class Processor(Protocol):

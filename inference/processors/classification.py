@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from inference.configs import Conformal, OutOfDistribution
 from inference.errors import ManifestInvalid
-from inference.manifest import Conformal, OutOfDistribution
 from inference.values import Array, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 LABELS_FILE = "labels.json"
 _DIGITS = 4  # of a probability in an answer: what float32 gives alike on every machine

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from inference.configs import ImageConfig
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import ANSWERED, Classification, sketch_answers
-from inference.processors.config import ImageConfig
 from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 FORMATS = {
     "image/png": "PNG",

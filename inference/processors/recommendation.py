@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from inference.configs import RecommendationConfig
 from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, Unsupported
 from inference.processors.base import StackingProcessor, check_ids, check_length
-from inference.processors.config import RecommendationConfig
 from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 ITEMS_FILE = "items.json"
 HISTORY, USER, SCORES = "history", "user", "scores"

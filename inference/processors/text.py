@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from inference.configs import TextConfig
 from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, UnsupportedMediaType
 from inference.processors.base import StackingProcessor, check_ids, check_length
 from inference.processors.classification import ANSWERED, Classification, sketch_answers
-from inference.processors.config import TextConfig
 from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 INPUT = "ids"
 TOKENIZER_FILE = "tokenizer.json"

@@ -23,9 +23,8 @@ from itertools import chain, compress
 from typing import NamedTuple, Protocol
 
 from inference.errors import ClientDisconnected, DeadlineExceeded, ModelNotReady, Overloaded, RowsChanged
-from inference.golden import Runs
 from inference.processors.base import Processor
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession, Runs
 from inference.values import Tensors
 from serving.engine.context import RequestContext
 

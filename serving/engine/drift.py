@@ -20,7 +20,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from inference.processors.base import Processor
-from inference.reference import Histogram, Reference
+from inference.store.reference import Histogram, Reference
 from inference.values import Features, Tensors
 
 log = logging.getLogger("baton.drift")

@@ -14,18 +14,18 @@ from weakref import WeakSet
 
 import onnxruntime as ort
 
-from inference.bundle import Bundle, Located
 from inference.errors import InferenceFailed, ProviderUnavailable
-from inference.machine import available_cpus, gpus
 from inference.manifest import Manifest
 from inference.options import Device, Precision
 from inference.predictor import Predictor
 from inference.processors import build_processor
-from inference.proof import BatchProof, confirm, mixes_by_design, prove
-from inference.providers import CUDA, check_device
-from inference.session import OrtSession, SessionOptions, brief
-from inference.trial import rows_like
-from inference.triton_config import TritonConfig
+from inference.proving.independence import BatchProof, confirm, mixes_by_design, prove
+from inference.proving.sample_inputs import rows_like
+from inference.runtime.machine import available_cpus, gpus
+from inference.runtime.providers import CUDA, check_device
+from inference.runtime.session import OrtSession, SessionOptions, brief
+from inference.store.bundle import Bundle, Located
+from inference.triton.config import TritonConfig
 from inference.values import Tensors
 from serving.engine.batching import DynamicBatcher, Plan
 from serving.engine.drift import Drift

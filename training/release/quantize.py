@@ -31,10 +31,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from inference.golden import Golden, Tolerance, payload_of
 from inference.manifest import Company
 from inference.predictor import Predictor
-from inference.session import OrtSession
+from inference.proving.golden import Golden, Tolerance, payload_of
+from inference.runtime.session import OrtSession
 from inference.values import Tensors
 from training.data.examples import EVALUATION_BATCH, Batch, Loader, as_arrays
 from training.release.tables import shrink_tables

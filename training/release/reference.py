@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from inference.bundle import MANIFEST_FILE, Bundle, file_record
 from inference.errors import BatonError
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.reference import REFERENCE_FILE, Reference
-from inference.repository import ModelRepository
+from inference.store.bundle import MANIFEST_FILE, Bundle, file_record
+from inference.store.reference import REFERENCE_FILE, Reference
+from inference.store.repository import ModelRepository
 from inference.values import Array
 from training.config import TrainConfig, make_config
 from training.errors import DataError, RunError, TrainingError

@@ -11,9 +11,9 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.configs import RecommendationConfig
 from inference.manifest import DataSource
 from inference.predictor import Predictor
-from inference.processors.config import RecommendationConfig
 from inference.processors.recommendation import (
     HISTORY,
     ITEMS_FILE,

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chi2
 
 from inference.predictor import Predictor
-from inference.reference import Histogram
+from inference.store.reference import Histogram
 from inference.values import Array, Features, Payload, Tensors
 from serving.engine.drift import (
     BURST_WINDOWS,
