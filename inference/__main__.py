@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
     predict = verbs.add_parser("predict", help="predict from files with one bundle")
     predict.add_argument("bundle", type=Path, help="models/<name>/<version>")
-    predict.add_argument("files", type=Path, nargs="+", help="raw inputs, such as pictures")
+    predict.add_argument("files", type=Path, nargs="+", help="raw inputs, such as images")
     predict.set_defaults(run=_predict)
     return parser
 

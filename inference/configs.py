@@ -21,7 +21,7 @@ class TensorConfig(Record):
 
 
 class ImageConfig(Record):
-    """From an encoded picture to uint8 pixels [1, height, width, channels].
+    """From an encoded image to uint8 pixels [1, height, width, channels].
 
     Scale, mean and standard deviation are nodes of the graph and so not here.
     """
@@ -35,7 +35,7 @@ class ImageConfig(Record):
     )
     interpolation: Literal["bilinear", "bicubic", "lanczos"]
     background: int = Field(ge=0, le=255, description="grey level that shows through transparent pixels")
-    max_pixels: int = Field(gt=0, description="width × height of the largest picture that is decoded")
+    max_pixels: int = Field(gt=0, description="width × height of the largest image that is decoded")
 
 
 class TextConfig(Record):

@@ -65,7 +65,7 @@ class Predictor:
                     bundle.path, f"the graph has {_words(seen)}, the manifest says {_words(expected)}"
                 )
         processor = processor or build_processor(bundle)
-        reference = Reference.read(bundle, processor.sketched)
+        reference = Reference.read(bundle, processor.summary_features)
         predictor = cls(bundle, processor, session, chosen, reference)
         if prove and not bundle.derived:
             replay(bundle, predictor.processor, session, chosen)

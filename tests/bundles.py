@@ -148,19 +148,19 @@ def with_reference(folder: Path, content: dict[str, Any]) -> Path:
 
 
 def levels(rng: np.random.Generator, rows: int) -> list[int]:
-    """Grey levels of mostly dark pictures."""
+    """Grey levels of mostly dark images."""
     found: list[int] = rng.binomial(255, rng.beta(2, 5, rows)).tolist()
     return found
 
 
 def write_watched(root: Path) -> Path:
-    """A vision bundle with the reference of a thousand dark pictures."""
+    """A vision bundle with the reference of a thousand dark images."""
     folder = write_brightness(root)
     predictor = Predictor.open(folder)
     payloads = [Payload(png(level), "image/png") for level in levels(np.random.default_rng(1), 1000)]
-    sketches = [predictor.processor.sketch(*exchange) for exchange in predictor.exchanges(payloads)]
-    sketch = {name: np.concatenate([each[name] for each in sketches]) for name in sketches[0]}
-    return with_reference(folder, Reference.of(sketch).model_dump(mode="json"))
+    summaries = [predictor.processor.summarise(*exchange) for exchange in predictor.exchanges(payloads)]
+    summary = {name: np.concatenate([each[name] for each in summaries]) for name in summaries[0]}
+    return with_reference(folder, Reference.of(summary).model_dump(mode="json"))
 
 
 def edit_json(file: Path, **changes: object) -> None:

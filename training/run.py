@@ -118,7 +118,7 @@ class RunFiles:
 
     @property
     def reference(self) -> Path:
-        """The sketch of validation's inputs and predictions."""
+        """The summary features of validation's inputs and predictions."""
         return self.root / "reference.json"
 
     @property

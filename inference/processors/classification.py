@@ -26,10 +26,10 @@ def energy(logits: Array) -> Array:
 
 
 LABEL, CONFIDENCE = ANSWERED = ("label", "confidence")
-"""What is sketched of answers: the place of the likeliest label, and its probability."""
+"""The summary features of an answer: the index of the likeliest label, and its probability."""
 
 
-def sketch_answers(outputs: Tensors) -> dict[str, Array]:
+def summarise_answers(outputs: Tensors) -> dict[str, Array]:
     """Of `probabilities`, float32 [rows, classes]."""
     probabilities = outputs["probabilities"]
     return {LABEL: probabilities.argmax(axis=1), CONFIDENCE: probabilities.max(axis=1)}

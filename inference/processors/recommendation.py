@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from inference.configs import RecommendationConfig
 from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, Unsupported
 from inference.processors.base import StackingProcessor, check_ids, check_length
-from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
+from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class RecommendationProcessor(StackingProcessor):
     """Looks ids up, pads, and picks the best `k`; anything else is in the graph."""
 
     media_types: tuple[str, ...] = ()
-    sketched: tuple[str, ...] = (LENGTH, UNKNOWN_SHARE, TOP_RANK)
+    summary_features: tuple[str, ...] = (LENGTH, UNKNOWN_SHARE, TOP_RANK)
 
     def __init__(self, config: RecommendationConfig, items: Items) -> None:
         self.config, self.items = config, items
@@ -148,7 +148,7 @@ class RecommendationProcessor(StackingProcessor):
             answer.update(known=len(context.known), unknown=list(context.unknown))
         return answer
 
-    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+    def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
         """Items of the history that the model reads, the share that it does not know, and where the item that it
         scores highest stands among the most popular, from 1.
 
@@ -194,15 +194,17 @@ class RecommendationProcessor(StackingProcessor):
 
         return Variants(self.preprocess(decoded), len(used), without, used)
 
-    def target(self, outputs: Tensors, variants: Variants) -> Target:
+    def target(self, outputs: Tensors, variants: Variants) -> AttributionTarget:
         """The score of the best item that the caller may see."""
         wish: Wish = variants.whole.context
         best = self.best(self._scores(outputs, wish), wish)
         if not best:
             raise InvalidInput("exclude", f"{len(wish.exclude)} items", "an item that is left to recommend")
-        return Target(SCORES, best[0])
+        return AttributionTarget(SCORES, best[0])
 
-    def attribute(self, outputs: Tensors, variants: Variants, target: Target, drops: Array) -> Explanation:
+    def attribute(
+        self, outputs: Tensors, variants: Variants, target: AttributionTarget, drops: Array
+    ) -> Explanation:
         """The best item, and how far its score drops with each item of the history, oldest first."""
         wish: Wish = variants.whole.context
         places = variants.parts - 1

@@ -26,7 +26,7 @@ Axes = tuple[int | str | None, ...]
 # Ranks for an input that says nothing of its shape.
 RANKS: tuple[Axes, ...] = ((None, None), (None,), (), (None, None, None, None))
 
-# The sides of pictures (two neighbouring axes of a tensor of rank 4), and lengths of anything else. Networks halve
+# The sides of images (two neighbouring axes of a tensor of rank 4), and lengths of anything else. Networks halve
 # sides five times, so multiples of 32 come first; a small one may be too small for a kernel.
 SIDES = (224, 64, 256, 320, 640, 512, 32, 128, 48, 16, 1)
 LENGTHS = (16, 32, 64, 8, 128, 256, 512, 576, 2, 1, 80, 1024)
@@ -120,7 +120,7 @@ def _values(spec: TensorSpec, guess: Guess, place: int, generator: np.random.Gen
     if datatype.dtype.kind == "f":
         with np.errstate(over="ignore"):  # float16 ends at 65,504: behind it is inf, which is company too
             return _floats(shape, place, generator).astype(datatype.dtype)
-    if datatype is DataType.UINT8:  # a picture's samples
+    if datatype is DataType.UINT8:  # an image's samples
         return generator.integers(0, 1 if company is _zeros else 256, shape).astype(np.uint8)
     if company is _past_ids:
         return _big_whole(shape, datatype.dtype, generator)
@@ -165,7 +165,7 @@ def _big_whole(shape: Sequence[int], dtype: np.dtype[Any], generator: np.random.
     return generator.integers(max(known.min, -(1 << 31)), min(known.max, 1 << 31), shape).astype(dtype)
 
 
-# What a row meets: numbers that a scale over the batch would follow, a picture's samples, nothing at all, numbers past
+# What a row meets: numbers that a scale over the batch would follow, an image's samples, nothing at all, numbers past
 # any threshold, and such as are none, which a sum or a largest number over the batch would hand on. The last is for
 # whole numbers, and has its own place since a table takes no ids past its end.
 _COMPANY: tuple[Callable[[Sequence[int], np.random.Generator], Array], ...] = (
@@ -206,7 +206,7 @@ def _guesses(
 
 
 def _shapes(axes: Mapping[str, Axes], told: Sequence[int]) -> Iterator[dict[str, tuple[int, ...]]]:
-    """Sizes for all axes: of pictures and of other things side by side, then with first axes other than 1."""
+    """Sizes for all axes: of images and of other things side by side, then with first axes other than 1."""
     seen: set[tuple[tuple[int, ...], ...]] = set()
     sides = tuple(dict.fromkeys((*told, *SIDES)))
     has_sides = any(_is_side(shape, place) for shape in axes.values() for place in range(len(shape)))
@@ -251,7 +251,7 @@ def _resolve(shape: Axes, place: int, sizes: Mapping[str, int], name: str, *, on
 
 
 def _is_side(shape: Axes, place: int) -> bool:
-    """Whether an axis is a side of a picture: [batch, channels, height, width] or [batch, height, width, channels]."""
+    """Whether an axis is a side of an image: [batch, channels, height, width] or [batch, height, width, channels]."""
     if len(shape) != 4 or place == 0 or isinstance(shape[place], int):
         return False
     return place >= 2 if shape[1] in (1, 3, 4) or not isinstance(shape[3], int) else place <= 2

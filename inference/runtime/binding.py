@@ -1,12 +1,12 @@
-"""Runs by I/O binding: over buffers that are kept, at a few fixed batch sizes, for what NumPy has no type for.
+"""Runs by I/O binding: over buffers that are kept, at a few fixed batch sizes, for datatypes that NumPy does not have.
 
-A device that is not the CPU copies page-locked memory by itself, and pays for locking it; and it prepares its kernels
-anew for every new shape. So a batch is laid into kept buffers, as big as the next bucket, and its answer is cut out of
-what comes back. The rows of several callers are laid there at once, not put together before.
+A device that is not the CPU copies from pinned (page-locked) memory by itself, and pinning takes time. It also prepares
+its kernels anew for every new shape. So a batch is copied into kept buffers, as big as the next bucket, and the outputs
+are cut to its rows. The rows of several requests are copied there at once, without a collated copy before.
 
-Buckets are powers of two, or a few sizes that each have a session of their own: cuDNN's convolutions are prepared for
-the latest shape only, so that a session whose batches change in size prepares all of them again for every run. BF16,
-which `InferenceSession.run` refuses, is bound by its bits.
+Buckets are powers of two, or a few sizes that each have a session of their own. cuDNN prepares its convolutions for the
+latest shape only: a session whose batches change in size prepares all of them again for every run. BF16, which
+`InferenceSession.run` refuses, is bound by its bits.
 """
 
 import ctypes
@@ -61,7 +61,7 @@ class BoundRuns:
         self._sizes = tuple(sessions)
         self._max_batch_size = max_batch_size
         provider = next(iter(sessions.values())).get_providers()[0]
-        self._pool = BufferPool(page_locked=provider != "CPUExecutionProvider")
+        self._pool = BufferPool(pinned=provider != "CPUExecutionProvider")
 
     @property
     def batches(self) -> bool:
@@ -123,8 +123,8 @@ class BoundRuns:
 class BufferPool:
     """Memory for one run at a time, in sizes that are powers of two, so that any shape finds some that was used."""
 
-    def __init__(self, *, page_locked: bool) -> None:
-        self._allocate = _page_locked if page_locked else partial(np.empty, dtype=np.uint8)
+    def __init__(self, *, pinned: bool) -> None:
+        self._allocate = _pinned if pinned else partial(np.empty, dtype=np.uint8)
         self._idle: dict[int, list[Array]] = {}
         self._lock = Lock()
 
@@ -172,7 +172,7 @@ def _value(buffer: Array, datatype: DataType) -> ort.OrtValue:
     return ort.OrtValue.ortvalue_from_numpy(buffer)
 
 
-def _page_locked(size: int) -> Array:
+def _pinned(size: int) -> Array:
     """Bytes that a CUDA device may read and write by itself, as soon as CUDA is loaded.
 
     Whole pages of its own: CUDA refuses to copy what begins on a page that another buffer has locked and ends on one

@@ -33,7 +33,7 @@ _LEVELS = {
 SLOWER_ON_CPU = ["SkipLayerNormFusion"]
 
 
-# Elements of a row over which a graph whose shapes vary gives memory back behind the run: a picture of 836x836 in three
+# Elements of a row over which a graph whose shapes vary gives memory back behind the run: an image of 836x836 in three
 # colours, or as many tokens as make attention's table 16 MB a head. Shrinking costs a run the memory that the next has
 # to ask the system for again: 10 to 20 % of a small convolution's.
 _BIG_ELEMENTS = 1 << 21
@@ -175,7 +175,7 @@ class OrtSession:
         """Whether a run needs much more memory than is worth keeping for the next.
 
         The arena grows with the shapes that it has seen and never shrinks by itself (triton onnxruntime_backend issue
-        102): one picture of 2000x2000 left 600 MB behind in a detector that is mostly asked about small ones.
+        102): one image of 2000x2000 left 600 MB behind in a detector that is mostly asked about small ones.
         """
         return any(tensors[name].size > most * len(tensors[name]) for name, most in self._big.items())
 

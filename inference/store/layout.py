@@ -21,7 +21,7 @@ from inference.triton.config import CONFIG_FILE, Outline, VersionPolicy, outline
 
 WANTED = f"{MANIFEST_FILE} or {GRAPH_FILE}"
 
-# What people put where a graph belongs. Everything else (notes, licences, pictures) says nothing of a model.
+# What people put where a graph belongs. Everything else (notes, licences, images) says nothing of a model.
 _OTHER_FORMATS = (
     ".pt", ".pth", ".ckpt", ".safetensors", ".pb", ".tflite", ".h5", ".keras", ".pkl", ".joblib", ".plan", ".engine",
     ".mlmodel", ".gguf", ".bin", ".ort", ".pbtxt",

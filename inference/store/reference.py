@@ -1,6 +1,6 @@
 """The reference: how inputs and predictions were spread when the model was made, which drift is measured against.
 
-`reference.json` holds a histogram of each feature that the task's processor sketches (`Processor.sketch`), over
+`reference.json` holds a histogram of each summary feature (`Processor.summarise`), over
 validation: rows from the same source as the training's that nothing was learned from. Those trained on would mislead:
 a vocabulary knows their words, and a model is surer of them than of any others.
 """
@@ -90,25 +90,25 @@ class Reference(Record):
         return self
 
     @classmethod
-    def of(cls, sketch: Mapping[str, Array]) -> Self:
+    def of(cls, summary: Mapping[str, Array]) -> Self:
         """From one value a validation row of each feature."""
-        rows = {len(values) for values in sketch.values()}
+        rows = {len(values) for values in summary.values()}
         if len(rows) != 1:
-            raise ValueError(f"sketch: got features of {sorted(rows)} rows, expected as many of each")
-        features = {name: Histogram.of(values) for name, values in sketch.items()}
+            raise ValueError(f"summary: got features of {sorted(rows)} rows, expected as many of each")
+        features = {name: Histogram.of(values) for name, values in summary.items()}
         return cls(split="validation", rows=rows.pop(), features=features)
 
     @classmethod
-    def read(cls, bundle: "Bundle", sketched: tuple[str, ...]) -> Self | None:
-        """The bundle's, None where it has none; every feature must be one that its processor sketches."""
+    def read(cls, bundle: "Bundle", summary_features: tuple[str, ...]) -> Self | None:
+        """The bundle's, None where it has none; every feature must be one of its processor's."""
         if REFERENCE_FILE not in bundle.manifest.files:
             return None
         try:
             found = cls.model_validate_json(bundle.read(REFERENCE_FILE))
         except ValidationError as error:
             raise ManifestInvalid(bundle.path, f"{REFERENCE_FILE}: {error}") from error
-        if surplus := sorted(found.features.keys() - set(sketched)):
-            expected = f"some of {', '.join(sketched)}" if sketched else "none for this task"
+        if surplus := sorted(found.features.keys() - set(summary_features)):
+            expected = f"some of {', '.join(summary_features)}" if summary_features else "none for this task"
             raise ManifestInvalid(
                 bundle.path, f"{REFERENCE_FILE}: features: got {', '.join(surplus)}, expected {expected}"
             )

@@ -1,4 +1,4 @@
-"""The sketch of inputs and predictions that drift is measured against, and `baton reference`, which adds one."""
+"""The reference that drift is measured against, and `baton reference`, which adds one."""
 
 import argparse
 import json
@@ -25,18 +25,20 @@ from training.tasks.base import Task, TaskData
 from training.tasks.registry import find_task
 
 MAX_ROWS = 10_000
-"""Validation rows that are sketched at most: more would say it no better."""
+"""Validation rows that are summarised at most: more would say it no better."""
 
 BATCH = 250
 
 
 def make_reference(predictor: Predictor, task: Task, data: TaskData[Any]) -> Reference:
-    """Send validation through the bundle, as callers would, and sketch what goes in and what comes out."""
+    """Send validation through the bundle, as callers would, and summarise each row and its answer."""
     rows = np.random.default_rng(0).permutation(len(data.validation))[:MAX_ROWS].tolist()
     payloads = [task.payload(data.validation, row) for row in rows]
-    sketches = [predictor.processor.sketch(*exchange) for exchange in predictor.exchanges(payloads, BATCH)]
+    summaries = [
+        predictor.processor.summarise(*exchange) for exchange in predictor.exchanges(payloads, BATCH)
+    ]
     features: dict[str, Array] = {
-        name: np.concatenate([sketch[name] for sketch in sketches]) for name in sketches[0]
+        name: np.concatenate([summary[name] for summary in summaries]) for name in summaries[0]
     }
     return Reference.of(features)
 

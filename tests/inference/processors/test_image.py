@@ -1,4 +1,4 @@
-"""Pictures of every size, mode and format become the same pixels, or a clear refusal."""
+"""Images of every size, mode and format become the same pixels, or a clear refusal."""
 
 import base64
 import io
@@ -22,9 +22,9 @@ def _processor(**changes: Any) -> ImageProcessor:
     return ImageProcessor(ImageConfig.model_validate(settings | changes))
 
 
-def _encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+def _encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -66,11 +66,11 @@ def test_transparent_pixels_show_the_background() -> None:
 
 
 def test_a_photograph_that_lies_on_its_side_is_turned_upright() -> None:
-    picture = Image.new("RGB", (8, 6), (0, 0, 0))
-    picture.paste((255, 255, 255), (0, 0, 4, 6))
+    image = Image.new("RGB", (8, 6), (0, 0, 0))
+    image.paste((255, 255, 255), (0, 0, 4, 6))
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90° clockwise to see it upright
-    upright = _pixels(_processor(), _encoded(picture, "PNG", exif=exif))
+    upright = _pixels(_processor(), _encoded(image, "PNG", exif=exif))
     assert upright[0, 0].mean() > 200
     assert upright[0, -1].mean() < 50
 
@@ -95,7 +95,7 @@ def test_a_json_instance_carries_base64() -> None:
 @pytest.mark.parametrize(
     ("payload", "kind", "words"),
     [
-        (Payload(b"not a picture", "image/png"), InvalidInput, "body: got 13 bytes"),
+        (Payload(b"not an image", "image/png"), InvalidInput, "body: got 12 bytes"),
         (Payload(b"", "image/png"), InvalidInput, "body: got 0 bytes"),
         (Payload(b"x", "text/html"), UnsupportedMediaType, "body: got text/html, expected one of image/png"),
         (Payload("text", field="instances[2]"), InvalidInput, "instances[2]: got text, expected an object"),
@@ -106,7 +106,7 @@ def test_a_json_instance_carries_base64() -> None:
             "instances[2].b64: got %%%, expected base64",
         ),
         (Payload({"b64": "", "x": 1}, field="instances[2]"), InvalidInput, "instances[2]"),
-        (Payload(_encoded(Image.new("L", (101, 100))), "image/png"), InputTooLarge, "a picture of 101×100"),
+        (Payload(_encoded(Image.new("L", (101, 100))), "image/png"), InputTooLarge, "an image of 101×100"),
         (
             Payload(_encoded(Image.new("L", (50, 50), 7))[:60], "image/png"),
             InvalidInput,
@@ -121,7 +121,7 @@ def test_bad_input_is_refused_by_field(payload: Payload, kind: type[InvalidInput
     assert words in str(refused.value)
 
 
-def test_a_big_picture_is_refused_before_its_pixels_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_big_image_is_refused_before_its_pixels_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = _encoded(Image.new("1", (20_000, 20_000)))
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("pixels were decoded"))
     with pytest.raises(InputTooLarge):

@@ -39,22 +39,20 @@ def explain(processor: Occludes, run: Run, decoded: Any, **parameters: Any) -> E
     return processor.attribute(outputs, variants, target, value(outputs) - np.array(left))
 
 
-# Pictures
+# Images
 
 
-def picture(*bright: tuple[int, int]) -> Image.Image:
+def image(*bright: tuple[int, int]) -> Image.Image:
     pixels = np.zeros((SIDE, SIDE), np.uint8)
     for row, column in bright:
         pixels[row, column] = 255
     return Image.fromarray(pixels)
 
 
-def test_the_cell_that_holds_the_light_is_what_makes_a_picture_bright(tmp_path: Path) -> None:
+def test_the_cell_that_holds_the_light_is_what_makes_an_image_bright(tmp_path: Path) -> None:
     predictor = Predictor.open(write_brightness(tmp_path))
     assert isinstance(predictor.processor, ImageProcessor)
-    seen = explain(
-        predictor.processor, predictor.session.run, picture((2, 0), (2, 1), (3, 0), (3, 1)), grid=2
-    )
+    seen = explain(predictor.processor, predictor.session.run, image((2, 0), (2, 1), (3, 0), (3, 1)), grid=2)
     assert (seen["label"], seen["shape"], seen["region"]) == ("dark", [2, 2], [0, 0, 1, 1])
     # Dark on the whole: the light speaks against it, and the dark cells are the ground that they are covered with.
     dark = predictor.session.run({"image": np.zeros((1, SIDE, SIDE, 1), np.uint8)})["probabilities"][0, 0]
@@ -75,7 +73,7 @@ def test_every_pixel_is_in_one_cell(side: int) -> None:
     assert np.all(np.sum(changed, axis=0) == 1)
 
 
-def test_the_region_is_what_the_model_sees_of_the_picture() -> None:
+def test_the_region_is_what_the_model_sees_of_the_image() -> None:
     classification = Classification(LABELS, None, None)
     outputs = {name: np.array([[0.9, 0.1]], np.float32) for name in ("probabilities", "logits")}
 
@@ -91,9 +89,9 @@ def test_the_region_is_what_the_model_sees_of_the_picture() -> None:
 
 
 @pytest.mark.parametrize("grid", [0, SIDE + 1, 2.0, "2", True, None])
-def test_a_grid_is_a_number_of_cells_that_the_picture_has(grid: Any) -> None:
+def test_a_grid_is_a_number_of_cells_that_the_image_has(grid: Any) -> None:
     with pytest.raises(InvalidInput, match=f"parameters.grid.*from 1 to {SIDE}"):
-        ImageProcessor(CONFIG).variants(picture(), {"grid": grid})
+        ImageProcessor(CONFIG).variants(image(), {"grid": grid})
 
 
 # Texts
@@ -208,7 +206,7 @@ def test_a_parameter_that_nobody_reads_is_refused(reader: TextProcessor) -> None
     with pytest.raises(InvalidInput, match=r"parameters\.grid: got 3, expected no parameters"):
         reader.variants("good", {"grid": 3})
     with pytest.raises(InvalidInput, match=r"parameters\.gird: got 3, expected only grid"):
-        ImageProcessor(CONFIG).variants(picture(), {"gird": 3})
+        ImageProcessor(CONFIG).variants(image(), {"gird": 3})
     history = recommender().decode(Payload({"history": ["a"]}))
     with pytest.raises(InvalidInput, match=r"parameters\.grid: got 3, expected no parameters"):
         recommender().variants(history, {"grid": 3})

@@ -148,20 +148,20 @@ def test_an_unknown_user_is_refused() -> None:
         answer({"user": "nobody"}, SCORES, subject="user")
 
 
-def test_a_history_is_sketched_by_its_items_and_the_rank_of_the_best() -> None:
+def test_a_history_is_summarised_by_its_items_and_the_rank_of_the_best() -> None:
     used = processor()
     features = used.preprocess(used.decode(Payload({"history": [3, "zzz", "a", "b"]})))
-    found = used.sketch(features, {"scores": SCORES[None]})
+    found = used.summarise(features, {"scores": SCORES[None]})
     # Item 3 has the best score, and is the second most popular.
     assert {name: values.tolist() for name, values in found.items()} == {
         "top_rank": [2], "length": [3], "unknown_share": [0.25],
     }  # fmt: skip
-    assert set(found) == set(used.sketched)
+    assert set(found) == set(used.summary_features)
 
 
-def test_tensors_without_ids_are_sketched_without_what_ids_tell() -> None:
+def test_tensors_without_ids_are_summarised_without_what_ids_tell() -> None:
     batch = Features({"history": np.array([[0, 0, 3], [1, 2, 5]])})
-    found = processor().sketch(batch, {"scores": np.stack([SCORES, -SCORES])})
+    found = processor().summarise(batch, {"scores": np.stack([SCORES, -SCORES])})
     assert {name: values.tolist() for name, values in found.items()} == {"top_rank": [2, 1], "length": [1, 3]}
 
 

@@ -139,16 +139,16 @@ def test_file_that_is_no_tokenizer_is_named(tmp_path: Path) -> None:
         read_tokenizer(json.dumps({"version": "1.0"}))
 
 
-def test_a_text_is_sketched_by_its_words_and_padding_is_none(processor: TextProcessor) -> None:
+def test_a_text_is_summarised_by_its_words_and_padding_is_none(processor: TextProcessor) -> None:
     rows = [processor.preprocess(text) for text in ("a noir noir film", "good")]
     outputs = {"probabilities": np.array([[0.9, 0.1], [0.25, 0.75]], np.float32)}
     batch = Features(processor.collate([row.tensors for row in rows]))
-    found = {name: values.tolist() for name, values in processor.sketch(batch, outputs).items()}
+    found = {name: values.tolist() for name, values in processor.summarise(batch, outputs).items()}
     assert found["length"] == [4, 1]
     assert found["unknown_share"] == [0.5, 0]
     assert found["label"] == [0, 1]
     assert found["confidence"] == pytest.approx([0.9, 0.75])
-    assert set(found) == set(processor.sketched)
+    assert set(found) == set(processor.summary_features)
 
 
 @pytest.mark.parametrize(

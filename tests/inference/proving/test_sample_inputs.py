@@ -18,7 +18,7 @@ from tests.inference.proving.test_independence import node, tensor
 
 HERE = Path("test/1")
 INT, STRING = TensorProto.INT64, TensorProto.STRING
-PICTURE = tensor("x", "N", 3, "H", "W")
+IMAGE = tensor("x", "N", 3, "H", "W")
 
 
 def found(
@@ -42,14 +42,14 @@ def test_sides_are_multiples_of_what_a_network_halves_them_by() -> None:
         helper.make_node("Resize", ["p", "", "s"], ["u"], mode="nearest"),
         node("Add", "x u", "y"),
     ]
-    rows = found(nodes, [PICTURE], {"s": np.array([1, 1, 32, 32], np.float32)}, tensor("y", "N", 3, "H", "W"))
+    rows = found(nodes, [IMAGE], {"s": np.array([1, 1, 32, 32], np.float32)}, tensor("y", "N", 3, "H", "W"))
     assert shape(rows) == (1, 3, 224, 224)
 
 
 def test_sides_that_the_file_names_come_first() -> None:
     nodes = [node("Identity", "x", "y")]
     for metadata, side in (({"imgsz": "[96, 96]"}, 96), ({"stride": "32"}, 256), ({"imgsz": "much"}, 224)):
-        rows = found(nodes, [PICTURE], {}, tensor("y", "N", 3, "H", "W"), **metadata)
+        rows = found(nodes, [IMAGE], {}, tensor("y", "N", 3, "H", "W"), **metadata)
         assert shape(rows) == (1, 3, side, side)
 
 

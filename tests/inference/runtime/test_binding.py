@@ -178,7 +178,7 @@ def test_buffers_are_used_again_whatever_the_shape() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    pool = BufferPool(page_locked=False)
+    pool = BufferPool(pinned=False)
     pool.give_back([pool.take(1) for _ in range(MAX_IDLE)])
     biggest = pool.take(1 << 20)
     assert biggest.nbytes == 1 << 20
@@ -261,7 +261,7 @@ def test_bf16_beside_strings_cannot_be_run_and_is_refused() -> None:
         OrtSession(graph, HERE)
 
 
-# Page-locked memory
+# Pinned memory
 
 
 @pytest.mark.parametrize("refused", [False, True])
@@ -286,7 +286,7 @@ def test_memory_is_unlocked_before_it_is_freed_if_it_was_locked(
         cudaHostRegister=register, cudaHostUnregister=unregister, cudaGetLastError=last_error
     )
     monkeypatch.setattr(binding, "_cuda_runtime", lambda: runtime)
-    buffer = BufferPool(page_locked=True).take(5000)
+    buffer = BufferPool(pinned=True).take(5000)
     address = buffer.ctypes.data
     assert address % mmap.PAGESIZE == buffer.nbytes % mmap.PAGESIZE == 0
     assert told == [("lock", address, 8192, 0), *([("forget",)] if refused else [])]
@@ -303,4 +303,4 @@ def test_memory_is_unlocked_before_it_is_freed_if_it_was_locked(
 @without_cuda
 def test_without_cuda_nothing_is_locked() -> None:
     assert binding._cuda_runtime() is None
-    assert BufferPool(page_locked=True).take(1).nbytes == 4096
+    assert BufferPool(pinned=True).take(1).nbytes == 4096

@@ -85,7 +85,7 @@ def test_runs_side_by_side_answer_their_own() -> None:
         assert all(pool.map(right, range(2000)))
 
 
-def test_buffers_are_page_locked() -> None:
+def test_buffers_are_pinned() -> None:
     session = OrtSession(sum_graph(), HERE, ON_GPU._replace(max_batch_size=8))
     session.run_raw(pair(3, 0))
     runtime, kept = binding._cuda_runtime(), bound(session)._pool._idle

@@ -134,7 +134,7 @@ print(run(64) - small)
 
 
 def convolutions() -> bytes:
-    """Some layers of 16 channels, which a picture of any size may go through."""
+    """Some layers of 16 channels, which an image of any size may go through."""
     nodes, last = [], "x"
     weights = {"w0": np.full((16, 3, 3, 3), 0.01, np.float32), "w": np.full((16, 16, 3, 3), 0.01, np.float32)}
     for layer in range(4):
@@ -145,7 +145,7 @@ def convolutions() -> bytes:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
-def test_one_big_picture_leaves_no_memory_behind() -> None:
+def test_one_big_image_leaves_no_memory_behind() -> None:
     def left(rule: str) -> int:
         environment = {**os.environ, "PYTHONPATH": "."}
         done = run([executable, "-c", BIG, rule], capture_output=True, text=True, check=True, env=environment)

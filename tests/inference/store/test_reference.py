@@ -13,7 +13,7 @@ from inference.store.reference import QUANTILES, REFERENCE_FILE, Histogram, Refe
 from inference.values import Payload
 from tests.bundles import CONFIG, png, with_reference, write_brightness
 
-SKETCH = {
+SUMMARY = {
     "brightness": np.linspace(0, 255, 1000),
     "contrast": np.zeros(1000),
     "label": np.arange(1000) % 2,
@@ -22,12 +22,12 @@ SKETCH = {
 
 
 def content() -> dict[str, Any]:
-    made: dict[str, Any] = Reference.of(SKETCH).model_dump(mode="json")
+    made: dict[str, Any] = Reference.of(SUMMARY).model_dump(mode="json")
     return made
 
 
 def test_a_feature_of_many_values_has_bins_of_as_many_rows_each() -> None:
-    counts = Histogram.of(SKETCH["brightness"]).counts
+    counts = Histogram.of(SUMMARY["brightness"]).counts
     assert len(counts) == QUANTILES
     assert set(counts) == {100}
 
@@ -55,7 +55,7 @@ def test_bins_are_found_for_one_value_as_they_were_for_all() -> None:
 
 def test_a_reference_survives_its_file(tmp_path: Path) -> None:
     folder = with_reference(write_brightness(tmp_path), content())
-    assert Predictor.open(folder).reference == Reference.of(SKETCH)
+    assert Predictor.open(folder).reference == Reference.of(SUMMARY)
 
 
 def test_a_bundle_without_a_reference_opens(tmp_path: Path) -> None:
@@ -88,22 +88,22 @@ def test_a_malformed_reference_is_refused_by_name(tmp_path: Path, change: Any, f
         Predictor.open(folder)
 
 
-def test_a_picture_is_sketched_by_its_pixels_and_its_answer(tmp_path: Path) -> None:
+def test_an_image_is_summarised_by_its_pixels_and_its_answer(tmp_path: Path) -> None:
     predictor = Predictor.open(write_brightness(tmp_path))
     [dark, bright] = [
-        predictor.processor.sketch(*exchange)
+        predictor.processor.summarise(*exchange)
         for exchange in predictor.exchanges([Payload(png(level), "image/png") for level in (40, 240)])
     ]
-    assert set(dark) == set(ImageProcessor.sketched)
+    assert set(dark) == set(ImageProcessor.summary_features)
     assert [dark["brightness"], bright["brightness"]] == [[40], [240]]
     assert dark["contrast"] == [0]
     assert [dark["label"], bright["label"]] == [[0], [1]]
     assert 0.5 < dark["confidence"] <= 1
 
 
-def test_a_large_picture_costs_a_sketch_no_more_than_a_small_one() -> None:
+def test_a_large_image_costs_a_summary_no_more_than_a_small_one() -> None:
     config = CONFIG.model_copy(update={"height": 512, "width": 512})
     processor = ImageProcessor(config)
     features = processor.preprocess(processor.decode(Payload(png(7, (512, 512)), "image/png")))
     outputs = {"probabilities": np.array([[0.25, 0.75]], np.float32)}
-    assert processor.sketch(features, outputs)["brightness"] == [7]
+    assert processor.summarise(features, outputs)["brightness"] == [7]

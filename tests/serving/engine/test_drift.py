@@ -170,12 +170,12 @@ def test_of_a_large_request_a_few_rows_are_looked_at_from_all_over_it(predictor:
     assert drift.rows == 2 * in_one
 
 
-def test_a_row_that_cannot_be_sketched_harms_nobody(
+def test_a_row_that_cannot_be_summarised_harms_nobody(
     predictor: Predictor, caplog: pytest.LogCaptureFixture
 ) -> None:
     drift = watch(predictor, 100, Stepped())
     drift.observe((Features({}),), ({},), 1)
-    assert "could not be sketched" in caplog.text
+    assert "could not be summarised" in caplog.text
     assert drift.rows == 0
 
 
