@@ -9,7 +9,8 @@ from pathlib import Path
 from inference.errors import BatonError
 from inference.folder import said_of
 from inference.predictor import Predictor
-from inference.store.bundle import GRAPH_FILE, MANIFEST_FILE, Bundle, Located
+from inference.store.bundle import Bundle
+from inference.store.located import GRAPH_FILE, MANIFEST_FILE, Located
 from inference.store.repository import ModelRepository
 from inference.values import Payload
 

@@ -11,7 +11,8 @@ from inference.processors import build_processor
 from inference.processors.base import Processor
 from inference.proving.golden import replay
 from inference.runtime.session import OrtSession, SessionOptions
-from inference.store.bundle import Bundle, Located
+from inference.store.bundle import Bundle
+from inference.store.located import Located
 from inference.store.reference import Reference
 from inference.values import Features, Payload, Prediction, Tensors
 

@@ -19,7 +19,8 @@ from inference.processors.classification import LABELS_FILE
 from inference.processors.image import ImageProcessor
 from inference.proving.golden import Example, Golden, Tolerance
 from inference.runtime.session import OrtSession
-from inference.store.bundle import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE, file_record
+from inference.store.bundle import file_record
+from inference.store.located import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE
 from inference.store.reference import REFERENCE_FILE, Reference
 from inference.store.repository import ModelRepository
 from inference.values import Array, DataType, Payload

@@ -15,7 +15,7 @@ from PIL import Image
 
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.store.bundle import MANIFEST_FILE
+from inference.store.located import MANIFEST_FILE
 from inference.store.repository import ModelRepository
 from inference.values import Array, Payload
 from tests.bundles import MODELS, shipped

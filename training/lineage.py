@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from inference.folder import version_named
 from inference.manifest import Manifest
-from inference.store.bundle import MANIFEST_FILE
+from inference.store.located import MANIFEST_FILE
 
 RUN_CONFIG = "config.json"
 

@@ -16,7 +16,8 @@ from inference.manifest import RelativePath
 from inference.options import Precision
 from inference.processors.base import Processor
 from inference.runtime.session import Runs
-from inference.store.bundle import GOLDEN_FILE, Bundle
+from inference.store.bundle import Bundle
+from inference.store.located import GOLDEN_FILE
 from inference.values import Payload, Tensors
 
 

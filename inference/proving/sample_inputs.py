@@ -10,15 +10,12 @@ import ast
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product, zip_longest
-from typing import Any, NamedTuple
-
-import numpy as np
 
 from inference.errors import InferenceFailed
 from inference.manifest import TensorSpec
-from inference.proving.independence import COMPARED
-from inference.runtime.session import brief
-from inference.values import Array, DataType, Tensors
+from inference.proving.sample_values import NUMBERS, WORDS, Guess, make_rows
+from inference.runtime.messages import brief
+from inference.values import DataType, Tensors
 
 Axes = tuple[int | str | None, ...]
 """A shape as ONNX Runtime tells it: numbers, names of symbols, and None for an axis without a name."""
@@ -36,18 +33,6 @@ RANGES = ((0, 10), (0, 2), (0, 1), (1, 2), (9, 20), (100, 200))
 FIRST = (1, 2, 3, 4, 8, 16)
 MOST_TRIES = 120
 MOST_SECONDS = 3.0
-
-_WORDS = ("good", "1.5", "bad", "2", "a longer text than the others", "0.25")
-_NUMBERS = ("1.5", "2", "0.25", "-3", "40", "7")
-
-
-class Guess(NamedTuple):
-    """What every input is made with: the size of each axis, and how values are drawn."""
-
-    shapes: dict[str, tuple[int, ...]]
-    low: int
-    high: int
-    words: tuple[str, ...]
 
 
 def find_rows(
@@ -86,107 +71,7 @@ def rows_like(inputs: Sequence[TensorSpec], tensors: Tensors) -> tuple[Tensors, 
     whole = [array for array in tensors.values() if array.dtype.kind in "iu" and array.size]
     low = min((int(array.min()) for array in whole), default=0)
     high = max((int(array.max()) for array in whole), default=0) + 1
-    return make_rows(inputs, Guess(shapes, low, high, _NUMBERS))
-
-
-def make_rows(inputs: Sequence[TensorSpec], guess: Guess) -> tuple[Tensors, ...]:
-    """Rows by seeded chance: ordinary ones, then their company, each of another kind."""
-    generator = np.random.default_rng(0)
-    whole = any(spec.datatype.dtype.kind in "iu" for spec in inputs)
-    kinds = len(_COMPANY) if whole else len(_COMPANY) - 1
-    return tuple(
-        {spec.name: _values(spec, guess, place, generator) for spec in inputs}
-        for place in range(COMPARED + kinds)
-    )
-
-
-def _values(spec: TensorSpec, guess: Guess, place: int, generator: np.random.Generator) -> Array:
-    shape, datatype = guess.shapes[spec.name], spec.datatype
-    company = _COMPANY[place - COMPARED] if place >= COMPARED else None
-    if datatype is DataType.BYTES:
-        words = np.array(
-            [guess.words[(place + step) % len(guess.words)] for step in range(_size(shape))], object
-        )
-        return words.reshape(shape)
-    if datatype is DataType.BOOL:
-        if company in (_zeros, _huge):
-            return np.full(shape, company is _huge)
-        flags = generator.random(shape) < 0.5
-        if flags.size:  # of a single flag chance may draw the same for all rows
-            flags.flat[0] = place % 2
-        return flags
-    if datatype is DataType.BF16:
-        return (_floats(shape, place, generator).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    if datatype.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # float16 ends at 65,504: behind it is inf, which is company too
-            return _floats(shape, place, generator).astype(datatype.dtype)
-    if datatype is DataType.UINT8:  # an image's samples
-        return generator.integers(0, 1 if company is _zeros else 256, shape).astype(np.uint8)
-    if company is _past_ids:
-        return _big_whole(shape, datatype.dtype, generator)
-    values = generator.integers(guess.low, guess.high, shape)
-    if values.size:  # of a single number a range of two would often draw the same for all rows
-        values.flat[0] = guess.low + place % (guess.high - guess.low)
-    return values.astype(datatype.dtype)
-
-
-def _zeros(shape: Sequence[int], generator: np.random.Generator) -> Array:
-    return np.zeros(shape)
-
-
-def _huge(shape: Sequence[int], generator: np.random.Generator) -> Array:
-    values = 1e6 * (1 + generator.random(shape))
-    values.flat[1::2] *= -1
-    return values
-
-
-def _nans(shape: Sequence[int], generator: np.random.Generator) -> Array:
-    return np.full(shape, np.nan)
-
-
-def _infinities(shape: Sequence[int], generator: np.random.Generator) -> Array:
-    values = np.full(shape, -np.inf)
-    values.flat[1::2] = np.inf
-    return values
-
-
-def _past_ids(shape: Sequence[int], generator: np.random.Generator) -> Array:
-    return generator.standard_normal(shape)
-
-
-def _big_whole(shape: Sequence[int], dtype: np.dtype[Any], generator: np.random.Generator) -> Array:
-    """Past what a byte holds, and of either sign; of ids and lengths not much, and none below 0.
-
-    Not every kernel looks whether it has what an id asks for.
-    """
-    known = np.iinfo(dtype)
-    if dtype in (np.int32, np.int64):
-        return generator.integers(256, 1000, shape).astype(dtype)
-    return generator.integers(max(known.min, -(1 << 31)), min(known.max, 1 << 31), shape).astype(dtype)
-
-
-# What a row meets: numbers that a scale over the batch would follow, an image's samples, nothing at all, numbers past
-# any threshold, and such as are none, which a sum or a largest number over the batch would hand on. The last is for
-# whole numbers, and has its own place since a table takes no ids past its end.
-_COMPANY: tuple[Callable[[Sequence[int], np.random.Generator], Array], ...] = (
-    lambda shape, generator: 50 * generator.standard_normal(shape),
-    lambda shape, generator: generator.integers(0, 256, shape).astype(np.float64),
-    _zeros,
-    _huge,
-    _nans,
-    _infinities,
-    _past_ids,
-)
-
-
-def _floats(shape: Sequence[int], place: int, generator: np.random.Generator) -> Array:
-    if place >= COMPARED:
-        return _COMPANY[place - COMPARED](shape, generator)
-    return generator.random(shape) if place == 1 else generator.standard_normal(shape)
-
-
-def _size(shape: Sequence[int]) -> int:
-    return int(np.prod(shape))
+    return make_rows(inputs, Guess(shapes, low, high, NUMBERS))
 
 
 def _guesses(
@@ -198,7 +83,7 @@ def _guesses(
     shapes = [shape for group in zip_longest(*several) for shape in group if shape is not None]
     strings = any(spec.datatype is DataType.BYTES for spec in inputs)
     whole = any(spec.datatype.dtype.kind in "iu" for spec in inputs)
-    values = list(product(RANGES if whole else RANGES[:1], (_WORDS, _NUMBERS) if strings else (_WORDS,)))
+    values = list(product(RANGES if whole else RANGES[:1], (WORDS, NUMBERS) if strings else (WORDS,)))
     pairs = sorted(product(range(len(shapes)), range(len(values))), key=sum)
     for shape, value in pairs:
         (low, high), words = values[value]

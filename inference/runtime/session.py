@@ -1,19 +1,19 @@
 """One ONNX Runtime session, with every choice that matters made explicitly."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-import numpy as np
 import onnxruntime as ort
 
-from inference.errors import BatonError, GraphInvalid, InferenceFailed, ProviderUnavailable, shorten
+from inference.errors import BatonError, GraphInvalid, InferenceFailed, ProviderUnavailable
 from inference.manifest import Manifest, TensorSpec
 from inference.options import Device
 from inference.runtime.binding import BoundRuns
 from inference.runtime.machine import available_cpus
+from inference.runtime.messages import in_words
 from inference.runtime.providers import CPU, TENSORRT, check_device, provider_list, tensorrt_options
+from inference.runtime.signature import ZIPPED, specs_of, unzip
 from inference.runtime.strings import run_with_bytes
 from inference.values import Array, DataType, Tensors
 
@@ -50,12 +50,6 @@ def _run_options(**entries: str) -> ort.RunOptions:
 _SHRINKING = _run_options(**{"memory.enable_memory_arena_shrinkage": "cpu:0"})
 _QUIET = _run_options()
 _QUIET.log_severity_level = 4
-
-
-# What the ONNX form of a scikit-learn classifier gives unless it is told `zipmap: False`: a dict of label and
-# probability for each row, which ONNX Runtime 1.32 sorts by label, whatever the order of the classes was. Clients of
-# the protocol get the probabilities in that order.
-_ZIPPED = re.compile(r"seq\(map\((?:int64|string),tensor\((float|double)\)\)\)")
 
 
 class SessionOptions(NamedTuple):
@@ -111,15 +105,15 @@ class OrtSession:
             }
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
             raise GraphInvalid(
-                bundle, f"ONNX Runtime cannot load the graph: {_in_words(str(error))}"
+                bundle, f"ONNX Runtime cannot load the graph: {in_words(str(error))}"
             ) from error
         self._session = next(iter(sessions.values()))
         self.provider: str = self._session.get_providers()[0]
         # ONNX Runtime falls back by itself when a device fails to start: onnxruntime issue 17801.
         if options.device != "auto" and self.provider != expected:
             raise ProviderUnavailable(options.device, self._session.get_providers())
-        self.inputs = _specs(self._session.get_inputs(), bundle)
-        self.outputs = _specs(self._session.get_outputs(), bundle)
+        self.inputs = specs_of(self._session.get_inputs(), bundle)
+        self.outputs = specs_of(self._session.get_outputs(), bundle)
         self.axes: dict[str, tuple[int | str | None, ...]] = {
             argument.name: tuple(argument.shape) for argument in self._session.get_inputs()
         }
@@ -128,7 +122,7 @@ class OrtSession:
         """What whoever exported the file wrote into it."""
         self._output_names = [spec.name for spec in self.outputs]
         self._zipped = tuple(
-            place for place, each in enumerate(self._session.get_outputs()) if _ZIPPED.fullmatch(each.type)
+            place for place, each in enumerate(self._session.get_outputs()) if ZIPPED.fullmatch(each.type)
         )
         self._bound = self._bind(bundle, sessions)
         # Only where shapes vary can one request leave much more behind than others need.
@@ -168,7 +162,7 @@ class OrtSession:
             return run_with_bytes(self._session, self._output_names, tensors)
         for place in self._zipped:
             rows: Any = outputs[place]
-            outputs[place] = _unzip(rows, self.outputs[place].datatype)
+            outputs[place] = unzip(rows, self.outputs[place].datatype)
         return outputs
 
     def _is_big(self, tensors: Tensors) -> bool:
@@ -232,67 +226,3 @@ def _ort_options(options: SessionOptions) -> ort.SessionOptions:
     # the server's own format: a line for every request whose values a graph does not take.
     made.log_severity_level = 4
     return made
-
-
-_LOCALE_HELP = (
-    "generate it (Debian: package locales, then `localedef -i en_US -f UTF-8 en_US.UTF-8`), "
-    "or name another in the attribute `locale` of its StringNormalizer"
-)
-# What ONNX Runtime says of graphs that it cannot load, and what to say of it: the numbers, and the way out.
-_REASONS = (
-    (
-        r"Opset (?P<seen>\d+) is under development.*domain (?P<domain>\S+) is till opset (?P<known>\d+)",
-        "its opset of {domain} is {seen}, and {runtime} knows those up to {known}: export it for an older one",
-    ),
-    (
-        r"Unsupported model IR version: (?P<seen>\d+), max supported IR version: (?P<known>\d+)",
-        "its IR version is {seen}, and {runtime} knows those up to {known}: save it with an older onnx package",
-    ),
-    (
-        r"Failed to construct locale with name:(?P<seen>[\w.@-]+?):?locale",
-        "it changes the case of strings in the locale {seen}, which is not installed: " + _LOCALE_HELP,
-    ),
-)
-
-
-_LOCATION = re.compile(r"/\S+:\d+ .*?\)(?: const)? (?=\S)")
-
-
-def brief(error: Exception) -> str:
-    """What ONNX Runtime said, without the place in its own source."""
-    said = str(error).split("Status Message: ")[-1]
-    return shorten(_LOCATION.sub("", re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", said)))
-
-
-def _in_words(said: str) -> str:
-    runtime = f"ONNX Runtime {ort.__version__}"
-    for pattern, words in _REASONS:
-        found = re.search(pattern, said, re.DOTALL)
-        if found is not None:
-            return words.format(runtime=runtime, **found.groupdict())
-    return said
-
-
-def _specs(arguments: Sequence[Any], bundle: Path) -> tuple[TensorSpec, ...]:
-    return tuple(_spec(argument, bundle) for argument in arguments)
-
-
-def _spec(argument: Any, bundle: Path) -> TensorSpec:
-    zipped = _ZIPPED.fullmatch(argument.type)
-    if zipped is not None:
-        return TensorSpec(
-            name=argument.name, datatype=DataType.from_onnx(f"tensor({zipped[1]})"), shape=(-1, -1)
-        )
-    try:
-        datatype = DataType.from_onnx(argument.type)
-    except KeyError:
-        expected = "a tensor of a type that the Open Inference Protocol has"
-        raise GraphInvalid(bundle, f"{argument.name}: got {argument.type}, expected {expected}") from None
-    # ONNX Runtime gives a symbolic axis as its name and an unknown one as None.
-    shape = tuple(axis if isinstance(axis, int) else -1 for axis in argument.shape)
-    return TensorSpec(name=argument.name, datatype=datatype, shape=shape)
-
-
-def _unzip(rows: Sequence[Mapping[Any, float]], datatype: DataType) -> Array:
-    """Probabilities [rows, classes] from a dict a row, by ascending label."""
-    return np.array([list(row.values()) for row in rows], datatype.dtype)

@@ -12,88 +12,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from inference.configs import TensorConfig
 from inference.errors import (
     DigestMismatch,
     FileMissing,
     FileUnknown,
-    GraphInvalid,
     ManifestInvalid,
     PathOutside,
 )
-from inference.folder import Fingerprint, Listing, fingerprint, listing, passed_over, shown, version_named
+from inference.folder import passed_over, shown
 from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.options import Precision
 from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.derived import derive_manifest, existing_graph
 from inference.store.graph_file import GraphFile
+from inference.store.located import MANIFEST_FILE, Located
 from inference.triton.config import TritonConfig
+from inference.triton.reading import read_config
 from inference.triton.tensors import Asked, asked, bounded
-
-MANIFEST_FILE = "manifest.json"
-GRAPH_FILE = "model.onnx"
-GOLDEN_FILE = "golden.json"
-
-# A graph of somebody else's that takes batches is given this limit; Triton's own default is 4, which
-# starves it. The server measures what pays below it.
-DERIVED_MAX_BATCH_SIZE = 64
-
-
-# What is found in the place of a graph, by its first bytes.
-_NO_GRAPHS = {
-    b"version https://git-lfs": "a pointer of Git LFS, expected the graph that it stands for: `git lfs pull`",
-    b"<": "a page of the web or XML, expected an ONNX graph: was it downloaded from its own address?",
-    b"PK\x03\x04": "a zip file, such as PyTorch's own, expected an ONNX graph",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A version where it lies: what it is called there, which its path need not say, and the graph that it is."""
-
-    name: str
-    version: int
-    path: Path
-    """The folder with its files."""
-    graph_file: str | None = None
-    """The graph of a folder without a manifest; None where there is a manifest, which says it."""
-
-    @classmethod
-    def at(cls, path: Path) -> "Located":
-        """What a folder is taken for that stands alone: `NAME/VERSION`, or `NAME`; raises nothing."""
-        known = path.absolute()
-        version = version_named(known.name)
-        try:
-            found = listing(path)
-        except OSError:
-            found = Listing([], [], [])
-        graph = None if MANIFEST_FILE in found.files else graph_in(found) or GRAPH_FILE
-        if version is not None:
-            return cls(known.parent.name, version, path, graph)
-        name, version = (graph is None and said_in(path)) or (known.name, 1)
-        return cls(name, version, path, graph)
-
-    def files(self) -> Fingerprint:
-        """The states of its files, and of those that lie beside the versions' folders for all of them."""
-        beside = fingerprint(self.path.parent, depth=0) if version_named(self.path.name) is not None else ()
-        return (*fingerprint(self.path), *(state for state in beside if state.counts))
-
-
-def graph_in(found: Listing) -> str | None:
-    """The graph of a folder without a manifest: `model.onnx`, or the one file of another name that is ONNX."""
-    if GRAPH_FILE in found.files:
-        return GRAPH_FILE
-    graphs = [name for name in found.files if name.lower().endswith(".onnx")]
-    return graphs[0] if len(graphs) == 1 else None
-
-
-def said_in(path: Path) -> tuple[str, int] | None:
-    """The name and version in a folder's manifest; None where it cannot say, which opening it will tell."""
-    try:
-        content = json.loads((path / MANIFEST_FILE).read_bytes())
-        name, version = content["name"], content["version"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return (name, version) if isinstance(name, str) and type(version) is int and version > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +53,7 @@ class Bundle:
         that is being copied is opened again and again.
         """
         located = path if isinstance(path, Located) else Located.at(path)
-        config = TritonConfig.read(located.path)
+        config = read_config(located.path)
         if located.graph_file is not None:
             return cls._derive(located, (config and config.graph_file) or located.graph_file, options, config)
         manifest = _read_manifest(located.path)
@@ -137,10 +72,10 @@ class Bundle:
     def _derive(
         cls, located: Located, graph_file: str, options: SessionOptions, config: TritonConfig | None
     ) -> "Bundle":
-        graph = _existing_graph(located.path, graph_file)
+        graph = existing_graph(located.path, graph_file)
         session = OrtSession(graph, located.path, options)
         found = GraphFile.read(graph)  # which ONNX Runtime has just read
-        manifest = _derive_manifest(located, graph_file, session, found)
+        manifest = derive_manifest(located, graph_file, session, found)
         bundle = cls(located.path, manifest, derived=True, session=session, ops=frozenset(found.ops))
         return bundle.configured(config)
 
@@ -228,12 +163,6 @@ def file_record(data: bytes) -> FileRecord:
     return FileRecord(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
-def _record_of(path: Path) -> FileRecord:
-    """The same for a file, without holding it in memory."""
-    with path.open("rb") as file:
-        return FileRecord(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=path.stat().st_size)
-
-
 def _read_manifest(path: Path) -> Manifest:
     try:
         text = (path / MANIFEST_FILE).read_bytes()
@@ -255,44 +184,3 @@ def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
     unlisted = sorted(there - manifest.files.keys() - {MANIFEST_FILE})
     if unlisted:
         raise FileUnknown(path, f"{shown(', '.join(unlisted))} not listed in {MANIFEST_FILE}")
-
-
-def _derive_manifest(located: Located, graph_file: str, session: OrtSession, found: GraphFile) -> Manifest:
-    if not session.inputs:
-        raise GraphInvalid(located.path, "the graph has no inputs, so there is nothing to ask it")
-    inputs = tuple(
-        spec.model_copy(update={"shape": (-1,), "any_shape": True}) if spec.name in found.rankless else spec
-        for spec in session.inputs
-    )
-    specs = (*inputs, *session.outputs)
-    batches = all(spec.shape[:1] == (-1,) and not spec.any_shape for spec in specs)
-    return Manifest(
-        name=located.name,
-        version=located.version,
-        task="tensor",
-        description="a graph served as it was found",
-        architecture="unknown",
-        created=None,
-        inputs=inputs,
-        outputs=session.outputs,
-        max_batch_size=DERIVED_MAX_BATCH_SIZE if batches else 0,
-        processor=TensorConfig(kind="tensor"),
-        graphs={found.precision: Graph(file=graph_file)},
-        serve=found.precision,
-        files={graph_file: _record_of(located.path / graph_file)},
-    )
-
-
-def _existing_graph(path: Path, graph_file: str) -> Path:
-    """A graph's file, unless it is obviously something else, of which ONNX Runtime only says that it is no graph."""
-    graph = path / graph_file
-    if not graph.is_file():
-        raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {graph_file}")
-    with graph.open("rb") as file:
-        begins = file.read(64)
-    if not begins:
-        raise GraphInvalid(path, f"{shown(graph_file)}: got an empty file, expected an ONNX graph")
-    for start, what in _NO_GRAPHS.items():
-        if begins.startswith(start):
-            raise GraphInvalid(path, f"{shown(graph_file)}: got {what}")
-    return graph

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from inference.folder import Fingerprint, Listing, listing, said_of, shown, version_named
 from inference.manifest import NAME_PATTERN
-from inference.store.bundle import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE, Located, graph_in, said_in
-from inference.triton.config import CONFIG_FILE, Outline, VersionPolicy, outline
+from inference.store.located import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE, Located, graph_in, said_in
+from inference.triton.config import VersionPolicy
+from inference.triton.fields import CONFIG_FILE
+from inference.triton.reading import Outline, outline
 
 WANTED = f"{MANIFEST_FILE} or {GRAPH_FILE}"
 

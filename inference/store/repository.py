@@ -11,8 +11,9 @@ from pathlib import Path
 from inference.errors import ModelNotFound
 from inference.folder import Listing, fingerprint, listing, said_of, shown, version_named
 from inference.manifest import NAME_PATTERN
-from inference.store.bundle import Bundle, Located, said_in
+from inference.store.bundle import Bundle
 from inference.store.layout import Fault, ModelFolder, check_name, fault_of_file, is_alias, read_model
+from inference.store.located import Located, said_in
 from inference.triton.config import VersionPolicy
 
 

@@ -13,7 +13,7 @@ from inference.proving.independence import COMPARED
 from inference.proving.sample_inputs import find_rows, rows_like
 from inference.runtime.session import OrtSession
 from inference.store.bundle import Bundle
-from inference.triton.tensors import warmup_tensors
+from inference.triton.warmup import warmup_tensors
 from inference.values import Payload, Tensors
 
 # Preparing an input on the event loop keeps every other caller waiting for so long at most; beyond it the

@@ -22,10 +22,13 @@ from inference.processors import build_processor
 from inference.proving.independence import BatchProof, confirm, mixes_by_design, prove
 from inference.proving.sample_inputs import rows_like
 from inference.runtime.machine import available_cpus, gpus
+from inference.runtime.messages import brief
 from inference.runtime.providers import CUDA, check_device
-from inference.runtime.session import OrtSession, SessionOptions, brief
-from inference.store.bundle import Bundle, Located
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.bundle import Bundle
+from inference.store.located import Located
 from inference.triton.config import TritonConfig
+from inference.triton.reading import read_config
 from inference.values import Tensors
 from serving.engine.batching import DynamicBatcher, Plan
 from serving.engine.drift import Drift
@@ -181,7 +184,7 @@ class _Load:
             raise
 
     def _open(self) -> None:
-        config = TritonConfig.read(self._located.path)
+        config = read_config(self._located.path)
         if config is not None:  # of one model, so it goes before what holds for all
             config.log_ignored(self._loader.device)
             threads, runs = self._by_hand

@@ -33,8 +33,8 @@ from inference.errors import (
 from inference.folder import Fingerprint, said_of, shown
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.store.bundle import GRAPH_FILE, MANIFEST_FILE, Located
 from inference.store.layout import Fault
+from inference.store.located import GRAPH_FILE, MANIFEST_FILE, Located
 from inference.store.repository import ModelRepository, Sight
 from inference.triton.config import VersionPolicy
 from serving.engine.batching import DynamicBatcher

@@ -18,7 +18,7 @@ from inference.errors import BatonError
 from inference.manifest import Taught
 from inference.predictor import Predictor
 from inference.runtime.session import SessionOptions
-from inference.store.bundle import MANIFEST_FILE
+from inference.store.located import MANIFEST_FILE
 from training.config import TrainConfig
 from training.data.examples import Batch, as_arrays
 from training.errors import ConfigError, RunError

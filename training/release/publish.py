@@ -21,7 +21,8 @@ from inference.options import Precision
 from inference.predictor import Predictor
 from inference.proving.golden import Example, Golden, Tolerance
 from inference.runtime.session import OrtSession
-from inference.store.bundle import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE, file_record
+from inference.store.bundle import file_record
+from inference.store.located import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE
 from inference.store.reference import REFERENCE_FILE
 from inference.store.repository import ModelRepository
 from training.config import TrainConfig

@@ -14,7 +14,8 @@ import numpy as np
 from inference.errors import BatonError
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.store.bundle import MANIFEST_FILE, Bundle, file_record
+from inference.store.bundle import Bundle, file_record
+from inference.store.located import MANIFEST_FILE
 from inference.store.reference import REFERENCE_FILE, Reference
 from inference.store.repository import ModelRepository
 from inference.values import Array

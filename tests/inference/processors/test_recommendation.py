@@ -7,7 +7,8 @@ import pytest
 
 from inference.configs import RecommendationConfig
 from inference.errors import InputTooLarge, InvalidInput
-from inference.processors.recommendation import Items, RecommendationProcessor
+from inference.processors.catalogue import Items
+from inference.processors.recommendation import RecommendationProcessor
 from inference.values import Array, Features, Payload, Prediction
 
 ITEMS = Items(

@@ -17,18 +17,13 @@ from inference.errors import ConfigInvalid
 from inference.manifest import TensorSpec
 from inference.store.bundle import Bundle
 from inference.store.repository import ModelRepository
-from inference.triton.config import (
-    CONFIG_FILE,
-    HONOURED,
-    IGNORED,
-    REFUSED,
-    InstanceGroup,
-    TritonConfig,
-    VersionPolicy,
-    outline,
-)
+from inference.triton.config import InstanceGroup, TritonConfig, VersionPolicy
+from inference.triton.fields import CONFIG_FILE, HONOURED, IGNORED, REFUSED
+from inference.triton.reading import outline, read_config
 from inference.triton.schema import config_message
-from inference.triton.tensors import Reshape, asked, warmup_tensors
+from inference.triton.shapes import Reshape
+from inference.triton.tensors import asked
+from inference.triton.warmup import warmup_tensors
 from inference.values import DataType
 from tests.bundles import sum_graph, write_bare, write_brightness
 from tests.serving.graphs import identity_graph
@@ -69,7 +64,7 @@ def write(root: Path, text: str, graph: bytes | None = None) -> Path:
 
 
 def read(root: Path, text: str) -> TritonConfig:
-    found = TritonConfig.read(write(root, text))
+    found = read_config(write(root, text))
     assert found is not None
     return found
 
@@ -452,7 +447,7 @@ def warm(root: Path, text: str, data: bytes | None = None) -> Any:
     (folder.parent / "warmup").mkdir()
     ours = b"".join(struct.pack("<I", len(each)) + each for each in (b"red", "grün".encode()))
     (folder.parent / "warmup" / "text.bin").write_bytes(ours if data is None else data)
-    return warmup_tensors(TritonConfig.read(folder), SPECS, folder)
+    return warmup_tensors(read_config(folder), SPECS, folder)
 
 
 def test_a_sample_request_is_made_as_the_graph_takes_it(tmp_path: Path) -> None:
