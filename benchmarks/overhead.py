@@ -58,7 +58,7 @@ def _median_run_ms(session: OrtSession, seconds: float) -> float:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
-        session.run_raw(feed)
+        session.run(feed)
         took.append((time.perf_counter() - start) * 1e3)
     return float(np.median(took))
 

@@ -80,7 +80,10 @@ class ImageProcessor(StackingProcessor):
         data, field = self._bytes_of(payload), payload.field
         try:
             image = Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
-            self._check_size(image, field)
+            width, height = image.size
+            if width * height > self.config.max_pixels:
+                expected = f"at most {self.config.max_pixels} pixels"
+                raise InputTooLarge(field, f"an image of {width}×{height}", expected)
             # A JPEG may be decoded at 1/2, 1/4 or 1/8 scale while both sides stay at least twice the
             # target's, which the resize that follows cannot tell from full scale to the eye.
             image.draft(self.config.mode, (2 * self.config.width, 2 * self.config.height))
@@ -180,12 +183,6 @@ class ImageProcessor(StackingProcessor):
             return base64.b64decode(value["b64"], validate=True)
         except (binascii.Error, ValueError) as error:
             raise InvalidInput(field, value["b64"], f"base64 ({error})") from error
-
-    def _check_size(self, image: Image.Image, field: str) -> None:
-        width, height = image.size
-        if width * height > self.config.max_pixels:
-            expected = f"at most {self.config.max_pixels} pixels"
-            raise InputTooLarge(field, f"an image of {width}×{height}", expected)
 
     def _to_mode(self, image: Image.Image) -> Image.Image:
         if image.mode in ("I;16", "I;16B", "I;16L", "I"):  # 16-bit grey: Pillow's own conversion would clip

@@ -34,6 +34,10 @@ def pair(rows: int, seed: int) -> Tensors:
     return {name: random.normal(size=(rows, 3)).astype(np.float32) for name in ("x", "y")}
 
 
+def first(outputs: Tensors) -> Array:
+    return next(iter(outputs.values()))
+
+
 def bound(session: OrtSession) -> binding.BoundRuns:
     assert session._bound is not None
     return session._bound
@@ -57,7 +61,7 @@ def test_every_datatype_passes_through(name: str) -> None:
     for rows in (1, 3, 4, 5):
         dtype = session.inputs[0].datatype.dtype
         given = random.integers(0, 2, (rows, 3)).astype(dtype)
-        (seen,) = session.run_raw({session.inputs[0].name: given})
+        (seen,) = session.run({session.inputs[0].name: given}).values()
         np.testing.assert_array_equal(seen, given)
 
 
@@ -65,13 +69,13 @@ def test_each_batch_size_may_have_a_session_of_its_own() -> None:
     session = OrtSession(sum_graph(), HERE, ON_GPU._replace(max_batch_size=16, batch_sizes=(1, 4, 16)))
     for rows in (1, 3, 16, 2, 5, 20, 1):
         tensors = pair(rows, rows)
-        np.testing.assert_array_equal(session.run_raw(tensors)[0], tensors["x"] + tensors["y"])
+        np.testing.assert_array_equal(first(session.run(tensors)), tensors["x"] + tensors["y"])
 
 
 def test_strings_are_run_beside_the_GPU() -> None:  # noqa: N802
     session = OrtSession(identity_graph(TensorProto.STRING, "batch", 1), HERE, ON_GPU)
     given = np.array([["a"], ["ö"]], object)
-    np.testing.assert_array_equal(session.run_raw({session.inputs[0].name: given})[0], given)
+    np.testing.assert_array_equal(first(session.run({session.inputs[0].name: given})), given)
 
 
 def test_runs_side_by_side_answer_their_own() -> None:
@@ -79,7 +83,7 @@ def test_runs_side_by_side_answer_their_own() -> None:
 
     def right(seed: int) -> bool:
         tensors = pair(1 + seed % 8, seed)
-        return bool(np.array_equal(session.run_raw(tensors)[0], tensors["x"] + tensors["y"]))
+        return bool(np.array_equal(first(session.run(tensors)), tensors["x"] + tensors["y"]))
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(right, range(2000)))
@@ -87,7 +91,7 @@ def test_runs_side_by_side_answer_their_own() -> None:
 
 def test_buffers_are_pinned() -> None:
     session = OrtSession(sum_graph(), HERE, ON_GPU._replace(max_batch_size=8))
-    session.run_raw(pair(3, 0))
+    session.run(pair(3, 0))
     runtime, kept = binding._cuda_runtime(), bound(session)._pool._idle
     assert runtime is not None
     assert kept
@@ -115,10 +119,10 @@ def test_memory_of_the_GPU_does_not_grow_with_requests() -> None:  # noqa: N802
         before = free()
         for _ in range(runs):
             given = random.normal(size=random.integers(1, 400, 2)).astype(np.float32)
-            np.testing.assert_array_equal(session.run_raw({"x": given})[0], given)
+            np.testing.assert_array_equal(first(session.run({"x": given})), given)
         return before - free()
 
-    session.run_raw({"x": np.zeros((400, 400), np.float32)})
+    session.run({"x": np.zeros((400, 400), np.float32)})
     taken(200)
     # Others use the GPU too, but a leak would show in each of these.
     assert min(taken(400) for _ in range(5)) <= 4 << 20
