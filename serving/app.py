@@ -13,9 +13,9 @@ from starlette.routing import Match, Mount
 from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
 
 from inference.errors import BatonError
-from inference.machine import cpu_share
-from inference.providers import CUDA, available_providers
-from inference.repository import ModelRepository
+from inference.runtime.machine import cpu_share
+from inference.runtime.providers import CUDA, available_providers
+from inference.store.repository import ModelRepository
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
 from serving.engine.group import Alone, Group, Process

@@ -26,7 +26,7 @@ from tests.serving.servers import ThreadedServer
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("inference", "serving")
 BESIDE = (
-    "inference/reference.py",
+    "inference/store/reference.py",
     "serving/engine/context.py",
     "serving/engine/drift.py",
     "serving/engine/metrics.py",

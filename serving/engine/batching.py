@@ -20,9 +20,8 @@ from itertools import chain, compress
 from typing import NamedTuple, Protocol
 
 from inference.errors import RowsChanged
-from inference.golden import Runs
 from inference.processors.base import Processor
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession, Runs
 from inference.values import Tensors
 from serving.engine.admission import Admission
 from serving.engine.context import RequestContext, clock_ns

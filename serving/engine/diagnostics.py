@@ -5,8 +5,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from inference.machine import available_cpus, cpu_quota
-from inference.providers import available_providers
+from inference.runtime.machine import available_cpus, cpu_quota
+from inference.runtime.providers import available_providers
 from serving.engine.registry import ModelRegistry, ServedModel
 
 SERVER_NAME = "baton"

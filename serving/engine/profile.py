@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from inference.golden import Runs
-from inference.proof import BatchProof
+from inference.proving.independence import BatchProof
+from inference.runtime.session import Runs
 from inference.values import Tensors
 from serving.engine.plan import Plan
 

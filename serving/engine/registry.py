@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from inference.bundle import GRAPH_FILE, MANIFEST_FILE, Located
 from inference.errors import (
     BatonError,
     BundleRefused,
@@ -32,11 +31,12 @@ from inference.errors import (
     ModelNotReady,
 )
 from inference.folder import Fingerprint, said_of, shown
-from inference.layout import Fault
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.repository import ModelRepository, Sight
-from inference.triton_config import VersionPolicy
+from inference.store.layout import Fault
+from inference.store.located import GRAPH_FILE, MANIFEST_FILE, Located
+from inference.store.repository import ModelRepository, Sight
+from inference.triton.config import VersionPolicy
 from serving.engine.batching import DynamicBatcher
 from serving.engine.drift import Drift
 from serving.engine.metrics import ModelMetrics

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from inference import errors
-from inference.golden import Runs
-from inference.machine import available_cpus
+from inference.runtime.machine import available_cpus
+from inference.runtime.session import Runs
 from inference.values import Tensors
 from serving.__main__ import main
 from serving.engine.metrics import Distribution, classify

@@ -12,7 +12,7 @@ import pytest
 import tritonclient.http as triton
 from onnx import TensorProto, helper
 
-from inference.triton_config import CONFIG_FILE
+from inference.triton.fields import CONFIG_FILE
 from inference.values import Array
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache

@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
-from inference.repository import ModelRepository, Sight
+from inference.store.repository import ModelRepository, Sight
 from serving.engine.group import Alone, Process
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from inference.bundle import Bundle
-from inference.proof import BatchProof
-from inference.repository import ModelRepository
+from inference.proving.independence import BatchProof
+from inference.store.bundle import Bundle
+from inference.store.repository import ModelRepository
 from serving.engine import loading
 from serving.engine.profile import Profile, ProfileCache
 from serving.engine.registry import ModelRegistry
 from serving.engine.turns import Turns
 from tests.bundles import graph_bytes, write_bare, write_brightness
-from tests.inference.test_proof import CASES, node, tensor
+from tests.inference.proving.test_independence import CASES, node, tensor
 from tests.serving.graphs import identity_graph
 from tests.serving.servers import ThreadedServer, start
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from inference.errors import ModelNotFound, ModelNotReady
-from inference.machine import available_cpus
 from inference.options import Device, Precision
-from inference.providers import CPU, CUDA, PROVIDERS
-from inference.repository import ModelRepository
-from inference.session import OrtSession, SessionOptions
+from inference.runtime.machine import available_cpus
+from inference.runtime.providers import CPU, CUDA, PROVIDERS
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.repository import ModelRepository
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
 from serving.engine.registry import ModelRegistry, ModelState, ServedModel
