@@ -131,7 +131,7 @@ class FastProtocol(BoundedProtocol):
         Finding the head in a table takes some 0.3 µs, parsing it again 4; looking for its end in the rest of a body of
         megabytes would take more than all else that is done with that.
         """
-        end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) + 4 if self._between else 0
+        end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) + 4 if self._awaits_request else 0
         whole = end >= 4
         if whole and (self.cycle is None or self.cycle.response_complete):
             head = self.heads.get(data[:end])
@@ -143,9 +143,9 @@ class FastProtocol(BoundedProtocol):
             if head is not None and missing >= LEAST_BYTES and self._plain:
                 self._receive(head, memoryview(data)[end:])
                 return
-        heads = self._heads
+        heads = self._heads_parsed
         super().data_received(data)
-        if whole and self._hot is not None and self._heads == heads + 1:
+        if whole and self._hot is not None and self._heads_parsed == heads + 1:
             self._remember(data, self._hot)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -176,7 +176,7 @@ class FastProtocol(BoundedProtocol):
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body."""
         if self._hot is not None:
-            self._parts += 1
+            self._chunks_parsed += 1
             self._hot.take(body)
         else:
             super().on_body(body)
@@ -184,14 +184,14 @@ class FastProtocol(BoundedProtocol):
     def on_message_complete(self) -> None:
         """httptools: the request is here whole."""
         if self._hot is not None:
-            self._between = True
+            self._awaits_request = True
             self._hot.start()
         else:
             super().on_message_complete()
 
     def received(self) -> int:
         """Bytes of the request that is coming."""
-        return self._received if self._big is None else self._big.got
+        return self._received_bytes if self._big is None else self._big.got
 
     def refuse(self, status: int, message: str) -> None:
         """Answer the request that is coming when those before it are answered, and read no more."""
@@ -214,11 +214,11 @@ class FastProtocol(BoundedProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is written: start what was pipelined behind it, or wait for the next request."""
-        if self.pipeline or self._deaf or self.flow.read_paused or self.transport.is_closing():
+        if self.pipeline or self._ignores_input or self.flow.read_paused or self.transport.is_closing():
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
-        self._free_since = self.loop.time()
+        self._idle_since = self.loop.time()
 
     def _begin(self, route: Route, headers: RawHeaders) -> FastCycle:
         self._hot = cycle = FastCycle(self, route, headers, self.fast_path.turn_away(route, headers))
@@ -228,11 +228,11 @@ class FastProtocol(BoundedProtocol):
     def _receive(self, head: Head, begun: memoryview) -> None:
         """Read a body that has only begun to come into memory of its own, past the parser."""
         cycle = self._begin(head.route, head.headers)
-        self._between = False
+        self._awaits_request = False
         self._begin_to_receive()
 
         def use(body: memoryview) -> None:
-            self._between, self._big = True, None
+            self._awaits_request, self._big = True, None
             cycle.answer(body if head.binary else bytes(body))
 
         tensors_at = None if cycle.refused is not None else head.tensors_at
@@ -240,7 +240,7 @@ class FastProtocol(BoundedProtocol):
 
     def _abandon(self) -> None:
         """Have it counted if the request that was coming is none: its client has left, or is too slow."""
-        if self._hot is not None and not self._between and self._hot.refused is None:
+        if self._hot is not None and not self._awaits_request and self._hot.refused is None:
             self.fast_path.abandoned(self._hot.route)
 
     def _remember(self, data: bytes, cycle: FastCycle) -> None:

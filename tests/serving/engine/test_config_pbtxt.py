@@ -383,4 +383,4 @@ def test_a_graph_that_has_another_shape_than_it_says_fails_by_name(tmp_path: Pat
             )
 
         assert ask(4).json()["outputs"][0]["shape"] == [1, 2, 2]
-        refused(ask(3), 500, "output y: got shape [1, 3] from the graph, and config.pbtxt says [4]")
+        refused(ask(3), 500, "output y: got shape [1, 3] from the graph, expected [4] as in config.pbtxt")

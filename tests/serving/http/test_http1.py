@@ -19,7 +19,7 @@ from typing import Any, cast
 import pytest
 from onnx import TensorProto
 
-from serving.http.http1 import MAX_HEAD_BYTES
+from serving.http.bounds import MAX_HEAD_BYTES
 from serving.http.protocol import FastProtocol
 from tests.bundles import sum_graph, write_bare
 from tests.serving.graphs import identity_graph
