@@ -44,7 +44,7 @@ clean:
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "$(PYTHON) is $$($(PYTHON) --version), wanted Python 3.11 or newer; try: make PYTHON=python3.11"; exit 1; }
+		{ echo "$(PYTHON) is $$($(PYTHON) --version), expected Python 3.11 or newer; try: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -9,7 +9,7 @@ import sys
 
 VERBS = {
     "train": ("training.__main__", "train a model, prove it and publish it as a bundle"),
-    "reference": ("training.reference", "add to a bundle what drift is measured against"),
+    "reference": ("training.release.reference", "add to a bundle what drift is measured against"),
     "serve": ("serving.__main__", "serve a folder of bundles over HTTP"),
     "bench": ("serving.bench.__main__", "load a server of the open protocol, and say what came of it"),
     "inspect": ("inference.__main__", "show what a bundle promises"),
@@ -22,8 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns the process's exit status."""
     args = sys.argv[1:] if argv is None else argv
     if not args or args[0] in ("-h", "--help") or args[0] not in VERBS:
-        wanted = "\n".join(f"  {verb:9} {text}" for verb, (_, text) in VERBS.items())
-        print(f"usage: baton VERB ...\n\n{wanted}\n\n`baton VERB --help` lists a verb's options.")
+        expected = "\n".join(f"  {verb:9} {text}" for verb, (_, text) in VERBS.items())
+        print(f"usage: baton VERB ...\n\n{expected}\n\n`baton VERB --help` lists a verb's options.")
         return 0 if args[:1] in (["-h"], ["--help"]) else 2
     module, _ = VERBS[args[0]]
     status: int = importlib.import_module(module).main(args)

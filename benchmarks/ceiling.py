@@ -74,11 +74,11 @@ def _told(
         ),
     ]
     claims = [
-        Claim(text=f"{text}: share of bare", wanted=f"at least {WANTED_SHARE}", seen=shown(share),
+        Claim(text=f"{text}: share of bare", expected=f"at least {WANTED_SHARE}", seen=shown(share),
               kept=share.median >= WANTED_SHARE),
-        Claim(text=f"{text}: p99 over mean", wanted=f"at most {WANTED_SPREAD:g}", seen=shown(spread),
+        Claim(text=f"{text}: p99 over mean", expected=f"at most {WANTED_SPREAD:g}", seen=shown(spread),
               kept=spread.median <= WANTED_SPREAD),
-        Claim(text=f"{text}: other outcomes than 200", wanted="0", seen=str(others), kept=others == 0),
+        Claim(text=f"{text}: other outcomes than 200", expected="0", seen=str(others), kept=others == 0),
     ]  # fmt: skip
     return rows, claims
 

@@ -68,8 +68,8 @@ def main() -> int:
         _claim("goodput of saturation", "at least 0.9", goodput, goodput.median >= 0.9),
         _claim("p99 of the accepted, ms", f"at most {limit_ms:g}", p99, p99.median <= limit_ms),
         _claim("p99 of the refusals, ms", "at most 50", refused, refused.median <= 50),
-        Claim(text="other outcomes than 200 and 429", wanted="0", seen=str(others), kept=others == 0),
-        Claim(text="memory is flat", wanted="within 5 %", seen=f"{growth:.3f}", kept=growth <= 1.05),
+        Claim(text="other outcomes than 200 and 429", expected="0", seen=str(others), kept=others == 0),
+        Claim(text="memory is flat", expected="within 5 %", seen=f"{growth:.3f}", kept=growth <= 1.05),
     ]
     return write(given.out, (f"{given.times:g} times saturation", "median of rounds"), rows, claims)
 
@@ -91,8 +91,8 @@ def _refused(each: Round) -> float:
     return each.outcomes.get("429", 0) / max(1, each.requests)
 
 
-def _claim(text: str, wanted: str, seen: Interval, kept: bool) -> Claim:
-    return Claim(text=text, wanted=wanted, seen=shown(seen), kept=kept)
+def _claim(text: str, expected: str, seen: Interval, kept: bool) -> Claim:
+    return Claim(text=text, expected=expected, seen=shown(seen), kept=kept)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main() -> int:
         (f"over HTTP, {given.connections} connections", shown(interval(served), "{:.0f}")),
         ("share", shown(share)),
     ]
-    claim = Claim(text="share of decoding and inference alone", wanted=f"at least {WANTED}",
+    claim = Claim(text="share of decoding and inference alone", expected=f"at least {WANTED}",
                   seen=f"{share.median:.2f}", kept=share.median >= WANTED)  # fmt: skip
     return write(given.out, (f"{len(photos)} photographs", "images/s"), rows, [claim])
 

@@ -43,14 +43,14 @@ def claims(model: str, turns: Turns) -> list[Claim]:
             meant = "" if theirs == rival else f", {'the best peer' if theirs == 'peer' else 'its best'}"
             text = f"{model}, {connections} connections: {ours} over {rival}{meant}"
             found.append(
-                Claim(text=text, wanted=f"at least {least}", seen=shown(seen), kept=seen.median >= least)
+                Claim(text=text, expected=f"at least {least}", seen=shown(seen), kept=seen.median >= least)
             )
     if model in ("text", "resnet50") and ("baton:1", 64) in turns:
         # In closed loop the mean latency is connections over answers a second (Little's law).
         times = [turn.p99_ms / (64e3 / turn.rate) for turn in turns["baton:1", 64] if turn.rate]
         tail = interval(times or [math.inf])
         found.append(
-            Claim(text=f"{model}, 64 connections: p99 of baton:1 over its mean", wanted=f"at most {TAIL:g}",
+            Claim(text=f"{model}, 64 connections: p99 of baton:1 over its mean", expected=f"at most {TAIL:g}",
                   seen=shown(tail), kept=tail.median <= TAIL)
         )  # fmt: skip
     return found

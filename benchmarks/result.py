@@ -20,7 +20,7 @@ class Claim(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
-    wanted: str
+    expected: str
     seen: str
     kept: bool
 
@@ -116,8 +116,8 @@ def markdown(result: Result) -> str:
         *_table(result.columns, result.rows),
     ]
     if result.claims:
-        rows = [(c.text, c.wanted, c.seen, "yes" if c.kept else "**no**") for c in result.claims]
-        lines += ["", *_table(("promise", "wanted", "seen", "kept"), rows)]
+        rows = [(c.text, c.expected, c.seen, "yes" if c.kept else "**no**") for c in result.claims]
+        lines += ["", *_table(("promise", "expected", "seen", "kept"), rows)]
     lines += [line for note in result.notes for line in ("", note)]
     if result.picture:
         lines += ["", f"![{', '.join(result.picture.panels)}](results/{result.name}.png)"]

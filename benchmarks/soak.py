@@ -33,9 +33,9 @@ def main() -> int:
     rows = [(f"{count:,}", f"{mib:.1f}") for count, mib in seen[:: max(1, len(seen) // 10)]]
     rows.append((f"{asked:,}", f"{seen[-1][1]:.1f}"))
     claims = [
-        Claim(text="RSS at the end over that after 5 %", wanted="within 5 %", seen=f"{growth:.3f}",
+        Claim(text="RSS at the end over that after 5 %", expected="within 5 %", seen=f"{growth:.3f}",
               kept=growth <= 1.05),
-        Claim(text="requests not answered with 200", wanted="0", seen=str(wrong), kept=wrong == 0),
+        Claim(text="requests not answered with 200", expected="0", seen=str(wrong), kept=wrong == 0),
     ]  # fmt: skip
     return write(given.out, ("requests answered", "RSS MiB"), rows, claims)
 

@@ -49,9 +49,9 @@ def main() -> int:
     ]
     seconds, memory = interval(cpu).median, interval(rss).median
     claims = [
-        Claim(text="processor seconds", wanted=f"under {WANTED_CPU_S:g}", seen=f"{seconds:.2f}",
+        Claim(text="processor seconds", expected=f"under {WANTED_CPU_S:g}", seen=f"{seconds:.2f}",
               kept=seconds < WANTED_CPU_S),
-        Claim(text="RSS MiB", wanted=f"under {WANTED_MIB}", seen=f"{memory:.0f}", kept=memory < WANTED_MIB),
+        Claim(text="RSS MiB", expected=f"under {WANTED_MIB}", seen=f"{memory:.0f}", kept=memory < WANTED_MIB),
     ]  # fmt: skip
     return write(given.out, (f"{len(questions)} models", "median of starts"), rows, claims)
 

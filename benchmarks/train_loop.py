@@ -14,11 +14,11 @@ from benchmarks.result import FOLDER, Claim, parser, shown, write
 from serving.bench.figures import interval
 from training.config import TrainConfig, load_config
 from training.data.examples import Loader, restart, seeded
-from training.optim import make_optimizer, make_schedule
+from training.fit.optim import make_optimizer, make_schedule
+from training.fit.train import build_model, choose_precision, fit, load_data
 from training.run import RunFiles
 from training.tasks.base import TaskData
 from training.tasks.registry import find_task
-from training.train import build_model, choose_precision, fit, load_data
 
 WANTED = 1.10
 _WARM = 10  # steps on a GPU that do not count
@@ -70,7 +70,7 @@ def main() -> int:
         ("of that, making the batch", shown(interval([1e3 * s for s in waiting]), "{:.2f}")),
         ("ratio", shown(share, "{:.3f}")),
     ]
-    claim = Claim(text="a step over that of the bare loop", wanted=f"at most {WANTED}",
+    claim = Claim(text="a step over that of the bare loop", expected=f"at most {WANTED}",
                   seen=f"{share.median:.3f}", kept=share.median <= WANTED)  # fmt: skip
     out = given.out or FOLDER / f"train_loop_{config.task}.json"
     return write(

@@ -230,14 +230,14 @@ def environment(scripts: Scripts, name: str) -> tuple[str, float]:
     """The version of a peer's package, and the MiB of the environment that it is installed in."""
     folder = Path(scripts.BASE) / "v" / scripts.PEERS[name][0]
     sites = [str(path) for path in folder.glob("lib/python*/site-packages")]
-    wanted = _DISTRIBUTIONS.get(name, name)
-    found = next((each.version for each in distributions(name=wanted, path=sites)), "")
+    expected = _DISTRIBUTIONS.get(name, name)
+    found = next((each.version for each in distributions(name=expected, path=sites)), "")
     size = sum(
         path.lstat().st_size
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
-    return (f"{found} ({wanted})" if wanted != name else found), size / _MIB
+    return (f"{found} ({expected})" if expected != name else found), size / _MIB
 
 
 def _ports() -> Iterator[int]:

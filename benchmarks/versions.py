@@ -57,7 +57,7 @@ def main() -> int:
             cost = [[load.cpu_us for load in pair] for pair in pairs]
             rows.append(_row(f"{model}, {connections} connections: processor µs a request", cost, 1)[0])
             kept = ratio.median >= AS_FAST
-            claims.append(Claim(text=name, wanted=f"at least {AS_FAST}", seen=shown(ratio), kept=kept))
+            claims.append(Claim(text=name, expected=f"at least {AS_FAST}", seen=shown(ratio), kept=kept))
     return write(given.out, ("", "the other", "this", "this over the other"), rows, claims)
 
 
@@ -137,7 +137,7 @@ def _row(name: str, pairs: list[list[float]], digits: int) -> tuple[tuple[str, .
 
 
 def _at_most(text: str, ratio: Interval, most: float) -> Claim:
-    return Claim(text=text, wanted=f"at most {most:g}", seen=shown(ratio), kept=ratio.median <= most)
+    return Claim(text=text, expected=f"at most {most:g}", seen=shown(ratio), kept=ratio.median <= most)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def main() -> int:
     gain = _gain(one[BUSIEST], several[BUSIEST])
     claim = Claim(
         text=f"{BUSIEST}: {given.workers} workers over one process",
-        wanted="over 1",
+        expected="over 1",
         seen=shown(gain),
         kept=gain.median > 1,
     )

@@ -365,7 +365,7 @@ def models() -> dashboard.Dashboard:
 
 
 def training() -> dashboard.Dashboard:
-    """Runs while they run, from `python -m training.exporter`, and what the published versions scored."""
+    """Runs while they run, from `python -m training.fit.run_metrics`, and what the published versions scored."""
     run = 'run=~"$run"'
     board = _board("baton-training", "Baton: training runs", "What is learned, and what came of it.")
     board = board.with_variable(_variable("run", "label_values(baton_run_step, run)"))

@@ -51,7 +51,7 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         sight = ModelRepository(arguments.models).look()
     except OSError as error:
-        print(f"error: {arguments.models}: wanted a folder of models: {said_of(error)}", file=sys.stderr)
+        print(f"error: {arguments.models}: expected a folder of models: {said_of(error)}", file=sys.stderr)
         return 1
     refused = any(fault.serious for fault in sight.faults)
     for versions in sight.versions.values():

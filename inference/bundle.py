@@ -39,9 +39,9 @@ DERIVED_MAX_BATCH_SIZE = 64
 
 # What is found in the place of a graph, by its first bytes.
 _NO_GRAPHS = {
-    b"version https://git-lfs": "a pointer of Git LFS, wanted the graph that it stands for: `git lfs pull`",
-    b"<": "a page of the web or XML, wanted an ONNX graph: was it downloaded from its own address?",
-    b"PK\x03\x04": "a zip file, such as PyTorch's own, wanted an ONNX graph",
+    b"version https://git-lfs": "a pointer of Git LFS, expected the graph that it stands for: `git lfs pull`",
+    b"<": "a page of the web or XML, expected an ONNX graph: was it downloaded from its own address?",
+    b"PK\x03\x04": "a zip file, such as PyTorch's own, expected an ONNX graph",
 }
 
 
@@ -123,8 +123,8 @@ class Bundle:
         manifest = _read_manifest(located.path)
         bundle = cls(located.path, manifest)
         if (manifest.name, manifest.version) != (located.name, located.version):
-            seen, wanted = f"{manifest.name}/{manifest.version}", f"{located.name}/{located.version}"
-            raise ManifestInvalid(located.path, f"it is for {seen}, wanted {wanted}")
+            seen, expected = f"{manifest.name}/{manifest.version}", f"{located.name}/{located.version}"
+            raise ManifestInvalid(located.path, f"it is for {seen}, expected {expected}")
         _refuse_unlisted(located.path, manifest)
         for name in manifest.files:
             bundle._check_size(name)
@@ -179,9 +179,9 @@ class Bundle:
     def _compare(self, name: str, record: FileRecord, size: int, sha256: str | None = None) -> None:
         """`sha256` None: only the size is known yet."""
         if size != record.size:
-            raise DigestMismatch(self.path, f"{name} has {size} bytes, wanted {record.size}")
+            raise DigestMismatch(self.path, f"{name} has {size} bytes, expected {record.size}")
         if sha256 is not None and sha256 != record.sha256:
-            raise DigestMismatch(self.path, f"{name} has sha256 {sha256}, wanted {record.sha256}")
+            raise DigestMismatch(self.path, f"{name} has sha256 {sha256}, expected {record.sha256}")
 
     def read_json(self, name: str) -> Any:
         """A listed file parsed as JSON."""
@@ -192,10 +192,10 @@ class Bundle:
 
     def graph(self, precision: Precision | None = None) -> Graph:
         """The graph of that precision, by default the one that the manifest says to serve."""
-        wanted = precision or self.manifest.serve
-        if wanted not in self.manifest.graphs:
-            raise FileMissing(self.path, f"no graph in {wanted}, it has {sorted(self.manifest.graphs)}")
-        return self.manifest.graphs[wanted]
+        expected = precision or self.manifest.serve
+        if expected not in self.manifest.graphs:
+            raise FileMissing(self.path, f"no graph in {expected}, it has {sorted(self.manifest.graphs)}")
+        return self.manifest.graphs[expected]
 
     def graph_source(self, precision: Precision | None = None) -> bytes | Path:
         """What a session is made from: checked bytes, or a bare graph's path, since it may keep weights beside it."""
@@ -290,7 +290,7 @@ def _existing_graph(path: Path, graph_file: str) -> Path:
     with graph.open("rb") as file:
         begins = file.read(64)
     if not begins:
-        raise GraphInvalid(path, f"{shown(graph_file)}: got an empty file, wanted an ONNX graph")
+        raise GraphInvalid(path, f"{shown(graph_file)}: got an empty file, expected an ONNX graph")
     for start, what in _NO_GRAPHS.items():
         if begins.startswith(start):
             raise GraphInvalid(path, f"{shown(graph_file)}: got {what}")

@@ -1,7 +1,7 @@
 """What can go wrong, as one tree; what status each kind gets is the server's table, not theirs.
 
 BatonError
-├── InvalidInput              the caller's input is at fault: field, value seen, value wanted
+├── InvalidInput              the caller's input is at fault: field, value seen, value expected
 │   ├── UnsupportedMediaType
 │   └── InputTooLarge
 ├── ModelNotFound
@@ -46,12 +46,12 @@ class BatonError(Exception):
 
 
 class InvalidInput(BatonError):
-    """The caller's input is at fault: names the field, what came (`MISSING`: nothing) and what was wanted."""
+    """The caller's input is at fault: names the field, what came (`MISSING`: nothing) and what was expected."""
 
-    def __init__(self, field: str, seen: object, wanted: str) -> None:
+    def __init__(self, field: str, seen: object, expected: str) -> None:
         came = "missing" if seen is MISSING else f"got {shorten(seen)}"
-        super().__init__(f"{field}: {came}, wanted {wanted}")
-        self.field, self.seen, self.wanted = field, seen, wanted
+        super().__init__(f"{field}: {came}, expected {expected}")
+        self.field, self.seen, self.expected = field, seen, expected
 
 
 class UnsupportedMediaType(InvalidInput):
@@ -107,7 +107,7 @@ class DeadlineExceeded(BatonError):
         self.name, self.timeout_s = name, timeout_s
 
 
-class CallerLeft(BatonError):
+class ClientDisconnected(BatonError):
     """The caller closed the connection; nobody reads this answer."""
 
 
@@ -125,9 +125,9 @@ class RowsChanged(InferenceFailed):
 class ProviderUnavailable(BatonError):
     """The execution provider that was asked for cannot run here; there is no silent fall back."""
 
-    def __init__(self, wanted: str, available: list[str]) -> None:
-        super().__init__(f"device: got '{wanted}', wanted one of what this build can run: {available}")
-        self.wanted, self.available = wanted, available
+    def __init__(self, expected: str, available: list[str]) -> None:
+        super().__init__(f"device: got '{expected}', expected one of what this build can run: {available}")
+        self.expected, self.available = expected, available
 
 
 class BundleRefused(BatonError):

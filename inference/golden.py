@@ -29,7 +29,7 @@ class Runs(Protocol):
 
 
 class Tolerance(Record):
-    """How far an output may be: |seen - wanted| ≤ atol + rtol · |wanted|."""
+    """How far an output may be: |actual - expected| ≤ atol + rtol · |expected|."""
 
     atol: float = Field(ge=0)
     rtol: float = Field(ge=0)
@@ -87,16 +87,16 @@ def replay(bundle: Bundle, processor: Processor, session: Runs, precision: Preci
 
 def _compare(path: Path, example: Example, outputs: Tensors, tolerance: Tolerance, how: str) -> None:
     source = example.file or "an instance"
-    for name, wanted_list in example.outputs.items():
+    for name, expected_list in example.outputs.items():
         if name not in outputs:
             raise GoldenMismatch(path, f"{source}: got no output named {name}")
-        seen, wanted = np.asarray(outputs[name][0], np.float64), np.asarray(wanted_list, np.float64)
-        if seen.shape != wanted.shape:
-            raise GoldenMismatch(path, f"{source}: {name} has shape {seen.shape}, wanted {wanted.shape}")
-        if not np.allclose(seen, wanted, rtol=tolerance.rtol, atol=tolerance.atol):
-            worst = int(np.argmax(np.abs(seen - wanted)))
+        seen, expected = np.asarray(outputs[name][0], np.float64), np.asarray(expected_list, np.float64)
+        if seen.shape != expected.shape:
+            raise GoldenMismatch(path, f"{source}: {name} has shape {seen.shape}, expected {expected.shape}")
+        if not np.allclose(seen, expected, rtol=tolerance.rtol, atol=tolerance.atol):
+            worst = int(np.argmax(np.abs(seen - expected)))
             raise GoldenMismatch(
                 path,
-                f"{source} {how}: {name}[{worst}] is {seen.flat[worst]:.6g}, wanted {wanted.flat[worst]:.6g} "
+                f"{source} {how}: {name}[{worst}] is {seen.flat[worst]:.6g}, expected {expected.flat[worst]:.6g} "
                 f"within {tolerance.atol:g} + {tolerance.rtol:g} of it",
             )

@@ -62,7 +62,7 @@ class ModelFolder:
 
     @property
     def meant(self) -> bool:
-        """Whether somebody wanted a model served by it."""
+        """Whether somebody meant a model to be served by it."""
         return bool(self.versions) or any(fault.serious for fault in self.faults)
 
     @property
@@ -79,7 +79,7 @@ def read_model(name: str, path: Path) -> ModelFolder:
     direct, reason = _content(path, found, Outline() if model.versions else said)
     if direct is not None and model.versions:
         beside = MANIFEST_FILE if direct.graph_file is None else shown(direct.graph_file)
-        _add(model, "", f"{beside} lies beside the versions' folders, wanted it in one of them")
+        _add(model, "", f"{beside} lies beside the versions' folders, expected it in one of them")
     elif direct is not None:
         _, version = (direct.graph_file is None and said_in(path)) or (name, 1)
         model.versions[version] = replace(direct, name=name, version=version)
@@ -93,7 +93,7 @@ def check_name(model: ModelFolder) -> ModelFolder:
     """The same, unless its name cannot be a part of a request's address."""
     if re.match(NAME_PATTERN, model.name):
         return model
-    named = "its name can be no part of an address: wanted letters, digits, '.', '_' and '-'"
+    named = "its name can be no part of an address: expected letters, digits, '.', '_' and '-'"
     proposed = _address(model.name)
     reason = f"{named}, such as {proposed}" if proposed else named
     fault = Fault(shown(model.name), "", reason, model.path, model.meant)
@@ -131,7 +131,7 @@ def _read_versions(model: ModelFolder, found: Listing, said: Outline) -> None:
             model.versions[version] = replace(content, name=model.name, version=version)
     for folder in strangers:
         if not is_alias(model.path / folder, model.path) and _content_of(model.path / folder, Outline())[0]:
-            reason = "its name is no version: wanted a number above 0, such as 1, 001 or v1"
+            reason = "its name is no version: expected a number above 0, such as 1, 001 or v1"
             _add(model, folder, f"{reason}; or, as a model of its own, one folder higher")
 
 
@@ -156,11 +156,11 @@ def _content(path: Path, found: Listing, said: Outline) -> tuple[Located | None,
 
     Under a faulty `config.pbtxt` it is whatever is in it: it is refused with the reason, and an ensemble has no files.
     """
-    for wanted in (MANIFEST_FILE, GRAPH_FILE):
-        if wanted in found.broken:
-            return None, f"{wanted} is {_broken(path, wanted)}"
+    for expected in (MANIFEST_FILE, GRAPH_FILE):
+        if expected in found.broken:
+            return None, f"{expected} is {_broken(path, expected)}"
     if MANIFEST_FILE in found.folders:
-        return None, f"{MANIFEST_FILE} is a folder, wanted a file"
+        return None, f"{MANIFEST_FILE} is a folder, expected a file"
     if MANIFEST_FILE in found.files:
         return Located("", 1, path), ""
     if said.graph_file and said.graph_file not in found.files:
@@ -179,19 +179,19 @@ def _content(path: Path, found: Listing, said: Outline) -> tuple[Located | None,
 def _why_nothing(path: Path, found: Listing) -> str:
     graphs = [name for name in found.files if name.lower().endswith(".onnx")]
     if graphs:
-        return f"got {_named(graphs)}, wanted one graph, or one named {GRAPH_FILE}"
+        return f"got {_named(graphs)}, expected one graph, or one named {GRAPH_FILE}"
     for folder in found.folders:
         if _direct_in(path / folder):
-            return f"what it holds lies one folder too deep, in {shown(folder)}: wanted {WANTED} here"
+            return f"what it holds lies one folder too deep, in {shown(folder)}: expected {WANTED} here"
     if found.broken:
-        return f"{shown(found.broken[0])} is {_broken(path, found.broken[0])}, wanted {WANTED}"
+        return f"{shown(found.broken[0])} is {_broken(path, found.broken[0])}, expected {WANTED}"
     for endings, what in ((_OTHER_FORMATS, "no ONNX graph"), (_PACKED, "packed")):
         others = [name for name in found.files if name.lower().endswith(endings) and name != CONFIG_FILE]
         if others:
-            return f"got {_named(others)}, which is {what}, wanted {WANTED}"
+            return f"got {_named(others)}, which is {what}, expected {WANTED}"
     if found.files or found.folders:
-        return f"got {_named([*found.files, *found.folders])}, wanted {WANTED}"
-    return f"it is empty, wanted {WANTED}"
+        return f"got {_named([*found.files, *found.folders])}, expected {WANTED}"
+    return f"it is empty, expected {WANTED}"
 
 
 def _one_deeper(model: ModelFolder, found: Listing) -> str | None:
@@ -202,13 +202,13 @@ def _one_deeper(model: ModelFolder, found: Listing) -> str | None:
                 deeper = shown(f"{folder}/{version}")
                 return (
                     f"a model lies one folder too deep, in {deeper}: "
-                    f"wanted {shown(folder)} beside this folder, or --models at this one"
+                    f"expected {shown(folder)} beside this folder, or --models at this one"
                 )
     return None
 
 
 def _looks_meant(model: ModelFolder, found: Listing) -> bool:
-    """Whether a folder without a version looks as if somebody wanted a model served."""
+    """Whether a folder without a version looks as if somebody meant a model to be served."""
     formats = (".onnx", *_OTHER_FORMATS, *_PACKED)
     return (
         bool(found.broken)
@@ -248,12 +248,12 @@ def _named(names: list[str]) -> str:
 
 def fault_of_file(path: Path) -> Fault | None:
     """Why a file that lies in the folder of models itself is not served; None for what is nobody's model."""
-    wanted = f"wanted {_address(path.stem) or 'NAME'}/{GRAPH_FILE}"
+    expected = f"expected {_address(path.stem) or 'NAME'}/{GRAPH_FILE}"
     for endings, what in (
         ((".onnx",), "a graph wants a folder of its own"),
         (_PACKED, "it is packed"),
         (_OTHER_FORMATS, "it is no ONNX graph in a folder of its own"),
     ):
         if path.name.lower().endswith(endings):
-            return Fault(shown(path.name), "", f"{what}, {wanted}", path)
+            return Fault(shown(path.name), "", f"{what}, {expected}", path)
     return None

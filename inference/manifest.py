@@ -23,7 +23,7 @@ TaskName = Literal["vision", "text", "recommendation", "tensor"]
 def _inside(path: str) -> str:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or "\\" in path or str(pure) != path:
-        raise ValueError(f"got {path!r}, wanted a plain relative path inside the bundle")
+        raise ValueError(f"got {path!r}, expected a plain relative path inside the bundle")
     return path
 
 
@@ -228,8 +228,8 @@ class Manifest(Record):
     @model_validator(mode="after")
     def _graphs_are_files(self) -> Self:
         if self.serve not in self.graphs:
-            raise ValueError(f"serve: got {self.serve!r}, wanted one of {sorted(self.graphs)}")
+            raise ValueError(f"serve: got {self.serve!r}, expected one of {sorted(self.graphs)}")
         for precision, graph in self.graphs.items():
             if graph.file not in self.files:
-                raise ValueError(f"graphs.{precision}.file: got {graph.file!r}, wanted one listed in files")
+                raise ValueError(f"graphs.{precision}.file: got {graph.file!r}, expected one listed in files")
         return self

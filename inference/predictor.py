@@ -56,13 +56,13 @@ class Predictor:
             session = OrtSession(
                 bundle.graph_source(chosen), bundle.path, options.for_manifest(bundle.manifest)
             )
-        for seen, wanted in (
+        for seen, expected in (
             (session.inputs, bundle.manifest.inputs),
             (session.outputs, bundle.manifest.outputs),
         ):
-            if seen != wanted and not bundle.derived:
+            if seen != expected and not bundle.derived:
                 raise GraphInvalid(
-                    bundle.path, f"the graph has {_words(seen)}, the manifest says {_words(wanted)}"
+                    bundle.path, f"the graph has {_words(seen)}, the manifest says {_words(expected)}"
                 )
         processor = processor or build_processor(bundle)
         reference = Reference.read(bundle, processor.sketched)

@@ -44,11 +44,11 @@ class Histogram(Record):
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         if any(low >= high for low, high in zip(self.bounds, self.bounds[1:], strict=False)):
-            raise ValueError(f"bounds: got {self.bounds}, wanted them to rise")
+            raise ValueError(f"bounds: got {self.bounds}, expected them to rise")
         if len(self.counts) != len(self.bounds) + 1:
-            raise ValueError(f"counts: got {len(self.counts)}, wanted {len(self.bounds) + 1}, a bound more")
+            raise ValueError(f"counts: got {len(self.counts)}, expected {len(self.bounds) + 1}, a bound more")
         if min(self.counts) < 0 or not sum(self.counts):
-            raise ValueError(f"counts: got {self.counts}, wanted none below 0 and one above it")
+            raise ValueError(f"counts: got {self.counts}, expected none below 0 and one above it")
         return self
 
     @classmethod
@@ -85,7 +85,7 @@ class Reference(Record):
         for name, histogram in self.features.items():
             if sum(histogram.counts) != self.rows:
                 raise ValueError(
-                    f"features.{name}: got {sum(histogram.counts)} rows, wanted the {self.rows} of all"
+                    f"features.{name}: got {sum(histogram.counts)} rows, expected the {self.rows} of all"
                 )
         return self
 
@@ -94,7 +94,7 @@ class Reference(Record):
         """From one value a validation row of each feature."""
         rows = {len(values) for values in sketch.values()}
         if len(rows) != 1:
-            raise ValueError(f"sketch: got features of {sorted(rows)} rows, wanted as many of each")
+            raise ValueError(f"sketch: got features of {sorted(rows)} rows, expected as many of each")
         features = {name: Histogram.of(values) for name, values in sketch.items()}
         return cls(split="validation", rows=rows.pop(), features=features)
 
@@ -108,8 +108,8 @@ class Reference(Record):
         except ValidationError as error:
             raise ManifestInvalid(bundle.path, f"{REFERENCE_FILE}: {error}") from error
         if surplus := sorted(found.features.keys() - set(sketched)):
-            wanted = f"some of {', '.join(sketched)}" if sketched else "none for this task"
+            expected = f"some of {', '.join(sketched)}" if sketched else "none for this task"
             raise ManifestInvalid(
-                bundle.path, f"{REFERENCE_FILE}: features: got {', '.join(surplus)}, wanted {wanted}"
+                bundle.path, f"{REFERENCE_FILE}: features: got {', '.join(surplus)}, expected {expected}"
             )
         return found

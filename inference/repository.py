@@ -1,4 +1,4 @@
-"""The folder of bundles: which models and versions are on disk. What is in memory is `serving.registry`'s.
+"""The folder of bundles: which models and versions are on disk. What is in memory is `serving.engine.registry`'s.
 
 `<root>/<name>/<version>/` with an integer version, which is also a Triton model repository; `inference.layout` says
 what else is understood. A root that is itself a model's folder, or a version's, is a repository of that model.
@@ -72,10 +72,10 @@ class ModelRepository:
     def locate(self, name: str, version: int | None = None) -> Located:
         """A version where it lies, by default the newest. `ModelNotFound` otherwise."""
         versions = self._located(name)
-        wanted = version if version is not None else max(versions, default=None)
-        if wanted is None or wanted not in versions:
+        expected = version if version is not None else max(versions, default=None)
+        if expected is None or expected not in versions:
             raise ModelNotFound(name, version)
-        return versions[wanted]
+        return versions[expected]
 
     def path(self, name: str, version: int | None = None) -> Path:
         """The folder of a version, by default the newest. `ModelNotFound` otherwise."""

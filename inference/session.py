@@ -85,19 +85,19 @@ class OrtSession:
     def __init__(self, graph: bytes | Path, bundle: Path, options: SessionOptions = SessionOptions()) -> None:
         """Load `graph`; `bundle` is what an error names. `GraphInvalid` or `ProviderUnavailable`."""
         self.options = options
-        wanted = check_device(options.device)
-        built = {} if wanted != TENSORRT else tensorrt_options(
+        expected = check_device(options.device)
+        built = {} if expected != TENSORRT else tensorrt_options(
             graph, options.inputs, options.max_batch_size, options.engine_cache
         )  # fmt: skip
         source = str(graph) if isinstance(graph, Path) else graph
-        sizes = () if wanted == CPU else options.batch_sizes
+        sizes = () if expected == CPU else options.batch_sizes
         try:
             sessions = {
                 size: ort.InferenceSession(
                     source,
                     _ort_options(options),
-                    providers=provider_list(wanted, built),
-                    disabled_optimizers=SLOWER_ON_CPU if wanted == CPU else None,
+                    providers=provider_list(expected, built),
+                    disabled_optimizers=SLOWER_ON_CPU if expected == CPU else None,
                 )
                 for size in sizes or (0,)
             }
@@ -108,7 +108,7 @@ class OrtSession:
         self._session = next(iter(sessions.values()))
         self.provider: str = self._session.get_providers()[0]
         # ONNX Runtime falls back by itself when a device fails to start: onnxruntime issue 17801.
-        if options.device != "auto" and self.provider != wanted:
+        if options.device != "auto" and self.provider != expected:
             raise ProviderUnavailable(options.device, self._session.get_providers())
         self.inputs = _specs(self._session.get_inputs(), bundle)
         self.outputs = _specs(self._session.get_outputs(), bundle)
@@ -192,7 +192,7 @@ class OrtSession:
         bits = any(spec.datatype is DataType.BF16 for spec in specs)
         if any(spec.datatype is DataType.BYTES for spec in specs):  # which ONNX Runtime cannot bind
             if bits:
-                raise GraphInvalid(bundle, "got BF16 and strings in one graph, wanted one of them")
+                raise GraphInvalid(bundle, "got BF16 and strings in one graph, expected one of them")
             return None
         if self.provider == CPU:
             return BoundRuns(sessions, self.inputs, self.outputs) if bits else None
@@ -278,8 +278,8 @@ def _spec(argument: Any, bundle: Path) -> TensorSpec:
     try:
         datatype = DataType.from_onnx(argument.type)
     except KeyError:
-        wanted = "a tensor of a type that the Open Inference Protocol has"
-        raise GraphInvalid(bundle, f"{argument.name}: got {argument.type}, wanted {wanted}") from None
+        expected = "a tensor of a type that the Open Inference Protocol has"
+        raise GraphInvalid(bundle, f"{argument.name}: got {argument.type}, expected {expected}") from None
     # ONNX Runtime gives a symbolic axis as its name and an unknown one as None.
     shape = tuple(axis if isinstance(axis, int) else -1 for axis in argument.shape)
     return TensorSpec(name=argument.name, datatype=datatype, shape=shape)

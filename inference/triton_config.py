@@ -288,10 +288,10 @@ def _parse(file: Path) -> Any:
         if field in REFUSED:
             raise _Fault(field, f"got it set, and without it answers would change: {REFUSED[field]}",
                          _line_of(text, field))  # fmt: skip
-    for field, wanted in _BACKENDS.items():
+    for field, expected in _BACKENDS.items():
         seen = getattr(message, field)
-        if seen not in ("", wanted):
-            raise _Fault(field, f"got {seen!r}, wanted {wanted!r}", _line_of(text, field))
+        if seen not in ("", expected):
+            raise _Fault(field, f"got {seen!r}, expected {expected!r}", _line_of(text, field))
     return message
 
 
@@ -299,12 +299,12 @@ def _read_text(file: Path) -> str:
     try:
         size = file.stat().st_size
         if size > _LONGEST:
-            raise _Fault("", f"it has {size} bytes, wanted at most {_LONGEST}")
+            raise _Fault("", f"it has {size} bytes, expected at most {_LONGEST}")
         return file.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise _Fault("", f"it cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise _Fault("", f"got byte {error.start} that is not UTF-8, wanted text") from None
+        raise _Fault("", f"got byte {error.start} that is not UTF-8, expected text") from None
 
 
 def _parse_fault(error: Any) -> _Fault:
@@ -347,7 +347,7 @@ def _line_of(text: str, field: str) -> int:
 def _record(file: Path, message: Any) -> TritonConfig:
     folder = file.parent
     if message.name not in ("", folder.name):
-        raise _Fault("name", f"got {message.name!r}, wanted {folder.name!r}, the folder's, or none")
+        raise _Fault("name", f"got {message.name!r}, expected {folder.name!r}, the folder's, or none")
     batching = message.dynamic_batching
     queue = batching.default_queue_policy
     limit = message.max_batch_size if message.HasField("max_batch_size") else None
@@ -386,13 +386,13 @@ def _record(file: Path, message: Any) -> TritonConfig:
 def _entry(kind: str, index: int, entry: Any, folder: Path) -> TensorEntry:
     field = f"{kind}[{index}]"
     if not entry.name:
-        raise _Fault(f"{field}.name", "got none, wanted the name of a tensor of the graph")
+        raise _Fault(f"{field}.name", "got none, expected the name of a tensor of the graph")
     dims = _shape(entry.dims, f"{field}.dims")
     reshape = _shape(entry.reshape.shape, f"{field}.reshape.shape") if entry.HasField("reshape") else None
     label_filename = entry.label_filename if kind == "output" else ""
     shown = _enum_name(entry, "format") if kind == "input" and entry.format else ""
     if shown and len(dims) != 3:
-        raise _Fault(f"{field}.format", f"got {shown} with {len(dims)} dims, wanted 3")
+        raise _Fault(f"{field}.format", f"got {shown} with {len(dims)} dims, expected 3")
     return TensorEntry(
         field,
         entry.name,
@@ -408,7 +408,7 @@ def _entry(kind: str, index: int, entry: Any, folder: Path) -> TensorEntry:
 def _shape(axes: Sequence[int], field: str) -> tuple[int, ...]:
     for axis in axes:
         if axis < 1 and axis != -1:
-            raise _Fault(field, f"got {list(axes)}, wanted axes of 1 and more, and -1 for any")
+            raise _Fault(field, f"got {list(axes)}, expected axes of 1 and more, and -1 for any")
     return tuple(axes)
 
 
@@ -431,7 +431,7 @@ def _labels(folder: Path, name: str, field: str) -> tuple[str, ...]:
     try:
         text = _inside(folder, name, field).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _Fault(field, f"got {name!r}, which is not UTF-8, wanted a label a line") from None
+        raise _Fault(field, f"got {name!r}, which is not UTF-8, expected a label a line") from None
     return tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
 
 
@@ -439,7 +439,7 @@ def _inside(folder: Path, name: str, field: str) -> Path:
     """A file of that folder, and never one outside."""
     file = folder / name
     if Path(name).is_absolute() or not file.resolve().is_relative_to(folder.resolve()):
-        raise _Fault(field, f"got {name!r}, wanted a file inside {folder.name}/")
+        raise _Fault(field, f"got {name!r}, expected a file inside {folder.name}/")
     if not file.is_file():
         raise _Fault(field, f"got {name!r}, which is not there")
     return file
@@ -457,37 +457,37 @@ def _version_policy(message: Any) -> VersionPolicy | None:
 def _graph_file(message: Any) -> str | None:
     name: str = message.default_model_filename
     if name and (name in (".", "..") or "/" in name or "\\" in name):
-        raise _Fault("default_model_filename", f"got {name!r}, wanted the name of a file")
+        raise _Fault("default_model_filename", f"got {name!r}, expected the name of a file")
     return name or None
 
 
 def _trusted(parameters: Mapping[str, str]) -> bool:
     for key in parameters:
         if key.startswith("baton.") and key != BATCHING:
-            raise _Fault(f"parameters.{key}", f"got a setting that is not known here, wanted {BATCHING}")
+            raise _Fault(f"parameters.{key}", f"got a setting that is not known here, expected {BATCHING}")
     if parameters.get(BATCHING, TRUSTED) != TRUSTED:
-        raise _Fault(f"parameters.{BATCHING}", f"got {parameters[BATCHING]!r}, wanted {TRUSTED!r}")
+        raise _Fault(f"parameters.{BATCHING}", f"got {parameters[BATCHING]!r}, expected {TRUSTED!r}")
     return BATCHING in parameters
 
 
 def _threads(parameters: Mapping[str, str]) -> int | None:
     text = parameters.get(_THREADS, "0")
     if not (text.isascii() and text.isdigit() and len(text) < 5):
-        raise _Fault(f"parameters.{_THREADS}", f"got {text!r}, wanted a number of threads, 0 as measured")
+        raise _Fault(f"parameters.{_THREADS}", f"got {text!r}, expected a number of threads, 0 as measured")
     return int(text) or None
 
 
 def _preferred(sizes: Sequence[int], limit: int | None) -> int | None:
     for size in sizes:
         if size < 1 or (limit is not None and size > limit):
-            wanted = "1 and more" if limit is None else f"1 to max_batch_size, {limit}"
-            raise _Fault("dynamic_batching.preferred_batch_size", f"got {size}, wanted {wanted}")
+            expected = "1 and more" if limit is None else f"1 to max_batch_size, {limit}"
+            raise _Fault("dynamic_batching.preferred_batch_size", f"got {size}, expected {expected}")
     return max(sizes, default=None)
 
 
 def _at_least(least: int, value: int | None, field: str) -> int | None:
     if value is not None and value < least:
-        raise _Fault(field, f"got {value}, wanted {least} or more")
+        raise _Fault(field, f"got {value}, expected {least} or more")
     return value
 
 
@@ -504,10 +504,10 @@ def _warmup(index: int, sample: Any, folder: Path) -> Warmup:
 def _warmup_input(tensor: Any, field: str, folder: Path) -> WarmupInput:
     datatype = _datatype(tensor)
     if datatype is None:
-        raise _Fault(f"{field}.data_type", "got none, wanted the input's")
+        raise _Fault(f"{field}.data_type", "got none, expected the input's")
     dims = _shape(tensor.dims, f"{field}.dims")
     if -1 in dims:
-        raise _Fault(f"{field}.dims", f"got {list(dims)}, wanted a size for each axis")
+        raise _Fault(f"{field}.dims", f"got {list(dims)}, expected a size for each axis")
     if tensor.HasField("input_data_file"):
         file = _inside(folder / "warmup", tensor.input_data_file, f"{field}.input_data_file")
         return WarmupInput(datatype, dims, random=False, file=file)

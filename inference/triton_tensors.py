@@ -142,7 +142,7 @@ class _Check:
                     raise self.fault(
                         "max_batch_size",
                         f"got {limit}, but the graph's {kind} {spec.name!r} has shape {list(spec.shape)}, whose first "
-                        "axis is no batch: wanted max_batch_size: 0 and dims with all axes",
+                        "axis is no batch: expected max_batch_size: 0 and dims with all axes",
                     )
 
     def leaves_rows_alone(self) -> None:
@@ -151,7 +151,7 @@ class _Check:
             if entry.reshape is not None or entry.dims[:1] not in ((), (-1,), (1,)):
                 raise self.fault(
                     f"{entry.field}.dims",
-                    "got a fixed first axis or a reshape without max_batch_size, wanted -1 first, since a bundle with "
+                    "got a fixed first axis or a reshape without max_batch_size, expected -1 first: a bundle with "
                     "a manifest takes rows",
                 )
 
@@ -166,8 +166,8 @@ class _Check:
             for entry in entries:
                 spec = known.get(entry.name)
                 if spec is None or entry.name in seen:
-                    wanted = "each tensor once" if spec else f"one of the graph's, {', '.join(known)}"
-                    raise self.fault(f"{entry.field}.name", f"got {entry.name!r}, wanted {wanted}")
+                    expected = "each tensor once" if spec else f"one of the graph's, {', '.join(known)}"
+                    raise self.fault(f"{entry.field}.name", f"got {entry.name!r}, expected {expected}")
                 seen.add(entry.name)
                 self._tensor(entry, spec)
 
@@ -175,13 +175,13 @@ class _Check:
         if entry.datatype not in (None, spec.datatype):
             raise self.fault(
                 f"{entry.field}.data_type",
-                f"got {_typed(entry.datatype)}, wanted the graph's, {_typed(spec.datatype)}",
+                f"got {_typed(entry.datatype)}, expected the graph's, {_typed(spec.datatype)}",
             )
         if entry.reshape is not None:
             if not _same_elements(entry.dims, entry.reshape):
                 raise self.fault(
                     f"{entry.field}.reshape.shape",
-                    f"got {list(entry.reshape)}, wanted as many elements as dims, {list(entry.dims)}, before, "
+                    f"got {list(entry.reshape)}, expected as many elements as dims, {list(entry.dims)}, before, "
                     "between and after their axes of -1",
                 )
             self._fits(f"{entry.field}.reshape.shape", entry.reshape, spec)
@@ -197,7 +197,9 @@ class _Check:
             axis == known or -1 in (axis, known) for axis, known in zip(dims, tail, strict=True)
         ):
             return
-        raise self.fault(field, f"got {list(dims)}, wanted the graph's, {list(tail)}{self._hint(dims, spec)}")
+        raise self.fault(
+            field, f"got {list(dims)}, expected the graph's, {list(tail)}{self._hint(dims, spec)}"
+        )
 
     def _hint(self, dims: Shape, spec: TensorSpec) -> str:
         """What people forget: whether the batch is among the dims."""
@@ -281,24 +283,24 @@ def _sample(
     check, field = _Check(config, bundle), f"model_warmup[{index}]"
     if not config.max_batch_size and sample.rows != 1:
         raise check.fault(
-            f"{field}.batch_size", f"got {sample.rows}, wanted 1, since there is no max_batch_size"
+            f"{field}.batch_size", f"got {sample.rows}, expected 1, since there is no max_batch_size"
         )
     if config.max_batch_size and sample.rows > config.max_batch_size:
         raise check.fault(
             f"{field}.batch_size",
-            f"got {sample.rows}, wanted at most max_batch_size, {config.max_batch_size}",
+            f"got {sample.rows}, expected at most max_batch_size, {config.max_batch_size}",
         )
     known = {spec.name: spec for spec in specs}
     if known.keys() != sample.inputs.keys():
         raise check.fault(
-            f"{field}.inputs", f"got {', '.join(sample.inputs) or 'none'}, wanted {', '.join(known)}"
+            f"{field}.inputs", f"got {', '.join(sample.inputs) or 'none'}, expected {', '.join(known)}"
         )
     tensors: dict[str, Array] = {}
     for name, spec in known.items():
         tensor, at = sample.inputs[name], f"{field}.inputs.{name}"
         if tensor.datatype is not spec.datatype:
             raise check.fault(
-                f"{at}.data_type", f"got {_typed(tensor.datatype)}, wanted {_typed(spec.datatype)}"
+                f"{at}.data_type", f"got {_typed(tensor.datatype)}, expected {_typed(spec.datatype)}"
             )
         tensors[name] = _as_the_graph_takes(check, at, tensor, spec, sample.rows, rng)
     return tensors
@@ -314,7 +316,7 @@ def _as_the_graph_takes(
     if tail and (len(tail) != len(tensor.dims) or any(
         want not in (-1, axis) for want, axis in zip(tail, tensor.dims, strict=True)
     )):  # fmt: skip
-        raise check.fault(f"{field}.dims", f"got {list(tensor.dims)}, wanted {list(tail)}")
+        raise check.fault(f"{field}.dims", f"got {list(tensor.dims)}, expected {list(tail)}")
     array = _data(check, field, tensor, rng)
     if batched:
         array = np.repeat(array[None], rows, axis=0)
@@ -340,12 +342,12 @@ def _data(check: _Check, field: str, tensor: WarmupInput, rng: np.random.Generat
 
 def _from_file(check: _Check, field: str, data: bytes, datatype: DataType, dims: Shape) -> Array:
     """Raw numbers in row-major order; of BYTES each behind its length, as in a binary request."""
-    wanted = prod(dims)
+    expected = prod(dims)
     if datatype is not DataType.BYTES:
-        if len(data) != wanted * datatype.dtype.itemsize:
+        if len(data) != expected * datatype.dtype.itemsize:
             raise check.fault(
                 f"{field}.input_data_file",
-                f"got {len(data)} bytes, wanted {wanted * datatype.dtype.itemsize} for {list(dims)}",
+                f"got {len(data)} bytes, expected {expected * datatype.dtype.itemsize} for {list(dims)}",
             )
         return np.frombuffer(data, datatype.dtype).reshape(dims)
     elements: list[str] = []
@@ -354,9 +356,9 @@ def _from_file(check: _Check, field: str, data: bytes, datatype: DataType, dims:
         start = place + _LENGTH.itemsize
         place = start + int.from_bytes(data[place:start], "little")
         elements.append(data[start:place].decode("utf-8", "replace"))
-    if len(elements) != wanted or place != len(data):
+    if len(elements) != expected or place != len(data):
         raise check.fault(
             f"{field}.input_data_file",
-            f"got {len(elements)} elements in {len(data)} bytes, wanted {wanted}, each behind its length",
+            f"got {len(elements)} elements in {len(data)} bytes, expected {expected}, each behind its length",
         )
     return np.array(elements, dtype=np.object_).reshape(dims)

@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 import yaml
 
 from scripts.walk import ROOT, Replica, callers_of, free_port, publish, wait
-from training.exporter import make_server
+from training.fit.run_metrics import make_server
 
 OUT = ROOT / "docs/pictures"
 COLUMNS = 3
@@ -173,9 +173,9 @@ def draw_trace(bundle: Path, file: Path) -> None:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    from serving.call import StageTimes
-    from serving.targets import Target
-    from serving.telemetry import Tracing
+    from serving.engine.context import StageTimes
+    from serving.http.matching import Route
+    from serving.observe.telemetry import Tracing
 
     replica = Replica.started[-1]
     golden = json.loads((bundle / "golden.json").read_text())["examples"][0]
@@ -191,7 +191,7 @@ def draw_trace(bundle: Path, file: Path) -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     times = StageTimes(**{stage: round(float(ms) * 1e6) for stage, ms in timing.items()}, batch_rows=1)
-    Tracing(provider).observe(Target("predict", bundle.parent.name, None, path), {}, times, 200)
+    Tracing(provider).observe(Route("predict", bundle.parent.name, None, path), {}, times, 200)
     spans = sorted(kept.get_finished_spans(), key=lambda span: (span.start_time or 0, -(span.end_time or 0)))
     zero = spans[0].start_time or 0
     figure, axis = plt.subplots(figsize=(9, 2.6))

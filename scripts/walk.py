@@ -71,14 +71,14 @@ class Replica:
     def metric(self, series: str) -> float:
         """The sum of the samples that match `name{label="value"}`; labels that are not named may be anything."""
         name, _, labels = series.rstrip("}").partition("{")
-        wanted = set(re.findall(r'\w+="[^"]*"', labels))
+        expected = set(re.findall(r'\w+="[^"]*"', labels))
         with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         found = [re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line) for line in lines if line.startswith(name)]
         return sum(
             float(match[3])
             for match in found
-            if match and match[1] == name and wanted <= set(re.findall(r'\w+="[^"]*"', match[2] or ""))
+            if match and match[1] == name and expected <= set(re.findall(r'\w+="[^"]*"', match[2] or ""))
         )
 
     def stop(self) -> int:
@@ -287,11 +287,11 @@ def say(what: str) -> None:
     print(f"    {what}", flush=True)
 
 
-def show(replica: Replica, series: str, wanted: float) -> None:
+def show(replica: Replica, series: str, expected: float) -> None:
     """A metric, which must be so much."""
     value = replica.metric(series)
     say(f"{replica.name}: {series} = {value:g}")
-    require(value == wanted, f"{series} to be {wanted:g}")
+    require(value == expected, f"{series} to be {expected:g}")
 
 
 def nothing_lost(ended: Counter[int | str]) -> None:
@@ -304,7 +304,7 @@ def nothing_lost(ended: Counter[int | str]) -> None:
 def require(true: bool, what: str) -> None:
     """Go on only if it is so."""
     if not true:
-        raise Failure(f"wanted {what}")
+        raise Failure(f"expected {what}")
 
 
 def main() -> int:

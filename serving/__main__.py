@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from serving.workers.supervisor import supervise
 
         return supervise(settings, arguments)
-    # What is made at the start stays; `serving.group` puts the collector to work when everything is loaded.
+    # What is made at the start stays; `serving.engine.group` puts the collector to work when everything is loaded.
     gc.disable()
     # ONNX Runtime comes with it, which a process that only watches over others does not need.
     from serving.server import serve

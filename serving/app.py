@@ -16,30 +16,30 @@ from inference.errors import BatonError
 from inference.machine import cpu_share
 from inference.providers import CUDA, available_providers
 from inference.repository import ModelRepository
-from serving.asgi import Asgi
-from serving.cors import with_cors
-from serving.dataplane import DataPlane
-from serving.diagnostics import server_version
-from serving.errors import error_body, error_headers, status_of
-from serving.exposition import metrics_registry
-from serving.group import Alone, Group, Process
-from serving.hotlane import HotLane
+from serving.engine.dataplane import DataPlane
+from serving.engine.diagnostics import server_version
+from serving.engine.group import Alone, Group, Process
+from serving.engine.loading import ModelLoader
+from serving.engine.profile import RUNS_ON_DEVICE, Overrides, ProfileCache
+from serving.engine.registry import ModelRegistry
+from serving.http.asgi import Asgi
+from serving.http.cors import with_cors
+from serving.http.errors import error_body, error_headers, status_of
+from serving.http.fast_path import FastPath
+from serving.http.methods import ASKED, other_method
+from serving.http.routes.health import health_routes
+from serving.http.routes.infer import infer_routes
+from serving.http.routes.models import model_routes
+from serving.http.routes.observing import observing_routes
+from serving.http.routes.pages import OPENAPI, add_docs, page_routes
+from serving.http.routes.repository import repository_routes, shared_memory_routes
+from serving.http.routes.tasks import task_routes
 from serving.lifecycle import Lifecycle
-from serving.loading import ModelLoader
-from serving.methods import ASKED, other_method
-from serving.payloads.log import open_payload_log
-from serving.profile import RUNS_ON_DEVICE, ByHand, ProfileCache
-from serving.registry import ModelRegistry
-from serving.routes.health import health_routes
-from serving.routes.infer import infer_routes
-from serving.routes.models import model_routes
-from serving.routes.observing import observing_routes
-from serving.routes.pages import OPENAPI, add_docs, page_routes
-from serving.routes.repository import repository_routes, shared_memory_routes
-from serving.routes.tasks import task_routes
+from serving.observe.exposition import choose_format, metrics_registry
+from serving.observe.payloads.log import open_payload_log
+from serving.observe.server_metrics import ServerMetricsCollector
+from serving.observe.telemetry import Tracing, observer
 from serving.settings import Settings, listed
-from serving.telemetry import Tracing, observer
-from serving.vitals import VitalsCollector
 
 _DESCRIPTION = """\
 Models over two open protocols: tensors by the Open Inference Protocol v2, tasks by KServe's v1 verbs.
@@ -54,7 +54,7 @@ class Application:
     """The ASGI application, with the parts that its process asks about."""
 
     asgi: Asgi
-    lane: HotLane
+    fast_path: FastPath
     registry: ModelRegistry
     lifecycle: Lifecycle
     root_path: str
@@ -73,8 +73,8 @@ def create_app(
     cpus = cpu_share(settings.workers)
     # Runs of all models together share the CPUs, unless an operator wants more of them at once.
     on_gpu = settings.device != "cpu" and CUDA in available_providers()
-    wanted = settings.concurrent_runs or (max(RUNS_ON_DEVICE) if on_gpu else 0)
-    runs = ThreadPoolExecutor(max(cpus, wanted), thread_name_prefix="run")
+    expected = settings.concurrent_runs or (max(RUNS_ON_DEVICE) if on_gpu else 0)
+    runs = ThreadPoolExecutor(max(cpus, expected), thread_name_prefix="run")
     decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
     measuring = ThreadPoolExecutor(1, thread_name_prefix="measure")
     loader = ModelLoader(
@@ -84,7 +84,7 @@ def create_app(
         max_batch_size=settings.max_batch_size,
         max_pending_rows=_share(settings.max_queue_rows, settings.workers),
         drift_window_rows=settings.drift_window_rows,
-        by_hand=ByHand(settings.run_threads, settings.concurrent_runs),
+        overrides=Overrides(settings.run_threads, settings.concurrent_runs),
         cache=profiles or ProfileCache(settings.profile_cache),
         engine_cache=settings.engine_cache,
         runs=runs,
@@ -101,7 +101,7 @@ def create_app(
     lifecycle = Lifecycle()
     observe = observer(registry, tracing, access_log=settings.access_log)
     payload_log = open_payload_log(settings)
-    lane = HotLane(registry, DataPlane(decodes), settings, lifecycle, decodes, observe, payload_log)
+    fast_path = FastPath(registry, DataPlane(decodes), settings, lifecycle, decodes, observe, payload_log)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -130,25 +130,25 @@ def create_app(
     def ready() -> bool:
         return registry.ready() if settings.strict_readiness else registry.steady()
 
-    metrics = metrics_registry(registry, VitalsCollector(lifecycle, ready, settings.device))
+    metrics = metrics_registry(registry, ServerMetricsCollector(lifecycle, ready, settings.device))
     if payload_log is not None:
         metrics.register(payload_log)
     group = join(Process(registry, metrics, ready, settings.device, settings.poll_s))
     for router in (
-        health_routes(group, lifecycle),
+        health_routes(group, lifecycle, choose_format),
         model_routes(registry, group),
-        infer_routes(lane),
-        task_routes(lane),
+        infer_routes(fast_path),
+        task_routes(fast_path),
         repository_routes(group, settings.admin_token),
         shared_memory_routes(),
-        observing_routes(registry, settings.log_level, tracing),
+        observing_routes(registry, settings.log_level, None if tracing is None else tracing.one_in()),
         page_routes(settings.root_path),
     ):
         app.include_router(router)
     add_docs(app)
     _word_errors(app)
-    asgi = with_cors(lane.in_front_of(app), listed(settings.cors_origins))
-    return Application(asgi, lane, registry, lifecycle, settings.root_path)
+    asgi = with_cors(fast_path.in_front_of(app), listed(settings.cors_origins))
+    return Application(asgi, fast_path, registry, lifecycle, settings.root_path)
 
 
 def _share(rows: int | None, processes: int) -> int | None:
@@ -170,7 +170,7 @@ def _word_errors(app: FastAPI) -> None:
             return Response(answer.body, answer.status, dict(_text(answer.headers)))
         detail = str(error.detail)
         if detail == _NO_ROUTE:
-            detail = f"path: got {request.url.path!r}, wanted one of those that /openapi.json lists"
+            detail = f"path: got {request.url.path!r}, expected one of those that /openapi.json lists"
         return _error(error.status_code, detail, dict(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)

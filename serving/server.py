@@ -18,14 +18,14 @@ from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
 from inference.providers import check_device
 from serving.app import Application, create_app
-from serving.http1 import SWEEP_S, BoundedProtocol
+from serving.http.http1 import SWEEP_S, BoundedProtocol
+from serving.http.protocol import protocol_of
+from serving.http.tls import Certificate, CertificateRefused
 from serving.listening import EVERY_ADDRESS, listen, url_of
-from serving.logs import set_up_logging
-from serving.payloads.log import check_payload_log
-from serving.protocol import protocol_of
+from serving.observe.logs import set_up_logging
+from serving.observe.payloads.log import check_payload_log
+from serving.observe.telemetry import Tracing, TracingUnavailable
 from serving.settings import Settings
-from serving.telemetry import Tracing, TracingUnavailable
-from serving.tls import Certificate, CertificateRefused
 
 log = logging.getLogger("baton")
 
@@ -155,7 +155,7 @@ def make_config(settings: Settings, app: Application) -> Config:
         app.asgi,
         host=settings.host,
         port=settings.port,
-        http=protocol_of(app.lane, settings.keep_alive_s, settings.receive_timeout_s),
+        http=protocol_of(app.fast_path, settings.keep_alive_s, settings.receive_timeout_s),
         loop="auto",
         ws="none",
         lifespan="on",
@@ -176,11 +176,11 @@ class Refused(Exception):
 
 
 def prepare(settings: Settings) -> Tracing | None:
-    """Whatever may refuse the settings before anything listens: `Refused` says what was seen and wanted."""
+    """Whatever may refuse the settings before anything listens: `Refused` says what was seen and expected."""
     try:
         listing(settings.models)
     except OSError as error:
-        reason = f"wanted a folder of models: {said_of(error)}"
+        reason = f"expected a folder of models: {said_of(error)}"
         raise Refused(f"--models: got {str(settings.models)!r}, {reason}") from error
     try:
         check_device(settings.device)
@@ -189,8 +189,8 @@ def prepare(settings: Settings) -> Tracing | None:
     try:
         check_payload_log(settings)
     except OSError as error:
-        wanted = "a file that can be written, or a URL"
-        raise Refused(f"--payload-log: got {settings.payload_log!r}, wanted {wanted}: {error}") from error
+        expected = "a file that can be written, or a URL"
+        raise Refused(f"--payload-log: got {settings.payload_log!r}, expected {expected}: {error}") from error
     try:
         Certificate.of(settings)
     except CertificateRefused as error:

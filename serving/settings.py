@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(
         None, description="certificate chain in PEM: HTTPS, and no HTTP; read again when its file changes"
     )
-    tls_key: Path | None = Field(None, description="its key in PEM, not encrypted; wanted with --tls-cert")
+    tls_key: Path | None = Field(None, description="its key in PEM, not encrypted; expected with --tls-cert")
     tls_ca: Path | None = Field(
         None, description="authorities in PEM: only callers with a certificate of theirs are let in"
     )
@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     @classmethod
     def _one_slash_before_and_none_after(cls, path: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9._~/-]*", path):
-            raise ValueError("wanted a path such as /baton")
+            raise ValueError("expected a path such as /baton")
         inside = path.strip("/")
         return f"/{inside}" if inside else ""
 
@@ -171,7 +171,9 @@ class Settings(BaseSettings):
     def _origins(cls, origins: str) -> str:
         for origin in listed(origins):
             if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
-                raise ValueError(f"{origin!r} is no origin, wanted one such as https://app.example.com, or *")
+                raise ValueError(
+                    f"{origin!r} is no origin, expected one such as https://app.example.com, or *"
+                )
         return origins
 
 

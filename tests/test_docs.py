@@ -54,19 +54,19 @@ def test_a_script_in_the_readme_runs(server: ThreadedServer, script: str) -> Non
     assert done.returncode == 0, done.stderr
 
 
-def _close(seen: Any, wanted: Any) -> bool:
+def _close(seen: Any, expected: Any) -> bool:
     """Equal, with numbers as equal as the digits that an answer has: float32 differs in the last by machine."""
-    if isinstance(wanted, dict):
+    if isinstance(expected, dict):
         return (
             isinstance(seen, dict)
-            and list(seen) == list(wanted)
-            and all(_close(seen[k], wanted[k]) for k in wanted)
+            and list(seen) == list(expected)
+            and all(_close(seen[k], expected[k]) for k in expected)
         )
-    if isinstance(wanted, list):
-        return len(seen) == len(wanted) and all(map(_close, seen, wanted))
-    if isinstance(wanted, float):
-        return bool(seen == pytest.approx(wanted, abs=2e-4))
-    return bool(seen == wanted)
+    if isinstance(expected, list):
+        return len(seen) == len(expected) and all(map(_close, seen, expected))
+    if isinstance(expected, float):
+        return bool(seen == pytest.approx(expected, abs=2e-4))
+    return bool(seen == expected)
 
 
 def settings_table() -> str:

@@ -1,4 +1,4 @@
-"""training → inference ← serving: no other arrow, and no torch where answers are given."""
+"""training → inference ← serving, and from wing to wing: no arrow runs back; no torch where answers are given."""
 
 import ast
 import subprocess
@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts import wings
+
 ROOT = Path(__file__).parent.parent
-MAY_IMPORT = {
-    "inference": {"inference"},
-    "serving": {"serving", "inference"},
-    "training": {"training", "inference"},
-}
 NEVER_IN_SERVING = ("torch", "lightning", "onnx", "sklearn", "matplotlib", "pandas")
 
 
@@ -23,11 +20,43 @@ def _imports(file: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_a_package_imports_only_what_the_design_lets_it(package: str) -> None:
-    for file in (ROOT / package).rglob("*.py"):
-        ours = _imports(file) & MAY_IMPORT.keys()
-        assert ours <= MAY_IMPORT[package], f"{file.relative_to(ROOT)} imports {ours - MAY_IMPORT[package]}"
+def test_every_import_goes_down_from_wing_to_wing() -> None:
+    assert wings.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "said"),
+    [
+        ("serving/codec/request.py", "from serving.engine import registry", "above or beside"),
+        ("serving/http/tls.py", "import serving.observe.logs", "above or beside"),
+        ("serving/codec/request.py", "def f():\n    from serving.app import create_app", "above or beside"),
+        ("training/data/splits.py", "from training.tasks.base import Task", "above or beside"),
+        ("training/config.py", "import serving.settings", "must not know"),
+        ("inference/errors.py", "from training.errors import ConfigError", "must not know"),
+        ("serving/attic/old.py", "from serving.settings import Settings", "no floor"),
+    ],
+)
+def test_an_import_that_runs_back_is_told_with_its_line(
+    tmp_path: Path, module: str, line: str, said: str
+) -> None:
+    for file in wings.ROOT.glob("*/**/*.py"):
+        if file.relative_to(wings.ROOT).parts[0] in wings.ORDER:
+            (tmp_path / file.relative_to(wings.ROOT)).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file.relative_to(wings.ROOT)).write_bytes(b"")
+    (tmp_path / module).parent.mkdir(exist_ok=True)
+    (tmp_path / module).write_text(line)
+    (fault,) = wings.faults(tmp_path)
+    assert fault.startswith(f"{module}:{line.count(chr(10)) + 1}: ")
+    assert said in fault
+
+
+def test_a_top_floor_that_fills_up_is_told(tmp_path: Path) -> None:
+    for package in wings.ORDER:
+        (tmp_path / package).mkdir()
+    for number in range(9):
+        (tmp_path / "serving" / f"more_{number}.py").write_text("")
+    (fault,) = wings.faults(tmp_path)
+    assert fault == "serving/: got 9 modules on the top floor, expected at most 8"
 
 
 @pytest.mark.parametrize("package", ["inference", "serving"])

@@ -82,7 +82,7 @@ def test_an_address_names_a_model_and_follows_what_is_chosen(page: Page, server:
 def test_what_is_no_picture_is_answered_with_its_fault(page: Page) -> None:
     _choose(page, "fashion")
     page.set_input_files("input[type=file]", shipped("fashion") / "card.md")
-    expect(page.locator("#answer .fault")).to_contain_text("wanted")
+    expect(page.locator("#answer .fault")).to_contain_text("expected")
 
 
 def test_a_text_is_judged(page: Page) -> None:

@@ -101,7 +101,7 @@ def test_test_pictures_are_no_drift_and_their_negatives_are(tmp_path: Path) -> N
     if "BATON_DATA" not in os.environ:
         pytest.skip("BATON_DATA is not set: the Fashion-MNIST pictures are read from it")
     from training.data.vision import read_idx
-    from training.reference import add_reference
+    from training.release.reference import add_reference
 
     newest = REPOSITORY.path("fashion")
     copied = Path(shutil.copytree(newest, tmp_path / "fashion" / newest.name))

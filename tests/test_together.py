@@ -28,9 +28,9 @@ def test_sixty_four_callers_each_get_their_own_answer_in_shared_batches() -> Non
         if _is_bad(caller):
             assert (status, "body" in answer["error"]) == (400, True)
         else:
-            (seen,), (wanted,) = answer["predictions"], alone[caller % len(GOLDEN)]
-            assert seen["label"] == wanted["label"]
-            assert abs(seen["probability"] - wanted["probability"]) <= 2e-4
+            (seen,), (expected,) = answer["predictions"], alone[caller % len(GOLDEN)]
+            assert seen["label"] == expected["label"]
+            assert abs(seen["probability"] - expected["probability"]) <= 2e-4
     rows, runs = rows_after - rows_before, runs_after - runs_before
     good = sum(not _is_bad(caller) for caller, _, _ in answers)
     assert rows >= good, "who left before the run is not in it, everybody else is"

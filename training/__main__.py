@@ -91,9 +91,9 @@ def _settings(task: str) -> Iterator[str]:
 
 def _train(task: str, flags: Sequence[str]) -> int:
     from training.config import load_config
-    from training.find_rate import describe, find_rate
+    from training.fit.find_rate import describe, find_rate
+    from training.fit.processes import is_first
     from training.pipeline import assist, train
-    from training.processes import is_first
 
     logging.basicConfig(level=logging.INFO if is_first() else logging.ERROR, format="%(message)s")
     for noisy in (

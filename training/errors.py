@@ -1,4 +1,4 @@
-"""What can go wrong in training, as a tree; every message names the thing, what was seen and what was wanted."""
+"""What can go wrong in training, as a tree; every message names the thing, what was seen and what was expected."""
 
 
 class TrainingError(Exception):

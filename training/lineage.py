@@ -11,6 +11,10 @@ from inference.manifest import Manifest
 RUN_CONFIG = "config.json"
 
 
+WEIGHTS_KEY = "baton.weights"
+"""In the graph's metadata: {weight: [initializer, transposed]} as JSON."""
+
+
 class Kind(NamedTuple):
     """A task's architecture, and the options that it was built with."""
 

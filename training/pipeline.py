@@ -19,24 +19,26 @@ from torch import nn
 from inference.manifest import Company, Parity
 from inference.options import Precision
 from inference.predictor import Predictor
-from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.examples import Batch
 from training.data.text import Texts
 from training.data.vision import Images
-from training.export import export
-from training.processes import part
-from training.pruning import describe, inside_budget, judge, prune
-from training.publish import Made, make_candidate, publish
-from training.quantize import Quantization, describe_trial, quantize
-from training.reference import make_reference
-from training.robustness import of_pictures, of_texts
+from training.evaluate.calibrate import Calibrated
+from training.evaluate.report import Report
+from training.evaluate.robustness import of_pictures, of_texts
+from training.fit.processes import part
+from training.fit.pruning import prune
+from training.fit.teacher import read_taught
+from training.fit.train import best_model, fit, load_data
+from training.release.compress import describe, inside_budget, judge
+from training.release.export import export
+from training.release.publish import Made, make_candidate, publish
+from training.release.quantize import Quantization, describe_trial, quantize
+from training.release.reference import make_reference
+from training.release.verify import company_of, verify
 from training.run import RunFiles, open_run, write_whole
-from training.tasks.base import Report, Task, TaskData
+from training.tasks.base import Task, TaskData
 from training.tasks.registry import find_task
-from training.teacher import read_taught
-from training.train import best_model, fit, load_data
-from training.verify import company_of, verify
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +108,8 @@ def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
     if not files.published.exists():
         return None
     bundle = Path(json.loads(files.published.read_text())["bundle"])
-    wanted = config.models / config.bundle_name / (str(config.version) if config.version else bundle.name)
-    return bundle if bundle == wanted and bundle.is_dir() else None
+    expected = config.models / config.bundle_name / (str(config.version) if config.version else bundle.name)
+    return bundle if bundle == expected and bundle.is_dir() else None
 
 
 def by_whose(metrics: Mapping[str, float]) -> list[str]:

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.bundle import Bundle
+from inference.errors import BatonError
+from inference.processors.text import TOKENIZER_FILE
 from training.config import TrainConfig, default_of
-from training.errors import RunError
-from training.lineage import RUN_CONFIG
+from training.errors import ConfigError, RunError
+from training.lineage import RUN_CONFIG, newest_version
 
 
 @dataclass(frozen=True)
@@ -142,13 +145,13 @@ class RunFiles:
 def open_run(config: TrainConfig) -> RunFiles:
     """The run's directory, if it is free or was started with the same configuration; nothing is written yet."""
     files = RunFiles(config.run_directory)
-    wanted = config.learned_from()
+    expected = config.learned_from()
     if files.config.exists():
         started = json.loads(files.config.read_text())
         # A setting that is younger than the run was its default then.
-        before = {key: started.get(key, default_of(key)) for key in wanted}
-        if differing := [key for key in wanted if before[key] != wanted[key]]:
-            listed = "\n".join(f"  {key}: {before[key]!r}, now {wanted[key]!r}" for key in differing)
+        before = {key: started.get(key, default_of(key)) for key in expected}
+        if differing := [key for key in expected if before[key] != expected[key]]:
+            listed = "\n".join(f"  {key}: {before[key]!r}, now {expected[key]!r}" for key in differing)
             raise RunError(f"{files.root} holds a run of another configuration; give another --run\n{listed}")
         if not config.resume:
             raise RunError(f"{files.root} already holds this run; remove it to start over, or let it resume")
@@ -173,3 +176,13 @@ def whole(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     yield partial
     partial.replace(path)
+
+
+def read_tokenizer_of(path: Path, setting: str) -> str:
+    """The content of `tokenizer.json` of a text bundle, or of the candidate in a finished run."""
+    candidates = sorted(RunFiles(path).candidates.glob("*/1"))
+    try:
+        bundle = Bundle.open(candidates[0] if candidates else newest_version(path))
+        return bundle.read(TOKENIZER_FILE).decode()
+    except (BatonError, KeyError) as error:
+        raise ConfigError(f"{setting}: {path} has no tokenizer to take over: {error}") from error

@@ -48,10 +48,10 @@ class Classification:
         """Read `labels.json`; there must be one label for each class of the graph."""
         labels = bundle.read_json(LABELS_FILE)
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: wanted a list of strings")
+            raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: expected a list of strings")
         classes = bundle.output("probabilities").shape[-1]
         if classes != len(labels):
-            raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: got {len(labels)} labels, wanted {classes}")
+            raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: got {len(labels)} labels, expected {classes}")
         return cls(tuple(labels), bundle.manifest.conformal, bundle.manifest.out_of_distribution)
 
     def answer(self, outputs: Tensors) -> Prediction:

@@ -53,10 +53,10 @@ class TextConfig(_Config):
     @model_validator(mode="after")
     def _buckets_reach_the_longest(self) -> Self:
         if list(self.length_buckets) != sorted(set(self.length_buckets)):
-            raise ValueError(f"length_buckets: got {self.length_buckets}, wanted them to rise")
+            raise ValueError(f"length_buckets: got {self.length_buckets}, expected them to rise")
         if self.length_buckets[-1] != self.max_length:
             raise ValueError(
-                f"length_buckets: the last is {self.length_buckets[-1]}, wanted max_length, {self.max_length}"
+                f"length_buckets: the last is {self.length_buckets[-1]}, expected max_length, {self.max_length}"
             )
         return self
 

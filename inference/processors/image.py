@@ -68,7 +68,7 @@ class ImageProcessor(StackingProcessor):
         """Read the parameters from the manifest and the labels from their file."""
         config = bundle.manifest.processor
         if not isinstance(config, ImageConfig):
-            raise TypeError(f"got a {config.kind} processor, wanted an image processor")
+            raise TypeError(f"got a {config.kind} processor, expected an image processor")
         return cls(config, Classification.from_bundle(bundle))
 
     def decode(self, payload: Payload) -> Image.Image:
@@ -182,8 +182,8 @@ class ImageProcessor(StackingProcessor):
     def _check_size(self, picture: Image.Image, field: str) -> None:
         width, height = picture.size
         if width * height > self.config.max_pixels:
-            wanted = f"at most {self.config.max_pixels} pixels"
-            raise InputTooLarge(field, f"a picture of {width}×{height}", wanted)
+            expected = f"at most {self.config.max_pixels} pixels"
+            raise InputTooLarge(field, f"a picture of {width}×{height}", expected)
 
     def _to_mode(self, picture: Image.Image) -> Image.Image:
         if picture.mode in ("I;16", "I;16B", "I;16L", "I"):  # 16-bit grey: Pillow's own conversion would clip

@@ -59,8 +59,8 @@ def check_names(parameters: Mapping[str, JsonValue], *known: str) -> None:
     """Refuse a parameter that nobody would read."""
     for name, value in parameters.items():
         if name not in known:
-            wanted = f"only {', '.join(known)}" if known else "no parameters"
-            raise InvalidInput(f"parameters.{name}", value, wanted)
+            expected = f"only {', '.join(known)}" if known else "no parameters"
+            raise InvalidInput(f"parameters.{name}", value, expected)
 
 
 def rounded(drops: Array) -> list[float]:

@@ -76,7 +76,7 @@ class RecommendationProcessor(StackingProcessor):
         """Read the parameters from the manifest and the catalogue from `items.json`."""
         config = bundle.manifest.processor
         if not isinstance(config, RecommendationConfig):
-            raise TypeError(f"got a {config.kind} processor, wanted a recommendation processor")
+            raise TypeError(f"got a {config.kind} processor, expected a recommendation processor")
         try:
             items = Items.model_validate_json(bundle.read(ITEMS_FILE))
         except ValidationError as error:
@@ -86,7 +86,7 @@ class RecommendationProcessor(StackingProcessor):
             raise ManifestInvalid(
                 bundle.path,
                 f"{ITEMS_FILE}: {len(items.ids)} ids, {len(items.titles)} titles and "
-                f"{len(items.popularity)} counts, wanted {bundle.output(SCORES).shape[-1]} of each",
+                f"{len(items.popularity)} counts, expected {bundle.output(SCORES).shape[-1]} of each",
             )
         return cls(config, items)
 

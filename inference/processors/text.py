@@ -67,7 +67,7 @@ class TextProcessor(StackingProcessor):
         """Read the parameters from the manifest, the tokenizer and the labels from their files."""
         config = bundle.manifest.processor
         if not isinstance(config, TextConfig):
-            raise TypeError(f"got a {config.kind} processor, wanted a text processor")
+            raise TypeError(f"got a {config.kind} processor, expected a text processor")
         try:
             tokenizer = read_tokenizer(bundle.read(TOKENIZER_FILE).decode())
         except ValueError as error:
@@ -197,7 +197,7 @@ def read_tokenizer(content: str) -> "Tokenizer":
         ):
             # Letters that it has no token for would vanish, and count as understood (…-loses-letters-it-does-not-know).
             raise ValueError(
-                "a BPE tokenizer without unk_token drops what it does not know, wanted one that says so"
+                "a BPE tokenizer without unk_token drops what it does not know, expected one that says so"
             )
     return tokenizer
 

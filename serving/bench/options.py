@@ -154,8 +154,8 @@ def _number(text: str, kind: Callable[[str], Value]) -> Value:
     try:
         return kind(text)
     except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted {wanted}") from None
+        expected = "a whole number" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}") from None
 
 
 def _whole(text: str) -> int:
@@ -165,7 +165,7 @@ def _whole(text: str) -> int:
 def _positive(text: str) -> float:
     value = _number(text, float)
     if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text}: wanted a number above 0")
+        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0")
     return value
 
 
@@ -176,18 +176,18 @@ def _seconds(text: str) -> float:
 def _share(text: str) -> float:
     value = _number(text, float)
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: wanted a number above 0, at most 1")
+        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0, at most 1")
     return value
 
 
 def _at_least(least: float, text: str, value: float) -> float:
     if value < least:
-        raise argparse.ArgumentTypeError(f"{text}: wanted at least {least:g}")
+        raise argparse.ArgumentTypeError(f"{text}: expected at least {least:g}")
     return value
 
 
 def _header(text: str) -> tuple[str, str]:
     name, found, value = text.partition(":")
     if not found or not name or "\n" in text or "\r" in text:
-        raise BenchError(f"--header {text!r}: wanted NAME:VALUE")
+        raise BenchError(f"--header {text!r}: expected NAME:VALUE")
     return name.strip(), value.strip()

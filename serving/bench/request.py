@@ -51,7 +51,7 @@ def parse_url(text: str) -> SplitResult:
     except ValueError:  # a port that is no number
         valid = False
     if not valid:
-        raise BenchError(f"{text!r} is no server's address, wanted http://host:port")
+        raise BenchError(f"{text!r} is no server's address, expected http://host:port")
     return url
 
 
@@ -211,5 +211,5 @@ def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     except ValueError:
         shape = ()
     if not name or not shape or min(shape) < 1 or math.prod(shape) > 1 << 28:
-        raise BenchError(f"--shape {text!r}: wanted name:1,3,224,224")
+        raise BenchError(f"--shape {text!r}: expected name:1,3,224,224")
     return name, shape

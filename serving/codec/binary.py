@@ -11,6 +11,9 @@ from inference.values import Array, DataType
 
 _LENGTH = struct.Struct("<I")  # before each element of BYTES
 
+JSON_LENGTH = b"inference-header-content-length"
+"""The header that says where in a body its JSON ends and its tensors begin."""
+
 ALIGNED = 16
 """Of where a tensor lies, as NumPy's own do: ONNX Runtime sums up in another order where an address is no multiple of
 it, so that the last bit of an answer would depend on the length of a request's JSON."""
@@ -25,11 +28,11 @@ def decode_binary(blob: memoryview, datatype: DataType, shape: Sequence[int], fi
     if datatype is DataType.BYTES:
         return _decode_strings(blob, shape, field)
     dtype = datatype.dtype
-    wanted = prod(shape) * dtype.itemsize
-    if len(blob) != wanted:
-        raise InvalidInput(field, f"{len(blob)} bytes", f"{wanted} for {datatype} of shape {list(shape)}")
+    expected = prod(shape) * dtype.itemsize
+    if len(blob) != expected:
+        raise InvalidInput(field, f"{len(blob)} bytes", f"{expected} for {datatype} of shape {list(shape)}")
     array: Array = np.frombuffer(blob, dtype)
-    if wanted < _SMALL_BYTES or array.__array_interface__["data"][0] % ALIGNED:
+    if expected < _SMALL_BYTES or array.__array_interface__["data"][0] % ALIGNED:
         array = array.copy()
     if datatype is DataType.BOOL and (numbers := array.view(np.uint8)).max(initial=0) > 1:
         array = numbers != 0  # ONNX Runtime's kernels take for granted that a byte is 0 or 1
@@ -68,8 +71,8 @@ def _decode_strings(blob: memoryview, shape: Sequence[int], field: str) -> Array
         elements.append(text_of(blob[start : start + length]))
         start += length
     if len(elements) != prod(shape):
-        wanted = f"{prod(shape)}, the product of shape {list(shape)}"
-        raise InvalidInput(field, f"{len(elements)} elements", wanted)
+        expected = f"{prod(shape)}, the product of shape {list(shape)}"
+        raise InvalidInput(field, f"{len(elements)} elements", expected)
     return np.array(elements, dtype=np.object_).reshape(shape)
 
 

@@ -55,7 +55,7 @@ def _reshaped(name: str, array: Array, reshape: Reshape) -> Array:
     try:
         return reshape(array)
     except ValueError:
-        seen, wanted = list(array.shape), list(reshape.source)
+        seen, expected = list(array.shape), list(reshape.source)
         raise InferenceFailed(
-            f"output {name}: got shape {seen} from the graph, and config.pbtxt says {wanted}"
+            f"output {name}: got shape {seen} from the graph, and config.pbtxt says {expected}"
         ) from None

@@ -141,9 +141,9 @@ def _convert(values: JsonValue, datatype: DataType, shape: Sequence[int], field:
     """The same of what is parsed already."""
     python = _KINDS[datatype].python
     nested = isinstance(values, list) and bool(values) and isinstance(values[0], list)
-    wanted = _nested_type(python, _depth(shape, field) if nested else 1)
+    expected = _nested_type(python, _depth(shape, field) if nested else 1)
     try:
-        return _flatten(msgspec.convert(values, wanted), shape, field)
+        return _flatten(msgspec.convert(values, expected), shape, field)
     except msgspec.ValidationError as error:
         raise mismatch(error, field, b"") from None
 
@@ -160,10 +160,10 @@ def _nested_decoder(python: type, depth: int) -> msgspec.json.Decoder[Any]:
 
 
 def _nested_type(python: type, depth: int) -> Any:
-    wanted: Any = python
+    expected: Any = python
     for _ in range(depth):
-        wanted = list[wanted]
-    return wanted
+        expected = list[expected]
+    return expected
 
 
 def _flatten(nested: list[Any], shape: Sequence[int], field: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a JSON parser complains about, in our words: the field, what came, what was wanted."""
+"""What a JSON parser complains about, in our words: the field, what came, what was expected."""
 
 import json
 import re
@@ -15,7 +15,7 @@ _REQUIRED = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 _STEPS = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
-_WANTED = {
+_REQUIRED_VALUES = {
     "inputs": "a list with every input of the model",
     "instances": "a list of instances",
     "name": "a tensor's name",
@@ -45,8 +45,8 @@ def mismatch(error: Exception, field: str, text: bytes | memoryview | msgspec.Ra
     unnamed = "[...]" in path or (expected is not None and expected["seen"] is None)
     name, value = _look_up(text, path) if unnamed else (path, MISSING)
     if missing := _REQUIRED.fullmatch(what):
-        wanted = _WANTED.get(missing["name"], "a value")
-        return InvalidInput(_joined(field, f"{name}.{missing['name']}"), MISSING, wanted)
+        required = _REQUIRED_VALUES.get(missing["name"], "a value")
+        return InvalidInput(_joined(field, f"{name}.{missing['name']}"), MISSING, required)
     place = _joined(field, name)
     if expected:
         seen = _kind(expected["seen"]) if expected["seen"] else "another" if value is MISSING else value

@@ -37,7 +37,7 @@ No answer over HTTP comes within a millisecond for certain, and who writes 30 me
 
 
 @dataclass(frozen=True, slots=True)
-class WantedOutput:
+class RequestedOutput:
     """An output as the caller wants it: as JSON or binary, whole or its `classes` likeliest."""
 
     name: str
@@ -53,7 +53,7 @@ class InferRequest:
 
     tensors: Tensors
     rows: int
-    outputs: Sequence[WantedOutput]
+    outputs: Sequence[RequestedOutput]
     id: str = ""
     timeout_us: int = 0
     priority: int = 0
@@ -99,7 +99,7 @@ class InferCodec:
     def decode(self, body: bytes | memoryview, json_bytes: int | None = None) -> InferRequest:
         """A request from its body; `json_bytes` is `Inference-Header-Content-Length`, None where it is absent.
 
-        `InvalidInput` names the field, what came and what was wanted; `Unsupported` what is not offered.
+        `InvalidInput` names the field, what came and what was expected; `Unsupported` what is not offered.
         """
         if json_bytes is None:
             blobs, head = _Blobs(None), parse_head(body, strict=self._strict)
@@ -114,7 +114,7 @@ class InferCodec:
         tensors, rows = self._tensors(head.inputs, blobs)
         if self._check is not None:
             self._check(tensors)
-        request = InferRequest(tensors, rows, self._wanted(head.outputs, parameters), head.id or "")
+        request = InferRequest(tensors, rows, self._requested(head.outputs, parameters), head.id or "")
         if parameters:
             timeout_us = whole_number(parameters, "timeout", "parameters")
             request.timeout_us = timeout_us if timeout_us >= LEAST_TIMEOUT_US else 0
@@ -128,13 +128,13 @@ class InferCodec:
             parts.append(b'"id":%b,' % orjson.dumps(request.id))
         blobs: list[bytes | memoryview] = []
         opening = b'"outputs":['
-        for wanted in request.outputs:
-            array, datatype = outputs[wanted.name], wanted.datatype
-            if wanted.classes:
-                array, datatype = self._classify(wanted, array), DataType.BYTES
+        for expected in request.outputs:
+            array, datatype = outputs[expected.name], expected.datatype
+            if expected.classes:
+                array, datatype = self._classify(expected, array), DataType.BYTES
             parts.append(opening)
-            parts.append(self._head(wanted.name, datatype, array.ndim) % array.shape)
-            if wanted.binary:
+            parts.append(self._head(expected.name, datatype, array.ndim) % array.shape)
+            if expected.binary:
                 blob = encode_binary(array, datatype)
                 blobs.append(blob)
                 parts.append(b'"parameters":{"binary_data_size":%d}}' % len(blob))
@@ -190,16 +190,16 @@ class InferCodec:
             raise InvalidInput(field, f"a batch of {rows}", f"{others} rows as in the other inputs")
         return rows
 
-    def _wanted(
+    def _requested(
         self, heads: Sequence[OutputHead] | None, parameters: Parameters | None
-    ) -> Sequence[WantedOutput]:
+    ) -> Sequence[RequestedOutput]:
         if heads:
-            return [self._wanted_one(head, f"outputs[{index}]") for index, head in enumerate(heads)]
+            return [self._requested_output(head, f"outputs[{index}]") for index, head in enumerate(heads)]
         if parameters and flag(parameters, "binary_data_output", "parameters"):
             return self._all_binary
         return self._all
 
-    def _wanted_one(self, head: OutputHead, field: str) -> WantedOutput:
+    def _requested_output(self, head: OutputHead, field: str) -> RequestedOutput:
         output = self._outputs.get(head.name)
         if output is None:
             raise InvalidInput(f"{field}.name", head.name, f"one of {', '.join(self._outputs)}")
@@ -210,7 +210,7 @@ class InferCodec:
         if classes:
             check_classification(output.datatype, f"{field}.parameters.classification")
         binary = flag(head.parameters, "binary_data", f"{field}.parameters")
-        return WantedOutput(output.name, output.datatype, binary, classes, self._labels.get(head.name, ()))
+        return RequestedOutput(output.name, output.datatype, binary, classes, self._labels.get(head.name, ()))
 
     def _decode_raw(self, body: bytes | memoryview) -> InferRequest:
         """A raw request: the whole body is the one input's data, of batch 1; every output comes back binary."""
@@ -234,9 +234,9 @@ class InferCodec:
             self._check(tensors)
         return InferRequest(tensors, 1, self._all_binary)
 
-    def _classify(self, wanted: WantedOutput, array: Array) -> Array:
-        field = f"outputs.{wanted.name}"
-        return classify(array, wanted.classes, wanted.labels, batched=self._batched, field=field)
+    def _classify(self, expected: RequestedOutput, array: Array) -> Array:
+        field = f"outputs.{expected.name}"
+        return classify(array, expected.classes, expected.labels, batched=self._batched, field=field)
 
     def _head(self, name: str, datatype: DataType, rank: int) -> bytes:
         """A template for an output's beginning, to be filled with its shape."""
@@ -297,11 +297,11 @@ def is_column(spec: TensorSpec, manifest: Manifest) -> bool:
     return manifest.max_batch_size > 0 and spec.shape == (-1,)
 
 
-def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    return len(shape) == len(wanted) and all(
-        want in (-1, seen) for seen, want in zip(shape, wanted, strict=True)
+def _fits(shape: Sequence[int], expected: Sequence[int]) -> bool:
+    return len(shape) == len(expected) and all(
+        want in (-1, seen) for seen, want in zip(shape, expected, strict=True)
     )
 
 
-def _whole(spec: TensorSpec, labels: Mapping[str, Sequence[str]], *, binary: bool) -> WantedOutput:
-    return WantedOutput(spec.name, spec.datatype, binary, 0, labels.get(spec.name, ()))
+def _whole(spec: TensorSpec, labels: Mapping[str, Sequence[str]], *, binary: bool) -> RequestedOutput:
+    return RequestedOutput(spec.name, spec.datatype, binary, 0, labels.get(spec.name, ()))

@@ -87,8 +87,8 @@ def encode_predictions(predictions: Sequence[Prediction]) -> bytes:
 def _from_json(body: bytes, media_type: str, limit: int) -> list[Payload]:
     if media_type in ("", _FORM) and not body.lstrip().startswith(b"{"):
         seen = media_type or "none"
-        wanted = "the media type of the body, such as image/png, or JSON as body"
-        raise UnsupportedMediaType("Content-Type", seen, wanted)
+        expected = "the media type of the body, such as image/png, or JSON as body"
+        raise UnsupportedMediaType("Content-Type", seen, expected)
     try:
         instances = _decode(body).instances
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -120,10 +120,10 @@ def _other_name(body: bytes) -> InvalidInput | None:
         return None
     if named.instances is not msgspec.UNSET or named.inputs is msgspec.UNSET:
         return None
-    wanted = (
+    expected = (
         "instances, a list with one element a row; inputs are tensors, which /v2/models/{name}/infer takes"
     )
-    return InvalidInput("instances", "inputs in their place", wanted)
+    return InvalidInput("instances", "inputs in their place", expected)
 
 
 def _plain(content_type: str) -> str:

@@ -57,8 +57,8 @@ def parse_head(text: bytes | memoryview, *, strict: bool = False) -> RequestHead
         if isinstance(error, (msgspec.ValidationError, RecursionError)) or not has_words(bytes(text)):
             raise json_fault(error, text) from None
         if strict:
-            wanted = "strict JSON, which has no NaN or Infinity"
-            raise InvalidInput("body", f"{len(text)} bytes ({error})", wanted) from None
+            expected = "strict JSON, which has no NaN or Infinity"
+            raise InvalidInput("body", f"{len(text)} bytes ({error})", expected) from None
         head = _parse_words(bytes(text))
     if not head.inputs:
         raise InvalidInput("inputs", "an empty list", "every input of the model")

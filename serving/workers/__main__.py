@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 
 from serving.app import Application, create_app
-from serving.logs import set_up_logging
+from serving.observe.logs import set_up_logging
 from serving.server import LINGER_S, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
 from serving.workers.member import Member, Place

@@ -76,11 +76,11 @@ class Door:
             self._waiting.popleft()
         if self._listener.fileno() < 0:
             return
-        wanted = not self._waiting and any(True for _ in self._seats())
-        if wanted == self._open:
+        expected = not self._waiting and any(True for _ in self._seats())
+        if expected == self._open:
             return
-        loop, self._open = asyncio.get_running_loop(), wanted
-        if wanted:
+        loop, self._open = asyncio.get_running_loop(), expected
+        if expected:
             loop.add_reader(self._listener, self._accept)
         else:
             loop.remove_reader(self._listener)

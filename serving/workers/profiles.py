@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from serving.profile import Profile, ProfileCache
+from serving.engine.profile import Profile, ProfileCache
 
 
 class SharedProfiles(ProfileCache):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from inference.machine import available_cpus
 from serving.listening import listen, url_of
-from serving.logs import set_up_logging
+from serving.observe.logs import set_up_logging
 from serving.settings import Settings
 from serving.workers.door import Door, Seat
 from serving.workers.hub import Hub, Worker
@@ -180,7 +180,7 @@ def supervise(settings: Settings, arguments: Sequence[str]) -> int:
     cpus = available_cpus()
     if settings.workers > cpus:
         return _refuse(
-            f"--workers: got {settings.workers}, wanted at most {cpus}: each takes a CPU of its own"
+            f"--workers: got {settings.workers}, expected at most {cpus}: each takes a CPU of its own"
         )
     try:
         listener = listen(settings.host, settings.port)

@@ -339,8 +339,8 @@ def test_autoscalers_read_metrics_that_there_are(exported: set[str]) -> None:
     adapter = yaml.safe_load((K8S / "components/hpa/prometheus-adapter-values.yaml").read_text())
     ruled = {rule["name"]["as"]: rule for rule in adapter["rules"]["custom"]}
     scaler = next(each for each in rendered("overlays/cpu") if each["kind"] == "HorizontalPodAutoscaler")
-    wanted = {metric["pods"]["metric"]["name"] for metric in scaler["spec"]["metrics"]}
-    assert wanted == set(ruled)
+    expected = {metric["pods"]["metric"]["name"] for metric in scaler["spec"]["metrics"]}
+    assert expected == set(ruled)
     queries = [rule["metricsQuery"] for rule in ruled.values()]
     keda = next(each for each in component("keda") if each["kind"] == "ScaledObject")
     queries += [trigger["metadata"]["query"] for trigger in keda["spec"]["triggers"]]

@@ -26,7 +26,7 @@ from onnx import TensorProto, helper
 from tests.bundles import graph_bytes, png, write_bare, write_watched
 from tests.deploy.conftest import Server, answers, free_port, serving, until
 from tests.deploy.tools import BOARDS, RULES, need, rules
-from training.exporter import make_server
+from training.fit.run_metrics import make_server
 
 REQUESTS = 300
 WIDTH = 256
@@ -288,12 +288,12 @@ def test_inputs_unlike_those_of_the_reference_fire(prometheus: Prometheus) -> No
 def test_a_full_queue_a_burst_of_errors_and_a_refused_model_fire(
     prometheus: Prometheus, replicas: tuple[Server, Server]
 ) -> None:
-    wanted = {
+    expected = {
         ("BatonTurningAway", "slow"),
         ("BatonErrorsBurnFast", "slow"),
         ("BatonErrorsBurnFast", "fragile"),
     }
-    until(lambda: wanted <= prometheus.firing(), f"{wanted} to fire", 30)
+    until(lambda: expected <= prometheus.firing(), f"{expected} to fire", 30)
     assert ("BatonErrorsBurnFast", "brightness") not in prometheus.firing(), (
         "a caller's mistakes are not ours"
     )

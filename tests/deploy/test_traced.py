@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from serving.call import STAGES
+from serving.engine.context import STAGES
 from tests.bundles import png, write_brightness
 from tests.deploy.conftest import Server, serving, until
 

@@ -102,12 +102,12 @@ FAULTS: list[tuple[Callable[[Path], object], type[errors.BundleRefused], str]] =
         "schema_version",
     ),
     (lambda folder: (folder / "manifest.json").write_text("{"), errors.ManifestInvalid, "manifest.json"),
-    (_rename_the_version, errors.ManifestInvalid, "it is for brightness/7, wanted brightness/1"),
+    (_rename_the_version, errors.ManifestInvalid, "it is for brightness/7, expected brightness/1"),
     (_lead_outside, errors.PathOutside, "../secret"),
     (_link_outside, errors.PathOutside, "labels.json leads to"),
     (_swap_the_graph, errors.GraphInvalid, "the manifest says"),
     (_break_the_graph, errors.GraphInvalid, "cannot load"),
-    (_one_label_too_many, errors.ManifestInvalid, "got 3 labels, wanted 2"),
+    (_one_label_too_many, errors.ManifestInvalid, "got 3 labels, expected 2"),
 ]
 
 

@@ -45,8 +45,8 @@ def test_a_shipped_bundle_is_proved_and_answers_as_on_the_CPU(path: Path) -> Non
     assert there.session.provider == CUDA
     bundle = Bundle.open(path)
     payloads = [payload_of(bundle, example) for example in Golden.read(bundle).examples]
-    for wanted, seen in zip(here.rows(payloads * 3), there.rows(payloads * 3), strict=True):
-        for name, array in wanted[0].items():
+    for expected, seen in zip(here.rows(payloads * 3), there.rows(payloads * 3), strict=True):
+        for name, array in expected[0].items():
             np.testing.assert_allclose(seen[0][name], array, rtol=5e-4, atol=5e-4)
 
 

@@ -97,13 +97,13 @@ def test_a_json_instance_carries_base64() -> None:
     [
         (Payload(b"not a picture", "image/png"), InvalidInput, "body: got 13 bytes"),
         (Payload(b"", "image/png"), InvalidInput, "body: got 0 bytes"),
-        (Payload(b"x", "text/html"), UnsupportedMediaType, "body: got text/html, wanted one of image/png"),
-        (Payload("text", field="instances[2]"), InvalidInput, "instances[2]: got text, wanted an object"),
+        (Payload(b"x", "text/html"), UnsupportedMediaType, "body: got text/html, expected one of image/png"),
+        (Payload("text", field="instances[2]"), InvalidInput, "instances[2]: got text, expected an object"),
         (Payload({"b64": 5}, field="instances[2]"), InvalidInput, "instances[2].b64: got 5"),
         (
             Payload({"b64": "%%%"}, field="instances[2]"),
             InvalidInput,
-            "instances[2].b64: got %%%, wanted base64",
+            "instances[2].b64: got %%%, expected base64",
         ),
         (Payload({"b64": "", "x": 1}, field="instances[2]"), InvalidInput, "instances[2]"),
         (Payload(_encoded(Image.new("L", (101, 100))), "image/png"), InputTooLarge, "a picture of 101×100"),

@@ -205,12 +205,12 @@ def test_a_model_that_knows_users_has_nothing_to_leave_out() -> None:
 
 
 def test_a_parameter_that_nobody_reads_is_refused(reader: TextProcessor) -> None:
-    with pytest.raises(InvalidInput, match=r"parameters\.grid: got 3, wanted no parameters"):
+    with pytest.raises(InvalidInput, match=r"parameters\.grid: got 3, expected no parameters"):
         reader.variants("good", {"grid": 3})
-    with pytest.raises(InvalidInput, match=r"parameters\.gird: got 3, wanted only grid"):
+    with pytest.raises(InvalidInput, match=r"parameters\.gird: got 3, expected only grid"):
         ImageProcessor(CONFIG).variants(picture(), {"gird": 3})
     history = recommender().decode(Payload({"history": ["a"]}))
-    with pytest.raises(InvalidInput, match=r"parameters\.grid: got 3, wanted no parameters"):
+    with pytest.raises(InvalidInput, match=r"parameters\.grid: got 3, expected no parameters"):
         recommender().variants(history, {"grid": 3})
 
 

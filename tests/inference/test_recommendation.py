@@ -128,23 +128,23 @@ BAD: list[tuple[Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("instance", "seen", "wanted"), BAD, ids=[seen for _, seen, _ in BAD])
+@pytest.mark.parametrize(("instance", "seen", "expected"), BAD, ids=[seen for _, seen, _ in BAD])
 def test_a_bad_instance_is_named_by_field_value_and_what_was_wanted(
-    instance: Any, seen: str, wanted: str
+    instance: Any, seen: str, expected: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
         answer(instance, SCORES)
     assert str(refused.value).startswith(seen)
-    assert wanted in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_too_many_items_are_too_large() -> None:
-    with pytest.raises(InputTooLarge, match="k: got 6, wanted a whole number from 1 to 5"):
+    with pytest.raises(InputTooLarge, match="k: got 6, expected a whole number from 1 to 5"):
         answer({"history": [], "k": 6}, SCORES)
 
 
 def test_an_unknown_user_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"user: got nobody, wanted one of the 2 users"):
+    with pytest.raises(InvalidInput, match=r"user: got nobody, expected one of the 2 users"):
         answer({"user": "nobody"}, SCORES, subject="user")
 
 
@@ -168,8 +168,8 @@ def test_tensors_without_ids_are_sketched_without_what_ids_tell() -> None:
 @pytest.mark.parametrize(
     ("rows", "kind", "words"),
     [
-        ([[1, 2, 3, 4, 5]], InputTooLarge, "history: got rows of 5 ids, wanted at most 4"),
-        ([[1, 6]], InvalidInput, r"history\[0, 1\]: got 6, wanted an id from 0 to 5"),
+        ([[1, 2, 3, 4, 5]], InputTooLarge, "history: got rows of 5 ids, expected at most 4"),
+        ([[1, 6]], InvalidInput, r"history\[0, 1\]: got 6, expected an id from 0 to 5"),
         ([[1, 2], [-1, 2]], InvalidInput, r"history\[1, 0\]: got -1"),
         (np.empty((1, 0)), InvalidInput, "at least one id"),
     ],
@@ -186,7 +186,7 @@ def test_users_as_tensors_are_those_that_the_model_knows() -> None:
     knows = processor(subject="user")
     knows.check({"user": np.array([0, 1], np.int64)})
     for user in (2, -1, -(2**63)):
-        with pytest.raises(InvalidInput, match=rf"user\[1\]: got {user}, wanted an id from 0 to 1"):
+        with pytest.raises(InvalidInput, match=rf"user\[1\]: got {user}, expected an id from 0 to 1"):
             knows.check({"user": np.array([0, user], np.int64)})
 
 

@@ -148,7 +148,7 @@ def test_the_check_of_a_folder_without_a_model_says_what_it_looked_for(
     assert main(["check", str(tmp_path)]) == 1
     assert "looked for NAME/VERSION/manifest.json" in capsys.readouterr().err
     assert main(["check", str(tmp_path / "nowhere")]) == 1
-    assert "wanted a folder of models: No such file or directory" in capsys.readouterr().err
+    assert "expected a folder of models: No such file or directory" in capsys.readouterr().err
 
 
 def _write(file: Path) -> None:

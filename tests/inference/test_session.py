@@ -58,10 +58,10 @@ def test_probabilities_in_dicts_come_as_a_tensor_by_ascending_label(
     session = OrtSession(zipped(labels), HERE)
     assert [(spec.datatype, spec.shape) for spec in session.outputs] == [(DataType.FP32, (-1, -1))]
     x = np.array([[0, 1, 2], [3, 0, 0]], np.float32)
-    wanted = (np.exp(x) / np.exp(x).sum(1, keepdims=True))[:, np.argsort(labels)]
+    expected = (np.exp(x) / np.exp(x).sum(1, keepdims=True))[:, np.argsort(labels)]
     seen = session.run({"x": x})["y"]
     assert seen.dtype == np.float32
-    assert seen == pytest.approx(wanted, rel=1e-5)
+    assert seen == pytest.approx(expected, rel=1e-5)
 
 
 ADD = [node("Add", "x x", "y")]
@@ -110,7 +110,9 @@ def test_an_output_that_is_no_tensor_is_refused_by_name() -> None:
     y = onnx.ValueInfoProto(name="pieces")
     y.type.sequence_type.elem_type.tensor_type.elem_type = TensorProto.FLOAT
     data = model([node("SplitToSequence", "x", "pieces", axis=1)], X, [y])
-    with pytest.raises(GraphInvalid, match=r"pieces: got seq\(tensor\(float\)\), wanted a tensor of a type"):
+    with pytest.raises(
+        GraphInvalid, match=r"pieces: got seq\(tensor\(float\)\), expected a tensor of a type"
+    ):
         OrtSession(data, HERE)
 
 

@@ -88,20 +88,20 @@ def test_answer_names_the_class_and_what_was_read(processor: TextProcessor) -> N
 @pytest.mark.parametrize(
     ("payload", "error", "message"),
     [
-        (Payload(3, field="instances[1]"), InvalidInput, "instances[1]: got 3, wanted a string"),
+        (Payload(3, field="instances[1]"), InvalidInput, "instances[1]: got 3, expected a string"),
         (
             Payload("", field="instances[0]"),
             InvalidInput,
-            "instances[0]: got an empty text, wanted a text with",
+            "instances[0]: got an empty text, expected a text with",
         ),
-        (Payload(" \n\t"), InvalidInput, "wanted a text with at least one word"),
+        (Payload(" \n\t"), InvalidInput, "expected a text with at least one word"),
         (
             Payload(b"caf\xe9", "text/plain"),
             InvalidInput,
-            "body: got byte 0xe9 at 3, wanted a text in UTF-8",
+            "body: got byte 0xe9 at 3, expected a text in UTF-8",
         ),
-        (Payload("a" * 41), InputTooLarge, "got a text of 41 characters, wanted at most 40"),
-        (Payload(b"{}", "application/pdf"), UnsupportedMediaType, "wanted text/plain in UTF-8"),
+        (Payload("a" * 41), InputTooLarge, "got a text of 41 characters, expected at most 40"),
+        (Payload(b"{}", "application/pdf"), UnsupportedMediaType, "expected text/plain in UTF-8"),
     ],
 )
 def test_bad_input_is_refused_by_name(
@@ -123,8 +123,8 @@ def test_text_without_a_single_token_is_refused(processor: TextProcessor) -> Non
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"length_buckets": (4, 2, 8)}, "wanted them to rise"),
-        ({"length_buckets": (2, 4)}, "the last is 4, wanted max_length, 8"),
+        ({"length_buckets": (4, 2, 8)}, "expected them to rise"),
+        ({"length_buckets": (2, 4)}, "the last is 4, expected max_length, 8"),
         ({"pad_id": None}, "pad_id"),
         ({"lowercase": True}, "lowercase"),
     ],
@@ -154,8 +154,8 @@ def test_a_text_is_sketched_by_its_words_and_padding_is_none(processor: TextProc
 @pytest.mark.parametrize(
     ("rows", "kind", "words"),
     [
-        ([[2] * 9], InputTooLarge, "ids: got rows of 9 ids, wanted at most 8"),
-        ([[2, 99]], InvalidInput, r"ids\[0, 1\]: got 99, wanted an id from 0 to"),
+        ([[2] * 9], InputTooLarge, "ids: got rows of 9 ids, expected at most 8"),
+        ([[2, 99]], InvalidInput, r"ids\[0, 1\]: got 99, expected an id from 0 to"),
         ([[2], [-1]], InvalidInput, r"ids\[1, 0\]: got -1"),
         (np.empty((2, 0)), InvalidInput, "at least one id"),
     ],

@@ -195,46 +195,46 @@ FAULTS = {
     "a text for a number": ('max_batch_size: "many"', ":1:", "Couldn't parse integer"),
     "twice": ("max_batch_size: 3\nmax_batch_size: 4", ":2:", "max_batch_size"),
     "JSON": ('{"name": "sum"}', ":1:"),
-    "another's name": ('name: "product"', "name: got 'product', wanted 'sum'"),
-    "fewer than none": ("max_batch_size: -1", "max_batch_size: got -1, wanted 0 or more"),
+    "another's name": ('name: "product"', "name: got 'product', expected 'sum'"),
+    "fewer than none": ("max_batch_size: -1", "max_batch_size: got -1, expected 0 or more"),
     "no such input": (
         'max_batch_size: 3\ninput { name: "z" }',
-        "input[0].name: got 'z', wanted one of the graph's, x, y",
+        "input[0].name: got 'z', expected one of the graph's, x, y",
     ),
-    "no such output": ('output { name: "x" }', "output[0].name: got 'x', wanted one of the graph's, total"),
+    "no such output": ('output { name: "x" }', "output[0].name: got 'x', expected one of the graph's, total"),
     "no name": ("input { dims: 3 }", "input[0].name: got none"),
     "the same twice": (
         'input { name: "x" } input { name: "x" }',
-        "input[1].name: got 'x', wanted each tensor once",
+        "input[1].name: got 'x', expected each tensor once",
     ),
     "another datatype": (
         'input { name: "x" data_type: TYPE_INT64 }',
-        "input[0].data_type: got TYPE_INT64, wanted the graph's, TYPE_FP32",
+        "input[0].data_type: got TYPE_INT64, expected the graph's, TYPE_FP32",
     ),
     "other dims": (
         'max_batch_size: 3\noutput { name: "total" dims: 4 }',
-        "output[0].dims: got [4], wanted the graph's, [3]",
+        "output[0].dims: got [4], expected the graph's, [3]",
     ),
     "the batch among the dims": (
         'max_batch_size: 3\ninput { name: "x" dims: [-1, 3] }',
-        "input[0].dims: got [-1, 3], wanted the graph's, [3] (with a max_batch_size, dims leave out the batch)",
+        "input[0].dims: got [-1, 3], expected the graph's, [3] (with a max_batch_size, dims leave out the batch)",
     ),
     "dims without the batch": (
         'input { name: "x" dims: [3] }',
-        "input[0].dims: got [3], wanted the graph's, [-1, 3] (without a max_batch_size, dims have the batch too)",
+        "input[0].dims: got [3], expected the graph's, [-1, 3] (without a max_batch_size, dims have the batch too)",
     ),
-    "an axis of 0": ('input { name: "x" dims: [0] }', "input[0].dims: got [0], wanted axes of 1 and more"),
+    "an axis of 0": ('input { name: "x" dims: [0] }', "input[0].dims: got [0], expected axes of 1 and more"),
     "a reshape of other size": (
         'max_batch_size: 3\ninput { name: "x" dims: [2, 2] reshape { shape: 3 } }',
-        "input[0].reshape.shape: got [3], wanted as many elements as dims, [2, 2]",
+        "input[0].reshape.shape: got [3], expected as many elements as dims, [2, 2]",
     ),
     "a reshape that is not the graph's": (
         'max_batch_size: 3\ninput { name: "x" dims: [4] reshape { shape: [2, 2] } }',
-        "input[0].reshape.shape: got [2, 2], wanted the graph's, [3]",
+        "input[0].reshape.shape: got [2, 2], expected the graph's, [3]",
     ),
     "a format of two dims": (
         'input { name: "x" dims: [-1, 3] format: FORMAT_NCHW }',
-        "input[0].format: got FORMAT_NCHW with 2 dims, wanted 3",
+        "input[0].format: got FORMAT_NCHW with 2 dims, expected 3",
     ),
     "no labels": (
         'output { name: "total" label_filename: "none.txt" }',
@@ -242,17 +242,17 @@ FAULTS = {
     ),
     "labels of the machine's": (
         'output { name: "total" label_filename: "/etc/passwd" }',
-        "label_filename: got '/etc/passwd', wanted a file inside sum/",
+        "label_filename: got '/etc/passwd', expected a file inside sum/",
     ),
     "labels of another's": (
         'output { name: "total" label_filename: "../secret.txt" }',
-        "label_filename: got '../secret.txt', wanted a file inside sum/",
+        "label_filename: got '../secret.txt', expected a file inside sum/",
     ),
     "a graph elsewhere": ('default_model_filename: "../m.onnx"', "default_model_filename: got '../m.onnx'"),
-    "no instance": ("instance_group { count: -1 }", "instance_group[0].count: got -1, wanted 0 or more"),
+    "no instance": ("instance_group { count: -1 }", "instance_group[0].count: got -1, expected 0 or more"),
     "a batch over the limit": (
         "max_batch_size: 4 dynamic_batching { preferred_batch_size: [4, 8] }",
-        "dynamic_batching.preferred_batch_size: got 8, wanted 1 to max_batch_size, 4",
+        "dynamic_batching.preferred_batch_size: got 8, expected 1 to max_batch_size, 4",
     ),
     "threads in words": (
         'parameters { key: "intra_op_thread_count" value { string_value: "two" } }',
@@ -260,17 +260,17 @@ FAULTS = {
     ),
     "a setting of ours that is none": (
         'parameters { key: "baton.batchin" value { string_value: "trusted" } }',
-        "parameters.baton.batchin: got a setting that is not known here, wanted baton.batching",
+        "parameters.baton.batchin: got a setting that is not known here, expected baton.batching",
     ),
     "trust in other words": (
         'parameters { key: "baton.batching" value { string_value: "yes" } }',
-        "parameters.baton.batching: got 'yes', wanted 'trusted'",
+        "parameters.baton.batching: got 'yes', expected 'trusted'",
     ),
     "tensorrt": (
         'name: "sum"\nplatform: "tensorrt_plan"',
-        ":2: platform: got 'tensorrt_plan', wanted 'onnxruntime_onnx'",
+        ":2: platform: got 'tensorrt_plan', expected 'onnxruntime_onnx'",
     ),
-    "python": ('backend: "python"', ":1: backend: got 'python', wanted 'onnxruntime'"),
+    "python": ('backend: "python"', ":1: backend: got 'python', expected 'onnxruntime'"),
     "an ensemble": (
         'platform: "ensemble"\nensemble_scheduling { step { model_name: "a" model_version: -1 } }',
         ":2: ensemble_scheduling: got it set, and without it answers would change: models are not chained here",
@@ -328,7 +328,7 @@ def test_labels_behind_a_link_out_of_the_folder_are_not_read(tmp_path: Path) -> 
     (tmp_path / "secret.txt").write_text("secret")
     folder = write(tmp_path, 'output { name: "total" label_filename: "link.txt" }')
     (folder.parent / "link.txt").symlink_to(tmp_path / "secret.txt")
-    assert "wanted a file inside sum/" in refusal(folder)
+    assert "expected a file inside sum/" in refusal(folder)
 
 
 # From here on: what it makes of the tensors.
@@ -387,7 +387,7 @@ def test_a_trained_bundles_own_limit_stays_the_upper_one(tmp_path: Path, text: s
 def test_a_trained_bundle_has_rows_whatever_the_configuration_says(tmp_path: Path) -> None:
     folder = write_brightness(tmp_path)
     (folder.parent / CONFIG_FILE).write_text('max_batch_size: 0 input { name: "image" dims: [5, 4, 4, 1] }')
-    assert "wanted -1 first, since a bundle with a manifest takes rows" in refusal(folder)
+    assert "expected -1 first, since a bundle with a manifest takes rows" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -468,7 +468,7 @@ def test_a_sample_request_is_made_as_the_graph_takes_it(tmp_path: Path) -> None:
 
 
 def test_a_faulty_sample_refuses_the_model_when_it_is_opened(tmp_path: Path) -> None:
-    assert "model_warmup[0].inputs: got none, wanted x, y" in refusal(write(tmp_path, "model_warmup { }"))
+    assert "model_warmup[0].inputs: got none, expected x, y" in refusal(write(tmp_path, "model_warmup { }"))
 
 
 def test_without_a_sample_there_is_nothing_to_warm_up_with(tmp_path: Path) -> None:
@@ -479,14 +479,14 @@ def test_without_a_sample_there_is_nothing_to_warm_up_with(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("batch_size: 3", "batch_size: 9"), "model_warmup[0].batch_size: got 9, wanted at most max_batch_size, 8"),
-        (("batch_size: 3", "batch_size: 0"), "model_warmup[0].batch_size: got 0, wanted 1 or more"),
-        (("max_batch_size: 8", ""), "model_warmup[0].batch_size: got 3, wanted 1"),
-        (('key: "ids"', 'key: "idx"'), "model_warmup[0].inputs: got idx, real, text, wanted ids, text, real"),
-        (("TYPE_INT64", "TYPE_INT32"), "inputs.ids.data_type: got TYPE_INT32, wanted TYPE_INT64"),
-        (("dims: [9]", "dims: [-1]"), "inputs.ids.dims: got [-1], wanted a size for each axis"),
-        (("TYPE_STRING dims: [2]", "TYPE_STRING dims: [3]"), "inputs.text.dims: got [3], wanted [2]"),
-        (("text.bin", "../labels.txt"), "input_data_file: got '../labels.txt', wanted a file inside warmup/"),
+        (("batch_size: 3", "batch_size: 9"), "model_warmup[0].batch_size: got 9, expected at most max_batch_size, 8"),
+        (("batch_size: 3", "batch_size: 0"), "model_warmup[0].batch_size: got 0, expected 1 or more"),
+        (("max_batch_size: 8", ""), "model_warmup[0].batch_size: got 3, expected 1"),
+        (('key: "ids"', 'key: "idx"'), "model_warmup[0].inputs: got idx, real, text, expected ids, text, real"),
+        (("TYPE_INT64", "TYPE_INT32"), "inputs.ids.data_type: got TYPE_INT32, expected TYPE_INT64"),
+        (("dims: [9]", "dims: [-1]"), "inputs.ids.dims: got [-1], expected a size for each axis"),
+        (("TYPE_STRING dims: [2]", "TYPE_STRING dims: [3]"), "inputs.text.dims: got [3], expected [2]"),
+        (("text.bin", "../labels.txt"), "input_data_file: got '../labels.txt', expected a file inside warmup/"),
         (("text.bin", "none.bin"), "inputs.text.input_data_file: got 'none.bin', which is not there"),
         (("batch_size: 3", "batch_size: 3 cuont: 2"), ":5: cuont: ModelWarmup has no such field, did you mean count?"),
     ],
@@ -498,7 +498,7 @@ def test_a_faulty_sample_is_refused(tmp_path: Path, change: tuple[str, str], tol
 
 @pytest.mark.parametrize("data", [b"", b"\1\0\0\0a", b"\1\0\0\0a\2\0\0\0b", b"\1\0\0\0a\1\0\0\0bc"])
 def test_a_sample_of_the_wrong_size_is_refused(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(ConfigInvalid, match=r"input_data_file: got . elements in \d+ bytes, wanted 2"):
+    with pytest.raises(ConfigInvalid, match=r"input_data_file: got . elements in \d+ bytes, expected 2"):
         warm(tmp_path, WARM, data)
 
 

@@ -89,21 +89,21 @@ def outputs_of(body: bytes, head: int) -> dict[str, Array]:
     return found
 
 
-def same(got: Mapping[str, Array], wanted: Mapping[str, Array], rtol: float = 0.0) -> bool:
+def same(got: Mapping[str, Array], expected: Mapping[str, Array], rtol: float = 0.0) -> bool:
     """Whether two answers are equal: name by name, in datatype, shape and bits, or but for rounding by `rtol`."""
-    return got.keys() == wanted.keys() and all(_equal(got[name], wanted[name], rtol) for name in wanted)
+    return got.keys() == expected.keys() and all(_equal(got[name], expected[name], rtol) for name in expected)
 
 
-def _equal(got: Array, wanted: Array, rtol: float) -> bool:
-    if got.dtype != wanted.dtype or got.shape != wanted.shape:
+def _equal(got: Array, expected: Array, rtol: float) -> bool:
+    if got.dtype != expected.dtype or got.shape != expected.shape:
         return False
-    if rtol and np.issubdtype(wanted.dtype, np.floating):
+    if rtol and np.issubdtype(expected.dtype, np.floating):
         # Relative to the biggest number, since what cancels out leaves the rounding of what it came from.
-        most = float(np.abs(wanted).max(initial=0.0))
-        return bool(np.allclose(got, wanted, rtol=rtol, atol=rtol * most, equal_nan=True))
-    if wanted.dtype == np.object_:
-        return bool((got == wanted).all())
-    return got.tobytes() == wanted.tobytes()
+        most = float(np.abs(expected).max(initial=0.0))
+        return bool(np.allclose(got, expected, rtol=rtol, atol=rtol * most, equal_nan=True))
+    if expected.dtype == np.object_:
+        return bool((got == expected).all())
+    return got.tobytes() == expected.tobytes()
 
 
 def _datatype(array: Array) -> str:

@@ -42,7 +42,7 @@ def picture(name: str, *axes: int | tuple[int, ...]) -> Ask:
 
 
 def speech(*, rate: bool = False, samples: int = 576, batch: tuple[int, ...] = (1,)) -> Ask:
-    """Samples with those that came before them, what was heard until then, and, where wanted, how many a second."""
+    """Samples with those that came before them, what was heard until then, and, where expected, how many a second."""
 
     def made(rng: Generator) -> Tensors:
         rows = int(rng.choice(batch))
@@ -140,13 +140,13 @@ def check(asking: Callers, model: str, graph: Path, ask: Ask, requests: int) -> 
     """
     rng, alone = np.random.default_rng(7), Alone(graph)
     asked = [ask(rng) for _ in range(requests)]
-    wanted = [alone.run(each) for each in asked]
+    expected = [alone.run(each) for each in asked]
     rtol = ROUNDING if asking.batches(model) else 0.0
     for start_at in range(0, max(requests, CALLERS), CALLERS):
         places = [place % requests for place in range(start_at, start_at + CALLERS)]
         answers = asking.ask(model, [asked[place] for place in places])
         assert all(
-            same(answer, wanted[place], rtol) for place, answer in zip(places, answers, strict=True)
+            same(answer, expected[place], rtol) for place, answer in zip(places, answers, strict=True)
         ), model
 
 

@@ -14,13 +14,13 @@ import tritonclient.http as triton
 from pydantic import ValidationError
 from tritonclient.utils import InferenceServerException
 
-from serving.cors import EXPOSED
+from serving.http.cors import EXPOSED
 from serving.listening import listen, url_of
 from serving.settings import Settings
 from tests.bundles import png, sum_graph, write_bare, write_brightness
+from tests.serving.http.test_fast_path import connect, read, request
 from tests.serving.protocol.wire import SUM, refused
 from tests.serving.servers import ThreadedServer, start
-from tests.serving.test_short_way import connect, read, request
 
 INFER = "/v2/models/sum/infer"
 PREDICT = "/v1/models/brightness:predict"
@@ -52,7 +52,7 @@ def test_every_path_says_which_methods_it_takes(http: httpx.Client) -> None:
             assert answer.status_code == 405, (method, path)
             assert set(answer.headers["allow"].split(", ")) == allowed, (method, path)
             if method != "HEAD":
-                refused(answer, 405, f"method: got {method}, wanted ")
+                refused(answer, 405, f"method: got {method}, expected ")
         told = http.request("OPTIONS", path)
         assert (told.status_code, told.content) == (204, b""), path
         assert set(told.headers["allow"].split(", ")) == allowed, path
@@ -83,7 +83,7 @@ def test_head_is_answered_wherever_get_is(http: httpx.Client) -> None:
 )
 def test_a_get_of_a_verb_that_runs_a_model_says_that_post_is_meant(http: httpx.Client, path: str) -> None:
     answer = http.get(path)
-    refused(answer, 405, "method: got GET, wanted POST")
+    refused(answer, 405, "method: got GET, expected POST")
     assert answer.headers["allow"] == "POST, OPTIONS"
 
 
@@ -261,7 +261,7 @@ def test_a_proxy_may_strip_its_path_or_not(under: ThreadedServer, prefix: str) -
         for address in re.findall(r"(?:href|src)=\"([^\"]+)\"", docs):
             if not address.startswith("data:"):
                 assert http.get(f"/{address}").status_code == 200, address
-    known = [path for path in under.app.lane._targets if path.endswith("infer")]
+    known = [path for path in under.app.fast_path._routes if path.endswith("infer")]
     assert f"{prefix}{INFER}" in known
 
 
@@ -284,7 +284,7 @@ def test_a_root_path_has_one_slash_before_it() -> None:
         "/a",
         "/a/b",
     ]
-    with pytest.raises(ValidationError, match="wanted a path"):
+    with pytest.raises(ValidationError, match="expected a path"):
         Settings(root_path="https://x/")
 
 

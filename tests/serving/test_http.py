@@ -19,9 +19,9 @@ from inference.golden import Runs
 from inference.machine import available_cpus
 from inference.values import Tensors
 from serving.__main__ import main
-from serving.caller import watch
-from serving.errors import STATUS, error_headers, status_of
-from serving.metrics import Distribution, classify
+from serving.engine.metrics import Distribution, classify
+from serving.http.body import watch
+from serving.http.errors import STATUS, error_headers, status_of
 from serving.settings import Settings, read_settings
 from tests.bundles import sum_graph, write_bare, write_brightness
 from tests.devices import PROVIDER, without_cuda
@@ -63,8 +63,8 @@ def test_overload_says_when_to_come_again() -> None:
 def test_every_error_has_an_outcome() -> None:
     made = [
         errors.Overloaded("m", 1, 1), errors.ModelNotReady("m", "x"), errors.DeadlineExceeded("m", 1),
-        errors.CallerLeft("x"), asyncio.CancelledError(), errors.InvalidInput("f", 1, "x"), errors.Unsupported("x"),
-        errors.InferenceFailed("x"), ValueError("x"),
+        errors.ClientDisconnected("x"), asyncio.CancelledError(), errors.InvalidInput("f", 1, "x"),
+        errors.Unsupported("x"), errors.InferenceFailed("x"), ValueError("x"),
     ]  # fmt: skip
     assert [classify(error)[0] for error in made] == [
         "rejected", "rejected", "deadline", "cancelled", "cancelled", "invalid", "invalid", "failed", "failed",
@@ -219,11 +219,11 @@ def test_diagnostics_tell_what_is_in_force(http: httpx.Client) -> None:
     assert brightness["plan"]["max_pending_rows"] > 0
 
 
-# The hot lane
+# The fast path
 
 
-def test_the_router_answers_as_the_hot_lane_does(http: httpx.Client) -> None:
-    # A version with a leading zero is no path of the hot lane, so the router answers it.
+def test_the_router_answers_as_the_fast_path_does(http: httpx.Client) -> None:
+    # A version with a leading zero is no path of the fast path, so the router answers it.
     fast = http.post("/v2/models/sum/versions/1/infer", content=json.dumps(SUM))
     slow = http.post("/v2/models/sum/versions/01/infer", content=json.dumps(SUM))
     assert (fast.status_code, fast.content) == (slow.status_code, slow.content)
@@ -231,7 +231,7 @@ def test_the_router_answers_as_the_hot_lane_does(http: httpx.Client) -> None:
 
 
 def test_uvicorn_still_tells_whether_the_caller_left() -> None:
-    """`serving.caller.watch` asks the cycle that `receive` belongs to; without it every request costs a task."""
+    """`serving.http.body.watch` asks the cycle that `receive` belongs to; without it every request costs a task."""
     assert "disconnected" in inspect.getsource(RequestResponseCycle.__init__)
 
     async def never() -> None:
@@ -436,7 +436,7 @@ def test_what_cannot_work_is_refused_before_it_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "--models", str(tmp_path / "nowhere")]) == 2
-    assert "wanted a folder of models" in capsys.readouterr().err
+    assert "expected a folder of models" in capsys.readouterr().err
     assert main(["serve", "--port", "70000", "--p99-ms", "-1"]) == 2
     told = capsys.readouterr().err
     assert "--port: got" in told
@@ -447,8 +447,8 @@ def test_how_a_model_is_run_can_be_set_by_hand(tmp_path: Path) -> None:
     """More runs at once than there are CPUs: each of them waits here for all the others."""
     write_bare(tmp_path, "sum", sum_graph())
     runs = available_cpus() + 2
-    by_hand = {"concurrent_runs": runs, "run_threads": 2, "max_batch_size": 1, "max_queue_rows": 300}
-    with start(models=tmp_path, **by_hand) as server, httpx.Client(base_url=server.url) as http:
+    overrides = {"concurrent_runs": runs, "run_threads": 2, "max_batch_size": 1, "max_queue_rows": 300}
+    with start(models=tmp_path, **overrides) as server, httpx.Client(base_url=server.url) as http:
         told = http.get("/v2/models/sum/profile").json()
         assert {point["threads"] for point in told["profile"]["points"]} == {2}
         plan = told["plan"]

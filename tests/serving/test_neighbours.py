@@ -12,7 +12,7 @@ import pytest
 
 from inference.proof import BatchProof
 from inference.values import Array, Tensors
-from serving import loading
+from serving.engine import loading
 from tests.bundles import write_bare
 from tests.serving.callers import callers, same
 from tests.serving.neighbours import CASES, MIND, RANDOM, RARE, ROUNDING, WELL, Case
@@ -56,8 +56,8 @@ def wrong_answers(server: ThreadedServer, case: Case, rtol: float) -> int:
     with callers(server.url, CALLERS) as asking:
         for requests in rounds(case):
             answers = asking.ask(case.name, requests)
-            wanted = (run(session, request) for request in requests)
-            wrong += sum(not same(*pair, rtol) for pair in zip(answers, wanted, strict=True))
+            expected = (run(session, request) for request in requests)
+            wrong += sum(not same(*pair, rtol) for pair in zip(answers, expected, strict=True))
     return wrong
 
 

@@ -51,7 +51,7 @@ def test_more_instances_than_a_batch_are_run_in_several(http: httpx.Client) -> N
         ({}, 400, "instances"),
         ({"instances": []}, 400, "an empty list"),
         ({"instances": "x"}, 400, "instances: got a str"),
-        ({"instances": [{}] * 41}, 413, "41 instances, wanted at most 40"),
+        ({"instances": [{}] * 41}, 413, "41 instances, expected at most 40"),
         ({"instances": [instance(0), {"b64": "!"}]}, 400, "instances[1].b64"),
         ({"instances": [instance(0), 7]}, 400, "instances[1]"),
     ],

@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from serving import exposition
-from serving.exposition import MAX_LABELS, OTHER
-from serving.metrics import ModelMetrics
-from serving.registry import ServedModel
+from serving.engine.metrics import ModelMetrics
+from serving.engine.registry import ServedModel
+from serving.observe import exposition
+from serving.observe.exposition import MAX_LABELS, OTHER
 
 
 def served(labels: tuple[str, ...]) -> tuple[ServedModel, ModelMetrics]:

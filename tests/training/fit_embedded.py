@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from training.config import load_config
-from training.loop import Fit
+from training.fit.loop import Fit
+from training.fit.train import fit, load_data
 from training.run import open_run
-from training.train import fit, load_data
 
 # 20 steps an epoch each. Dropout, averaging and early stopping are on, and what a task draws by chance (mixing,
 # hidden words, negatives), since each has state of its own that a resume could lose.

@@ -12,8 +12,8 @@ from training.architectures.registry import ARCHITECTURES
 from training.config import EMBEDDED, load_config, make_config, shipped_recipe
 from training.data.sources import PUBLIC_SETS
 from training.errors import ConfigError
-from training.provenance import command
-from training.train import choose_precision
+from training.fit.train import choose_precision
+from training.release.provenance import command
 
 RECIPES = sorted(
     entry.name.removesuffix(".toml")

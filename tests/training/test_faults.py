@@ -11,8 +11,8 @@ from PIL import Image
 from training.__main__ import main
 from training.config import load_config
 from training.errors import TrainingError
+from training.fit.train import load_data
 from training.run import RunFiles
-from training.train import load_data
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "data.md"
 
@@ -104,7 +104,7 @@ FAULTS = [
         "vision",
         "a file that is no picture",
         broken_picture,
-        "photos/cat/9.png: got 10 bytes of no known format, wanted a picture: "
+        "photos/cat/9.png: got 10 bytes of no known format, expected a picture: "
         "image/png, image/jpeg, image/webp, image/gif, image/bmp",
     ),
     Fault(
@@ -124,14 +124,14 @@ FAULTS = [
         "vision",
         "one class",
         lambda: str(pictures("cat")),
-        "photos: wanted a folder for each of at least two classes, found ['cat']",
+        "photos: expected a folder for each of at least two classes, found ['cat']",
         stops=True,
     ),
     Fault(
         "vision",
         "an empty folder",
         empty_folder,
-        "empty: wanted a folder for each of at least two classes, found []",
+        "empty: expected a folder for each of at least two classes, found []",
         stops=True,
     ),
     Fault(
@@ -171,7 +171,7 @@ FAULTS = [
         "text",
         "a text that is none",
         table("mail.jsonl", *JSON, '{"text": 3, "label": "a"}'),
-        "mail.jsonl, row 13: text is 3, wanted a text",
+        "mail.jsonl, row 13: text is 3, expected a text",
     ),
     Fault(
         "text",
@@ -191,21 +191,21 @@ FAULTS = [
         "text",
         "one class",
         table("mail.csv", "text,label", "tea,pos", "ink,pos"),
-        "mail.csv: every row has the label 'pos'; wanted at least two classes",
+        "mail.csv: every row has the label 'pos'; expected at least two classes",
         stops=True,
     ),
     Fault(
         "text",
         "a class of two rows",
         mail("ink,pso", "glue,pso"),
-        "mail.csv, row 20: the label 'pso' has 2 rows, wanted at least 3; is it a typing error?",
+        "mail.csv, row 20: the label 'pso' has 2 rows, expected at least 3; is it a typing error?",
         stops=True,
     ),
     Fault(
         "text",
         "an empty folder",
         empty_folder,
-        "empty: wanted train.csv (or .tsv, .jsonl, .parquet) and test.csv (or .tsv, .jsonl, .parquet)",
+        "empty: expected train.csv (or .tsv, .jsonl, .parquet) and test.csv (or .tsv, .jsonl, .parquet)",
         stops=True,
     ),
     Fault("recommendation", "no user", shop(",i1,9"), "shop.csv: row 33: no user"),
@@ -214,7 +214,7 @@ FAULTS = [
         "recommendation",
         "a time that is none",
         shop("u1,i1,soon"),
-        "shop.csv: row 33: time is 'soon', wanted a number or an ISO date",
+        "shop.csv: row 33: time is 'soon', expected a number or an ISO date",
     ),
     Fault(
         "recommendation",
@@ -228,7 +228,7 @@ FAULTS = [
         shop(EVENTS[0]),
         "shop.csv: row 33: user 'u0' has item 'i0' in row 1 already",
     ),
-    Fault("recommendation", "too few cells", shop("u1,i1"), "shop.csv: row 33: 2 fields, wanted 3"),
+    Fault("recommendation", "too few cells", shop("u1,i1"), "shop.csv: row 33: 2 fields, expected 3"),
     Fault(
         "recommendation",
         "other columns",
@@ -240,14 +240,14 @@ FAULTS = [
         "recommendation",
         "one user",
         table("shop.csv", "user,item,time", *EVENTS[:4]),
-        "shop.csv: found 1 users and 4 items, wanted at least two of each",
+        "shop.csv: found 1 users and 4 items, expected at least two of each",
         stops=True,
     ),
     Fault(
         "recommendation",
         "users of one event each",
         table("shop.csv", "user,item,time", *EVENTS[::4]),
-        "shop: 0 users have the 3 or more events (baskets) that a validation needs, wanted 2",
+        "shop: 0 users have the 3 or more events (baskets) that a validation needs, expected 2",
         stops=True,
     ),
     Fault(

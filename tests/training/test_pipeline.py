@@ -105,7 +105,9 @@ def test_existing_version_is_never_overwritten_and_the_next_is_free(root: Path) 
 def test_failed_publication_leaves_nothing_behind(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sorted((root / "models").rglob("*"))
     RunFiles(root / "run").published.unlink(missing_ok=True)
-    monkeypatch.setattr("training.publish.write_card", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        "training.release.publish.write_card", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(RunError, match="disk full"):
         train(configure(root))
     assert sorted((root / "models").rglob("*")) == before

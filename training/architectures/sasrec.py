@@ -107,12 +107,12 @@ class SASRec(nn.Module):
         """Cross-entropy of what followed: states float [rows, width], following int64 [rows] → a scalar."""
         if not self.sampled:
             return F.cross_entropy(self.scores(states), following - 1)
-        weight, items, wanted = self.item.weight[1:], len(self.bias), following - 1
+        weight, items, expected = self.item.weight[1:], len(self.bias), following - 1
         drawn = torch.randint(0, items, (self.sampled,), device=states.device)
         # The drawn items stand for all: log(items / sampled) makes their sum an estimate of the whole one's.
         rest = F.linear(states, weight[drawn], self.bias[drawn]).float() + math.log(items / self.sampled)
-        rest = rest.masked_fill(drawn == wanted[:, None], -1e4).logsumexp(1)
-        right = (states.float() * weight[wanted].float()).sum(1) + self.bias[wanted]
+        rest = rest.masked_fill(drawn == expected[:, None], -1e4).logsumexp(1)
+        right = (states.float() * weight[expected].float()).sum(1) + self.bias[expected]
         return (torch.logaddexp(right, rest) - right).mean()
 
     def forward(self, history: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def read_events(path: Path, columns: Columns, *, repeats: bool, strict: bool) ->
     users, items = sorted({e.user for e in events}), sorted({e.item for e in events})
     if len(items) < 2 or len(users) < 2:
         found = f"{len(users)} users and {len(items)} items"
-        raise DataError("\n".join([f"{path}: found {found}, wanted at least two of each", *faults]))
+        raise DataError("\n".join([f"{path}: found {found}, expected at least two of each", *faults]))
     user_of = {user: number for number, user in enumerate(users)}
     item_of = {item: index for index, item in enumerate(items, start=1)}
     log = make_log(
@@ -84,7 +84,7 @@ def _read(path: Path, columns: Columns) -> tuple[pa.Table, list[int], list[str]]
 
     def skip(row: Any) -> str:
         number = row.number - 1  # it counts the header
-        malformed[number] = f"{row.actual_columns} fields, wanted {row.expected_columns}"
+        malformed[number] = f"{row.actual_columns} fields, expected {row.expected_columns}"
         return "skip"
 
     try:
@@ -142,7 +142,7 @@ def _events(
         if not user or not item:
             faults.append(f"{path}: row {row}: no {'user' if not user else 'item'}")
         elif moment is None:
-            faults.append(f"{path}: row {row}: {columns.time} is {time!r}, wanted a number or an ISO date")
+            faults.append(f"{path}: row {row}: {columns.time} is {time!r}, expected a number or an ISO date")
         else:
             events.append(Event(row, user, item, moment))
             if title:

@@ -1,11 +1,13 @@
 """Examples and the loader: what the loop needs to know of a data set, whatever the task."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from inference.values import Tensors
 
 Batch = dict[str, Tensor]
 """Tensors by name, the first axis of each the example: the model's inputs, and `label`."""
@@ -88,3 +90,8 @@ class Loader:
             # Even shares: a process without a row in the last batch would keep the others waiting.
             rows = order.tensor_split(len(self))[position][self.rank :: self.world]
         return self.examples.batch(rows, seeded(self.seed, epoch, position, self.rank))
+
+
+def as_arrays(tensors: Mapping[str, Tensor]) -> Tensors:
+    """Tensors as ONNX Runtime takes them."""
+    return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in tensors.items()}

@@ -136,7 +136,7 @@ def hold_out(log: Log, share: float, seed: int, *, test: bool = True) -> Baskets
     eligible = lasts[counts > spare] - (spare - 1)
     if len(eligible) < 2 or not (part != "validation").any():
         raise DataError(
-            f"{len(eligible)} users have the {spare + 1} or more events (baskets) that a validation needs, wanted 2"
+            f"{len(eligible)} users have the {spare + 1} or more events (baskets) that a validation needs, expected 2"
         )
     drawn = np.random.default_rng([seed, len(log)]).permutation(eligible)
     part[drawn[: max(1, round(share * len(eligible)))]] = "validation"

@@ -102,8 +102,8 @@ def _negatives(path: Path, held: Ints) -> Ints:
     lines = _text(path).splitlines()
     others = np.array([line.split("\t")[1:] for line in lines], np.int64)
     named = [line.split("\t")[0] for line in lines]
-    wanted = [f"({user},{item})" for user, item in held[:, :2].tolist()]
-    if named != wanted:
+    expected = [f"({user},{item})" for user, item in held[:, :2].tolist()]
+    if named != expected:
         raise DataError(f"{path}: its lines are not those of the test file")
     return others
 
@@ -117,7 +117,7 @@ def _integers(path: Path, columns: int) -> Ints:
     """A table of whole numbers, int64 [rows, columns]."""
     values = np.array(_text(path).split(), np.int64)
     if len(values) % columns:
-        raise DataError(f"{path}: {len(values)} numbers, wanted {columns} a line")
+        raise DataError(f"{path}: {len(values)} numbers, expected {columns} a line")
     return values.reshape(-1, columns)
 
 

@@ -309,10 +309,10 @@ def _download(public: PublicSet, file: PublicFile, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _check(path: Path, wanted: str) -> None:
+def _check(path: Path, expected: str) -> None:
     with path.open("rb") as stream:
         seen = hashlib.file_digest(stream, "sha256").hexdigest()
-    if seen != wanted:
+    if seen != expected:
         raise ChecksumError(
-            f"{path}: sha256 is {seen}, the published file has {wanted}; delete it and try again"
+            f"{path}: sha256 is {seen}, the published file has {expected}; delete it and try again"
         )

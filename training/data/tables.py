@@ -39,7 +39,7 @@ class Table:
 def read_table(path: Path, text_column: str, label_column: str) -> Table:
     """Read a file by its suffix; `DataError` where the file as a whole is unusable."""
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path.name}: wanted a file that ends in {', '.join(SUFFIXES)}")
+        raise DataError(f"{path.name}: expected a file that ends in {', '.join(SUFFIXES)}")
     table = Table([])
     try:
         for number, record in _records(path, (text_column, label_column)):
@@ -64,7 +64,7 @@ def _row(record: Any, text_column: str, label_column: str, where: str) -> Row | 
         return f"{where}: {record}"
     text, label = record.get(text_column), record.get(label_column)
     if not isinstance(text, str) and text is not None:
-        return f"{where}: {text_column} is {text!r}, wanted a text"
+        return f"{where}: {text_column} is {text!r}, expected a text"
     if text is None or not text.strip():
         return f"{where}: {text_column} is empty"
     if label is None or not str(label).strip():
@@ -76,20 +76,20 @@ def _row(record: Any, text_column: str, label_column: str, where: str) -> Row | 
     return Row(text, str(label).strip(), where)
 
 
-def _records(path: Path, wanted: tuple[str, str]) -> Iterator[Record]:
+def _records(path: Path, expected: tuple[str, str]) -> Iterator[Record]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return _parquet(path, wanted)
+        return _parquet(path, expected)
     if suffix == ".jsonl":
         return _json_lines(path)
-    return _delimited(path, wanted, "\t" if suffix == ".tsv" else ",")
+    return _delimited(path, expected, "\t" if suffix == ".tsv" else ",")
 
 
-def _delimited(path: Path, wanted: tuple[str, str], delimiter: str) -> Iterator[Record]:
+def _delimited(path: Path, expected: tuple[str, str], delimiter: str) -> Iterator[Record]:
     csv.field_size_limit(_LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as stream:  # a spreadsheet may begin with a byte mark
         reader = csv.DictReader(stream, delimiter=delimiter)
-        _check_columns(path, reader.fieldnames or (), wanted)
+        _check_columns(path, reader.fieldnames or (), expected)
         for number, record in enumerate(reader, start=2):
             if None in record:
                 yield number, f"{len(record[None])} more cells than the header has columns"
@@ -107,10 +107,10 @@ def _json_lines(path: Path) -> Iterator[Record]:
             except json.JSONDecodeError as error:
                 yield number, f"no JSON: {error.msg} at character {error.pos + 1}"
                 continue
-            yield number, record if isinstance(record, dict) else f"{record!r}, wanted a JSON object"
+            yield number, record if isinstance(record, dict) else f"{record!r}, expected a JSON object"
 
 
-def _parquet(path: Path, wanted: tuple[str, str]) -> Iterator[Record]:
+def _parquet(path: Path, expected: tuple[str, str]) -> Iterator[Record]:
     import pyarrow
     import pyarrow.parquet
 
@@ -118,17 +118,17 @@ def _parquet(path: Path, wanted: tuple[str, str]) -> Iterator[Record]:
         file = pyarrow.parquet.ParquetFile(path)
     except pyarrow.ArrowInvalid as error:
         raise DataError(f"{path.name}: no Parquet file: {error}") from error
-    _check_columns(path, file.schema_arrow.names, wanted)
+    _check_columns(path, file.schema_arrow.names, expected)
     number = 0
-    for batch in file.iter_batches(columns=list(wanted)):
+    for batch in file.iter_batches(columns=list(expected)):
         for record in batch.to_pylist():
             number += 1
             yield number, record
 
 
-def _check_columns(path: Path, columns: Iterable[str], wanted: tuple[str, str]) -> None:
+def _check_columns(path: Path, columns: Iterable[str], expected: tuple[str, str]) -> None:
     there = list(columns)
-    if missing := [column for column in wanted if column not in there]:
+    if missing := [column for column in expected if column not in there]:
         raise DataError(
             f"{path.name}: no column {' or '.join(map(repr, missing))}; it has "
             f"{', '.join(map(repr, there)) or 'none, is the file empty?'}. "

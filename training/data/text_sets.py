@@ -111,8 +111,8 @@ def _read_file(path: Path, text_column: str, label_column: str) -> TextSet:
 def _read_folder(root: Path, text_column: str, label_column: str) -> TextSet:
     files = {split: _split_file(root, split) for split in ("train", "validation", "test")}
     if missing := [split for split in ("train", "test") if files[split] is None]:
-        wanted = " and ".join(f"{split}.csv (or {', '.join(SUFFIXES[1:])})" for split in missing)
-        raise DataError(f"{root}: wanted {wanted}")
+        expected = " and ".join(f"{split}.csv (or {', '.join(SUFFIXES[1:])})" for split in missing)
+        raise DataError(f"{root}: expected {expected}")
     found = {split: path for split, path in files.items() if path is not None}
     tables = {split: read_table(path, text_column, label_column) for split, path in found.items()}
     classes = class_names(tables["train"].rows, found["train"].name)
@@ -145,7 +145,7 @@ def _own(
 def _split_file(root: Path, split: str) -> Path | None:
     found = [root / f"{split}{suffix}" for suffix in SUFFIXES if (root / f"{split}{suffix}").is_file()]
     if len(found) > 1:
-        raise DataError(f"{root}: {' and '.join(path.name for path in found)}: wanted one of them")
+        raise DataError(f"{root}: {' and '.join(path.name for path in found)}: expected one of them")
     return found[0] if found else None
 
 
@@ -154,11 +154,11 @@ def class_names(rows: Iterable[Row], file: str) -> tuple[str, ...]:
     counts = Counter(row.label for row in rows)
     if len(counts) < 2:
         only = f"every row has the label {next(iter(counts))!r}" if counts else "there is no good row"
-        raise DataError(f"{file}: {only}; wanted at least two classes")
+        raise DataError(f"{file}: {only}; expected at least two classes")
     for row in rows:
         if counts[row.label] < FEWEST_ROWS:
             raise DataError(
-                f"{row.where}: the label {row.label!r} has {counts[row.label]} rows, wanted at least {FEWEST_ROWS}; "
+                f"{row.where}: the label {row.label!r} has {counts[row.label]} rows, expected at least {FEWEST_ROWS}; "
                 "is it a typing error?"
             )
     return tuple(sorted(counts))

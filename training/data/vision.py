@@ -1,7 +1,7 @@
 """Image data: idx files, zipped and plain folders by class, scikit-learn's digits; all as uint8 in memory.
 
 What a picture becomes before it is pixels (decode, resize) belongs to `inference.processors`; augmentation
-to `training.augment`.
+to `training.tasks.augment`.
 """
 
 import gzip
@@ -95,10 +95,10 @@ def read_idx(path: Path) -> Pixels:
         shape = struct.unpack_from(f">{axes}I", raw, 4)
     except (OSError, EOFError, struct.error) as error:
         raise DataError(f"{path}: not a gzipped idx file: {error}") from error
-    wanted = 4 + 4 * axes + int(np.prod(shape, dtype=np.int64))
-    if raw[:2] != b"\0\0" or kind != 0x08 or len(raw) != wanted:
+    expected = 4 + 4 * axes + int(np.prod(shape, dtype=np.int64))
+    if raw[:2] != b"\0\0" or kind != 0x08 or len(raw) != expected:
         raise DataError(
-            f"{path}: wanted an idx file of {wanted} unsigned bytes, it has {len(raw)} (type {kind:#x})"
+            f"{path}: expected an idx file of {expected} unsigned bytes, it has {len(raw)} (type {kind:#x})"
         )
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
@@ -188,7 +188,7 @@ def read_folder(root: Path, processor: ImageConfig, *, strict: bool) -> ImageSet
 def _class_names(root: Path) -> tuple[str, ...]:
     names = tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[0] != "."))
     if len(names) < 2:
-        raise DataError(f"{root}: wanted a folder for each of at least two classes, found {list(names)}")
+        raise DataError(f"{root}: expected a folder for each of at least two classes, found {list(names)}")
     return names
 
 

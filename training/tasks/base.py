@@ -9,22 +9,24 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from inference.manifest import Calibration, Conformal, DataSource, Evaluation, OutOfDistribution
+from inference.manifest import DataSource
 from inference.predictor import Predictor
 from inference.processors.config import ProcessorConfig
 from inference.values import Payload, Tensors
-from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples
 from training.data.splits import Holdout
-from training.export import Axes
+from training.evaluate.calibrate import Calibrated
+from training.evaluate.report import Report
 
 Facts = dict[str, Any]
 """What a task knows of its data besides the examples: classes and their counts, vocabulary, catalogue."""
+
+Axes = Mapping[str, Mapping[int, str]]
+"""Axes, besides the batch, that stay dynamic: {input: {axis: name}}, such as the length of a text."""
 
 ExamplesT = TypeVar("ExamplesT", bound=Examples)
 
@@ -52,21 +54,6 @@ class TaskData(Generic[ExamplesT]):
     source: DataSource
     facts: Facts
     skipped: tuple[str, ...] = field(default=())
-
-
-class Report(BaseModel):
-    """What the evaluation of a candidate bundle found, in the manifest's own records.
-
-    pictures: files in the run's `pictures` folder, by the caption that the card gives them.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    evaluation: Evaluation
-    calibration: Calibration | None = None
-    conformal: Conformal | None = None
-    out_of_distribution: OutOfDistribution | None = None
-    pictures: dict[str, str] = {}
 
 
 class Task(Protocol):

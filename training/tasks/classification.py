@@ -14,14 +14,15 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from inference.manifest import Calibration, Conformal, Evaluation, OutOfDistribution
 from inference.predictor import Predictor
 from inference.values import Payload
-from training import metrics as measure
-from training.calibrate import DEFAULT_COVERAGE, FALSE_ALARM_RATE, Calibrated, calibrate, covered
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples, Loader
-from training.figures import confusion_matrix, reliability_diagram
-from training.losses import distillation_loss
-from training.slices import slice_scores
-from training.tasks.base import Facts, Report
+from training.evaluate import metrics as measure
+from training.evaluate.calibrate import DEFAULT_COVERAGE, FALSE_ALARM_RATE, Calibrated, calibrate, covered
+from training.evaluate.figures import confusion_matrix, reliability_diagram
+from training.evaluate.report import Report
+from training.evaluate.slices import slice_scores
+from training.tasks.base import Facts
+from training.tasks.losses import distillation_loss
 
 TAUGHT = "taught"
 """The key of a batch under which the teacher's logits are."""

@@ -28,8 +28,6 @@ from training.architectures.neumf import NeuMF
 from training.architectures.registry import find_architecture
 from training.architectures.sasrec import SASRec
 from training.architectures.two_towers import TwoTowers
-from training.baselines import popularity
-from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.events import Columns
 from training.data.examples import Batch
@@ -37,11 +35,13 @@ from training.data.histories import Held
 from training.data.interactions import InteractionSet
 from training.data.recommendation import Learns, Splits, load_interactions, make_splits
 from training.data.splits import Holdout
-from training.export import Axes
-from training.losses import basket_loss, dense_logistic_loss
-from training.ranking import MeanFigure, hit_rate, ndcg, reciprocal_rank
-from training.ranking_report import baselines, ranks_of, report
-from training.tasks.base import Facts, Monitor, Report, TaskData
+from training.evaluate.baselines import popularity
+from training.evaluate.calibrate import Calibrated
+from training.evaluate.ranking import MeanFigure, hit_rate, ndcg, reciprocal_rank
+from training.evaluate.ranking_report import baselines, ranks_of, report
+from training.evaluate.report import Report
+from training.tasks.base import Axes, Facts, Monitor, TaskData
+from training.tasks.losses import basket_loss, dense_logistic_loss
 
 LEARNS: dict[str, Learns] = {"mf": "users", "neumf": "pairs", "two-towers": "baskets", "sasrec": "sequences"}
 """What each architecture is trained on."""

@@ -17,21 +17,22 @@ from inference.processors.config import TextConfig
 from inference.processors.text import INPUT, TOKENIZER_FILE, TextProcessor, pad, read_tokenizer
 from inference.values import Payload, Tensors
 from training.architectures.bag import BagOfNgrams
+from training.architectures.classifier import ClassifierGraph
 from training.architectures.registry import find_architecture
 from training.architectures.words import PAD, Words
-from training.calibrate import Calibrated
 from training.config import TrainConfig
 from training.data.examples import Batch
 from training.data.splits import Holdout, stratified_holdout
 from training.data.tables import Row
 from training.data.text import Texts
 from training.data.text_sets import TextSet, load_texts
+from training.data.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
 from training.errors import ConfigError, DataError
-from training.export import Axes, ClassifierGraph
+from training.evaluate.calibrate import Calibrated
+from training.evaluate.report import Report
+from training.run import read_tokenizer_of
 from training.tasks import classification
-from training.tasks.base import Facts, Monitor, Report, TaskData
-from training.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
-from training.transfer import read_tokenizer_of
+from training.tasks.base import Axes, Facts, Monitor, TaskData
 
 TextData = TaskData[Texts]
 
@@ -167,7 +168,7 @@ def borrowed_tokenizer(config: TrainConfig) -> str | None:
     sources = {"init_from": config.init_from, "teacher": config.teacher}
     found = {name: read_tokenizer_of(Path(source), name) for name, source in sources.items() if source}
     if len(set(found.values())) > 1:
-        raise ConfigError("init_from and teacher have different tokenizers; wanted one")
+        raise ConfigError("init_from and teacher have different tokenizers; expected one")
     return next(iter(found.values()), None)
 
 

@@ -20,19 +20,19 @@ from inference.processors.classification import LABELS_FILE
 from inference.processors.config import ImageConfig
 from inference.processors.image import INPUT
 from inference.values import Payload, Tensors
+from training.architectures.classifier import ClassifierGraph, ImageClassifier
 from training.architectures.registry import find_architecture
 from training.architectures.resnet9 import PICTURES, ResNet9
-from training.augment import Augment
-from training.calibrate import Calibrated
-from training.classifier import ImageClassifier
 from training.config import TrainConfig
 from training.data.examples import Batch
 from training.data.splits import stratified_holdout
 from training.data.vision import Images, load_images, pixel_statistics
-from training.export import Axes, ClassifierGraph
-from training.slices import picture_columns
+from training.evaluate.calibrate import Calibrated
+from training.evaluate.report import Report
+from training.evaluate.slices import picture_columns
 from training.tasks import classification
-from training.tasks.base import Facts, Monitor, Report, TaskData
+from training.tasks.augment import Augment
+from training.tasks.base import Axes, Facts, Monitor, TaskData
 
 VisionData = TaskData[Images]
 

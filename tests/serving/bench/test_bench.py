@@ -100,9 +100,9 @@ def test_a_picture_is_drawn_or_its_absence_is_said(
         (["nonsense", "--model", "tiny"], "is no server's address"),
         (["http://127.0.0.1:x", "--model", "tiny"], "is no server's address"),
         (["http://127.0.0.1:1", "--model", "tiny"], "http://127.0.0.1:1: cannot connect: Connection refused"),
-        (["http://127.0.0.1:1"], "--model is wanted"),
+        (["http://127.0.0.1:1"], "--model is expected"),
         (["http://127.0.0.1:1", "--model", "m", "--find-rate"], "--find-rate wants --limit-ms"),
-        (["http://127.0.0.1:1", "--model", "m", "--shape", "x"], "wanted name:1,3,224,224"),
+        (["http://127.0.0.1:1", "--model", "m", "--shape", "x"], "expected name:1,3,224,224"),
         (["http://127.0.0.1:1", "--model", "m", "--data", "/nowhere/x.jpg"], "No such file"),
     ],
 )
@@ -116,10 +116,10 @@ def test_what_cannot_be_run_is_refused_in_words(
 @pytest.mark.parametrize(
     ("flag", "text", "reason"),
     [
-        ("--rate", "x", "'x': wanted a number"),
-        ("--rounds", "1.5", "'1.5': wanted a whole number"),
-        ("--connections", "4,0", "0: wanted at least 1"),
-        ("--share", "2", "2: wanted a number above 0, at most 1"),
+        ("--rate", "x", "'x': expected a number"),
+        ("--rounds", "1.5", "'1.5': expected a whole number"),
+        ("--connections", "4,0", "0: expected at least 1"),
+        ("--share", "2", "2: expected a number above 0, at most 1"),
     ],
 )
 def test_a_flag_that_cannot_be_read_is_refused_with_what_it_wants(

@@ -189,8 +189,8 @@ def test_every_datatype_comes_back(client: Any, name: str, binary: bool) -> None
 @pytest.mark.parametrize("binary_out", [False, True], ids=["json out", "binary out"])
 def test_what_is_not_finite_is_read_back_as_computed(client: Any, binary_in: bool, binary_out: bool) -> None:
     odd = np.array([[np.nan, np.inf, -np.inf, 0.1]], np.float32)
-    wanted = [triton.InferRequestedOutput("y", binary_data=binary_out)]
-    answer = client.infer("flex", [tensor("x", odd, "FP32", binary=binary_in)], outputs=wanted)
+    expected = [triton.InferRequestedOutput("y", binary_data=binary_out)]
+    answer = client.infer("flex", [tensor("x", odd, "FP32", binary=binary_in)], outputs=expected)
     np.testing.assert_array_equal(answer.as_numpy("y"), odd)
 
 
@@ -315,7 +315,7 @@ def test_errors_arrive_with_their_words(client: Any) -> None:
 
 def test_squeezenet_of_the_onnx_package_gives_its_expected_output(tmp_path: Path) -> None:
     write_bare(tmp_path, "squeezenet", (LIGHT / "light_squeezenet.onnx").read_bytes())
-    wanted = numpy_helper.to_array(onnx.load_tensor(LIGHT / "light_squeezenet_output_0.pb"))
+    expected = numpy_helper.to_array(onnx.load_tensor(LIGHT / "light_squeezenet_output_0.pb"))
     with start(models=tmp_path) as server:
         client = triton.InferenceServerClient(server.url.removeprefix("http://"))
         spec = client.get_model_metadata("squeezenet")["inputs"][0]
@@ -325,5 +325,5 @@ def test_squeezenet_of_the_onnx_package_gives_its_expected_output(tmp_path: Path
         pixels = (np.arange(size, dtype=np.float32) / size).reshape(shape)
         answer = client.infer("squeezenet", [tensor(spec["name"], pixels, "FP32", binary=True)])
         name = answer.get_response()["outputs"][0]["name"]
-        np.testing.assert_allclose(answer.as_numpy(name), wanted, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(answer.as_numpy(name), expected, rtol=1e-3, atol=1e-6)
         client.close()

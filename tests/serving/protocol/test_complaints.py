@@ -1,4 +1,4 @@
-"""2.2 What a parser complains about is told by field, what came and what was wanted; never a status of ours."""
+"""2.2 What a parser complains about is told by field, what came and what was expected; never a status of ours."""
 
 import json
 from typing import Any
@@ -15,47 +15,48 @@ DATA = b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":%b}]}'
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b"", "body: got 0 bytes (Input data was truncated), wanted JSON"),
-        (b"[]", "body: got an array, wanted an object"),
-        (b"null", "body: got null, wanted an object"),
-        (b'"x"', "body: got a str, wanted an object"),
-        (b"{}", "inputs: missing, wanted a list with every input of the model"),
-        (b'{"inputs":null}', "inputs: got null, wanted an array"),
-        (b'{"inputs":{}}', "inputs: got an object, wanted an array"),
-        (b'{"inputs":[7]}', "inputs[0]: got an int, wanted an object"),
-        (b'{"inputs":[{}]}', "inputs[0].name: missing, wanted a tensor's name"),
-        (b'{"inputs":[{"name":"x"}]}', "inputs[0].shape: missing, wanted a list of whole numbers"),
-        (b'{"inputs":[{"name":"x","shape":[1]}]}', "inputs[0].datatype: missing, wanted a datatype such as FP32"),
-        (b'{"inputs":[{"name":null}]}', "inputs[0].name: got null, wanted a str"),
-        (b'{"inputs":[{"name":"x","shape":[1.5]}]}', "inputs[0].shape[0]: got a float, wanted an int"),
-        (b'{"inputs":[{"name":"x","shape":[1,-2]}]}', "inputs[0].shape[1]: got -2, wanted an int >= 0"),
+        (b"", "body: got 0 bytes (Input data was truncated), expected JSON"),
+        (b"[]", "body: got an array, expected an object"),
+        (b"null", "body: got null, expected an object"),
+        (b'"x"', "body: got a str, expected an object"),
+        (b"{}", "inputs: missing, expected a list with every input of the model"),
+        (b'{"inputs":null}', "inputs: got null, expected an array"),
+        (b'{"inputs":{}}', "inputs: got an object, expected an array"),
+        (b'{"inputs":[7]}', "inputs[0]: got an int, expected an object"),
+        (b'{"inputs":[{}]}', "inputs[0].name: missing, expected a tensor's name"),
+        (b'{"inputs":[{"name":"x"}]}', "inputs[0].shape: missing, expected a list of whole numbers"),
+        (b'{"inputs":[{"name":"x","shape":[1]}]}', "inputs[0].datatype: missing, expected a datatype such as FP32"),
+        (b'{"inputs":[{"name":null}]}', "inputs[0].name: got null, expected a str"),
+        (b'{"inputs":[{"name":"x","shape":[1.5]}]}', "inputs[0].shape[0]: got a float, expected an int"),
+        (b'{"inputs":[{"name":"x","shape":[1,-2]}]}', "inputs[0].shape[1]: got -2, expected an int >= 0"),
         (b'{"inputs":[{"name":"x","shape":[%b]}]}' % HUGE.encode(), "inputs[0].shape[0]: got 999"),
         (b'{"inputs":[{"name":"x","shape":[%b]}]}' % (HUGE.encode() * 13),
-         "inputs[0].shape[0]: got a number out of range, wanted a number of 64 bits"),
-        (b'{"inputs":[],"id":7}', "id: got an int, wanted a str"),
-        (b'{"inputs":[],"parameters":[]}', "parameters: got an array, wanted an object"),
-        (b'{"inputs":[],"parameters":{"a":1,"b":[2]}}', "parameters.b: got an array, wanted a bool, int, float or str"),
+         "inputs[0].shape[0]: got a number out of range, expected a number of 64 bits"),
+        (b'{"inputs":[],"id":7}', "id: got an int, expected a str"),
+        (b'{"inputs":[],"parameters":[]}', "parameters: got an array, expected an object"),
+        (b'{"inputs":[],"parameters":{"a":1,"b":[2]}}',
+         "parameters.b: got an array, expected a bool, int, float or str"),
         (b'{"inputs":[],"parameters":{"a":1e999}}', "parameters: got a number out of range"),
         (b'{"inputs":[],"outputs":[{}]}', "outputs[0].name: missing"),
         (b'{"inputs":[],"outputs":[{"name":"y","parameters":{"binary_data":{}}}]}',
          "outputs[0].parameters.binary_data: got an object"),
-        (b'{"inputs":[]} x', "body: got 15 bytes (JSON is malformed: trailing characters (byte 15)), wanted JSON"),
-        (b'{"inputs":[],}', "trailing comma in object (byte 13)), wanted JSON"),
-        (b'{"inputs":[', "body: got 11 bytes (Input data was truncated), wanted JSON"),
-        (b'{"inputs":[],"id":"\xff"}', "body: got 22 bytes (Invalid UTF-8 encoded string), wanted JSON"),
-        (b'{"inputs":[],"id":"\\udc00"}', "id: got half of a surrogate pair, wanted text"),
-        (b'{"inputs":[],"inputs":[7]}', "inputs[0]: got an int, wanted an object"),  # of two members the last counts
-        (b"\xef\xbb\xbf{}", "body: got 5 bytes (JSON is malformed: invalid character (byte 0)), wanted JSON"),
-        (DATA % b"null", "inputs[0].data: got null, wanted an array"),
-        (DATA % b"{}", "inputs[0].data: got an object, wanted an array"),
-        (DATA % b"[1,null]", "inputs[0].data[1]: got null, wanted a float"),
-        (DATA % b"[[1,true]]", "inputs[0].data[0][1]: got a bool, wanted a float"),
-        (DATA % b"[1,1e999]", "inputs[0].data[1]: got a number out of range, wanted a number of 64 bits"),
-        (DATA % b"[1,1e39]", "inputs[0].data: got a number out of range, wanted numbers that fit FP32"),
-        (DATA % (b"[" * 100_000), "body: got JSON nested too deeply, wanted a few levels"),
-        (DATA % b'["\xff"]', "inputs[0].data[0]: got a str, wanted a float"),
+        (b'{"inputs":[]} x', "body: got 15 bytes (JSON is malformed: trailing characters (byte 15)), expected JSON"),
+        (b'{"inputs":[],}', "trailing comma in object (byte 13)), expected JSON"),
+        (b'{"inputs":[', "body: got 11 bytes (Input data was truncated), expected JSON"),
+        (b'{"inputs":[],"id":"\xff"}', "body: got 22 bytes (Invalid UTF-8 encoded string), expected JSON"),
+        (b'{"inputs":[],"id":"\\udc00"}', "id: got half of a surrogate pair, expected text"),
+        (b'{"inputs":[],"inputs":[7]}', "inputs[0]: got an int, expected an object"),  # of two members the last counts
+        (b"\xef\xbb\xbf{}", "body: got 5 bytes (JSON is malformed: invalid character (byte 0)), expected JSON"),
+        (DATA % b"null", "inputs[0].data: got null, expected an array"),
+        (DATA % b"{}", "inputs[0].data: got an object, expected an array"),
+        (DATA % b"[1,null]", "inputs[0].data[1]: got null, expected a float"),
+        (DATA % b"[[1,true]]", "inputs[0].data[0][1]: got a bool, expected a float"),
+        (DATA % b"[1,1e999]", "inputs[0].data[1]: got a number out of range, expected a number of 64 bits"),
+        (DATA % b"[1,1e39]", "inputs[0].data: got a number out of range, expected numbers that fit FP32"),
+        (DATA % (b"[" * 100_000), "body: got JSON nested too deeply, expected a few levels"),
+        (DATA % b'["\xff"]', "inputs[0].data[0]: got a str, expected a float"),
         (DATA % b'[1,2],"parameters":{"shared_memory_offset":null,"binary_data_size":-1}',
-         "inputs[0]: got both data and parameters.binary_data_size, wanted one of them"),
+         "inputs[0]: got both data and parameters.binary_data_size, expected one of them"),
     ],
 )  # fmt: skip
 def test_a_request_is_refused_by_field(http: httpx.Client, body: bytes, told: str) -> None:
@@ -79,7 +80,7 @@ def test_numbers_that_are_none_of_64_bits_are_the_callers_fault(
     http: httpx.Client, parameters: dict[str, Any], field: str
 ) -> None:
     body = json.dumps(echo([1, 2], parameters=parameters))
-    refused(http.post("/v2/models/flex/infer", content=body), 400, f"{field}: got", "wanted a whole number")
+    refused(http.post("/v2/models/flex/infer", content=body), 400, f"{field}: got", "expected a whole number")
 
 
 def test_a_lone_byte_in_a_string_names_the_data(http: httpx.Client) -> None:
@@ -99,10 +100,10 @@ def test_an_output_that_asks_for_too_many_classes_gets_those_there_are(http: htt
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b"{}", "instances: missing, wanted a list of instances"),
-        (b'{"instances":null}', "instances: got null, wanted an array"),
+        (b"{}", "instances: missing, expected a list of instances"),
+        (b'{"instances":null}', "instances: got null, expected an array"),
         (b'{"instances":[NaN]}', "body: got 19 bytes"),
-        (b'{"instances":["\\ud83d"]}', "instances[0]: got half of a surrogate pair, wanted text"),
+        (b'{"instances":["\\ud83d"]}', "instances[0]: got half of a surrogate pair, expected text"),
         (b'{"instances":[1e999]}', "instances[0]: got a number out of range"),
         (b'{"instances":[{"b64":"' + b"9" * 30 + b'\xff"}]}', "body: got"),
         (b'{"instances":' + b"[" * 100_000, "body: got JSON nested too deeply"),

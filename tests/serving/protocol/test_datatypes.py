@@ -78,7 +78,7 @@ def test_bf16_as_json_is_numbers(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "wanted"),
+    ("number", "expected"),
     [
         (0.1, 0.10009765625),
         (1.0 + 2**-8, 1.0),  # halfway: to the even one
@@ -89,9 +89,9 @@ def test_bf16_as_json_is_numbers(http: httpx.Client) -> None:
         (1e-40, 9.991e-41),
     ],
 )
-def test_bf16_of_a_json_number_is_the_nearest(http: httpx.Client, number: float, wanted: float) -> None:
+def test_bf16_of_a_json_number_is_the_nearest(http: httpx.Client, number: float, expected: float) -> None:
     (seen,) = infer(http, "half", echo([number], [1, 1], "BF16")).json()["outputs"][0]["data"]
-    assert seen == pytest.approx(wanted, rel=1e-3 if abs(wanted) < 1e-30 else 1e-7)
+    assert seen == pytest.approx(expected, rel=1e-3 if abs(expected) < 1e-30 else 1e-7)
 
 
 def test_bf16_keeps_what_is_not_a_number() -> None:

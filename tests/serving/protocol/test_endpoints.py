@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from serving.routes.models import EXTENSIONS
+from serving.http.routes.models import EXTENSIONS
 from tests.serving.protocol.wire import SUM, refused
 
 

@@ -138,4 +138,4 @@ def test_another_verb_is_405_and_says_which_is_known(http: httpx.Client, method:
     answer = http.request(method, path)
     refused(answer, 405)
     assert answer.headers["allow"] in ("GET, HEAD, OPTIONS", "POST, OPTIONS")
-    assert f"method: got {method}, wanted " in answer.json()["error"]
+    assert f"method: got {method}, expected " in answer.json()["error"]

@@ -51,8 +51,8 @@ def strict(models: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-def same(seen: list[Any], wanted: list[float]) -> bool:
-    return np.array_equal(np.array(seen, float), np.array(wanted), equal_nan=True)
+def same(seen: list[Any], expected: list[float]) -> bool:
+    return np.array_equal(np.array(seen, float), np.array(expected), equal_nan=True)
 
 
 @pytest.mark.parametrize("datatype", KINDS)

@@ -2,7 +2,7 @@
 
 import httpx
 
-from serving.routes.models import EXTENSIONS
+from serving.http.routes.models import EXTENSIONS
 from tests.serving.protocol.wire import echo, infer, refused
 
 

@@ -88,10 +88,10 @@ def test_the_configuration_agrees_with_the_metadata(http: httpx.Client, model: s
 
 def test_the_configuration_tells_the_plan_by_which_the_model_is_run(http: httpx.Client) -> None:
     told = http.get("/v2/models/sum/profile").json()
-    wanted = {"threads": told["profile"]["chosen"]["threads"], **told["plan"]}
+    expected = {"threads": told["profile"]["chosen"]["threads"], **told["plan"]}
     parameters = http.get("/v2/models/sum/config").json()["parameters"]
     assert {name: value["string_value"] for name, value in parameters.items()} == {
-        name: str(value) for name, value in wanted.items() if value is not None
+        name: str(value) for name, value in expected.items() if value is not None
     }
 
 

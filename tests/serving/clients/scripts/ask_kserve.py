@@ -86,10 +86,10 @@ def request(model: str, tensors: dict[str, Any], binary: bool = False) -> InferR
     return InferRequest(model, inputs, request_id="seven", parameters=parameters)
 
 
-def same(got: Any, wanted: Any) -> bool:
+def same(got: Any, expected: Any) -> bool:
     """Whether it is what was sent, which texts may have become bytes."""
     texts = [each.decode() if isinstance(each, bytes) else each for each in got.ravel().tolist()]
-    return bool(got.shape == wanted.shape and texts == wanted.ravel().tolist())
+    return bool(got.shape == expected.shape and texts == expected.ravel().tolist())
 
 
 async def told_by(asked: Any) -> Any:

@@ -1,0 +1,57 @@
+"""One request as the layers below HTTP see it: what bounds it, and where its time went."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+STAGES = ("decode", "preprocess", "queue", "run", "postprocess", "encode")
+"""The parts of a request, in order; the same words in spans, metric labels and `Server-Timing`."""
+
+
+# One formatting of the whole takes half as long as an f-string of seven.
+_SERVER_TIMING = b'%s, batch;desc="%%d"' % b", ".join(b"%s;dur=%%.3f" % stage.encode() for stage in STAGES)
+
+
+def _stays() -> bool:
+    return False
+
+
+@dataclass(slots=True)
+class StageTimes:
+    """Nanoseconds by stage, filled in as the request goes along, and the batch that it ran in."""
+
+    decode: int = 0
+    preprocess: int = 0
+    queue: int = 0
+    run: int = 0
+    postprocess: int = 0
+    encode: int = 0
+    batch_rows: int = 0
+
+    def server_timing(self) -> bytes:
+        """The value of a `Server-Timing` header: milliseconds by stage, and the rows of the batch."""
+        return _SERVER_TIMING % (
+            self.decode * 1e-6,
+            self.preprocess * 1e-6,
+            self.queue * 1e-6,
+            self.run * 1e-6,
+            self.postprocess * 1e-6,
+            self.encode * 1e-6,
+            self.batch_rows,
+        )
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """What a request brings besides its data.
+
+    `deadline_s` is on the clock of the batcher (`time.monotonic`), None for none. `is_disconnected` says whether the
+    caller has gone; it is asked before a batch forms. `priority` 0 goes before 1.
+    """
+
+    deadline_s: float | None = None
+    timeout_s: float = 0.0
+    is_disconnected: Callable[[], bool] = _stays
+    priority: int = 0
+    times: StageTimes = field(default_factory=StageTimes)
+    body: bytes | None = None
+    """The request's, where the payload log wants it."""

@@ -1,0 +1,78 @@
+"""What is really in force, as against what was asked for."""
+
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from inference.machine import available_cpus, cpu_quota
+from inference.providers import available_providers
+from serving.engine.registry import ModelRegistry, ServedModel
+
+SERVER_NAME = "baton"
+_LIBRARIES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "numpy",
+    "pillow",
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+    "msgspec",
+    "orjson",
+)
+
+
+@cache
+def server_version() -> str:
+    """Of the installed distribution; "0" from a checkout that was never installed."""
+    return _version(SERVER_NAME) or "0"
+
+
+def diagnose(registry: ModelRegistry, device: str) -> dict[str, Any]:
+    """Quota, threads, providers, libraries, and every version with its plan, or why it was refused."""
+    return {
+        "version": server_version(),
+        "python": sys.version.split()[0],
+        "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},
+        "cpu_quota": cpu_quota(),
+        "cpus": available_cpus(),
+        "device": device,
+        "providers": available_providers(),
+        "models": [_model(model) for model in registry.served()],
+        "versions": [
+            {"name": entry.name, "version": entry.version, "state": entry.state, "reason": entry.reason}
+            for entry in registry.index()
+        ],
+    }
+
+
+def _model(model: ServedModel) -> dict[str, Any]:
+    manifest, session = model.manifest, model.predictor.session
+    graph, proof = manifest.graphs[model.predictor.precision].file, model.profile.batching
+    return {
+        "name": model.name,
+        "version": model.version,
+        "task": manifest.task,
+        "precision": model.predictor.precision,
+        "provider": session.provider,
+        "threads": session.options.threads,
+        "optimization": session.options.optimization,
+        "graph_sha256": manifest.files[graph].sha256,
+        "plan": model.batcher.plan._asdict(),
+        "measured": model.profile.measured,
+        "note": model.profile.note,
+        "one_by_one": model.batcher.one_by_one or (proof.reason if proof else ""),
+        "inline_bytes": model.inline_bytes,
+        "loaded_at": model.loaded_at,
+        "answered": model.metrics.successes,
+        "queued_rows": model.batcher.queued_rows,
+        "pending_rows": model.batcher.pending_rows,
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

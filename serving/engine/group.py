@@ -1,0 +1,172 @@
+"""The server as a whole, whatever the number of its processes; here the process that is alone.
+
+Routes ask a `Group` for everything that must hold for the server and not for one process: readiness,
+metrics, statistics, index, load and unload. `serving.workers.member` is the same for one of several.
+"""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry, Metric
+
+from serving.engine.description import statistics
+from serving.engine.diagnostics import diagnose
+from serving.engine.registry import IndexEntry, ModelRegistry, give_memory_back
+
+log = logging.getLogger("baton.app")
+
+AGAIN_S = 1.0
+"""Seconds until a first look that failed is tried again, where nothing else says how often to look."""
+
+
+class Collected(Protocol):
+    """Metric families, as the encoders of `prometheus_client` read them."""
+
+    def collect(self) -> Iterable[Metric]:
+        """All of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What one process knows of itself."""
+
+    registry: ModelRegistry
+    metrics: CollectorRegistry
+    is_ready: Callable[[], bool]
+    device: str
+    poll_s: float
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """Of every version that answers."""
+        return [statistics(model) for model in self.registry.served()]
+
+    def diagnostics(self) -> dict[str, Any]:
+        """What is really in force."""
+        return diagnose(self.registry, self.device)
+
+
+class Group(Protocol):
+    """Every process that answers on the port, as one of them speaks for all."""
+
+    async def run(self) -> None:
+        """Load the models, then follow whoever says that they change, until it is cancelled."""
+        ...
+
+    async def leave(self) -> None:
+        """Everything is answered; this process ends."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether what should answer does, in every process."""
+        ...
+
+    def problems(self) -> dict[str, str]:
+        """Each model that should answer and somewhere does not, with the reason."""
+        ...
+
+    def missing(self) -> list[str]:
+        """What else keeps the server from being ready, in words."""
+        ...
+
+    async def metrics(self) -> Collected:
+        """The metrics of all."""
+        ...
+
+    async def statistics(self) -> list[dict[str, Any]]:
+        """The statistics of every version that answers."""
+        ...
+
+    async def index(self) -> list[IndexEntry]:
+        """Every version known, in the worst state that it has anywhere."""
+        ...
+
+    async def diagnostics(self) -> dict[str, Any]:
+        """What is really in force, in each process."""
+        ...
+
+    async def load(self, name: str) -> None:
+        """Load a model everywhere; `ModelNotFound`, `ModelNotReady` or `LoadRefused` say what went wrong, and where."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Stop serving a model everywhere; `ModelNotFound`, or `ModelNotReady`."""
+        ...
+
+
+class Alone:
+    """The group of one process."""
+
+    def __init__(self, process: Process) -> None:
+        self._process, self._registry = process, process.registry
+        self._failed = ""
+        """What was last logged of looks that failed."""
+
+    async def run(self) -> None:
+        """Load everything, then look again every `poll_s` seconds, if that is not 0; nothing on disk can end it.
+
+        A folder that could not be read at the start is looked at until it can.
+        """
+        await self._outlive(self._registry.start())
+        settle()
+        while self._process.poll_s or not self._registry.started:
+            await asyncio.sleep(self._process.poll_s or AGAIN_S)
+            await self._outlive(self._registry.refresh())
+
+    async def _outlive(self, look: Coroutine[Any, Any, None]) -> None:
+        """The registry answers for each entry; what it has not thought of is logged, and looked at again."""
+        try:
+            await look
+        except Exception as error:
+            if repr(error) != self._failed:
+                self._failed = repr(error)
+                log.exception("looking at the folder of models failed, and is tried again")
+
+    async def leave(self) -> None:
+        """Nobody else wants to know."""
+
+    def ready(self) -> bool:
+        """Of this process."""
+        return self._process.is_ready()
+
+    def problems(self) -> dict[str, str]:
+        """Of this process."""
+        return self._registry.problems()
+
+    def missing(self) -> list[str]:
+        """Nothing but models."""
+        return []
+
+    async def metrics(self) -> Collected:
+        """Of this process."""
+        return self._process.metrics
+
+    async def statistics(self) -> list[dict[str, Any]]:
+        """Of this process."""
+        return self._process.statistics()
+
+    async def index(self) -> list[IndexEntry]:
+        """Of this process."""
+        return self._registry.index()
+
+    async def diagnostics(self) -> dict[str, Any]:
+        """Of this process."""
+        return self._process.diagnostics()
+
+    async def load(self, name: str) -> None:
+        """Here."""
+        await self._registry.load(name)
+
+    async def unload(self, name: str) -> None:
+        """Here."""
+        await self._registry.unload(name)
+
+
+def settle() -> None:
+    """Everything is loaded: from now on there is garbage, and `serving.__main__` had the collector wait for it."""
+    give_memory_back()
+    gc.enable()

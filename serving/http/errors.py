@@ -1,0 +1,67 @@
+"""What status each kind of error gets over HTTP: one table, and the one body that every error has.
+
+The kinds themselves are `inference.errors`; whoever raises one knows nothing of HTTP.
+"""
+
+import math
+
+import orjson
+
+from inference import errors
+
+STATUS: dict[type[errors.BatonError], int] = {
+    errors.BatonError: 500,
+    errors.InvalidInput: 400,
+    errors.UnsupportedMediaType: 415,
+    errors.InputTooLarge: 413,
+    errors.ModelNotFound: 404,
+    errors.ModelNotReady: 503,
+    errors.LoadRefused: 409,
+    errors.Unsupported: 501,
+    errors.Overloaded: 429,
+    errors.DeadlineExceeded: 504,
+    errors.ClientDisconnected: 499,  # nginx's word for it; nobody is there to read it, the metrics are
+    errors.InferenceFailed: 500,
+    errors.RowsChanged: 500,
+    errors.ProviderUnavailable: 503,
+    # A bundle is refused while it is loaded, so a caller sees these only in answer to `load`.
+    errors.BundleRefused: 503,
+    errors.ManifestInvalid: 503,
+    errors.ConfigInvalid: 503,
+    errors.FileMissing: 503,
+    errors.FileUnknown: 503,
+    errors.DigestMismatch: 503,
+    errors.PathOutside: 503,
+    errors.GraphInvalid: 503,
+    errors.GoldenMismatch: 503,
+}
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def status_of(error: errors.BatonError) -> int:
+    """The status of this error's kind, or of the nearest kind above it."""
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    raise TypeError(f"{type(error).__name__} is not one of Baton's errors")
+
+
+def error_body(message: str) -> bytes:
+    """`{"error": "…"}`, which both of Triton's clients insist on."""
+    # A caller may send what is no text, and the message may quote it.
+    return orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
+
+
+def retry_after_s(error: errors.Overloaded) -> int:
+    """Whole seconds, as the header has them."""
+    return max(1, math.ceil(error.retry_after_s))
+
+
+def error_headers(error: errors.BatonError) -> Headers:
+    """What an error says beside its body: when to come again, or which encodings are understood."""
+    if isinstance(error, errors.Overloaded):
+        return [(b"retry-after", b"%d" % retry_after_s(error))]
+    if isinstance(error, errors.UnsupportedMediaType) and error.field == "Content-Encoding":
+        return [(b"accept-encoding", b"gzip, deflate")]
+    return []

@@ -1,0 +1,40 @@
+"""Inference over tensors, as the router and OpenAPI know it; the fast path answers it before it comes here."""
+
+from fastapi import APIRouter, Request, Response
+
+from serving.http.fast_path import FastPath
+from serving.http.matching import Route, parse_version
+from serving.http.routes.documented import shows, takes
+from serving.http.routes.predictions import delegate
+
+_REQUEST = {
+    "id": "42",
+    "inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [0.5, 1, 2]}],
+    "outputs": [{"name": "y"}],
+}
+_ANSWER = {
+    "model_name": "sum",
+    "model_version": "1",
+    "id": "42",
+    "outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 1], "data": [3.5]}],
+}
+_ERRORS = (400, 404, 413, 415, 429, 501, 503, 504)
+
+
+def infer_routes(fast_path: FastPath) -> APIRouter:
+    """`POST …/infer`, with and without a version."""
+    router = APIRouter(tags=["inference"])
+    shown = shows(_ANSWER, *_ERRORS)
+    body = takes(json=_REQUEST, octets="the JSON part, then the bytes of each binary tensor")
+
+    @router.post("/v2/models/{name}/infer", responses=shown, openapi_extra=body)
+    async def infer(name: str, request: Request) -> Response:
+        """Run tensors through a model: Open Inference Protocol v2, JSON or the binary tensor extension."""
+        return await delegate(fast_path, Route("infer", name, None), request)
+
+    @router.post("/v2/models/{name}/versions/{version}/infer", responses=shown, openapi_extra=body)
+    async def infer_version(name: str, version: str, request: Request) -> Response:
+        """The same for one version."""
+        return await delegate(fast_path, Route("infer", name, parse_version(version)), request)
+
+    return router

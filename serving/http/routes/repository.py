@@ -1,0 +1,130 @@
+"""The repository extension, and the answers that clients expect of shared memory, which is off."""
+
+import secrets
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, HTTPException, Request, Response
+from pydantic import SecretStr
+
+from inference.errors import InvalidInput, Unsupported
+from serving.engine.group import Group
+from serving.engine.registry import ModelState
+from serving.http.routes.documented import Json, shows, takes
+
+Bearer = Annotated[str | None, Header(alias="Authorization", include_in_schema=False)]
+
+_INDEX = [{"name": "tiny", "version": "1", "state": "READY", "reason": ""}]
+
+
+def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
+    """Index for all; load and unload for who knows the token."""
+    router = APIRouter(tags=["repository"])
+
+    def admit(authorization: str | None) -> None:
+        if admin_token is None:
+            raise HTTPException(403, "administration is off: no admin token is set")
+        given = (authorization or "").removeprefix("Bearer ").encode()
+        if not secrets.compare_digest(given, admin_token.get_secret_value().encode()):
+            raise HTTPException(403, "Authorization: expected 'Bearer <the admin token>'")
+
+    @router.post(
+        "/v2/repository/index", responses=shows(_INDEX, 400), openapi_extra=takes(json={"ready": True})
+    )
+    async def index(request: Request) -> Response:
+        """Every version known, with its state and, where it was refused, the reason."""
+        only_ready = (await _options(request)).get("ready") is True
+        return Json(
+            [
+                {
+                    "name": entry.name,
+                    "version": str(entry.version),
+                    "state": entry.state,
+                    "reason": entry.reason,
+                }
+                for entry in await group.index()
+                if not only_ready or entry.state is ModelState.READY
+            ]
+        )
+
+    @router.post(
+        "/v2/repository/models/{name}/load",
+        responses=shows("", 400, 403, 404, 409, 503),
+        openapi_extra=takes(json={}),
+    )
+    async def load(name: str, request: Request, authorization: Bearer = None) -> Response:
+        """Load a model as it is on disk now; answers when it serves. Configurations are not taken.
+
+        What has not changed stays; what is refused is answered with the reason: 409 where the model answers as
+        before, 503 where it does not answer.
+        """
+        admit(authorization)
+        parameters = (await _options(request)).get("parameters")
+        if parameters:
+            raise InvalidInput("parameters", parameters, "none: a model is what its folder says")
+        await group.load(name)
+        return Response()
+
+    @router.post(
+        "/v2/repository/models/{name}/unload",
+        responses=shows("", 400, 403, 404, 503),
+        openapi_extra=takes(json={}),
+    )
+    async def unload(name: str, authorization: Bearer = None) -> Response:
+        """Stop serving a model; answers when its last request has."""
+        admit(authorization)
+        await group.unload(name)
+        return Response()
+
+    async def named(repository: str) -> Response:
+        """The protocol lets a server have several repositories; this one has one, without a name."""
+        raise Unsupported(
+            f"repositories have no names here: /v2/repository/… and not /v2/repository/{repository}/…"
+        )
+
+    for path in ("index", "models/{name}/load", "models/{name}/unload"):
+        router.post(f"/v2/repository/{{repository}}/{path}", include_in_schema=False)(named)
+    return router
+
+
+async def _options(request: Request) -> dict[str, Any]:
+    """The body, which may be missing; its media type is not looked at, since Triton's client names none."""
+    body = await request.body()
+    try:
+        options = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput("body", f"{len(body)} bytes ({error})", "JSON") from None
+    if not isinstance(options, dict):
+        raise InvalidInput("body", options, "an object")
+    return options
+
+
+def shared_memory_routes() -> APIRouter:
+    """No region is ever there: an empty status, nothing to unregister, and no way to register."""
+    router = APIRouter(tags=["shared memory"])
+
+    async def status() -> Response:
+        """No shared memory is registered."""
+        return Json([])
+
+    async def unregister() -> Response:
+        """There is nothing to unregister, which clients ask for before they begin."""
+        return Response()
+
+    async def register() -> Response:
+        """Shared memory is not offered."""
+        raise Unsupported("shared memory is not offered, send the bytes in the body")
+
+    for kind in ("system", "cuda"):
+        base = f"/v2/{kind}sharedmemory"
+        for path, name in ((base, kind), (f"{base}/region/{{region}}", f"{kind}_region")):
+            router.get(f"{path}/status", responses=shows([]), operation_id=f"{name}_status")(status)
+            router.post(f"{path}/unregister", responses=shows(""), operation_id=f"{name}_unregister")(
+                unregister
+            )
+        router.post(
+            f"{base}/region/{{region}}/register",
+            responses=shows("", 501),
+            operation_id=f"{kind}_region_register",
+        )(register)
+    return router

@@ -1,6 +1,0 @@
-"""The payload log, off unless asked for: a sample of requests and answers as CloudEvents, to a file or a collector.
-
-    hot lane ── a kept exchange ──► bounded queue ──► writer thread: redact, make events ──► file or URL
-
-The event loop only keeps references and counts; what does not fit the queue is dropped and counted.
-"""

@@ -1,0 +1,81 @@
+"""Tracing is off unless the standard variables ask for it; a line of the log says nothing that it should not."""
+
+import json
+import logging
+import sys
+from itertools import pairwise
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from serving.engine.context import StageTimes
+from serving.http.matching import Route
+from serving.observe.logs import JsonFormatter
+from serving.observe.telemetry import Tracing, TracingUnavailable, observer
+from tests.serving.servers import ThreadedServer
+
+TARGET = Route("infer", "sum", None, "/v2/models/sum/infer")
+TIMES = StageTimes(decode=1000, queue=2000, run=3000, encode=4000, batch_rows=2)
+ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
+        {**ENDPOINT, "OTEL_SDK_DISABLED": "true"},
+        {**ENDPOINT, "OTEL_TRACES_EXPORTER": "none"},
+    ],
+    ids=["nothing", "empty", "disabled", "no-traces"],
+)
+def test_tracing_is_off_unless_it_is_asked_for(environment: dict[str, str]) -> None:
+    assert Tracing.from_environment(environment) is None
+
+
+def test_tracing_that_is_asked_for_and_not_installed_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(TracingUnavailable, match="tracing"):
+        Tracing.from_environment(ENDPOINT)
+
+
+def test_nothing_asked_for_is_no_observer(server: ThreadedServer) -> None:
+    assert observer(server.app.registry, None, access_log=False) is None
+
+
+def test_stages_are_laid_end_to_end_and_those_that_took_no_time_left_out() -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    tracing = Tracing(provider)
+    sampled = tracing.observe(TARGET, {}, TIMES, 500)
+    assert sampled is not None
+    assert sampled.seconds == pytest.approx(10e-6)
+    *stages, root = kept.get_finished_spans()
+    assert [span.name for span in stages] == ["decode", "queue", "run", "encode"]
+    assert root.name == "infer sum"
+    assert not root.status.is_ok
+    edges = [(span.start_time, span.end_time) for span in stages]
+    assert edges[0][0] == root.start_time
+    assert edges[-1][1] == root.end_time
+    assert all(one[1] == other[0] for one, other in pairwise(edges))
+
+
+def test_a_trace_that_is_not_sampled_makes_nothing() -> None:
+    tracing = Tracing(TracerProvider(sampler=ALWAYS_OFF))
+    assert tracing.observe(TARGET, {}, TIMES, 200) is None
+
+
+def test_an_exception_stays_one_line_of_json() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        record = logging.LogRecord("baton", logging.ERROR, "", 0, "it %s", ("failed",), sys.exc_info())
+    text = JsonFormatter().format(record)
+    assert "\n" not in text
+    line = json.loads(text)
+    assert (line["level"], line["message"]) == ("error", "it failed")
+    assert line["error"].endswith("ValueError: two\nlines")

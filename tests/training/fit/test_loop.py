@@ -1,0 +1,269 @@
+"""The loop learns what a bare PyTorch loop learns, keeps the best epoch, stops in time, and averages as it says."""
+
+import math
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from training.config import TrainConfig, load_config
+from training.data.examples import Loader, restart, seeded
+from training.errors import ConfigError, RunError
+from training.evaluate.figures import read_curves
+from training.fit.averaging import MovingAverage
+from training.fit.checkpoint import PREFIX, read_checkpoint, save_checkpoint
+from training.fit.early_stop import stoppable
+from training.fit.loop import Fit, Steps
+from training.fit.optim import make_optimizer, make_schedule
+from training.fit.train import FitResult, build_model, fit, load_data
+from training.run import RunFiles
+from training.tasks.registry import find_task
+
+FLAGS = (
+    "--data",
+    "digits",
+    "--arch",
+    "mlp",
+    "--batch-size",
+    "256",
+    "--precision",
+    "32-true",
+    "--threads",
+    "1",
+)
+STEPS = 5
+"""Of an epoch."""
+
+
+def configure(root: Path, *more: str) -> TrainConfig:
+    flags = (*FLAGS, "--accelerator", "cpu", "--no-progress", "--run", str(root / "run"), *more)
+    return load_config("vision", flags)
+
+
+def run(config: TrainConfig) -> FitResult:
+    files = RunFiles(config.run_directory)
+    return fit(config, files, load_data(config, files))
+
+
+def test_the_loop_learns_what_a_bare_one_does(tmp_path: Path) -> None:
+    config = configure(tmp_path, "--epochs", "2", "--mixup", "0.2", "--gradient-clip", "0.5")
+    result = run(config)
+    data, task = load_data(config, RunFiles(config.run_directory)), find_task("vision")
+    model = build_model(config, data).train()
+    loader = Loader(data.train, config.batch_size, seed=config.seed, training=True)
+    optimizer = make_optimizer(model, config)
+    schedule = make_schedule(optimizer, config, 2 * len(loader))
+    rates, step = [], 0
+    for epoch in range(2):
+        for batch in loader.epoch(epoch):
+            restart(0, config.seed, step, 0)
+            changed = task.augment(batch, config, data.facts, seeded(1, config.seed, step, 0))
+            loss = task.loss(model, changed, config, data.facts)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(
+                [p for group in optimizer.param_groups for p in group["params"]], 0.5
+            )
+            optimizer.step()
+            rates.append(optimizer.param_groups[0]["lr"])
+            schedule.step()
+            step += 1
+    files = RunFiles(config.run_directory)
+    told = dict(read_curves(files.logs)["learning_rate"])
+    assert told == pytest.approx({STEPS: rates[STEPS - 1], 2 * STEPS: rates[-1]})
+    learned = read_checkpoint(files.resume_point)["state_dict"]
+    for name, value in model.state_dict().items():
+        assert torch.equal(learned[f"{PREFIX}{name}"], value), name
+    assert (result.steps, result.epochs) == (step, 2) == (2 * STEPS, 2)
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, *scores: float) -> None:
+    """Validation that finds these, epoch by epoch."""
+    found: Iterator[float] = iter(scores)
+    monkeypatch.setattr(Fit, "_validate", lambda *_: next(found))
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, 0.5, math.nan, 0.7, 0.6, 0.7, 0.9)
+    config = configure(tmp_path, "--epochs", "6", "--patience", "2")
+    result = run(config)
+    assert (result.score, result.epochs, result.steps) == (0.7, 5, 5 * STEPS)  # a draw is no better
+    best = read_checkpoint(RunFiles(config.run_directory).best)
+    assert (best["score"], best["global_step"]) == (0.7, 3 * STEPS)
+
+
+def test_the_last_epoch_may_be_kept_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, 0.5, 0.7, 0.6, math.nan, 0.65)
+    config = configure(tmp_path, "--epochs", "6", "--patience", "3", "--keep", "last")
+    result = run(config)
+    assert (result.score, result.epochs) == (0.65, 5)  # patience counts from the best all the same
+    assert read_checkpoint(RunFiles(config.run_directory).best)["global_step"] == 5 * STEPS
+
+
+def test_a_lower_score_is_better_where_the_task_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, 0.5, 0.3, 0.4)
+    task = find_task("vision")
+    monkeypatch.setattr(type(task), "monitor", task.monitor.__class__("accuracy", "min"))
+    assert run(configure(tmp_path, "--epochs", "3")).score == 0.3
+
+
+def test_a_run_without_a_finite_score_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, math.nan, math.inf)
+    with pytest.raises(RunError, match="no epoch gave a finite validation accuracy"):
+        run(configure(tmp_path, "--epochs", "2"))
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path: Path) -> None:
+    wrong = r"the training loss is nan at step \d+; lower --learning-rate \(it is 1e\+12\)"
+    with pytest.raises(RunError, match=wrong):
+        run(configure(tmp_path, "--epochs", "2", "--optimizer", "sgd", "--learning-rate", "1e12"))
+
+
+def test_an_accuracy_of_answers_that_are_no_numbers_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Steps.take
+
+    def spoiled(steps: Steps, *given: Any) -> torch.Tensor:
+        loss = take(steps, *given)
+        torch.nn.init.constant_(steps.model.get_parameter("network.1.weight"), math.nan)
+        return torch.zeros_like(loss)
+
+    monkeypatch.setattr(Steps, "take", spoiled)
+    with pytest.raises(RunError, match="no epoch gave a finite validation accuracy"):
+        run(configure(tmp_path, "--epochs", "1"))
+
+
+def test_half_precision_is_refused_where_it_would_be_another(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="16-mixed, which needs a GPU; expected bf16-mixed or 32-true"):
+        run(configure(tmp_path).model_copy(update={"precision": "16-mixed"}))
+
+
+@pytest.mark.parametrize(
+    ("every_s", "steps"),
+    [(0.0, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10]), (2.5, [3, 6, 9, 10]), (100.0, [10])],
+)
+def test_a_resume_point_is_kept_every_so_many_seconds_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, steps: list[int]
+) -> None:
+    now, kept, keep = [0.0], [], Fit._keep
+    monkeypatch.setattr("training.fit.loop.time.monotonic", lambda: now[0])
+
+    def noting(fitted: Fit) -> None:
+        kept.append(fitted.reached.step)
+        keep(fitted)
+
+    monkeypatch.setattr(Fit, "_keep", noting)
+    take = Steps.take
+
+    def slowly(steps: Steps, *given: Any) -> torch.Tensor:
+        now[0] += 1.0
+        return take(steps, *given)
+
+    monkeypatch.setattr(Steps, "take", slowly)
+    run(configure(tmp_path, "--epochs", "2", "--checkpoint-every-s", str(every_s)))
+    assert kept == steps
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("at", "kept"), [(7, 7), (2 * STEPS, None)], ids=["a step", "the last of an epoch"])
+def test_who_is_asked_to_stop_does_so_after_the_step_and_goes_on_from_there(
+    tmp_path: Path, number: signal.Signals, at: int, kept: int | None
+) -> None:
+    whole, cut = configure(tmp_path / "whole", "--epochs", "3"), configure(tmp_path / "cut", "--epochs", "3")
+    run(whole)
+    files = RunFiles(cut.run_directory)
+    before = signal.getsignal(number)
+
+    def ask(step: int) -> None:
+        if step == at:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(cut, files, load_data(cut, files), [ask])
+    assert signal.getsignal(number) is before
+    if kept is None:
+        assert not files.resume_point.exists()
+    else:
+        assert read_checkpoint(files.resume_point)["global_step"] == kept
+        assert read_curves(files.logs)["train/loss"]
+    run(cut)
+    one, other = (
+        read_checkpoint(RunFiles(config.run_directory).resume_point)["state_dict"] for config in (whole, cut)
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_who_asks_twice_does_not_wait() -> None:
+    with stoppable(alone=True) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    with stoppable(alone=False):
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_resume_point_of_another_version_is_refused(tmp_path: Path) -> None:
+    config = configure(tmp_path, "--epochs", "1")
+    save_checkpoint({"state_dict": {}, "global_step": 3}, RunFiles(config.run_directory).resume_point)
+    with pytest.raises(RunError, match="another version of Baton"):
+        run(config)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch has CUDA here")
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="accelerator 'gpu', precision '32-true'"):
+        run(configure(tmp_path, "--accelerator", "gpu"))
+
+
+def test_a_terminal_is_shown_a_bar_with_metric_and_time_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    config = configure(tmp_path, "--epochs", "2", "--log-every-steps", "2")
+    result = run(config.model_copy(update={"progress": True}))
+    first, second = (line.split("\r")[-1] for line in capfd.readouterr().err.strip().split("\n")[-2:])
+    assert first.startswith("epoch 1/2: 100%")
+    assert second.startswith("epoch 2/2: 100%")
+    assert f"val/accuracy={result.score:.4g}" in first + second
+    assert "train/loss=" in first
+    assert "left=0:00" in second
+
+
+def test_a_log_is_told_of_each_epoch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "training.fit.progress")
+    result = run(configure(tmp_path, "--epochs", "2").model_copy(update={"progress": True}))
+    first, second = (
+        record.getMessage() for record in caplog.records if record.name == "training.fit.progress"
+    )
+    assert first.startswith("epoch 1/2: train/loss ")
+    assert f"val/accuracy {result.score:.4g}, " in first + second
+    assert second.endswith(", 0:00 left")
+
+
+def test_the_average_forgets_the_first_weights_soon_and_counts_without_a_mean() -> None:
+    model = nn.BatchNorm1d(3)
+    average = MovingAverage(model, decay=0.3)
+    expected = torch.zeros(3)
+    for n, kept in enumerate((0, 2 / 11, 3 / 12, 0.3, 0.3)):
+        with torch.no_grad():
+            model.weight.fill_(n + 1.0)
+        model(torch.randn(4, 3))
+        average.update(model)
+        expected = kept * expected + (1 - kept) * model.weight.detach()
+        if n == 2:  # whoever takes over goes on
+            state, average = average.state_dict(), MovingAverage(nn.BatchNorm1d(3), decay=0.3)
+            average.load_state_dict(state)
+    torch.testing.assert_close(average.model.get_parameter("weight").detach(), expected)
+    assert average.model.get_buffer("num_batches_tracked") == 5

@@ -1,0 +1,92 @@
+"""Pruned weights stay zero, are published only inside the budget, and the manifest tells what came of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from training.config import TrainConfig, load_config
+from training.errors import ConfigError
+from training.fit.zeros import PRUNE_EVERY_STEPS, Pruner, prunable
+from training.pipeline import train
+from training.release.compress import sparsity
+from training.run import RunFiles
+
+FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
+FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+PRUNED = ("--prune", "0.8", "--prune-epochs", "2", "--quantize", "off", "--no-robustness")
+
+
+def configure(root: Path, *more: str) -> TrainConfig:
+    flags = (*FLAGS, *FIXED, *PRUNED, "--models", str(root / "models"), "--run", str(root / "run"), *more)
+    return load_config("vision", flags)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run whose pruned weights were taken, whatever they cost."""
+    path = tmp_path_factory.mktemp("pruned")
+    train(configure(path, "--prune-budget", "100"))
+    return path
+
+
+def manifest_of(root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((root / "models" / "digits" / "1" / "manifest.json").read_text())
+    return found
+
+
+def test_zeros_stay_zero_and_grow_to_the_share_whoever_takes_over() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(30, 20), nn.LayerNorm(20), nn.Linear(20, 10))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    shares, before = [], [torch.zeros_like(weight, dtype=torch.bool) for weight in prunable(model)]
+    for step in range(1, 6 * PRUNE_EVERY_STEPS):
+        pruner = Pruner(0.75, last_step=4 * PRUNE_EVERY_STEPS)  # a fresh one, as after a resume
+        model(torch.randn(8, 30)).square().mean().backward()
+        pruner.before_step(model)
+        optimizer.step()
+        optimizer.zero_grad()
+        pruner.after_step(model, step)
+        now = [weight == 0 for weight in prunable(model)]
+        assert all(bool((new | ~old).all()) for old, new in zip(before, now, strict=True))
+        before = now
+        shares.append(now[0].float().mean().item())
+    assert shares[PRUNE_EVERY_STEPS] < shares[2 * PRUNE_EVERY_STEPS] < 0.75
+    assert shares[4 * PRUNE_EVERY_STEPS] == shares[-1] == pytest.approx(0.75, abs=0.01)
+    assert not any((parameter == 0).all() for parameter in model.parameters())
+
+
+def test_norms_and_biases_are_not_pruned() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.LSTM(4, 5), nn.Linear(5, 2))
+    assert {tuple(weight.shape) for weight in prunable(model)} == {(4, 3, 3, 3), (20, 4), (20, 5), (2, 5)}
+
+
+def test_the_published_graph_has_the_zeros_that_its_manifest_tells_of(root: Path) -> None:
+    told = manifest_of(root)["pruning"]
+    assert told["accepted"] is True
+    assert told["sparsity"] == pytest.approx(0.8, abs=0.01)
+    assert sparsity(root / "models" / "digits" / "1" / "model.onnx") == told["sparsity"]
+    assert told["compressed_size"] < 0.5 * told["dense_compressed_size"]
+    assert told["latency_ratio"] > 0
+    assert "## Pruning\n\n- 80% of the weights" in (root / "models" / "digits" / "1" / "card.md").read_text()
+    fitted = json.loads((root / "run" / "pruned" / "fit.json").read_text())
+    assert told["score"] == fitted["score"]
+
+
+def test_weights_that_lose_more_than_the_budget_leave_the_model_dense(tmp_path: Path) -> None:
+    train(configure(tmp_path, "--prune", "0.98", "--prune-epochs", "1", "--prune-budget", "0.1"))
+    told = manifest_of(tmp_path)["pruning"]
+    assert (told["accepted"], told["sparsity"], told["latency_ratio"]) == (False, None, None)
+    assert told["dense_score"] - told["score"] > 0.001
+    assert sparsity(tmp_path / "models" / "digits" / "1" / "model.onnx") < 0.01
+    assert "refused, the budget is 0.1 points" in (tmp_path / "models/digits/1/card.md").read_text()
+
+
+def test_a_dense_run_says_nothing_of_pruning_and_a_bag_has_nothing_to_prune(root: Path) -> None:
+    assert not RunFiles(root / "run").pruned.published.exists()
+    assert load_config("vision", FLAGS).prune == 0
+    with pytest.raises(ConfigError, match="zero is a correction of none"):
+        load_config("text", ("--data", "tickets", "--arch", "bag", "--prune", "0.5"))

@@ -1,0 +1,107 @@
+"""Distillation: a published bundle teaches by its answers (Hinton, Vinyals & Dean 2015, arXiv:1503.02531).
+
+The teacher is opened and proved as a server would, and runs in ONNX Runtime. It is asked about each training
+batch as it was augmented, so that teacher and student look at the same thing (Beyer et al. 2022,
+arXiv:2106.05237): the graph takes raw pixels or ids, which is what augmentation leaves.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from inference.bundle import MANIFEST_FILE
+from inference.errors import BatonError
+from inference.manifest import Taught
+from inference.predictor import Predictor
+from inference.processors.config import ImageConfig, ProcessorConfig, TextConfig
+from inference.session import SessionOptions
+from training.config import TrainConfig
+from training.data.examples import Batch, as_arrays
+from training.errors import ConfigError, RunError
+from training.fit.processes import is_first
+from training.lineage import newest_version
+from training.run import RunFiles, write_whole
+from training.tasks.base import Task, TaskData
+
+LIMITS = {"max_pixels", "max_characters", "max_length", "length_buckets"}
+"""Parameters of a processor that change no input that both would take."""
+
+
+class Teacher:
+    """A bundle's fp32 graph, asked for logits."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: weight averaging copies the module that holds the teacher, and a session has no copy."""
+        return self
+
+    def logits(self, inputs: Batch) -> Tensor:
+        """The graph's inputs, on any device → float32 [n, classes], on the same."""
+        (device,) = {tensor.device for tensor in inputs.values()}
+        answers = self.predictor.session.run(as_arrays({name: t.cpu() for name, t in inputs.items()}))
+        return torch.from_numpy(answers["logits"]).to(device)
+
+    def record(self) -> Taught:
+        """What the student's manifest says of it."""
+        bundle = self.predictor.bundle
+        digest = hashlib.sha256((bundle.path / MANIFEST_FILE).read_bytes()).hexdigest()
+        return Taught(name=bundle.manifest.name, version=bundle.manifest.version, digest=digest)
+
+
+def open_teacher(config: TrainConfig, task: Task, data: TaskData[Any], files: RunFiles) -> Teacher:
+    """The configured bundle, if it answers the same question about the same inputs; recorded in the run."""
+    folder = newest_version(Path(config.teacher))
+    try:
+        predictor = Predictor.open(folder, "fp32", SessionOptions(threads=config.threads, device="auto"))
+    except BatonError as error:
+        raise ConfigError(f"teacher: {config.teacher} cannot be opened: {error}") from error
+    if faults := disagreements(predictor, config, task, data):
+        listed = "\n".join(f"  {fault}" for fault in faults)
+        raise ConfigError(f"teacher: {config.teacher} cannot teach this model\n{listed}")
+    teacher = Teacher(predictor)
+    found = teacher.record()
+    if files.teacher.exists() and (before := read_taught(files)) != found:
+        raise RunError(f"{files.root}: the run was begun with the teacher {before}, now it is {found}")
+    if is_first():
+        write_whole(files.teacher, found.model_dump_json())
+    return teacher
+
+
+def read_taught(files: RunFiles) -> Taught | None:
+    """The run's teacher, if it had one."""
+    return Taught.model_validate_json(files.teacher.read_text()) if files.teacher.exists() else None
+
+
+def disagreements(predictor: Predictor, config: TrainConfig, task: Task, data: TaskData[Any]) -> list[str]:
+    """A line for each thing in which the teacher's question is another than the student's."""
+    bundle = predictor.bundle
+    if bundle.manifest.task != task.name:
+        return [f"task: it is {bundle.manifest.task}, expected {task.name}"]
+    faults = []
+    seen, expected = bundle.manifest.processor, task.processor(config, data)
+    for key, value in _parameters(expected).items():
+        if key not in LIMITS and (found := _parameters(seen).get(key)) != value:
+            faults.append(f"processor, {key}: it has {found!r}, expected {value!r}")
+    if isinstance(seen, TextConfig) and seen.max_length < config.max_length:
+        faults.append(
+            f"processor, max_length: it has {seen.max_length}, expected {config.max_length} or more"
+        )
+    for name, content in task.files(data).items():
+        if bundle.read_json(name) != json.loads(content):
+            faults.append(f"{name}: it has others than the data; {_first(bundle.read_json(name))}")
+    return faults
+
+
+def _parameters(processor: ProcessorConfig) -> dict[str, Any]:
+    return processor.model_dump() if isinstance(processor, ImageConfig | TextConfig) else {}
+
+
+def _first(content: Any) -> str:
+    text = json.dumps(content, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:80]}…"

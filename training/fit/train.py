@@ -1,0 +1,195 @@
+"""Fitting: configuration and data to the best weights and what is told of them. The loop itself is in `loop`."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers.csv_logs import CSVLogger
+from lightning.fabric.loggers.logger import Logger
+from lightning.fabric.loggers.tensorboard import TensorBoardLogger
+from torch import nn
+
+from training.architectures.registry import ARCHITECTURES
+from training.config import TrainConfig
+from training.data.splits import write_holdout
+from training.errors import ConfigError, DataError, RunError
+from training.evaluate.figures import learning_curves
+from training.fit.checkpoint import load_weights
+from training.fit.loop import Fit, Lesson, Reached, Watcher
+from training.fit.processes import is_first, processes
+from training.fit.teacher import open_teacher
+from training.fit.transfer import check_same_split, start_from
+from training.fit.zeros import Pruner
+from training.run import RunFiles, begin_run, write_whole
+from training.tasks.base import Monitor, TaskData
+from training.tasks.registry import find_task
+
+log = logging.getLogger(__name__)
+
+SKIPPED_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What fitting leaves in `fit.json`: how the kept epoch did on validation, and what it took.
+
+    seconds: wall time of the process that finished the run.
+    """
+
+    metric: str
+    score: float
+    epochs: int
+    steps: int
+    parameters: int
+    seconds: float
+
+
+def load_data(config: TrainConfig, files: RunFiles) -> TaskData[Any]:
+    """The task's data, with the split recorded in the run and every skipped example reported."""
+    data = read_data(config)
+    if is_first():
+        begin_run(config, files)
+        _report_skipped(data.skipped, files.skipped)
+        write_holdout(files.split, data.held_out, seed=config.seed)
+    return data
+
+
+def read_data(config: TrainConfig) -> TaskData[Any]:
+    """The task's data, enough of them for a step."""
+    data = find_task(config.task).load(config)
+    count = processes(config).all
+    if len(data.train) < config.batch_size * count:
+        each = f" in each of {count} processes" if count > 1 else ""
+        raise DataError(
+            f"{len(data.train)} training examples do not fill a batch of {config.batch_size}{each}; "
+            "give a smaller --batch-size"
+        )
+    return data
+
+
+def _report_skipped(lines: Sequence[str], target: Path) -> None:
+    """All of them in the run's directory, the first few on the screen."""
+    for line in lines[:SKIPPED_SHOWN]:
+        log.warning("skipped %s", line)
+    if len(lines) > SKIPPED_SHOWN:
+        log.warning("… and %d more; all are in %s", len(lines) - SKIPPED_SHOWN, target)
+    write_whole(target, "".join(f"{line}\n" for line in lines))
+
+
+def build_model(config: TrainConfig, data: TaskData[Any]) -> nn.Module:
+    """The model as initialised from the seed, or as it will be filled from a checkpoint."""
+    torch.manual_seed(config.seed)
+    return find_task(config.task).build(config, data)
+
+
+def fit(
+    config: TrainConfig, files: RunFiles, data: TaskData[Any], watchers: Sequence[Watcher] = ()
+) -> FitResult:
+    """Train until done or stopped early; a finished fit is not repeated."""
+    if files.fit.exists():
+        return FitResult(**json.loads(files.fit.read_text()))
+    model = build_model(config, data)
+    if config.init_from and not files.resume_point.exists():
+        if config.task == "recommendation":
+            check_same_split(Path(config.init_from), files.split)
+        start_from(model, config, data.train, find_task(config.task).inputs)
+    return fit_model(config, files, data, model, watchers)
+
+
+def fit_model(
+    config: TrainConfig,
+    files: RunFiles,
+    data: TaskData[Any],
+    model: nn.Module,
+    watchers: Sequence[Watcher] = (),
+    pruner: Pruner | None = None,
+) -> FitResult:
+    """Train `model` from the weights that it has, or from the run's resume point; a finished fit is read."""
+    if files.fit.exists():
+        return FitResult(**json.loads(files.fit.read_text()))
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    # What decays towards zero ends in numbers that a processor computes with in microcode: steps of NeuMF took five
+    # times as long.
+    torch.set_flush_denormal(True)
+    task = find_task(config.task)
+    fabric = open_fabric(config, files)
+    teacher = open_teacher(config, task, data, files) if config.teacher else None
+    started = time.monotonic()
+    fitted = Fit(fabric, config, files, data, Lesson(model, task, config, data.facts), teacher, pruner)
+    try:
+        reached = fitted.run(watchers)
+    finally:
+        for logger in fabric.loggers:
+            logger.finalize("finished")
+    result = _result(reached, task.monitor, model, time.monotonic() - started)
+    if is_first():
+        learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
+        write_whole(files.fit, json.dumps(asdict(result), indent=2))
+    fabric.barrier()  # the others go on to read what the first has written
+    return result
+
+
+def best_model(config: TrainConfig, best: Path, data: TaskData[Any]) -> nn.Module:
+    """The model with the weights of the epoch that is kept, in evaluation mode."""
+    return load_weights(build_model(config, data), best)
+
+
+def open_fabric(config: TrainConfig, files: RunFiles | None = None) -> Fabric:
+    """The configured device, precision and processes, which are started here; with the run's loggers if it has one."""
+    started = processes(config)
+    gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if config.precision == "16-mixed" and (config.accelerator == "cpu" or not gpu):
+        # Fabric would warn, and compute in another precision.
+        raise ConfigError(
+            "precision: got 16-mixed, which needs a GPU; expected bf16-mixed or 32-true on a CPU"
+        )
+    try:
+        fabric = Fabric(
+            accelerator=config.accelerator,
+            devices=started.local,
+            num_nodes=started.machines,
+            precision=choose_precision(config),
+            loggers=_loggers(files) if files else None,
+        )
+    except (RuntimeError, ValueError) as error:  # a device that is not there, a precision it does not have
+        raise ConfigError(
+            f"accelerator {config.accelerator!r}, precision {config.precision!r}: {error}"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def _loggers(files: RunFiles) -> list[Logger]:
+    """Each attempt of a resumed run logs in its own version folder; the curves join them."""
+    files.logs.mkdir(parents=True, exist_ok=True)
+    return [CSVLogger(files.logs, "csv"), TensorBoardLogger(files.logs, "tensorboard")]
+
+
+def choose_precision(config: TrainConfig) -> Any:
+    """bf16 where it is multiplied in hardware and pays: on a Zen 4 a small ResNet's step took half as long in it."""
+    if config.precision != "auto":
+        return config.precision
+    if torch.cuda.is_available() and config.accelerator != "cpu":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    pays = ARCHITECTURES[config.arch].bf16_pays and torch.cpu._is_avx512_bf16_supported()
+    return "bf16-mixed" if pays else "32-true"
+
+
+def _result(reached: Reached, monitor: Monitor, model: nn.Module, seconds: float) -> FitResult:
+    if reached.kept is None:
+        raise RunError(f"no epoch gave a finite validation {monitor.metric}; lower the learning rate")
+    return FitResult(
+        metric=monitor.metric,
+        score=reached.kept,
+        epochs=reached.epoch,
+        steps=reached.step,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        seconds=round(seconds, 1),
+    )

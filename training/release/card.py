@@ -1,0 +1,141 @@
+"""`card.md`: the account of a model for people, with pictures; every figure of it is in the manifest too."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inference.manifest import Pruning, Taught
+from inference.options import Precision
+from training.config import TrainConfig
+from training.evaluate.report import Report
+from training.evaluate.slices import worst_gap
+from training.fit.train import FitResult
+from training.release.compress import describe
+from training.release.provenance import command
+from training.release.quantize import Quantization, describe_trial
+from training.tasks.base import TaskData
+
+
+def write_card(
+    target: Path,
+    config: TrainConfig,
+    data: TaskData[Any],
+    fitted: FitResult,
+    report: Report,
+    teacher: Taught | None = None,
+) -> None:
+    """Figures on test first, then pictures, data and how it was trained."""
+    sections = (
+        _head(config, data, report),
+        _per_class(report),
+        _calibration(report),
+        _slices(report),
+        _robustness(report),
+        _pictures(report),
+        _training(config, data, fitted, teacher),
+    )
+    target.write_text("\n\n".join(section for section in sections if section) + "\n")
+
+
+def add_pruning(card: Path, pruning: Pruning) -> None:
+    """Append what pruning costs and wins, or that there is none."""
+    with card.open("a", encoding="utf-8") as stream:
+        stream.write(f"\n## Pruning\n\n- {describe(pruning)}\n")
+
+
+def add_int8(card: Path, quantization: Quantization, reports: Mapping[Precision, Report]) -> None:
+    """Append what int8 costs and wins, or why there is none."""
+    lines = ["## int8", ""]
+    if "int8" in reports:
+        lines += ["| metric on test | fp32 | int8 |", "|---|--:|--:|"]
+        small = reports["int8"].evaluation.metrics
+        lines += [
+            f"| {name.replace('_', ' ')} | {value:.4f} | {small[name]:.4f} |"
+            for name, value in reports["fp32"].evaluation.metrics.items()
+            if name in small
+        ]
+        lines.append("")
+    trials = quantization.tried.items()
+    lines += [f"- {method}: {describe_trial(quantization, trial)}" for method, trial in trials]
+    chosen = quantization.accepted
+    served = "int8" if chosen is not None and chosen.faster else "fp32"
+    lines.append(f"- Served unless told otherwise: {served}")
+    with card.open("a", encoding="utf-8") as stream:
+        stream.write("\n" + "\n".join(lines) + "\n")
+
+
+def _head(config: TrainConfig, data: TaskData[Any], report: Report) -> str:
+    figures = report.evaluation.metrics
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in figures.items())
+    return (
+        f"# {config.bundle_name}: {config.arch} trained on {data.source.name}\n\n"
+        f"Figures on the {report.evaluation.rows:,} examples of the test split, taken through this bundle "
+        f"with ONNX Runtime; nothing was chosen on them.\n\n| metric | test |\n|---|--:|\n{rows}"
+    )
+
+
+def _per_class(report: Report) -> str:
+    if not report.evaluation.per_class:
+        return ""
+    rows = "\n".join(
+        f"| {score.label} | {score.precision:.3f} | {score.recall:.3f} | {score.f1:.3f} | {score.rows:,} |"
+        for score in report.evaluation.per_class
+    )
+    return f"## By class\n\n| class | precision | recall | F1 | rows |\n|---|--:|--:|--:|--:|\n{rows}"
+
+
+def _calibration(report: Report) -> str:
+    found = report.calibration
+    if found is None:
+        return ""
+    lines = ["## Calibration\n"]
+    lines.append(
+        f"Temperature {found.temperature:.3f}, fitted on validation and folded into the graph; the expected "
+        f"calibration error on test ({found.bins} bins) went from {found.ece_before:.4f} to {found.ece_after:.4f}."
+    )
+    if report.conformal is not None:
+        sets = ", ".join(
+            f"{share} ({report.conformal.covered[share]:.3f})" for share in report.conformal.quantiles
+        )
+        lines.append(f"Label sets by the coverage asked for (and found on test): {sets}.")
+    return "\n".join(lines)
+
+
+def _slices(report: Report) -> str:
+    scores = report.evaluation.slices
+    if not scores:
+        return ""
+    rows = "\n".join(
+        f"| {one.column} | {one.value} | {one.rows:,} | {one.score:.4f} | {one.low:.4f} – {one.high:.4f} |"
+        for one in scores
+    )
+    return (
+        "## Slices of test\n\n| column | value | rows | accuracy | 95 % interval |\n|---|---|--:|--:|--:|\n"
+        f"{rows}\n\nThe worst gap inside a column is {worst_gap(scores):.4f}."
+    )
+
+
+def _robustness(report: Report) -> str:
+    found = report.evaluation.robustness
+    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in found.items())
+    return f"## Robustness\n\n| test rows | accuracy |\n|---|--:|\n{rows}" if found else ""
+
+
+def _pictures(report: Report) -> str:
+    shown = {"learning_curves.png": "Learning curves", **report.pictures}
+    return "## Pictures\n\n" + "\n\n".join(f"![{caption}]({name})" for name, caption in shown.items())
+
+
+def _training(config: TrainConfig, data: TaskData[Any], fitted: FitResult, teacher: Taught | None) -> str:
+    source, rows = data.source, data.source.rows
+    origin = f" <{source.url}>" if source.url else ""
+    return (
+        "## Data and training\n\n"
+        f"- Data: {source.name}{origin}, licence: {source.licence}\n"
+        f"- Rows: {', '.join(f'{count:,} {split}' for split, count in rows.items())}; validation is held out of "
+        "train, seeded and stratified\n"
+        f"- Command: `{command(config)}`; every setting is in the manifest\n"
+        f"- {fitted.parameters:,} parameters, {fitted.epochs} epochs, {fitted.steps:,} steps; "
+        f"the epoch that is kept had validation {fitted.metric.replace('_', ' ')} {fitted.score:.4f}"
+        + (f"\n- Taught by the bundle {teacher.name}, version {teacher.version}" if teacher else "")
+    )

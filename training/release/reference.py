@@ -1,0 +1,128 @@
+"""The sketch of inputs and predictions that drift is measured against, and `baton reference`, which adds one."""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inference.bundle import MANIFEST_FILE, Bundle, file_record
+from inference.errors import BatonError
+from inference.manifest import Manifest
+from inference.predictor import Predictor
+from inference.reference import REFERENCE_FILE, Reference
+from inference.repository import ModelRepository
+from inference.values import Array
+from training.config import TrainConfig, make_config
+from training.errors import DataError, RunError, TrainingError
+from training.release.publish import staged_version
+from training.tasks.base import Task, TaskData
+from training.tasks.registry import find_task
+
+MAX_ROWS = 10_000
+"""Validation rows that are sketched at most: more would say it no better."""
+
+BATCH = 250
+
+
+def make_reference(predictor: Predictor, task: Task, data: TaskData[Any]) -> Reference:
+    """Send validation through the bundle, as callers would, and sketch what goes in and what comes out."""
+    rows = np.random.default_rng(0).permutation(len(data.validation))[:MAX_ROWS].tolist()
+    payloads = [task.payload(data.validation, row) for row in rows]
+    sketches = [predictor.processor.sketch(*exchange) for exchange in predictor.exchanges(payloads, BATCH)]
+    features: dict[str, Array] = {
+        name: np.concatenate([sketch[name] for sketch in sketches]) for name in sketches[0]
+    }
+    return Reference.of(features)
+
+
+def add_reference(folder: Path, data_path: str = "") -> Path:
+    """Publish the next version of a bundle, the same but for its reference; returns the new folder.
+
+    The data are read as the manifest says that they were for the training, and must have the same digest.
+    `data_path` says where they are, if the manifest's name does not.
+    """
+    predictor = Predictor.open(folder)
+    manifest = predictor.bundle.manifest
+    if predictor.reference is not None:
+        raise RunError(f"{folder} has a {REFERENCE_FILE} already")
+    config = config_of(manifest, data_path)
+    task = find_task(config.task)
+    data = task.load(config)
+    if manifest.data is None or data.source.digest != manifest.data.digest:
+        expected = manifest.data.digest if manifest.data else "one in the manifest"
+        raise DataError(
+            f"{data.source.name} has digest {data.source.digest}, expected {expected}: not what it learned from"
+        )
+    reference = make_reference(predictor, task, data)
+    return _publish_next(predictor.bundle, reference)
+
+
+def config_of(manifest: Manifest, data_path: str = "") -> TrainConfig:
+    """The configuration that a bundle was trained with, from its own account of it."""
+    if manifest.provenance is None:
+        raise RunError(f"{manifest.name}/{manifest.version} does not say how it was trained")
+    # A setting that is younger than the bundle was its default then, and one that is gone decided nothing here.
+    known = {
+        name: _unflatten(name, value)
+        for name, value in manifest.provenance.config.items()
+        if name in TrainConfig.model_fields
+    }
+    # A start from another model is a path that may be gone, and decides no row.
+    return make_config({**known, "init_from": "", **({"data": data_path} if data_path else {})})
+
+
+def main(argv: Sequence[str]) -> int:
+    """`baton reference BUNDLE`; 1 where the bundle or its data will not do, else 0."""
+    parser = argparse.ArgumentParser(prog="baton reference", description=add_reference.__doc__)
+    parser.add_argument("bundle", type=Path, help="models/<name>/<version>")
+    parser.add_argument("--data", default="", help="where its data are; default: as the manifest names them")
+    arguments = parser.parse_args(argv[1:] if argv[:1] == ["reference"] else argv)
+    try:
+        published = add_reference(arguments.bundle, arguments.data)
+    except (TrainingError, BatonError) as error:
+        print(f"baton reference: {error}", file=sys.stderr)
+        return 1
+    print(f"published {published}")
+    return 0
+
+
+def _unflatten(name: str, value: str | float | bool | None) -> Any:
+    """Undo `training.release.provenance.flat_config`: what is no scalar there was written as JSON."""
+    if not isinstance(value, str) or TrainConfig.model_fields[name].annotation is str:
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value  # one of a few words
+
+
+def _publish_next(bundle: Bundle, reference: Reference) -> Path:
+    models, name = bundle.path.parent.parent, bundle.manifest.name
+    version = max(ModelRepository(models).versions(name)) + 1
+    content = reference.model_dump_json(indent=1).encode()
+    files = {**bundle.manifest.files, REFERENCE_FILE: file_record(content)}
+    changes: Mapping[str, Any] = {
+        "version": version,
+        "created": datetime.now(UTC).replace(microsecond=0),
+        "description": f"{bundle.manifest.description}; version {bundle.manifest.version} with a reference",
+        "files": files,
+    }
+    with staged_version(models, name, version) as staged:
+        shutil.copytree(bundle.path, staged, ignore=shutil.ignore_patterns(MANIFEST_FILE))
+        (staged / REFERENCE_FILE).write_bytes(content)
+        manifest = bundle.manifest.model_copy(update=changes)
+        (staged / MANIFEST_FILE).write_text(
+            json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        )
+        Predictor.open(staged)
+    return models / name / str(version)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
