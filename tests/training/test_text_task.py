@@ -21,6 +21,8 @@ from training.tasks.text import hide_words, length_buckets
 from training.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
 from training.train import SKIPPED_SHOWN, load_data
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("--data", "tickets", "--arch", "textcnn", "--name", "tickets", "--epochs", "3", "--batch-size", "64")
 MODEL = ("--model", '{"width": 24, "filters": 16}', "--learning-rate", "0.01", "--word-dropout", "0.1")
 FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
