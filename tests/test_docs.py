@@ -45,6 +45,7 @@ def test_a_call_in_the_readme_answers_what_the_readme_prints(
     assert _close(json.loads(done.stdout), json.loads(printed)), done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_in_the_readme_runs(server: ThreadedServer, script: str) -> None:
     asked = script.replace("localhost:8000", server.url.removeprefix("http://"))
