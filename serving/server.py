@@ -16,7 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
-from inference.providers import check_device
+from inference.runtime.providers import check_device
 from serving.app import Application, create_app
 from serving.http.bounds import SWEEP_S
 from serving.http.http1 import BoundedProtocol

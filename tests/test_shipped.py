@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.bundle import MANIFEST_FILE
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.repository import ModelRepository
+from inference.store.located import MANIFEST_FILE
+from inference.store.repository import ModelRepository
 from inference.values import Array, Payload
 from tests.bundles import MODELS, shipped
 from tests.serving.servers import ThreadedServer, start

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from inference.errors import InferenceFailed
 from inference.manifest import Manifest
-from inference.triton_tensors import Reshape
+from inference.triton.shapes import Reshape
 from inference.values import Array, Tensors
 from serving.codec.infer import InferCodec, InferRequest
 from serving.codec.outputs import InferAnswer

@@ -59,7 +59,8 @@ def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]
             Payload(part.data, _plain(part.media_type), field=part.name or f"part {index}")
             for index, part in enumerate(parts)
         ]
-    _check_charset(parameters, content_type)
+    if parameters:
+        _check_charset(parameters, content_type)
     if media_type == _TEXT and _names_inputs(body):
         return _from_json(body, media_type, limit)
     return [Payload(body, media_type)]

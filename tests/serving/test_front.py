@@ -116,7 +116,7 @@ def test_a_proxy_may_strip_its_path_or_not(under: ThreadedServer, prefix: str) -
         for address in re.findall(r"(?:href|src)=\"([^\"]+)\"", docs):
             if not address.startswith("data:"):
                 assert http.get(f"/{address}").status_code == 200, address
-    known = [path for path in under.app.fast_path._routes if path.endswith("infer")]
+    known = [path for path in under.app.fast_path.routes._by_path if path.endswith("infer")]
     assert f"{prefix}{INFER}" in known
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from inference.proof import BatchProof
+from inference.proving.independence import BatchProof
 from inference.values import Array, Tensors
 from serving.engine import loading
 from tests.bundles import write_bare

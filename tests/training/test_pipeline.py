@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from inference.bundle import Bundle
 from inference.errors import GoldenMismatch
 from inference.predictor import Predictor
+from inference.store.bundle import Bundle
 from training.config import TrainConfig, load_config
 from training.errors import ConfigError, DataError, RunError
 from training.pipeline import by_whose, train
@@ -125,7 +125,7 @@ def test_graph_with_other_weights_fails_its_golden_examples(root: Path, tmp_path
 
 def _replace(folder: Path, name: str, content: bytes) -> None:
     """Change a file and its record in the manifest."""
-    from inference.bundle import file_record
+    from inference.store.bundle import file_record
 
     (folder / name).write_bytes(content)
     manifest = json.loads((folder / "manifest.json").read_text())

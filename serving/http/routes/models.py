@@ -33,7 +33,13 @@ _METADATA = {
 _STATS = {"model_stats": [{"name": "tiny", "version": "1", "inference_count": 42, "execution_count": 12}]}
 _CONFIG = {"name": "tiny", "platform": "onnxruntime_onnx", "max_batch_size": 64, "dynamic_batching": {}}
 _PROFILE = {
-    "plan": {"inline": True, "concurrent_runs": 1, "max_batch_size": 64, "max_pending_rows": 4096},
+    "plan": {
+        "inline": True,
+        "concurrent_runs": 1,
+        "instances": 1,
+        "max_batch_size": 64,
+        "max_pending_rows": 4096,
+    },
     "profile": {"points": [{"threads": 1, "runs": 1, "rows": 1, "seconds": 2e-05}]},
 }
 
@@ -151,4 +157,4 @@ def _names(registry: ModelRegistry) -> list[str]:
 
 
 def _profile(model: ServedModel) -> dict[str, Any]:
-    return {"plan": model.batcher.plan._asdict(), "profile": model.profile.model_dump()}
+    return {"plan": model.batcher.plan.as_json(), "profile": model.profile.model_dump()}

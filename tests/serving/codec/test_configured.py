@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inference.errors import InferenceFailed
-from inference.triton_tensors import Reshape
+from inference.triton.shapes import Reshape
 from inference.values import DataType
 from serving.codec.configured import ConfiguredCodec, Reshapes
 from tests.serving.codec.manifests import manifest, spec

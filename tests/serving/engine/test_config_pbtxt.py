@@ -12,7 +12,7 @@ import pytest
 import tritonclient.http as triton
 from onnx import TensorProto, helper
 
-from inference.triton_config import CONFIG_FILE
+from inference.triton.fields import CONFIG_FILE
 from inference.values import Array
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
@@ -232,7 +232,7 @@ def test_instances_threads_and_queue_are_as_the_operator_says(tmp_path: Path) ->
     """
     model = served(tmp_path, sum_graph(), text)
     plan = model.batcher.plan
-    assert (plan.inline, plan.concurrent_runs, model.profile.chosen.threads) == (False, 3, 2)
+    assert (plan.inline, plan.instances, model.profile.chosen.threads) == (False, 3, 2)
     assert plan.preferred_batch_size == min(5, plan.max_batch_size)
     assert plan.max_pending_rows == max(40, plan.max_batch_size) + 3 * plan.max_batch_size
     assert model.predictor.session.options.optimization == "basic"
@@ -240,12 +240,12 @@ def test_instances_threads_and_queue_are_as_the_operator_says(tmp_path: Path) ->
 
 def test_one_instance_of_a_quick_graph_stays_on_the_event_loop(tmp_path: Path) -> None:
     model = served(tmp_path, sum_graph(), "instance_group { count: 1 }")
-    assert (model.batcher.plan.inline, model.batcher.plan.concurrent_runs) == (True, 1)
+    assert (model.batcher.plan.inline, model.batcher.plan.instances) == (True, 1)
 
 
 def test_instances_of_another_device_say_nothing(tmp_path: Path) -> None:
     model = served(tmp_path, sum_graph(), "instance_group { count: 7 kind: KIND_GPU }")
-    assert model.batcher.plan.concurrent_runs != 7
+    assert model.batcher.plan.instances != 7
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chi2
 
 from inference.predictor import Predictor
-from inference.reference import Histogram
+from inference.store.reference import Histogram
 from inference.values import Array, Features, Payload, Tensors
 from serving.engine.drift import (
     BURST_WINDOWS,
@@ -170,12 +170,12 @@ def test_of_a_large_request_a_few_rows_are_looked_at_from_all_over_it(predictor:
     assert drift.rows == 2 * in_one
 
 
-def test_a_row_that_cannot_be_sketched_harms_nobody(
+def test_a_row_that_cannot_be_summarised_harms_nobody(
     predictor: Predictor, caplog: pytest.LogCaptureFixture
 ) -> None:
     drift = watch(predictor, 100, Stepped())
     drift.observe((Features({}),), ({},), 1)
-    assert "could not be sketched" in caplog.text
+    assert "could not be summarised" in caplog.text
     assert drift.rows == 0
 
 

@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
-from inference.repository import ModelRepository, Sight
+from inference.store.repository import ModelRepository, Sight
 from serving.engine.group import Alone, Process
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
@@ -649,7 +649,7 @@ def test_load_takes_the_files_as_they_are_now_and_who_is_under_way_finishes_on_t
         folder = write_bare(root, "sum", sum_graph())
         await registry.start()
         old = registry.get("sum")
-        old.batcher.admit(1)
+        old.batcher.admission.admit(1)
         _overwrite(folder, _difference_graph())
         await registry.refresh()
         assert registry.get("sum") is old
@@ -657,10 +657,10 @@ def test_load_takes_the_files_as_they_are_now_and_who_is_under_way_finishes_on_t
         new = registry.get("sum")
         assert registry.get("sum", 1) is new is not old
         assert new.manifest.files != old.manifest.files
-        assert old.batcher.pending_rows == 1
+        assert old.batcher.admission.pending_rows == 1
         assert _states(registry) == {"sum/1": "READY"}
         assert registry._retiring
-        old.batcher.release(1)
+        old.batcher.admission.release(1)
         await asyncio.gather(*registry._retiring)
         assert registry.get("sum") is new
 

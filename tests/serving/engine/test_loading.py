@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from inference.bundle import Bundle
-from inference.proof import BatchProof
-from inference.repository import ModelRepository
+from inference.proving.independence import BatchProof
+from inference.store.bundle import Bundle
+from inference.store.repository import ModelRepository
 from serving.engine import loading
 from serving.engine.profile import Profile, ProfileCache
 from serving.engine.registry import ModelRegistry
 from serving.engine.turns import Turns
 from tests.bundles import graph_bytes, write_bare, write_brightness
-from tests.inference.test_proof import CASES, node, tensor
+from tests.inference.proving.test_independence import CASES, node, tensor
 from tests.serving.graphs import identity_graph
 from tests.serving.servers import ThreadedServer, start
 
@@ -187,7 +187,7 @@ def test_more_rows_than_a_batch_are_cut_into_runs(tmp_path: Path) -> None:
         seen = server.app.registry.get("layer").metrics
         assert (seen.rows, seen.successes, seen.in_flight) == (1518, 4, 0)
         assert max(seen.batches) <= 16
-        assert server.app.registry.get("layer").batcher.pending_rows == 0
+        assert server.app.registry.get("layer").batcher.admission.pending_rows == 0
 
 
 def test_an_operators_own_limit_of_rows_holds_for_one_request_too(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_part_that_fails_fails_the_request_and_no_other(tmp_path: Path) -> Non
         answer = http.post("/v2/models/table/infer", json={"inputs": [given]})
         assert answer.status_code == 500
         assert (infer(http, "table", [1, 2, 9, 0, 5], "INT64") == table[[1, 2, 9, 0, 5]]).all()
-        assert server.app.registry.get("table").batcher.pending_rows == 0
+        assert server.app.registry.get("table").batcher.admission.pending_rows == 0
 
 
 def test_a_bundles_examples_are_proved_in_company_too(

@@ -264,11 +264,11 @@ def overloaded(server: ThreadedServer) -> Iterator[Counter[str]]:
     """Every place of the model taken; its rejections."""
     model = server.app.registry.get("sum")
     rows = model.batcher.plan.max_pending_rows
-    model.batcher.pending_rows += rows
+    model.batcher.admission.pending_rows += rows
     try:
         yield model.metrics.rejections
     finally:
-        model.batcher.pending_rows -= rows
+        model.batcher.admission.pending_rows -= rows
 
 
 def test_overload_is_refused_by_the_head_alone_and_the_connection_lives(server: ThreadedServer) -> None:

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.http.exchange import Answer
+from serving.http.answer import Answer
 from serving.http.matching import Route
 from serving.observe.payloads import log as payload_log
 from serving.observe.payloads.events import (

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.predictor import Predictor
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from inference.values import Payload
 from training.architectures import matrix_factorisation, neumf, sasrec, two_towers
 from training.config import TrainConfig, load_config

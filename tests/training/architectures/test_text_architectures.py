@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from training.architectures.bag import BagOfNgrams, hash_ngrams, log_count_ratio
 from training.architectures.classifier import ClassifierGraph
 from training.architectures.lstm import mirrored

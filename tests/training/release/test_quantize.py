@@ -6,12 +6,12 @@ import httpx
 import numpy as np
 import pytest
 
-from inference.bundle import Bundle
 from inference.errors import GoldenMismatch
-from inference.golden import Golden
 from inference.manifest import Company, Manifest
 from inference.predictor import Predictor
-from inference.session import OrtSession
+from inference.proving.golden import Golden
+from inference.runtime.session import OrtSession
+from inference.store.bundle import Bundle
 from tests.serving.servers import start
 from training.config import TrainConfig, load_config
 from training.pipeline import train

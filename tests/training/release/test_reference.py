@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.bundle import Bundle
 from inference.errors import DigestMismatch
 from inference.predictor import Predictor
-from inference.reference import REFERENCE_FILE, Histogram
+from inference.store.bundle import Bundle
+from inference.store.reference import REFERENCE_FILE, Histogram
 from training.config import TrainConfig, load_config
 from training.errors import DataError, RunError
 from training.pipeline import train
