@@ -28,6 +28,7 @@ BatonError
 from pathlib import Path
 
 from inference.folder import version_named
+from inference.wording import counted
 
 MISSING = object()
 """What an error has seen of a value that did not come."""
@@ -95,7 +96,9 @@ class Overloaded(BatonError):
     """The queue is full; `retry_after_s` is when a place is likely to be free."""
 
     def __init__(self, name: str, limit: int, retry_after_s: float) -> None:
-        super().__init__(f"model '{name}' is overloaded: its queue holds {limit} rows, which is its limit")
+        super().__init__(
+            f"model '{name}' is overloaded: its queue holds {counted(limit, 'row')}, which is its limit"
+        )
         self.name, self.limit, self.retry_after_s = name, limit, retry_after_s
 
 
@@ -119,7 +122,7 @@ class RowsChanged(InferenceFailed):
     """A run gave another number of rows than went in, so nobody can say whose they are."""
 
     def __init__(self, output: str, shape: tuple[int, ...], rows: int) -> None:
-        super().__init__(f"output {output}: {rows} rows went in, and shape {list(shape)} came out")
+        super().__init__(f"output {output}: {counted(rows, 'row')} went in, and shape {list(shape)} came out")
 
 
 class ProviderUnavailable(BatonError):

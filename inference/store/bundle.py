@@ -29,6 +29,7 @@ from inference.store.located import MANIFEST_FILE, Located
 from inference.triton.config import TritonConfig
 from inference.triton.reading import read_config
 from inference.triton.tensors import Asked, asked, bounded
+from inference.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Bundle:
     def _compare(self, name: str, record: FileRecord, size: int, sha256: str | None = None) -> None:
         """`sha256` None: only the size is known yet."""
         if size != record.size:
-            raise DigestMismatch(self.path, f"{name} has {size} bytes, expected {record.size}")
+            raise DigestMismatch(self.path, f"{name} has {counted(size, 'byte')}, expected {record.size}")
         if sha256 is not None and sha256 != record.sha256:
             raise DigestMismatch(self.path, f"{name} has sha256 {sha256}, expected {record.sha256}")
 

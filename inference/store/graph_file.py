@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inference.options import Precision
+from inference.wording import counted
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FORMATS: dict[int, Precision] = {1: "fp32", 10: "fp16", 16: "bf16"}  # by TensorProto.DataType
@@ -141,7 +142,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif kind == _BYTES:
             size, place = _varint(view, place)
             if place + size > end:
-                raise ValueError(f"field {number} ends {place + size - end} bytes behind the end")
+                raise ValueError(f"field {number} ends {counted(place + size - end, 'byte')} behind the end")
             yield number, view[place : place + size]
             place += size
         elif kind in (_FIXED64, _FIXED32):

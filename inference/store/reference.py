@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from inference.configs import Record
 from inference.errors import ManifestInvalid
 from inference.values import Array
+from inference.wording import counted
 
 if TYPE_CHECKING:
     from inference.store.bundle import Bundle
@@ -85,7 +86,7 @@ class Reference(Record):
         for name, histogram in self.features.items():
             if sum(histogram.counts) != self.rows:
                 raise ValueError(
-                    f"features.{name}: got {sum(histogram.counts)} rows, expected the {self.rows} of all"
+                    f"features.{name}: got {counted(sum(histogram.counts), 'row')}, expected the {self.rows} of all"
                 )
         return self
 

@@ -11,6 +11,7 @@ from inference.triton.checks import Check, typed
 from inference.triton.config import TritonConfig, Warmup, WarmupInput
 from inference.triton.shapes import Reshape, Shape, entry_of, graph_shapes, shown_spec
 from inference.values import Array, DataType, Tensors
+from inference.wording import counted
 
 _LENGTH = np.dtype("<u4")  # before each element of a BYTES file
 
@@ -105,7 +106,7 @@ def _from_file(check: Check, field: str, data: bytes, datatype: DataType, dims: 
         if len(data) != expected * datatype.dtype.itemsize:
             raise check.fault(
                 f"{field}.input_data_file",
-                f"got {len(data)} bytes, expected {expected * datatype.dtype.itemsize} for {list(dims)}",
+                f"got {counted(len(data), 'byte')}, expected {expected * datatype.dtype.itemsize} for {list(dims)}",
             )
         return np.frombuffer(data, datatype.dtype).reshape(dims)
     elements: list[str] = []
@@ -117,6 +118,7 @@ def _from_file(check: Check, field: str, data: bytes, datatype: DataType, dims: 
     if len(elements) != expected or place != len(data):
         raise check.fault(
             f"{field}.input_data_file",
-            f"got {len(elements)} elements in {len(data)} bytes, expected {expected}, each behind its length",
+            f"got {counted(len(elements), 'element')} in {counted(len(data), 'byte')}, "
+            f"expected {expected}, each behind its length",
         )
     return np.array(elements, dtype=np.object_).reshape(dims)
