@@ -362,6 +362,7 @@ def test_without_models_it_lives_and_is_not_ready(tmp_path: Path) -> None:
         assert http.get("/v2/health/ready").status_code == 503
 
 
+@pytest.mark.slow
 def test_who_knows_the_token_loads_and_unloads(tmp_path: Path) -> None:
     write_bare(tmp_path, "sum", sum_graph())
     with start(models=tmp_path, admin_token=ADMIN) as server, httpx.Client(base_url=server.url) as http:

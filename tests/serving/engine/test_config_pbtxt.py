@@ -326,6 +326,7 @@ def test_what_another_backend_would_serve_is_named_beside_what_is_served(tmp_pat
         assert "config.pbtxt:1: backend: got 'python', expected 'onnxruntime'" in told["tokenize/1"][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "versions"),
     [

@@ -263,6 +263,7 @@ def _load(
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("device", "asked", "served"),
     [("cpu", None, "int8"), ("cuda", None, "fp32"), ("cuda", "int8", "int8"), ("auto", None, "fp32")],
@@ -294,6 +295,7 @@ def test_auto_is_told_of_CUDA_that_does_not_start(  # noqa: N802
     assert "fashion: CUDA does not start here, so it runs on the CPU" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_graph_that_minds_changes_is_served_at_few_sizes(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def shared(
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [INFER, "/v2/models/sum/versions/01/infer", "/v2/repository/index"])
 def test_a_page_of_an_origin_that_is_let_in_reads_its_answer(shared: ThreadedServer, path: str) -> None:
     with httpx.Client(base_url=shared.url) as http:

@@ -332,6 +332,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedServ
         yield running
 
 
+@pytest.mark.slow
 def test_an_idle_connection_is_closed_when_it_was_free_for_long_enough(impatient: ThreadedServer) -> None:
     with closing(connect(impatient)) as connection:
         for _ in range(4):  # 1.6 s in all, but never idle for 1 s
