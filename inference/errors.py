@@ -28,7 +28,6 @@ BatonError
 from pathlib import Path
 
 from inference.folder import version_named
-from inference.wording import counted
 
 MISSING = object()
 """What an error has seen of a value that did not come."""
@@ -40,6 +39,11 @@ def shorten(value: object) -> str:
     """`repr(value)`, cut to a length that fits an error message."""
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= _SEEN_LIMIT else f"{text[:_SEEN_LIMIT]}…"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `2 rows`; `plural` where it is not the noun with an s, as in `2 axes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 class BatonError(Exception):

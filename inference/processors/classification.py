@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from inference.configs import Conformal, OutOfDistribution
-from inference.errors import ManifestInvalid
+from inference.errors import ManifestInvalid, counted
 from inference.values import Array, Prediction, Tensors
-from inference.wording import counted
 
 if TYPE_CHECKING:
     from inference.store.bundle import Bundle

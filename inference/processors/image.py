@@ -10,12 +10,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inference.configs import ImageConfig
-from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
+from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, counted
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import ANSWERED, Classification, summarise_answers
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
-from inference.wording import counted
 
 if TYPE_CHECKING:
     from inference.store.bundle import Bundle

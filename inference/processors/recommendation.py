@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from inference.configs import RecommendationConfig
-from inference.errors import InputTooLarge, InvalidInput, Unsupported
+from inference.errors import InputTooLarge, InvalidInput, Unsupported, counted
 from inference.processors.base import StackingProcessor, check_ids, check_length
 from inference.processors.catalogue import Catalogue, ItemId, Items, indexes_of, read_ids, read_items
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
-from inference.wording import counted
 
 if TYPE_CHECKING:
     from inference.store.bundle import Bundle

@@ -12,13 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from inference.errors import (
-    DigestMismatch,
-    FileMissing,
-    FileUnknown,
-    ManifestInvalid,
-    PathOutside,
-)
+from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid, PathOutside, counted
 from inference.folder import passed_over, shown
 from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.options import Precision
@@ -29,7 +23,6 @@ from inference.store.located import MANIFEST_FILE, Located
 from inference.triton.config import TritonConfig
 from inference.triton.reading import read_config
 from inference.triton.tensors import Asked, asked, bounded
-from inference.wording import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inference.errors import counted
 from inference.options import Precision
-from inference.wording import counted
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FORMATS: dict[int, Precision] = {1: "fp32", 10: "fp16", 16: "bf16"}  # by TensorProto.DataType

@@ -13,9 +13,8 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from inference.configs import Record
-from inference.errors import ManifestInvalid
+from inference.errors import ManifestInvalid, counted
 from inference.values import Array
-from inference.wording import counted
 
 if TYPE_CHECKING:
     from inference.store.bundle import Bundle

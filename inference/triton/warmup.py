@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from inference.errors import counted
 from inference.manifest import TensorSpec
 from inference.triton.checks import Check, typed
 from inference.triton.config import TritonConfig, Warmup, WarmupInput
 from inference.triton.shapes import Reshape, Shape, entry_of, graph_shapes, shown_spec
 from inference.values import Array, DataType, Tensors
-from inference.wording import counted
 
 _LENGTH = np.dtype("<u4")  # before each element of a BYTES file
 
