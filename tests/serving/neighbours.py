@@ -81,10 +81,6 @@ def _weights(*shape: int) -> Array:
     return (np.random.default_rng(sum(shape)).normal(size=shape) / 2).astype(np.float32)
 
 
-def _ints(*values: int) -> Array:
-    return np.array(values, np.int64)
-
-
 def spoilt(bad: float) -> Callable[[Generator, int], Tensors]:
     """Three normal numbers a row; now and then one of them is `bad`."""
 
