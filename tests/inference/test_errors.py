@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.wording import counted
+from inference.errors import counted
 
 
 @pytest.mark.parametrize(
