@@ -128,8 +128,8 @@ class FastProtocol(BoundedProtocol):
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a request; parsed, unless it is whole and its head was parsed before.
 
-        Finding the head in a table takes some 0.3 µs, parsing it again 4. Its end is looked for in the first bytes only:
-        a search through a body of megabytes would take longer than all else.
+        Finding the head in a table takes some 0.3 µs, parsing it again 4. Its end is looked for in the first bytes
+        only: a search through a body of megabytes would take longer than all else.
         """
         end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) + 4 if self._awaits_request else 0
         whole = end >= 4
