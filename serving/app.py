@@ -20,7 +20,8 @@ from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
 from serving.engine.group import Alone, Group, Process
 from serving.engine.loading import ModelLoader
-from serving.engine.profile import RUNS_ON_DEVICE, Overrides, ProfileCache
+from serving.engine.measuring import RUNS_ON_DEVICE
+from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors

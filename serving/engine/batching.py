@@ -41,14 +41,15 @@ _SWEEP_S = 0.02  # between looks through a full queue for callers who left: refu
 
 
 class Plan(NamedTuple):
-    """How a model is run; `serving.engine.profile` derives it from measurements.
+    """How a model is run; `serving.engine.planning` derives it from measurements.
 
     `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
     `instances`: batches under way at once. `max_batch_size`: most rows in a batch. `preferred_batch_size` rows
     are one while few wait, since more of them cost as much by the row and would leave the other runs with little.
     `max_pending_rows`: rows admitted and not yet answered. `max_wait_s`: seconds that the last of those may wait at
     the pace of the latest batches (None: for ever), since a machine that others use too is not always as fast as it
-    was measured. `least_pending_rows` are let in at any pace.
+    was measured. `least_pending_rows` are let in at any pace. `strict_limit`: an operator set `max_pending_rows`, so
+    not even a request that comes alone may have more of them.
     """
 
     inline: bool
@@ -58,6 +59,7 @@ class Plan(NamedTuple):
     max_pending_rows: int
     max_wait_s: float | None = None
     least_pending_rows: int = 1
+    strict_limit: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Its fields, and `concurrent_runs`, which clients of 0.1 read where it is `instances` now."""
@@ -215,7 +217,7 @@ class DynamicBatcher:
         set that number.
         """
         limit = self._limit()
-        if self.pending_rows == 0 and self.plan.max_wait_s is not None:
+        if self.pending_rows == 0 and self.plan.max_wait_s is not None and not self.plan.strict_limit:
             return None
         if self.pending_rows + rows <= limit or self.pending_rows + rows - self._sweep() <= limit:
             return None

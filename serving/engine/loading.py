@@ -29,23 +29,13 @@ from inference.triton_config import TritonConfig
 from inference.values import Tensors
 from serving.engine.batching import DynamicBatcher, Plan
 from serving.engine.drift import Drift
-from serving.engine.example import Example, find_example, seconds_of
+from serving.engine.example import Example, find_example
+from serving.engine.measuring import measure, measure_on_device, seconds_to_measure
 from serving.engine.metrics import ModelMetrics
-from serving.engine.profile import (
-    AS_MEASURED,
-    HOP_S,
-    UNKNOWN_RUN_S,
-    Overrides,
-    Profile,
-    ProfileCache,
-    Rows,
-    assume,
-    cache_key,
-    measure,
-    measure_on_device,
-    seconds_to_measure,
-)
+from serving.engine.planning import UNKNOWN_RUN_S, assume, make_plan, most_rows
+from serving.engine.profile import AS_MEASURED, HOP_S, Overrides, Profile, ProfileCache, cache_key
 from serving.engine.registry import Loaded, ServedModel
+from serving.engine.timing import Rows, seconds_of
 from serving.engine.turns import Turns
 
 log = logging.getLogger("baton.loading")
@@ -306,7 +296,7 @@ class _Load:
 
     def _most_rows(self, profile: Profile, limit: int) -> int:
         """Rows of the biggest batch that will be run."""
-        return min(self._loader.max_batch_size or profile.most_rows, limit) or 1
+        return min(self._loader.max_batch_size or most_rows(profile), limit) or 1
 
     def _measure_rest(self) -> Callable[[], ServedModel] | None:
         """On a thread, between requests."""
@@ -374,7 +364,7 @@ class _Load:
     def _plan(self, profile: Profile, manifest: Manifest) -> Plan:
         loader = self._loader
         batch_size = self._most_rows(profile, manifest.max_batch_size)
-        plan = profile.plan(loader.p99_ms, batch_size, self._max_pending_rows(batch_size, profile))
+        plan = make_plan(profile, loader.p99_ms, batch_size, self._max_pending_rows(batch_size, profile))
         preferred = self._config and self._config.preferred_batch_size
         return plan._replace(preferred_batch_size=min(preferred, batch_size)) if preferred else plan
 

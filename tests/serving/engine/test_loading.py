@@ -300,3 +300,21 @@ def test_models_are_created_side_by_side(tmp_path: Path, monkeypatch: pytest.Mon
             return [model.name for model in registry.served()]
 
     assert asyncio.run(load()) == ["one", "two"]
+
+
+def test_a_request_alone_may_have_more_rows_than_a_p99_admits_but_not_more_than_an_operator_does(
+    tmp_path: Path,
+) -> None:
+    write_bare(tmp_path, "layer", graph_bytes(*LAYER[:4]))
+    x = np.ones((200, 6), np.float32)
+    given = {"name": "x", "shape": [200, 6], "datatype": "FP32", "data": x.reshape(-1).tolist()}
+    with start(models=tmp_path, p99_ms=0.001) as server, httpx.Client(base_url=server.url) as http:
+        limit = server.app.registry.get("layer").batcher.plan.max_pending_rows
+        assert http.post("/v2/models/layer/infer", json={"inputs": [given]}).status_code == 200
+    both = start(models=tmp_path, p99_ms=0.001, max_queue_rows=150)
+    with both as server, httpx.Client(base_url=server.url) as http:
+        plan = server.app.registry.get("layer").batcher.plan
+        assert (plan.max_pending_rows, plan.max_wait_s) == (min(limit, 150), 1e-6)
+        refused = http.post("/v2/models/layer/infer", json={"inputs": [given]})
+        assert refused.status_code == 429
+        assert f"its queue holds {plan.max_pending_rows} rows" in refused.text

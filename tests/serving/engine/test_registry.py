@@ -298,7 +298,7 @@ def test_a_graph_that_minds_changes_is_served_at_few_sizes(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PROVIDERS, "cuda", CPU)
-    monkeypatch.setattr("serving.engine.profile._minds_changes", lambda *_: True)
+    monkeypatch.setattr("serving.engine.measuring.slowed_by_changes", lambda *_: True)
     model = _load(Path("models/fashion/3"), pool, "cuda")
     assert model.profile.batch_sizes == (1, 4, 16, 64, 256)
     assert model.predictor.session.options.batch_sizes == (1, 4, 16, 64, 256)
