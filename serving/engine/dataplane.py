@@ -12,7 +12,7 @@ from inference.errors import BatonError, ClientDisconnected, InferenceFailed, In
 from inference.values import Features, Payload, Prediction, Tensors
 from serving.engine.context import RequestContext
 from serving.engine.drift import Drift
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 _clock_ns = time.perf_counter_ns
 

@@ -19,7 +19,7 @@ from inference.processors.occlusion import Explanation, Occludes, Variants
 from inference.values import Array, JsonValue, Payload, Tensors
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import Admission
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 _clock_ns = time.perf_counter_ns
 

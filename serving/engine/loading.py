@@ -34,7 +34,7 @@ from serving.engine.measuring import measure, measure_on_device, seconds_to_meas
 from serving.engine.metrics import ModelMetrics
 from serving.engine.planning import UNKNOWN_RUN_S, assume, make_plan, most_rows
 from serving.engine.profile import AS_MEASURED, HOP_S, Overrides, Profile, ProfileCache, cache_key
-from serving.engine.registry import Loaded, ServedModel
+from serving.engine.served_model import Loaded, ServedModel
 from serving.engine.timing import Rows, seconds_of
 from serving.engine.turns import Turns
 

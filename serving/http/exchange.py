@@ -13,7 +13,7 @@ from serving.codec.binary import JSON_LENGTH
 from serving.codec.infer import InferCodec, InferRequest
 from serving.engine.context import RequestContext
 from serving.engine.observers import RawHeaders
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 from serving.http.errors import Headers, error_body, error_headers, status_of
 
 JSON = (b"content-type", b"application/json")

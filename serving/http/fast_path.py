@@ -24,7 +24,8 @@ from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
-from serving.engine.registry import ModelRegistry, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ServedModel
 from serving.http.asgi import Asgi, Scope, Send
 from serving.http.body import Receive, WholeBody, read_body, watch
 from serving.http.errors import error_body, retry_after_s

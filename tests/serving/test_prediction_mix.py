@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from serving.engine.metrics import ModelMetrics
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 from serving.observe import exposition
 from serving.observe.exposition import MAX_LABELS, OTHER
 

@@ -17,7 +17,8 @@ from inference.repository import ModelRepository
 from inference.session import OrtSession, SessionOptions
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
-from serving.engine.registry import ModelRegistry, ModelState, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ModelState, ServedModel
 from tests.bundles import sum_graph, write_bare, write_brightness
 from tests.devices import without_cuda
 
