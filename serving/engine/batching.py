@@ -48,8 +48,8 @@ class Plan(NamedTuple):
     are one while few wait, since more of them cost as much by the row and would leave the other runs with little.
     `max_pending_rows`: rows admitted and not yet answered. `max_wait_s`: seconds that the last of those may wait at
     the pace of the latest batches (None: for ever), since a machine that others use too is not always as fast as it
-    was measured. `least_pending_rows` are let in at any pace. `strict_limit`: an operator set `max_pending_rows`, so
-    not even a request that comes alone may have more of them.
+    was measured. `least_pending_rows` are let in at any pace. `max_queue_rows`: an operator's own limit, which holds
+    for a request that comes alone too.
     """
 
     inline: bool
@@ -59,7 +59,7 @@ class Plan(NamedTuple):
     max_pending_rows: int
     max_wait_s: float | None = None
     least_pending_rows: int = 1
-    strict_limit: bool = False
+    max_queue_rows: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Its fields, and `concurrent_runs`, which clients of 0.1 read where it is `instances` now."""
@@ -217,7 +217,8 @@ class DynamicBatcher:
         set that number.
         """
         limit = self._limit()
-        if self.pending_rows == 0 and self.plan.max_wait_s is not None and not self.plan.strict_limit:
+        plan = self.plan
+        if not self.pending_rows and plan.max_wait_s is not None and rows <= (plan.max_queue_rows or rows):
             return None
         if self.pending_rows + rows <= limit or self.pending_rows + rows - self._sweep() <= limit:
             return None

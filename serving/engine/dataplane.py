@@ -97,12 +97,9 @@ class Admission:
 
     def enter(self) -> None:
         """Take the place; raises `InputTooLarge`, `Overloaded` or `ModelNotReady`."""
-        plan = self._model.batcher.plan
-        limit = plan.max_pending_rows
+        limit = self._model.batcher.plan.max_queue_rows
         try:
-            if (
-                self._rows > limit and plan.max_wait_s is None
-            ):  # an operator's limit, not one that was measured
+            if limit is not None and self._rows > limit:
                 raise InputTooLarge("instances", self._rows, f"at most {limit} in a request")
             self._model.batcher.admit(self._rows)
         except BatonError as error:

@@ -20,7 +20,7 @@ def make_plan(
     profile: Profile,
     p99_ms: float | None = None,
     max_batch_size: int | None = None,
-    max_pending_rows: int | None = None,
+    max_queue_rows: int | None = None,
 ) -> Plan:
     """The plan of a profile; None: not set by anybody.
 
@@ -28,28 +28,19 @@ def make_plan(
     that one gathers while the other runs. Without a `p99_ms` from anybody it is `DEFAULT_P99_MS`, and
     `DEFAULT_ROWS` are admitted however long they take.
 
-    Of `max_pending_rows` and `p99_ms` the tighter one rules, where both are set.
+    Of `max_queue_rows` and `p99_ms` the tighter one rules, where both are set.
     """
     batch, instances = max_batch_size or most_rows(profile), profile.chosen.runs
     preferred = min(batch, profile.chosen.rows)
-    if max_pending_rows and p99_ms is None:
-        return Plan(profile.inline, instances, batch, preferred, max_pending_rows, strict_limit=True)
-    least = max(2 * preferred * instances, DEFAULT_ROWS if p99_ms is None else 0)
-    within_s = (DEFAULT_P99_MS if p99_ms is None else p99_ms) * 1e-3
-    in_time = int(within_s * min(profile.chosen.rows_per_s, 1 / REQUEST_S))
-    most = max(in_time, least)
-    if max_pending_rows:
-        most, least = min(most, max_pending_rows), min(least, max_pending_rows)
-    return Plan(
-        profile.inline,
-        instances,
-        batch,
-        preferred,
-        most,
-        within_s,
-        least,
-        strict_limit=bool(max_pending_rows),
-    )
+    if max_queue_rows and p99_ms is None:
+        most, within_s, least = max_queue_rows, None, 1
+    else:
+        within_s = (DEFAULT_P99_MS if p99_ms is None else p99_ms) * 1e-3
+        in_time = int(within_s * min(profile.chosen.rows_per_s, 1 / REQUEST_S))
+        at_any_pace = max(2 * preferred * instances, DEFAULT_ROWS if p99_ms is None else 0)
+        limit = max_queue_rows or max(in_time, at_any_pace)
+        most, least = min(limit, max(in_time, at_any_pace)), min(limit, at_any_pace)
+    return Plan(profile.inline, instances, batch, preferred, most, within_s, least, max_queue_rows)
 
 
 def most_rows(profile: Profile) -> int:

@@ -25,7 +25,7 @@ def test_a_limit_of_rows_alone_bounds_the_queue_whatever_rows_cost() -> None:
         max_batch_size=2,
         max_pending_rows=5,
         preferred_batch_size=2,
-        strict_limit=True,
+        max_queue_rows=5,
     )
     assert make_plan(profile, None, 2, 9000).max_pending_rows == 9000
 
@@ -43,7 +43,7 @@ def test_of_a_limit_of_rows_and_a_p99_the_tighter_one_rules(
     plan = make_plan(profile, p99_ms, None, max_queue_rows)
     assert (plan.max_pending_rows, plan.least_pending_rows) == (admitted, at_any_pace)
     assert plan.max_wait_s == p99_ms * 1e-3, "the pace of the latest batches still counts"
-    assert plan.strict_limit
+    assert plan.max_queue_rows == max_queue_rows
 
 
 def test_where_many_wait_a_batch_may_be_bigger_if_it_costs_no_more_by_the_row() -> None:
