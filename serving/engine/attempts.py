@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from inference.bundle import Located
 from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid
 from inference.folder import Fingerprint
+from inference.store.located import Located
 from serving.engine.served_model import Key
 
 _MAY_BE_INCOMPLETE = (FileMissing, FileUnknown, DigestMismatch, ManifestInvalid, OSError)

@@ -73,7 +73,7 @@ class Background:
 
     async def _let_go(self, model: ServedModel, *, forget: bool) -> None:
         # It still answers a call that found it in the table just before: a swap refuses nobody.
-        await model.batcher.idle()
+        await model.batcher.admission.idle()
         key = (model.name, model.version)
         if self._table.is_draining(key):  # it may serve again by now, or be forgotten
             if forget:

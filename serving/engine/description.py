@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from inference.manifest import Manifest, TensorSpec
-from inference.providers import CPU
-from inference.triton_config import TritonConfig, VersionPolicy
+from inference.runtime.providers import CPU
+from inference.triton.config import TritonConfig, VersionPolicy
 from inference.values import DataType
-from serving.codec.infer import is_column
+from serving.codec.inputs import is_column
 from serving.engine.context import STAGES
 from serving.engine.metrics import ModelMetrics
 from serving.engine.served_model import ServedModel

@@ -5,8 +5,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from inference.machine import available_cpus, cpu_quota
-from inference.providers import available_providers
+from inference.runtime.machine import available_cpus, cpu_quota
+from inference.runtime.providers import available_providers
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
 
@@ -68,7 +68,7 @@ def _model(model: ServedModel) -> dict[str, Any]:
         "loaded_at": model.loaded_at,
         "answered": model.metrics.successes,
         "queued_rows": model.batcher.queued_rows,
-        "pending_rows": model.batcher.pending_rows,
+        "pending_rows": model.batcher.admission.pending_rows,
     }
 
 

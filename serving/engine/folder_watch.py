@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 
 from inference.folder import said_of
-from inference.layout import Fault
-from inference.repository import ModelRepository, Sight
+from inference.store.layout import Fault
+from inference.store.repository import ModelRepository, Sight
 from serving.engine.log_once import LogOnce
 
 log = logging.getLogger("baton.registry")

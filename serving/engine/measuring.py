@@ -10,7 +10,7 @@ threads. A request that comes alone is answered by a second session with all thr
 
 from collections.abc import Callable, Iterator, Sequence
 
-from inference.golden import Runs
+from inference.runtime.session import Runs
 from serving.engine.profile import AS_GOOD, AS_MEASURED, HOP_S, Overrides, Point, Profile
 from serving.engine.timing import Rows, slowed_by_changes, time_by_turns, time_point
 

@@ -3,7 +3,7 @@
 What no setting says follows from the measured curve and from `p99_ms`.
 """
 
-from serving.engine.batching import Plan
+from serving.engine.plan import Plan
 from serving.engine.profile import AS_GOOD, AS_MEASURED, Overrides, Point, Profile
 
 # Around its run a request is parsed, scheduled and encoded. That bounds how many a cheap graph can answer.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from inference.proof import BatchProof
+from inference.proving.independence import BatchProof
 
 # A hop to a worker thread and back costs about this much with the GIL handed over twice.
 HOP_S = 150e-6

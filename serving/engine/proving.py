@@ -1,10 +1,10 @@
 """Whether rows of several requests may share a run of one graph: proved with real rows, or vouched for."""
 
-from inference.bundle import Bundle
 from inference.manifest import Manifest
 from inference.processors.base import Processor
-from inference.proof import BatchProof, confirm, mixes_by_design, prove
-from inference.session import OrtSession
+from inference.proving.independence import BatchProof, confirm, mixes_by_design, prove
+from inference.runtime.session import OrtSession
+from inference.store.bundle import Bundle
 from serving.engine.example import Example
 
 _RUNS_TO_PROVE = 30  # of one row

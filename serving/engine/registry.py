@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from inference.bundle import GRAPH_FILE, MANIFEST_FILE, Located
 from inference.errors import (
     BatonError,
     BundleRefused,
@@ -24,8 +23,9 @@ from inference.errors import (
     ModelNotReady,
 )
 from inference.folder import Fingerprint, said_of, shown
-from inference.repository import ModelRepository
-from inference.triton_config import VersionPolicy
+from inference.store.located import GRAPH_FILE, MANIFEST_FILE, Located
+from inference.store.repository import ModelRepository
+from inference.triton.config import VersionPolicy
 from serving.engine.attempts import Attempts
 from serving.engine.background import Background
 from serving.engine.folder_watch import FolderWatch
@@ -194,7 +194,7 @@ class ModelRegistry:
         """Admit nothing more anywhere, and return when all that was admitted is answered."""
         self._draining = True
         self._background.stop_measuring()
-        draining = (model.batcher.drain() for model in self.served())
+        draining = (model.batcher.admission.drain() for model in self.served())
         await asyncio.gather(*draining, *self._background.retiring())
         self._loading.shutdown(wait=False, cancel_futures=True)
 

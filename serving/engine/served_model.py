@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from inference.bundle import Located
 from inference.manifest import Manifest
 from inference.predictor import Predictor
+from inference.store.located import Located
 from serving.engine.batching import DynamicBatcher
 from serving.engine.drift import Drift
 from serving.engine.metrics import ModelMetrics

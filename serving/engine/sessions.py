@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from inference.bundle import Bundle
 from inference.options import Device, Precision
-from inference.session import OrtSession, SessionOptions
-from inference.triton_config import TritonConfig
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.bundle import Bundle
+from inference.triton.config import TritonConfig
 
 
 class Sessions:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from inference.golden import Runs
+from inference.runtime.session import Runs
 from inference.values import Tensors
 from serving.engine.profile import HOP_S, Point
 

@@ -1,4 +1,4 @@
-"""What is served: the server's and the models' metadata, configuration, statistics and measured profile."""
+"""The served models: the server's and the models' metadata, configuration, statistics and measured profile."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +13,7 @@ from serving.engine.served_model import ServedModel
 from serving.http.matching import parse_version
 from serving.http.routes.documented import Json, shows
 
-# Only what is implemented: perf_analyzer, for one, asks for what it finds named here.
+# Only those that are implemented: perf_analyzer, for one, asks for each that it finds here.
 EXTENSIONS = [
     "binary_tensor_data",
     "classification",
@@ -87,7 +87,7 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
 
     @router.get("/v2/diagnostics", responses=shows({"cpus": 2, "cpu_quota": 2.0, "models": []}))
     async def diagnostics() -> Response:
-        """What is really in force: quota, threads, providers, digests, plans."""
+        """The settings really in force: quota, threads, providers, digests, plans."""
         return Json(await group.diagnostics())
 
     @router.get("/v2/models", responses=shows({"models": ["tiny"]}))
@@ -115,7 +115,7 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
     )
     both("/config", _here(config), "Model configuration", _CONFIG)
     both("/stats", its_statistics, "Statistics", _STATS)
-    both("/profile", _here(_profile), "What a run costs here, and the plan made from it", _PROFILE)
+    both("/profile", _here(_profile), "The cost of a run here, and the plan made from it", _PROFILE)
 
     @router.get("/v1/models", responses=shows({"models": ["fashion"]}))
     async def list_tasks() -> Response:
@@ -124,7 +124,7 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
 
     @router.get("/v1/models/{name}", responses=shows({"name": "fashion", "ready": True}, 404))
     async def task_ready(name: str) -> Response:
-        """Whether the model answers, with what it is for."""
+        """Whether the model answers, with its task."""
         model = registry.get(name)
         manifest = model.manifest
         evaluation = manifest.graphs[model.predictor.precision].evaluation
@@ -145,7 +145,7 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
 
 
 def _here(tell: Tell) -> Ask:
-    """What every process knows, so that no other need be asked."""
+    """An answer that every process can give, so that no other need be asked."""
 
     async def told(model: ServedModel) -> Any:
         return tell(model)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from inference.bundle import Located
 from inference.errors import DigestMismatch, FileMissing, InvalidInput, ManifestInvalid
 from inference.folder import FileState, Fingerprint
+from inference.store.located import Located
 from serving.engine.attempts import Attempts
 
 KEY = ("m", 1)

@@ -19,7 +19,7 @@ class Batcher:
 
     def __init__(self) -> None:
         self.answered = asyncio.Event()
-        self.plan = SimpleNamespace(in_words="a plan")
+        self.plan, self.admission = SimpleNamespace(in_words="a plan"), self
 
     async def idle(self) -> None:
         await self.answered.wait()

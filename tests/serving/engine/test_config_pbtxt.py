@@ -12,7 +12,7 @@ import pytest
 import tritonclient.http as triton
 from onnx import TensorProto, helper
 
-from inference.triton_config import CONFIG_FILE
+from inference.triton.fields import CONFIG_FILE
 from inference.values import Array
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
@@ -326,6 +326,7 @@ def test_what_another_backend_would_serve_is_named_beside_what_is_served(tmp_pat
         assert "config.pbtxt:1: backend: got 'python', expected 'onnxruntime'" in told["tokenize/1"][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "versions"),
     [
@@ -383,4 +384,4 @@ def test_a_graph_that_has_another_shape_than_it_says_fails_by_name(tmp_path: Pat
             )
 
         assert ask(4).json()["outputs"][0]["shape"] == [1, 2, 2]
-        refused(ask(3), 500, "output y: got shape [1, 3] from the graph, and config.pbtxt says [4]")
+        refused(ask(3), 500, "output y: got shape [1, 3] from the graph, expected [4] as in config.pbtxt")

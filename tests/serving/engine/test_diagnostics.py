@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from inference.repository import ModelRepository
+from inference.store.repository import ModelRepository
 from serving.engine import diagnostics
 from serving.engine.diagnostics import diagnose
 from serving.engine.registry import ModelRegistry

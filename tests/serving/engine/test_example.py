@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from inference.bundle import Bundle, Located
 from inference.processors import build_processor
-from inference.session import OrtSession, SessionOptions
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.bundle import Bundle
+from inference.store.located import Located
 from inference.values import Payload
 from serving.engine.example import Example, find_example
 from tests.bundles import png, sum_graph, write_bare, write_brightness

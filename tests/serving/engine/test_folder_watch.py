@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from inference.layout import Fault
-from inference.repository import ModelRepository
+from inference.store.layout import Fault
+from inference.store.repository import ModelRepository
 from serving.engine.folder_watch import FolderWatch, log
 from serving.engine.log_once import LogOnce
 from tests.bundles import sum_graph, write_bare

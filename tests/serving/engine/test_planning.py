@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.engine.batching import Plan
+from serving.engine.plan import Plan
 from serving.engine.planning import assume, make_plan, most_rows
 from serving.engine.profile import Overrides, Point, Profile
 

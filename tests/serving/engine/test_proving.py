@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from inference.bundle import Bundle, Located
 from inference.processors import build_processor
-from inference.proof import BatchProof
-from inference.session import OrtSession, SessionOptions
+from inference.proving.independence import BatchProof
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.bundle import Bundle
+from inference.store.located import Located
 from serving.engine import proving
 from serving.engine.example import Example, find_example
 from serving.engine.proving import NOT_YET, Prover
 from tests.bundles import graph_bytes, sum_graph, write_bare, write_brightness
-from tests.inference.test_proof import CASES
+from tests.inference.proving.test_independence import CASES
 from tests.serving.graphs import identity_graph
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.bundle import Bundle, Located
+from inference.store.bundle import Bundle
+from inference.store.located import Located
 from serving.engine.sessions import Sessions
 from tests.bundles import sum_graph, write_bare, write_brightness
 
