@@ -20,7 +20,8 @@ from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
 from serving.engine.group import Alone, Group, Process
 from serving.engine.loading import ModelLoader
-from serving.engine.profile import RUNS_ON_DEVICE, Overrides, ProfileCache
+from serving.engine.measuring import RUNS_ON_DEVICE
+from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
@@ -74,7 +75,7 @@ def create_app(
     cpus = cpu_share(settings.workers)
     # Runs of all models together share the CPUs, unless an operator wants more of them at once.
     on_gpu = settings.device != "cpu" and CUDA in available_providers()
-    expected = settings.concurrent_runs or (max(RUNS_ON_DEVICE) if on_gpu else 0)
+    expected = settings.instances or (max(RUNS_ON_DEVICE) if on_gpu else 0)
     runs = ThreadPoolExecutor(max(cpus, expected), thread_name_prefix="run")
     decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
     measuring = ThreadPoolExecutor(1, thread_name_prefix="measure")
@@ -85,7 +86,7 @@ def create_app(
         max_batch_size=settings.max_batch_size,
         max_pending_rows=_share(settings.max_queue_rows, settings.workers),
         drift_window_rows=settings.drift_window_rows,
-        overrides=Overrides(settings.run_threads, settings.concurrent_runs),
+        overrides=Overrides(settings.intra_op_threads, settings.instances),
         cache=profiles or ProfileCache(settings.profile_cache),
         engine_cache=settings.engine_cache,
         runs=runs,

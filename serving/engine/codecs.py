@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from serving.codec.configured import ConfiguredCodec, Reshapes
 from serving.codec.infer import InferCodec
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 
 def codec_of(model: ServedModel, *, strict: bool = False) -> InferCodec:

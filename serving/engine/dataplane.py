@@ -14,7 +14,7 @@ import numpy as np
 from inference.errors import BatonError, ClientDisconnected, InferenceFailed, RowsChanged
 from inference.values import Features, Payload, Prediction, Tensors
 from serving.engine.context import RequestContext, clock_ns
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 ResultT = TypeVar("ResultT")
 

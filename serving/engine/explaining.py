@@ -17,7 +17,7 @@ from inference.processors.occlusion import Explanation, Occludes, Variants
 from inference.values import Array, JsonValue, Payload, Tensors
 from serving.engine.context import RequestContext, clock_ns
 from serving.engine.dataplane import Then, named
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 LOW_PRIORITY = 1
 _CHUNK_ROWS = 32

@@ -12,7 +12,7 @@ import pytest
 
 from inference.proving.independence import BatchProof
 from inference.values import Array, Tensors
-from serving.engine import loading
+from serving.engine import proving
 from tests.bundles import write_bare
 from tests.serving.neighbours import CASES, MIND, RANDOM, RARE, ROUNDING, WELL, Case
 from tests.serving.parallel_clients import parallel_clients, same
@@ -100,9 +100,9 @@ def test_chance_has_the_form_of_what_was_asked(server: ThreadedServer, case: Cas
 @pytest.mark.slow
 def test_without_the_proof_clients_get_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     believed = BatchProof(batched=True)
-    monkeypatch.setattr(loading, "prove", lambda *_: believed)
-    monkeypatch.setattr(loading, "confirm", lambda *_: believed)
-    monkeypatch.setattr(loading, "mixes_by_design", lambda _: "")
+    monkeypatch.setattr(proving, "prove", lambda *_: believed)
+    monkeypatch.setattr(proving, "confirm", lambda *_: believed)
+    monkeypatch.setattr(proving, "mixes_by_design", lambda _: "")
     spoilt = [case for case in MIND if case.name in {"share", "running-sum", "dynamic-int8", "backwards"}]
     for case in spoilt:
         write_bare(tmp_path, case.name, case.graph)
