@@ -74,6 +74,7 @@ def test_serving_names_no_training_library_anywhere(package: str) -> None:
         assert not _imports(file) & set(NEVER_IN_SERVING), file.relative_to(ROOT)
 
 
+@pytest.mark.slow
 def test_every_module_of_serving_and_inference_imports_without_torch() -> None:
     modules = [
         file.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")

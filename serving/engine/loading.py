@@ -30,10 +30,11 @@ from inference.store.located import Located
 from inference.triton.config import TritonConfig
 from inference.triton.reading import read_config
 from inference.values import Tensors
-from serving.engine.batching import DynamicBatcher, Plan
+from serving.engine.batching import DynamicBatcher
 from serving.engine.drift import Drift
 from serving.engine.example import Example, find_example, seconds_of
 from serving.engine.metrics import ModelMetrics
+from serving.engine.plan import Plan
 from serving.engine.profile import (
     AS_MEASURED,
     HOP_S,
@@ -92,7 +93,7 @@ class ModelLoader:
 
     def is_busy(self) -> bool:
         """Whether a measurement would be disturbed now, and disturb."""
-        return self.turns.creating or any(batcher.pending_rows for batcher in list(self.serving))
+        return self.turns.creating or any(batcher.admission.pending_rows for batcher in list(self.serving))
 
     def __call__(self, path: Path | Located) -> Loaded:
         """Open and prove one version, and measure what is quick; raises `BundleRefused` or `ProviderUnavailable`."""

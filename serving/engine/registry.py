@@ -288,7 +288,7 @@ class ModelRegistry:
         self._draining = True
         for resting in list(self._resting.values()):
             resting.cancel()
-        await asyncio.gather(*(model.batcher.drain() for model in self.served()), *self._retiring)
+        await asyncio.gather(*(model.batcher.admission.drain() for model in self.served()), *self._retiring)
         self._loading.shutdown(wait=False, cancel_futures=True)
 
     async def _on_thread(self, act: Callable[[], _Found]) -> _Found:
@@ -558,7 +558,7 @@ class ModelRegistry:
 
     async def _let_go(self, model: ServedModel, *, forget: bool) -> None:
         # It still answers a call that found it in the table just before: a swap refuses nobody.
-        await model.batcher.idle()
+        await model.batcher.admission.idle()
         key = (model.name, model.version)
         entry = self._index.get(key)
         # Unless it serves again, or is forgotten.

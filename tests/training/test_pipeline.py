@@ -92,6 +92,7 @@ def test_failed_start_leaves_no_run_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_existing_version_is_never_overwritten_and_the_next_is_free(root: Path) -> None:
     before = (root / "models" / "digits" / "1" / "manifest.json").read_bytes()
     RunFiles(root / "run").published.unlink()
@@ -151,6 +152,7 @@ def test_steps_keep_torch_deterministic(root: Path) -> None:
     assert files.calibration.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_slices_and_robustness_stand_in_manifest_and_card(root: Path) -> None:
     RunFiles(root / "run").published.unlink(missing_ok=True)
     published = train(configure(root, "--slice", "brightness", "--version", "9"))

@@ -121,6 +121,7 @@ def test_bad_input_is_refused_by_field(payload: Payload, kind: type[InvalidInput
     assert words in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_big_image_is_refused_before_its_pixels_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = _encoded(Image.new("1", (20_000, 20_000)))
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("pixels were decoded"))

@@ -144,6 +144,7 @@ def convolutions() -> bytes:
     return model(nodes, [tensor("x", "N", 3, "H", "W")], [tensor("y", "N", 16, 1, 1)], 17, 8, **weights)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
 def test_one_big_image_leaves_no_memory_behind() -> None:
     def left(rule: str) -> int:

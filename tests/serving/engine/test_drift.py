@@ -50,6 +50,7 @@ def test_the_quantile_of_chi_square_is_never_below_the_exact_one_in_the_tail() -
             assert exact <= chi_square_quantile(1 - rate, freedom) <= exact * 1.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("known", "window", "factor"), [(200, 1000, 2), (1000, 1000, 1), (5000, 1000, 1), (5000, 300, 1)]
 )
@@ -74,6 +75,7 @@ def test_windows_without_drift_are_significant_as_rarely_as_is_said(
     assert false >= rate * trials / 5, "a test that never says anything keeps any promise"
 
 
+@pytest.mark.slow
 def test_windows_without_drift_alarm_at_most_at_the_stated_rate() -> None:
     trials, rng = 3000, np.random.default_rng(0)
     rate, alarms = FALSE_ALARM_RATE / len(FEATURES), 0
@@ -216,6 +218,7 @@ def test_a_server_tells_inverted_pictures_from_those_it_was_trained_on(tmp_path:
     assert turned["psi brightness"] > 10 * usual["psi brightness"]
 
 
+@pytest.mark.slow
 def test_a_model_without_a_reference_has_no_drift_and_neither_has_a_server_told_so(tmp_path: Path) -> None:
     write_brightness(tmp_path / "without")
     write_watched(tmp_path / "with")

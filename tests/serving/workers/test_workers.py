@@ -32,6 +32,8 @@ from tests.devices import PROVIDER, without_cuda
 from tests.serving.http.test_tls import Authority, trusting
 from tests.serving.servers import ADMIN
 
+pytestmark = pytest.mark.slow
+
 CALLERS = 8
 QUEUE_ROWS = 1000
 SUM = "/v2/models/sum/infer"

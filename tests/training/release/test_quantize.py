@@ -21,6 +21,8 @@ from training.release.quantize import Method, Quantization, describe_trial, late
 from training.run import RunFiles
 from training.tasks.registry import find_task
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
 FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
 

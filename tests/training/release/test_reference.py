@@ -18,6 +18,8 @@ from training.release.reference import add_reference, config_of, main
 from training.run import RunFiles
 from training.tasks.registry import find_task
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "1", "--batch-size", "64")
 FIXED = ("--quantize", "off", "--no-robustness", "--threads", "1", "--accelerator", "cpu", "--no-progress")
 

@@ -1,4 +1,4 @@
-"""What a JSON parser complains about, in our words: the field, what came, what was expected."""
+"""A JSON parser's complaints in our words: the field, what came, what was expected."""
 
 import json
 import re
@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from inference.errors import MISSING, InvalidInput
+from inference.wording import counted
 
-_COMPLAINT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
-_EXPECTED = re.compile(r"Expected `(?P<kind>[^`]+)`(?:, got `(?P<seen>[^`]+)`| (?P<bound>.+))")
+_COMPLAINT = re.compile(r"(?P<text>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+_EXPECTED = re.compile(r"Expected `(?P<kind>[^`]+)`(?:, got `(?P<actual>[^`]+)`| (?P<bound>.+))")
 _REQUIRED = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 _STEPS = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -22,41 +23,42 @@ _REQUIRED_VALUES = {
     "shape": "a list of whole numbers",
     "datatype": "a datatype such as FP32",
 }
-"""What a member that has to be there is."""
+"""By name, the value of each field that must be there."""
 
 
 def json_fault(error: Exception, text: bytes | memoryview) -> InvalidInput:
-    """A parser's complaint about a body: a value of the wrong type, or no JSON at all."""
+    """The fault of a body: a value of the wrong type, or no JSON at all."""
     if isinstance(error, msgspec.ValidationError):
         return mismatch(error, "", text)
     if isinstance(error, RecursionError):
         return InvalidInput("body", "JSON nested too deeply", "a few levels")
-    place = _unpaired(bytes(text))
-    if place is not None:
-        return InvalidInput(place or "body", "half of a surrogate pair", "text")
-    return InvalidInput("body", f"{len(text)} bytes ({error})", "JSON")
+    path = _unpaired(bytes(text))
+    if path is not None:
+        return InvalidInput(path or "body", "half of a surrogate pair", "text")
+    return InvalidInput("body", f"{counted(len(text), 'byte')} ({error})", "JSON")
 
 
 def mismatch(error: Exception, field: str, text: bytes | memoryview | msgspec.Raw) -> InvalidInput:
-    """A complaint about a value in `text`, which is what `field` holds; "" for the whole body."""
+    """The fault of a value in `text`, which is the JSON of `field`; "" for the whole body."""
     complaint = _COMPLAINT.fullmatch(str(error))
-    what, path = (complaint["what"], complaint["path"] or "") if complaint else (str(error), "")
-    expected = _EXPECTED.fullmatch(what)
-    unnamed = "[...]" in path or (expected is not None and expected["seen"] is None)
+    said, path = (complaint["text"], complaint["path"] or "") if complaint else (str(error), "")
+    expected = _EXPECTED.fullmatch(said)
+    # Looking a value up parses the body once more, so it is done where the parser names no path or no value.
+    unnamed = "[...]" in path or (expected is not None and expected["actual"] is None)
     name, value = _look_up(text, path) if unnamed else (path, MISSING)
-    if missing := _REQUIRED.fullmatch(what):
+    if missing := _REQUIRED.fullmatch(said):
         required = _REQUIRED_VALUES.get(missing["name"], "a value")
         return InvalidInput(_joined(field, f"{name}.{missing['name']}"), MISSING, required)
-    place = _joined(field, name)
+    at_fault = _joined(field, name)
     if expected:
-        seen = _kind(expected["seen"]) if expected["seen"] else "another" if value is MISSING else value
+        actual = _kind(expected["actual"]) if expected["actual"] else "another" if value is MISSING else value
         bound = f" {expected['bound']}" if expected["bound"] else ""
-        return InvalidInput(place, seen, f"{_kind(expected['kind'])}{bound}")
-    if "out of range" in what:
-        return InvalidInput(place, "a number out of range", "a number of 64 bits")
-    if "UTF-8" in what:
-        return InvalidInput(place, "text that is not UTF-8", "UTF-8")
-    return InvalidInput(place, what, "what the protocol has there")
+        return InvalidInput(at_fault, actual, f"{_kind(expected['kind'])}{bound}")
+    if "out of range" in said:
+        return InvalidInput(at_fault, "a number out of range", "a number of 64 bits")
+    if "UTF-8" in said:
+        return InvalidInput(at_fault, "text that is not UTF-8", "UTF-8")
+    return InvalidInput(at_fault, f"no JSON ({said})", "JSON")
 
 
 def _joined(field: str, path: str) -> str:
@@ -64,7 +66,7 @@ def _joined(field: str, path: str) -> str:
 
 
 def _kind(kinds: str) -> str:
-    """`object | null` → an object: null stands for what is absent."""
+    """`object | null` → an object: null stands for an absent value."""
     named = [kind for kind in kinds.split(" | ") if kind != "null"] or ["null"]
     words = " or ".join((", ".join(named[:-1]), named[-1])) if len(named) > 1 else named[0]
     return words if words == "null" else f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
@@ -93,7 +95,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _unpaired(text: bytes) -> str | None:
-    r"""Where a body has a `\ud800` without its other half, which is no text; None if it has none."""
+    r"""The path of a `\ud800` without its other half, which is no text; None if there is none."""
     if _LONE_SURROGATE.search(text) is None:
         return None
     try:
