@@ -1,28 +1,30 @@
 """Every error of ours, as one tree.
 
-BatonError
-├── InvalidInput              the client's input is at fault: field, actual, expected
-│   ├── UnsupportedMediaType
-│   └── InputTooLarge
-├── ModelNotFound
-├── ModelNotReady
-├── LoadRefused               the files are refused, and the model answers as before
-├── Unsupported               understood, and not offered
-├── Overloaded                try again after `retry_after_s`
-├── DeadlineExceeded
-├── ClientDisconnected
-├── InferenceFailed           the runtime refused a batch
-│   └── RowsChanged           a batch came out with other rows than went in
-├── ProviderUnavailable       the device asked for is not there
-└── BundleRefused             a bundle that must not be served: bundle and reason
-    ├── ManifestInvalid
-    ├── ConfigInvalid
-    ├── FileMissing
-    ├── FileUnknown
-    ├── DigestMismatch
-    ├── PathOutside
-    ├── GraphInvalid
-    └── GoldenMismatch
+    BatonError
+    ├── InvalidInput              the client's input is at fault: field, actual, expected
+    │   ├── UnsupportedMediaType
+    │   └── InputTooLarge
+    ├── ModelNotFound
+    ├── ModelNotReady
+    ├── LoadRefused               the files are refused, and the model answers as before
+    ├── Unsupported               understood, and not offered
+    ├── Overloaded                try again after `retry_after_s`
+    ├── DeadlineExceeded
+    ├── ClientDisconnected
+    ├── InferenceFailed           the runtime refused a batch
+    │   └── RowsChanged           a batch came out with other rows than went in
+    ├── ProviderUnavailable       the device asked for is not there
+    └── BundleRefused             a bundle that must not be served: bundle and reason
+        ├── ManifestInvalid
+        ├── ConfigInvalid
+        ├── FileMissing
+        ├── FileUnknown
+        ├── DigestMismatch
+        ├── PathOutside
+        ├── GraphInvalid
+        └── GoldenMismatch
+
+The HTTP status of each kind stands in the server's table, not here.
 """
 
 from pathlib import Path
