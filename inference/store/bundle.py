@@ -28,7 +28,7 @@ from inference.store.graph_file import GraphFile
 from inference.store.located import MANIFEST_FILE, Located
 from inference.triton.config import TritonConfig
 from inference.triton.reading import read_config
-from inference.triton.tensors import Asked, asked, bounded
+from inference.triton.tensors import ClientView, bounded, client_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ class Bundle:
         manifest = bounded(config, self.manifest, self.path, derived=self.derived)
         return replace(self, manifest=manifest, config=config)
 
-    def asked(self) -> Asked:
+    def client_view(self) -> ClientView:
         """The model as clients see it, which `config.pbtxt` may make another than the graph."""
-        return asked(self.config, self.manifest)
+        return client_view(self.config, self.manifest)
 
     def _check_size(self, name: str) -> None:
         record, path = self._record(name), self._locate(name)

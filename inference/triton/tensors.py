@@ -16,7 +16,7 @@ from inference.triton.warmup import warmup_tensors
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ClientView:
     """A model as clients see it: its manifest for them, and by tensor the reshapes between them and the graph."""
 
     manifest: Manifest
@@ -43,10 +43,10 @@ def bounded(config: TritonConfig, manifest: Manifest, bundle: Path, *, derived: 
     return found
 
 
-def asked(config: TritonConfig | None, manifest: Manifest) -> Asked:
+def client_view(config: TritonConfig | None, manifest: Manifest) -> ClientView:
     """The client's side of a model whose `manifest` is `bounded` already."""
     if config is None:
-        return Asked(manifest, {}, {})
+        return ClientView(manifest, {}, {})
     batched = bool(config.max_batch_size)
     inputs = [(spec, entry_of(config.inputs, spec.name)) for spec in manifest.inputs]
     outputs = [(spec, entry_of(config.outputs, spec.name)) for spec in manifest.outputs]
@@ -58,7 +58,7 @@ def asked(config: TritonConfig | None, manifest: Manifest) -> Asked:
             "outputs": tuple(shown_spec(spec, entry, batched=batched) for spec, entry in outputs),
         }
     )
-    return Asked(
+    return ClientView(
         shown,
         {
             spec.name: Reshape(entry.dims, target, batched)
