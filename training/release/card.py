@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inference.manifest import Pruning, Taught
+from inference.manifest import DistilledFrom, Pruning
 from inference.options import Precision
 from training.config import TrainConfig
 from training.evaluate.report import Report
@@ -22,7 +22,7 @@ def write_card(
     data: TaskData[Any],
     fitted: FitResult,
     report: Report,
-    teacher: Taught | None = None,
+    teacher: DistilledFrom | None = None,
 ) -> None:
     """Figures on test first, then pictures, data and how it was trained."""
     sections = (
@@ -126,7 +126,9 @@ def _pictures(report: Report) -> str:
     return "## Pictures\n\n" + "\n\n".join(f"![{caption}]({name})" for name, caption in shown.items())
 
 
-def _training(config: TrainConfig, data: TaskData[Any], fitted: FitResult, teacher: Taught | None) -> str:
+def _training(
+    config: TrainConfig, data: TaskData[Any], fitted: FitResult, teacher: DistilledFrom | None
+) -> str:
     source, rows = data.source, data.source.rows
     origin = f" <{source.url}>" if source.url else ""
     return (

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from inference.manifest import Company, Graph, Manifest, Parity, Pruning, Taught
+from inference.manifest import Company, DistilledFrom, Graph, Manifest, Parity, Pruning
 from inference.options import Precision
 from inference.predictor import Predictor
 from inference.proving.golden import Example, Golden, Tolerance
@@ -61,7 +61,7 @@ class Made:
     quantization: Quantization | None = None
     int8: Path | None = None
     pruning: Pruning | None = None
-    teacher: Taught | None = None
+    teacher: DistilledFrom | None = None
 
 
 def make_candidate(made: Made, deployed: nn.Module, repository: Path) -> Path:
