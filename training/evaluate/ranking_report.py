@@ -12,16 +12,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from inference.manifest import Evaluation, SliceScore
-from training.data.examples import Batch
+from training.data.examples import EVALUATION_BATCH, Batch
 from training.data.histories import Held
 from training.data.interactions import Log
 from training.evaluate.baselines import NEIGHBOURS, Baseline, ItemNeighbours, Popularity, Repetition
 from training.evaluate.figures import DOTS_PER_INCH, GRID_COLOUR, TRAIN_COLOUR, VALIDATION_COLOUR
 from training.evaluate.ranking import by_example, coverage, full_ranks, interval_of_mean, sampled_ranks
 from training.evaluate.report import Report
-
-CHUNK = 500
-"""Examples ranked at once: their scores are a matrix of so many rows over the catalogue."""
 
 PICTURE = "baselines.png"
 MAIN = "ndcg@10"
@@ -90,7 +87,7 @@ def report(
 
 
 def _chunks(held: Held) -> Iterator[tuple[Tensor, Batch]]:
-    for rows in torch.split(torch.arange(len(held)), CHUNK):
+    for rows in torch.split(torch.arange(len(held)), EVALUATION_BATCH):
         yield rows, held.batch(rows, torch.Generator())
 
 

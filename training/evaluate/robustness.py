@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from inference.predictor import Predictor
 from inference.values import Payload
-from training.data.examples import seeded
+from training.data.examples import BUNDLE_BATCH, seeded
 from training.data.text import Texts
 from training.data.vision import Images
 from training.evaluate.typos import with_typos
@@ -24,9 +24,6 @@ ROWS = 2000
 """Of test, drawn once: enough to tell differences of two points, at a fifth of the cost of all."""
 
 NOISE, BLUR_RADIUS, DEGREES, EPSILON = 0.1, 1.0, 15.0, 2
-ATTACK_BATCH, EVALUATION_BATCH = 250, 250
-
-
 TYPO_SHARES = (0.05, 0.1)
 """Of the words of a text."""
 
@@ -46,7 +43,7 @@ def of_texts(predictor: Predictor, examples: Texts) -> dict[str, float]:
     }
 
 
-def of_pictures(
+def of_images(
     predictor: Predictor,
     model: nn.Module,
     examples: Images,
@@ -75,7 +72,7 @@ def of_pictures(
 
 def accuracy(predictor: Predictor, payloads: Sequence[Payload], labels: Tensor) -> float:
     """Share of right answers of the bundle; labels int64 [payloads]."""
-    rows = predictor.rows(payloads, EVALUATION_BATCH)
+    rows = predictor.rows(payloads, BUNDLE_BATCH)
     guesses = np.array([outputs["logits"][0].argmax() for outputs, _ in rows])
     return float((guesses == labels.numpy()).mean())
 
@@ -105,7 +102,7 @@ def rotate(pixels: Tensor, background: int) -> Tensor:
 def fgsm(model: nn.Module, pixels: Tensor, labels: Tensor, epsilon: float = EPSILON) -> Tensor:
     """Each pixel a step of `epsilon` grey levels up its loss (Goodfellow et al. 2015, arXiv:1412.6572)."""
     parts = []
-    for part, truth in zip(torch.split(pixels, ATTACK_BATCH), torch.split(labels, ATTACK_BATCH), strict=True):
+    for part, truth in zip(torch.split(pixels, BUNDLE_BATCH), torch.split(labels, BUNDLE_BATCH), strict=True):
         raw = part.float().requires_grad_()
         (slope,) = torch.autograd.grad(F.cross_entropy(model.eval()(raw), truth), raw)
         parts.append((raw.detach() + epsilon * slope.sign()).clamp(0, 255).to(torch.uint8))

@@ -46,9 +46,7 @@ def wilson(hits: int, rows: int) -> tuple[float, float]:
     return 0.0 if hits == 0 else middle - half, 1.0 if hits == rows else middle + half
 
 
-def picture_columns(
-    expected: Sequence[str], examples: Images, classes: Sequence[str]
-) -> dict[str, list[str]]:
+def image_columns(expected: Sequence[str], examples: Images, classes: Sequence[str]) -> dict[str, list[str]]:
     """What pictures can be sliced by: `label`, and the quarters of their `brightness` or `contrast`."""
     grey = examples.pixels.float().flatten(1)
     known = {"brightness": lambda: quarters(grey.mean(1)), "contrast": lambda: quarters(grey.std(1))}

@@ -9,7 +9,7 @@ from training.data.examples import seeded
 from training.data.vision import Images
 from training.errors import ConfigError
 from training.evaluate.robustness import BLUR_RADIUS, blur, fgsm, noise, rotate
-from training.evaluate.slices import picture_columns, quarters, slice_scores, wilson, worst_gap
+from training.evaluate.slices import image_columns, quarters, slice_scores, wilson, worst_gap
 from training.evaluate.typos import neighbours, with_typos
 
 PIXELS = torch.randint(0, 256, (12, 9, 9, 1), dtype=torch.uint8, generator=seeded(3))
@@ -64,13 +64,13 @@ def test_slices_score_each_value_and_name_the_worst_gap() -> None:
 def test_pictures_are_sliced_by_quarters_of_brightness() -> None:
     grey = torch.arange(8, dtype=torch.uint8).reshape(8, 1, 1, 1) * 20
     images = Images(grey.expand(8, 2, 2, 1).contiguous(), torch.zeros(8, dtype=torch.int64))
-    columns = picture_columns(["brightness", "label"], images, ("only",))
+    columns = image_columns(["brightness", "label"], images, ("only",))
     assert [columns["brightness"].count(value) for value in sorted(set(columns["brightness"]))] == [2] * 4
     assert columns["brightness"][0] == "lowest quarter"
     assert set(columns["label"]) == {"only"}
     assert len(quarters(torch.rand(10))) == 10
     with pytest.raises(ConfigError, match="'colour' is no column of pictures"):
-        picture_columns(["colour"], images, ("only",))
+        image_columns(["colour"], images, ("only",))
 
 
 def test_typos_hit_that_share_of_the_words_and_are_one_error_each() -> None:

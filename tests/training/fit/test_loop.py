@@ -17,9 +17,10 @@ from training.errors import ConfigError, RunError
 from training.evaluate.figures import read_curves
 from training.fit.averaging import MovingAverage
 from training.fit.checkpoint import PREFIX, read_checkpoint, save_checkpoint
-from training.fit.early_stop import stoppable
-from training.fit.loop import Fit, Steps
+from training.fit.interrupt import interruptible
+from training.fit.loop import Fit
 from training.fit.optim import make_optimizer, make_schedule
+from training.fit.steps import Steps
 from training.fit.train import FitResult, build_model, fit, load_data
 from training.run import RunFiles
 from training.tasks.registry import find_task
@@ -155,14 +156,14 @@ def test_half_precision_is_refused_where_it_would_be_another(tmp_path: Path) -> 
 def test_a_resume_point_is_kept_every_so_many_seconds_and_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, steps: list[int]
 ) -> None:
-    now, kept, keep = [0.0], [], Fit._keep
+    now, kept, checkpoint = [0.0], [], Fit._checkpoint
     monkeypatch.setattr("training.fit.loop.time.monotonic", lambda: now[0])
 
     def noting(fitted: Fit) -> None:
-        kept.append(fitted.reached.step)
-        keep(fitted)
+        kept.append(fitted.state.step)
+        checkpoint(fitted)
 
-    monkeypatch.setattr(Fit, "_keep", noting)
+    monkeypatch.setattr(Fit, "_checkpoint", noting)
     take = Steps.take
 
     def slowly(steps: Steps, *given: Any) -> torch.Tensor:
@@ -204,12 +205,12 @@ def test_who_is_asked_to_stop_does_so_after_the_step_and_goes_on_from_there(
 
 
 def test_who_asks_twice_does_not_wait() -> None:
-    with stoppable(alone=True) as stop:
+    with interruptible(alone=True) as interrupt:
         os.kill(os.getpid(), signal.SIGINT)
-        assert stop.asked
+        assert interrupt.asked
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
-    with stoppable(alone=False):
+    with interruptible(alone=False):
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

@@ -1,4 +1,4 @@
-"""int8 beside fp32: smaller, inside its budget or refused, judged on its own, and served only where it is faster."""
+"""int8 beside fp32: smaller, inside its budget or refused, scored on its own, and served only where it is faster."""
 
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from training.config import TrainConfig, load_config
 from training.pipeline import train
 from training.release import quantize as step
 from training.release import verify
-from training.release.quantize import Method, Quantization, describe_trial, latency_ratio, quantize
+from training.release.measure import latency_ratio
+from training.release.quantize import Quantization, describe_trial, quantize
+from training.release.quantizers import Method
 from training.run import RunFiles
 from training.tasks.registry import find_task
 
