@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from training.data.interactions import Catalogue, InteractionSet, Ints, Sampled, make_log
-from training.data.sources import PUBLIC_SETS, local_files
+from training.data.public_sets import PUBLIC_SETS
+from training.data.sources import local_files
 from training.errors import DataError
 
 

@@ -19,9 +19,9 @@ from training.data.examples import Examples
 from training.data.histories import Held, Liked, Pairs, Spans, Steps, Windows
 from training.data.interactions import Baskets, InteractionSet, Ints, Log, hold_out
 from training.data.movielens import read_movielens_1m, read_movielens_1m_ncf, read_movielens_100k
+from training.data.public_sets import PUBLIC_SETS
 from training.data.retail import read_retail
 from training.data.shop import read_shop
-from training.data.sources import PUBLIC_SETS
 from training.errors import DataError
 
 Learns = Literal["sequences", "baskets", "users", "pairs"]

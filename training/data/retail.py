@@ -24,7 +24,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from training.data.interactions import Catalogue, InteractionSet, make_log
-from training.data.sources import PUBLIC_SETS, local_files
+from training.data.public_sets import PUBLIC_SETS
+from training.data.sources import local_files
 
 PRODUCT = re.compile(r"\d{5}[A-Z]{0,2}")
 

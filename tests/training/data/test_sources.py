@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from training.data.sources import PUBLIC_SETS, PublicSet, local_files
+from training.data.public_sets import PUBLIC_SETS, PublicSet
+from training.data.sources import local_files
 from training.errors import ChecksumError, DataError
 
 
