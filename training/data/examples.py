@@ -41,8 +41,8 @@ class Examples(Protocol):
 
 def seeded(*parts: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator that is a function of `parts` alone, such as (seed, epoch, step)."""
-    # A hash of the parts: their sum would give (seed 0, step 1) and (seed 1, step 0) the same draws. Zeros at the end do
-    # not count, as in every `SeedSequence`.
+    # A hash of the parts: their sum would give (seed 0, step 1) and (seed 1, step 0) the same draws. Zeros at the end
+    # do not count, as in every `SeedSequence`.
     state = np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state) >> 1)  # PyTorch takes 63 bits
 

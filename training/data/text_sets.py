@@ -67,9 +67,9 @@ def without_repeats(texts: TextSet) -> TextSet:
 
 
 def _first_of_each(
-    rows: Iterable[Row], seen: dict[str, tuple[Row, str]] | None = None
+    rows: Iterable[Row], elsewhere: dict[str, tuple[Row, str]] | None = None
 ) -> tuple[list[Row], list[str]]:
-    known = dict(seen or {})
+    known = dict(elsewhere or {})
     kept: list[Row] = []
     faults: list[str] = []
     for row in rows:
@@ -78,9 +78,9 @@ def _first_of_each(
             kept.append(row)
             continue
         first, split = known[row.text]
-        place = f"{first.where} of the {split} split" if split else first.where
+        where = f"{first.where} of the {split} split" if split else first.where
         other = "" if first.label == row.label else f", with the label {row.label!r} and not {first.label!r}"
-        faults.append(f"{row.where}: the same text as {place}{other}")
+        faults.append(f"{row.where}: the same text as {where}{other}")
     return kept, faults
 
 
@@ -93,8 +93,8 @@ def _read_file(path: Path, text_column: str, label_column: str) -> TextSet:
     return _own(
         path,
         classes,
-        train=[rows[place] for place in held.train],
-        test=[rows[place] for place in held.held],
+        train=[rows[number] for number in held.train],
+        test=[rows[number] for number in held.held],
         faults=(*table.faults, *repeats),
         digest=_digest([path]),
     )

@@ -33,9 +33,7 @@ def test_an_epoch_that_is_resumed_has_the_batches_that_were_left() -> None:
 
 
 def test_each_part_of_a_seed_counts_and_so_does_their_order() -> None:
-    draws = [
-        torch.rand(3, generator=seeded(*parts)).tolist() for parts in ((0, 1), (1, 0), (1, 1), (0, 1))
-    ]
+    draws = [torch.rand(3, generator=seeded(*parts)).tolist() for parts in ((0, 1), (1, 0), (1, 1), (0, 1))]
     assert draws[0] == draws[3]
     assert len({tuple(draw) for draw in draws}) == 3
 

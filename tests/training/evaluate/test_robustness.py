@@ -69,7 +69,7 @@ def test_pictures_are_sliced_by_quarters_of_brightness() -> None:
     assert columns["brightness"][0] == "lowest quarter"
     assert set(columns["label"]) == {"only"}
     assert len(quarters(torch.rand(10))) == 10
-    with pytest.raises(ConfigError, match="'colour' is no column of pictures"):
+    with pytest.raises(ConfigError, match="'colour' is no column of images"):
         image_columns(["colour"], images, ("only",))
 
 
