@@ -6,8 +6,9 @@ from training.data.shop import FOLLOWS, read_shop
 
 
 def test_the_shop_is_the_same_every_time() -> None:
-    assert read_shop("shop").digest == read_shop("shop").digest
-    assert len(read_shop("shop").log) > 10_000
+    first, again = read_shop("shop"), read_shop("shop")
+    assert first.digest == again.digest
+    assert len(again.log) > 10_000
 
 
 def test_ink_follows_the_printer_more_often_than_by_chance() -> None:
