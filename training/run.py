@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.bundle import Bundle
 from inference.errors import BatonError
 from inference.processors.text import TOKENIZER_FILE
+from inference.store.bundle import Bundle
 from training.config import TrainConfig, default_of
 from training.errors import ConfigError, RunError
 from training.lineage import RUN_CONFIG, newest_version

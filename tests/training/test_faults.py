@@ -101,7 +101,7 @@ FAULTS = [
         "vision",
         "a file that is no image",
         broken_image,
-        "photos/cat/9.png: got 8 bytes of no known format, expected a picture: "
+        "photos/cat/9.png: got 8 bytes of no known format, expected an image: "
         "image/png, image/jpeg, image/webp, image/gif, image/bmp",
     ),
     Fault(

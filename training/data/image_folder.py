@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from inference.configs import ImageConfig
 from inference.errors import InvalidInput
-from inference.processors.config import ImageConfig
 from inference.processors.image import INPUT, ImageProcessor
 from inference.values import Payload
 from training.data.public_images import Part, Pixels

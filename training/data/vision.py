@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inference.processors.config import ImageConfig
+from inference.configs import ImageConfig
 from training.data.examples import Batch
 from training.data.image_folder import read_folder
 from training.data.public_images import Part, read_public

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance, payload_of
 from inference.predictor import Predictor
+from inference.proving.golden import Example, Golden, Tolerance, payload_of
+from inference.store.located import GOLDEN_FILE
 from training.release.verify import torch_outputs
 from training.tasks.base import Task, TaskData
 

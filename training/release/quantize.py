@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from inference.manifest import Company
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from training.data.examples import as_arrays
 from training.release.measure import latency_ratio, score_on_validation
 from training.release.quantizers import Method, write_quantized

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from inference.bundle import MANIFEST_FILE, Bundle, file_record
 from inference.errors import BatonError
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.reference import REFERENCE_FILE, Reference
-from inference.repository import ModelRepository
+from inference.store.bundle import Bundle, file_record
+from inference.store.located import MANIFEST_FILE
+from inference.store.reference import REFERENCE_FILE, Reference
+from inference.store.repository import ModelRepository
 from inference.values import Array
 from training.config import TrainConfig, make_config
 from training.data.examples import BUNDLE_BATCH
@@ -34,7 +35,7 @@ def make_reference(predictor: Predictor, task: Task, data: TaskData[Any]) -> Ref
     rows = np.random.default_rng(0).permutation(len(data.validation))[:MAX_ROWS].tolist()
     payloads = [task.payload(data.validation, row) for row in rows]
     summaries = [
-        predictor.processor.sketch(*exchange) for exchange in predictor.exchanges(payloads, BUNDLE_BATCH)
+        predictor.processor.summarise(*exchange) for exchange in predictor.exchanges(payloads, BUNDLE_BATCH)
     ]
     features: dict[str, Array] = {
         name: np.concatenate([summary[name] for summary in summaries]) for name in summaries[0]

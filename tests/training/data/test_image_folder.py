@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.processors.config import ImageConfig
+from inference.configs import ImageConfig
 from training.data.image_folder import read_folder
 from training.errors import DataError
 

@@ -1,16 +1,19 @@
 """The embedded shop."""
 
 import numpy as np
+import pytest
 
 from training.data.shop import FOLLOWS, read_shop
 
 
+@pytest.mark.slow
 def test_the_shop_is_the_same_every_time() -> None:
     first, again = read_shop("shop"), read_shop("shop")
     assert first.digest == again.digest
     assert len(again.log) > 10_000
 
 
+@pytest.mark.slow
 def test_ink_follows_the_printer_more_often_than_by_chance() -> None:
     shop = read_shop("shop")
     titles, log = shop.catalogue.titles, shop.log

@@ -4,15 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.manifest import (
-    Calibration,
-    ClassScore,
-    Conformal,
-    Evaluation,
-    Pruning,
-    SliceScore,
-    Taught,
-)
+from inference.configs import Conformal
+from inference.manifest import Calibration, ClassScore, Evaluation, Pruning, SliceScore, Taught
 from training.config import load_config
 from training.evaluate.report import Report
 from training.fit.train import FitResult

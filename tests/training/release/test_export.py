@@ -9,7 +9,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from training.lineage import WEIGHTS_KEY
 from training.release.export import OPSET, export
 

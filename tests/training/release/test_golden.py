@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from inference.golden import Example, Golden
 from inference.predictor import Predictor
+from inference.proving.golden import Example, Golden
 from inference.values import Array, Payload
 from training.architectures.classifier import ClassifierGraph, ImageClassifier
 from training.config import load_config

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from inference.values import Tensors
 from tests.training.release.graphs import linear_classifier
 from training.config import load_config
@@ -36,7 +36,7 @@ class Stepped:
     def __init__(self, now: list[float], seconds: float, asked: list[float]) -> None:
         self.now, self.seconds, self.asked = now, seconds, asked
 
-    def run_raw(self, tensors: Tensors) -> None:
+    def run(self, tensors: Tensors) -> None:
         self.now[0] += self.seconds
         self.asked.append(self.seconds)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from inference.bundle import Bundle
 from inference.errors import GoldenMismatch
-from inference.golden import Golden
 from inference.manifest import Company, Manifest
 from inference.predictor import Predictor
+from inference.proving.golden import Golden
+from inference.store.bundle import Bundle
 from tests.serving.servers import start
 from training.config import TrainConfig, load_config
 from training.pipeline import train
@@ -19,6 +19,8 @@ from training.release.quantize import Quantization, describe_trial, quantize
 from training.release.quantizers import Method
 from training.run import RunFiles
 from training.tasks.registry import find_task
+
+pytestmark = pytest.mark.slow
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
 FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
