@@ -85,6 +85,7 @@ def is_custom(manifest: Manifest) -> bool:
     return "." in group and (not group.endswith(".k8s.io") or group == "gateway.networking.k8s.io")
 
 
+@pytest.mark.slow
 def test_custom_resources_are_what_their_definitions_allow(manifests: list[Manifest]) -> None:
     for manifest in (each for each in manifests if is_custom(each)):
         if manifest["kind"] in NO_SCHEMA:

@@ -272,6 +272,7 @@ def collector() -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_collector_gets_each_event_in_https_binary_mode(
     models: Path, collector: ThreadingHTTPServer
 ) -> None:

@@ -108,6 +108,7 @@ def test_the_last_epoch_may_be_kept_instead(tmp_path: Path, monkeypatch: pytest.
     assert read_checkpoint(RunFiles(config.run_directory).best)["global_step"] == 5 * STEPS
 
 
+@pytest.mark.slow
 def test_a_lower_score_is_better_where_the_task_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +237,7 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
         run(configure(tmp_path, "--accelerator", "gpu"))
 
 
+@pytest.mark.slow
 def test_a_terminal_is_shown_a_bar_with_metric_and_time_left(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ def test_users_with_one_basket_are_only_trained_on_and_too_few_others_are_refuse
         hold_out(make_log([0, 1, 2], [1, 2, 3], [0, 0, 0]), share=0.1, seed=0)
 
 
+@pytest.mark.slow
 def test_no_held_out_event_is_in_train_and_test_follows_all_of_its_history() -> None:
     shop = read_shop("shop")
     splits = make_splits(shop, "baskets", 50, 4, 0.2, seed=1)
@@ -148,6 +149,7 @@ def test_windows_predict_every_item_but_the_first_once(tmp_path: Path) -> None:
     assert there.sum() == 3 * 10 + 9  # one of the four users gave an event to validation
 
 
+@pytest.mark.slow
 def test_drawn_negatives_are_never_items_of_the_user() -> None:
     shop = read_shop("shop")
     pairs = make_splits(shop, "pairs", 50, 7, 0.2, seed=1).train
