@@ -305,6 +305,7 @@ def test_the_grace_is_longer_than_the_drain(manifests: list[Manifest]) -> None:
         assert owner["terminationGracePeriodSeconds"] > before_s + drain_s
 
 
+@pytest.mark.slow
 def test_probes_ask_for_paths_that_the_server_answers(server: Server) -> None:
     for folder in ("base", "kserve"):
         for pod in pod_specs(rendered(folder)):
