@@ -61,6 +61,7 @@ def test_no_file_of_a_shipped_bundle_tells_where_it_was_made(path: Path) -> None
     assert not told
 
 
+@pytest.mark.slow
 def test_every_shipped_model_answers(server: ThreadedServer) -> None:
     with httpx.Client(base_url=server.url) as client:
         assert client.get("/v2/health/ready").json() == {"ready": True}

@@ -85,6 +85,7 @@ def is_custom(manifest: Manifest) -> bool:
     return "." in group and (not group.endswith(".k8s.io") or group == "gateway.networking.k8s.io")
 
 
+@pytest.mark.slow
 def test_custom_resources_are_what_their_definitions_allow(manifests: list[Manifest]) -> None:
     for manifest in (each for each in manifests if is_custom(each)):
         if manifest["kind"] in NO_SCHEMA:
@@ -304,6 +305,7 @@ def test_the_grace_is_longer_than_the_drain(manifests: list[Manifest]) -> None:
         assert owner["terminationGracePeriodSeconds"] > before_s + drain_s
 
 
+@pytest.mark.slow
 def test_probes_ask_for_paths_that_the_server_answers(server: Server) -> None:
     for folder in ("base", "kserve"):
         for pod in pod_specs(rendered(folder)):

@@ -63,6 +63,7 @@ def test_every_alert_has_a_section_in_the_runbooks() -> None:
         assert alert["labels"]["severity"] in ("page", "ticket")
 
 
+@pytest.mark.slow
 def test_rules_and_dashboards_read_what_is_exported(exported: set[str]) -> None:
     expressions = [rule["expr"] for rule in rules()] + board_expressions()
     read = {name for expression in expressions for name in metric_names(expression)}

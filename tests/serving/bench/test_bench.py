@@ -44,6 +44,7 @@ def test_random_rows_are_made_from_the_metadata(binary: bool) -> None:
         assert binary or len(head["inputs"][0]["data"]) == 6
 
 
+@pytest.mark.slow
 def test_a_file_is_sent_as_it_is_to_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "cat.jpg"
     picture.write_bytes(b"\xff\xd8not really\xff\xd9")

@@ -83,6 +83,7 @@ def test_a_model_serves_before_it_is_measured_and_its_rows_stay_apart_until_prov
     assert infer(http, "layer", x) == pytest.approx(x @ LAYER.weights["w"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_time")
 def test_what_is_measured_under_way_waits_for_a_moment_without_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -104,6 +105,7 @@ def test_what_is_measured_under_way_waits_for_a_moment_without_requests(
         assert server.app.registry.get("layer").batcher.plan.max_batch_size > 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_time")
 def test_what_measuring_does_not_change_is_not_said_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -128,6 +130,7 @@ def test_a_server_that_ends_does_not_wait_for_what_is_measured(
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_a_graph_that_nobody_could_run_is_measured_by_its_first_request(tmp_path: Path) -> None:
     nodes = [node("Reshape", "x s", "y")]
     never = graph_bytes(

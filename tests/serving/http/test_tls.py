@@ -107,6 +107,7 @@ def server(models: Path, pair: Pair) -> Iterator[ThreadedServer]:
         yield running
 
 
+@pytest.mark.slow
 def test_every_verb_is_answered_over_tls(server: ThreadedServer, authority: Authority) -> None:
     with https(server, trusting(authority)) as http:
         assert http.get("/v2/health/ready").json() == {"ready": True}

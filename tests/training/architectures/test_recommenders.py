@@ -182,6 +182,7 @@ def shop_config(tmp_path: Path, *flags: str) -> TrainConfig:
 LOSSES = {"two-towers": 3.84457, "sasrec": 3.89612, "mf": 0.372052, "neumf": 0.617540}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", LOSSES)
 def test_a_seeded_short_run_has_the_recorded_loss(tmp_path: Path, arch: str) -> None:
     config = shop_config(tmp_path, "--arch", arch, "--seed", "5")
