@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
+from training.architectures.base import Architecture, CatalogueSpec, Recommender
+
 
 class ItemTower(nn.Module):
     """Item index → vector, from its id and, where there are titles, from their words."""
@@ -46,7 +48,7 @@ class ItemTower(nn.Module):
         return self.norm(self.dropout(self.id.weight + titles))  # type: ignore[no-any-return]
 
 
-class TwoTowers(nn.Module):
+class TwoTowers(Recommender):
     """Both towers and how their vectors meet."""
 
     def __init__(
@@ -125,13 +127,24 @@ def title_words(titles: Sequence[str], rarest: int = 2) -> Tensor:
 
 
 def build(
-    items: int,
-    length: int,
-    titles: Sequence[str] = (),
+    catalogue: CatalogueSpec,
     *,
     width: int = 64,
     dropout: float = 0.3,
     repeat: bool = True,
-) -> nn.Module:
-    """items: of the catalogue without padding; titles: one an item, in order, or none at all."""
-    return TwoTowers(items, length, title_words(titles) if any(titles) else None, width, dropout, repeat)
+) -> TwoTowers:
+    """width: of both vectors. repeat: with the term for buying again."""
+    words = title_words(catalogue.titles) if any(catalogue.titles) else None
+    return TwoTowers(catalogue.items, catalogue.length, words, width, dropout, repeat)
+
+
+ARCHITECTURE = Architecture(
+    "two-towers",
+    "recommendation",
+    build,
+    "a vector of the history and one of each item, from ids and titles, with a term for buying again",
+    "Covington, Adams & Sargin 2016, doi:10.1145/2959100.2959190; Yi et al. 2019, doi:10.1145/3298689.3346996",
+    example_kind="baskets",
+    embedded="shop",
+    no_start="vision, text and neumf only: a recommender's weights belong to its items and users",
+)

@@ -35,7 +35,7 @@ from training.fit.teacher import Teacher
 from training.fit.zeros import Pruner
 from training.run import RunFiles
 from training.tasks.base import Facts, Task, TaskData
-from training.tasks.classification import TAUGHT
+from training.tasks.classification import DISTILLED
 
 Watcher = Callable[[int], None]
 """Told of each step when it is done, by its number from 1."""
@@ -83,7 +83,7 @@ class Steps:
         draws = seeded(1, *key, device=fabric.device)
         batch = self.task.augment(batch, config, self.facts, draws)
         if self.teacher is not None:
-            batch = {**batch, TAUGHT: self.teacher.logits(self.task.inputs(batch))}
+            batch = {**batch, DISTILLED: self.teacher.logits(self.task.inputs(batch))}
         loss = self._loss(batch)
         self.optimizer.zero_grad()
         fabric.backward(loss)

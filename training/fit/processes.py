@@ -39,7 +39,7 @@ def is_first() -> bool:
     return not getattr(rank_zero_only, "rank", 0)
 
 
-def part() -> None:
+def leave_group() -> None:
     """The last fit is done, and the processes go their own ways: no metric waits for the others any more."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

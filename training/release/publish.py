@@ -190,7 +190,7 @@ def _write_manifest(folder: Path, made: Made, version: int, reports: Mapping[Pre
     manifest = Manifest(
         name=config.bundle_name,
         version=version,
-        task=config.task,
+        task=made.task.manifest_task,
         description=f"{config.arch} for {config.task}, trained on {made.data.source.name}",
         architecture=config.arch,
         created=datetime.now(UTC).replace(microsecond=0),

@@ -12,10 +12,10 @@ import random
 import statistics
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
@@ -40,18 +40,9 @@ from training.data.examples import EVALUATION_BATCH, Batch, Loader, as_arrays
 from training.release.tables import shrink_tables
 from training.release.verify import BatchMatters, company_of
 from training.run import write_whole
-from training.tasks.base import Task, TaskData
+from training.tasks.base import Int8Method, Task, TaskData
 
 log = logging.getLogger(__name__)
-
-Method = Literal["static", "dynamic", "tables"]
-
-METHODS: Mapping[str, tuple[Method, ...]] = {
-    "vision": ("static", "dynamic"),
-    "text": ("dynamic", "static", "tables"),
-    "recommendation": ("dynamic", "tables"),  # what is trained on has not always the graph's own inputs
-}
-"""What is tried, by task and in this order: the first that is accepted and faster than fp32 ends the search."""
 
 CALIBRATION_ROWS, CALIBRATION_BATCH = 256, 32
 LARGEST_SHARE = 0.6
@@ -105,8 +96,8 @@ class Quantization(BaseModel):
     budget: float
     score: float
     size: int
-    tried: dict[Method, Trial]
-    chosen: Method | None
+    tried: dict[Int8Method, Trial]
+    chosen: Int8Method | None
 
     @property
     def accepted(self) -> Trial | None:
@@ -122,10 +113,10 @@ class Quantization(BaseModel):
 def quantize(task: Task, graph: Path, data: TaskData[Any], target: Path, budget: float) -> Quantization:
     """Try the task's methods on `graph`; the fastest that is accepted is left in `target`, or nothing."""
     judge = _Judge(task, graph, data, budget)
-    tried: dict[Method, Trial] = {}
-    fastest: tuple[float, Method] | None = None
+    tried: dict[Int8Method, Trial] = {}
+    fastest: tuple[float, Int8Method] | None = None
     target.unlink(missing_ok=True)
-    for method in METHODS[task.name]:
+    for method in task.int8_methods:
         with TemporaryDirectory() as folder:
             made = Path(folder) / target.name
             _make(method, task, graph, data, made)
@@ -255,7 +246,7 @@ def _calibration_batches(task: Task, data: TaskData[Any]) -> Iterator[Batch]:
         yield task.inputs(data.train.batch(torch.tensor(chosen), torch.Generator()))
 
 
-def _make(method: Method, task: Task, graph: Path, data: TaskData[Any], made: Path) -> None:
+def _make(method: Int8Method, task: Task, graph: Path, data: TaskData[Any], made: Path) -> None:
     """Write the quantized graph."""
     if method == "tables":
         onnx.save(shrink_tables(onnx.load(graph)), made)

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from training.architectures import resnet, resnet9
+from training.architectures.base import Architecture
 from training.architectures.classifier import ImageClassifier
-from training.architectures.registry import ARCHITECTURES, Architecture, check_options, find_architecture
+from training.architectures.registry import ARCHITECTURES, find_architecture
 from training.config import load_config
 from training.errors import ConfigError
 from training.fit.train import build_model, read_data
@@ -35,7 +36,7 @@ def test_architecture_names_its_paper_and_has_only_keyword_options(architecture:
 
 
 def test_unknown_option_is_refused_with_the_ones_there_are() -> None:
-    (fault,) = check_options(ARCHITECTURES["resnet"], {"withs": [1]})
+    (fault,) = ARCHITECTURES["resnet"].faults_of({"withs": [1]})
     assert fault == "withs: resnet has no such option; it has widths, blocks, stem_stride, dropout"
 
 
@@ -56,12 +57,12 @@ def test_resnet9_begins_with_filters_that_make_neighbouring_pixels_uncorrelated(
     assert isinstance(network, resnet9.ResNet9)
     # Smooth pictures: what is next to a pixel says nearly the same.
     noise = torch.randn(300, 2, 8, 8, generator=torch.Generator().manual_seed(1))
-    pictures = torch.nn.functional.interpolate(noise, scale_factor=2.0, mode="bilinear")
-    network.measure(pictures)
-    answers = network.whitening(pictures).movedim(1, 0).flatten(1)
+    images = torch.nn.functional.interpolate(noise, scale_factor=2.0, mode="bilinear")
+    network.prepare(lambda count: images[:count])
+    answers = network.whitening(images).movedim(1, 0).flatten(1)
     axes = answers.shape[0] // 2
     torch.testing.assert_close(answers[:axes], -answers[axes:])
-    raw = torch.nn.functional.unfold(pictures, 2).movedim(1, 0).flatten(1)
+    raw = torch.nn.functional.unfold(images, 2).movedim(1, 0).flatten(1)
     assert (raw.corrcoef() - torch.eye(axes)).abs().max() > 0.5
     seen = answers[:axes].cov()
     torch.testing.assert_close(seen - seen.diag().diag(), torch.zeros(axes, axes), atol=0.01, rtol=0)

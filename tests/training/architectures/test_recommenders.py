@@ -12,6 +12,8 @@ from inference.predictor import Predictor
 from inference.session import OrtSession
 from inference.values import Payload
 from training.architectures import matrix_factorisation, neumf, sasrec, two_towers
+from training.architectures.base import CatalogueSpec
+from training.architectures.losses import basket_loss, dense_logistic_loss
 from training.config import TrainConfig, load_config
 from training.data.examples import Loader
 from training.data.histories import Held, Spans
@@ -19,23 +21,24 @@ from training.data.interactions import make_log
 from training.data.recommendation import _pairs
 from training.errors import ConfigError
 from training.evaluate.baselines import ItemNeighbours, Popularity, Repetition
-from training.fit.optim import head_names
 from training.fit.train import FitResult, fit, load_data
 from training.pipeline import train
 from training.release.export import export
 from training.run import open_run
-from training.tasks.losses import basket_loss, dense_logistic_loss
 from training.tasks.recommendation import RecommendationTask, ScoresGraph
 
 ITEMS, LENGTH, USERS = 12, 8, 9
 TITLES = tuple(f"{colour} cup" for colour in ("red", "blue", "red", "old") * 3)
+CATALOGUE = CatalogueSpec(USERS, ITEMS, LENGTH, TITLES)
 
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    "sasrec": lambda: sasrec.build(ITEMS, LENGTH, width=8, heads=2),
-    "two-towers": lambda: two_towers.build(ITEMS, LENGTH, TITLES, width=8),
-    "two-towers without titles": lambda: two_towers.build(ITEMS, LENGTH, width=8, repeat=False),
-    "mf": lambda: matrix_factorisation.build(USERS, ITEMS, width=4),
-    "neumf": lambda: neumf.build(USERS, ITEMS, width=4, layers=(8, 4, 2)),
+    "sasrec": lambda: sasrec.build(CATALOGUE, width=8, heads=2),
+    "two-towers": lambda: two_towers.build(CATALOGUE, width=8),
+    "two-towers without titles": lambda: two_towers.build(
+        CATALOGUE._replace(titles=()), width=8, repeat=False
+    ),
+    "mf": lambda: matrix_factorisation.build(CATALOGUE, width=4),
+    "neumf": lambda: neumf.build(CATALOGUE, width=4, layers=(8, 4, 2)),
 }
 
 
@@ -121,12 +124,11 @@ def test_words_of_one_title_only_are_left_out() -> None:
 
 def test_sampled_softmax_over_many_draws_is_the_full_softmax() -> None:
     torch.manual_seed(0)
-    full = sasrec.build(2000, LENGTH, width=8)
-    assert isinstance(full, sasrec.SASRec)
+    full = sasrec.build(CATALOGUE._replace(items=2000), width=8)
     states, expected = 0.3 * torch.randn(50, 8), torch.randint(1, 2001, (50,))
-    whole = full.loss(states, expected)
+    whole = full.softmax_loss(states, expected)
     full.sampled = 1500
-    assert full.loss(states, expected).item() == pytest.approx(whole.item(), abs=0.02)
+    assert full.softmax_loss(states, expected).item() == pytest.approx(whole.item(), abs=0.02)
 
 
 def test_neumf_scores_a_pair_as_it_scores_the_catalogue() -> None:
@@ -220,9 +222,8 @@ def test_one_command_makes_a_bundle_that_answers(tmp_path: Path, arch: str) -> N
 def started() -> tuple[matrix_factorisation.MatrixFactorisation, neumf.NeuMF]:
     """A factorisation, and a NeuMF that began as it."""
     source = made("mf")
-    model = neumf.build(USERS, ITEMS, width=4 + neumf.BIASES, layers=(8, 4, 2)).eval()
+    model = neumf.build(CATALOGUE, width=4 + neumf.BIASES, layers=(8, 4, 2)).eval()
     assert isinstance(source, matrix_factorisation.MatrixFactorisation)
-    assert isinstance(model, neumf.NeuMF)
     model.begin_as(source.state_dict())
     return source, model
 
@@ -236,8 +237,8 @@ def test_neumf_begins_as_the_factorisation_that_it_starts_from() -> None:
 
 def test_neumf_learns_with_its_perceptron_what_a_factorisation_left() -> None:
     _, model = started()
-    assert head_names(model) | set(model.body) == {name for name, _ in model.named_parameters()}
-    assert head_names(model).isdisjoint(model.body)
+    assert model.head_names() | neumf.BODY == {name for name, _ in model.named_parameters()}
+    assert model.head_names().isdisjoint(neumf.BODY)
     torch.autograd.backward(model.pairs(torch.tensor([0, 4, 2]), torch.tensor([1, ITEMS, 3])).sum())
     assert model.out.weight.grad is not None
     assert model.out.weight.grad[0, 4 + neumf.BIASES :].abs().sum() > 0

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from inference.session import OrtSession
 from training.architectures.bag import BagOfNgrams, hash_ngrams, log_count_ratio
+from training.architectures.base import TextNetwork
 from training.architectures.classifier import ClassifierGraph
 from training.architectures.lstm import mirrored
 from training.architectures.registry import architectures_for
@@ -38,12 +39,11 @@ def random_ids(rows: int, length: int, seed: int = 0) -> Tensor:
 
 def random_model(name: str, classes: int) -> nn.Module:
     torch.manual_seed(1)
-    model = architectures_for("text")[name].build(WORDS, classes, **SMALL[name])
+    model: TextNetwork = architectures_for("text")[name].build(WORDS, classes, **SMALL[name])
     if isinstance(model, BagOfNgrams):
         nn.init.normal_(model.weight)
-        model.weigh([(random_ids(40, 30, seed=2), torch.arange(40) % classes)])
-        return model.folded().eval()
-    return model.eval()
+    model.prepare([(random_ids(40, 30, seed=2), torch.arange(40) % classes)])
+    return model.deployed().eval()
 
 
 class Exported:
@@ -132,7 +132,7 @@ def test_log_count_ratio_is_that_of_the_paper() -> None:
 def test_untrained_bag_is_naive_bayes() -> None:
     bag = architectures_for("text")["bag"].build(WORDS, 2, buckets=1 << 12)
     assert isinstance(bag, BagOfNgrams)
-    bag.weigh([(torch.tensor([[5, 5, 5], [6, 6, 6]]), torch.tensor([0, 1]))])
+    bag.prepare([(torch.tensor([[5, 5, 5], [6, 6, 6]]), torch.tensor([0, 1]))])
     assert bag(torch.tensor([[5], [6]])).argmax(1).tolist() == [0, 1]
     # What only padding holds adds nothing: a text of unseen words is undecided.
     assert bag(torch.tensor([[7, 8, 0]])).tolist() == [[0, 0]]
@@ -142,7 +142,7 @@ def test_folded_bag_is_the_same_function() -> None:
     bag = BagOfNgrams(3, longest=2, buckets=1 << 12, prior=0.4, dropout=0.5).eval()
     nn.init.normal_(bag.weight)
     ids = random_ids(5, 20)
-    torch.testing.assert_close(bag.folded()(ids), bag(ids))
+    torch.testing.assert_close(bag.deployed()(ids), bag(ids))
 
 
 def test_mirror_turns_each_text_within_its_own_length() -> None:
