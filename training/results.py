@@ -104,7 +104,7 @@ def _mflops(manifest: Manifest) -> float | None:
 
     A model that answers over the mirror image too looks twice.
     """
-    if manifest.task != "vision" or manifest.provenance is None:
+    if task_of(manifest) != "vision" or manifest.provenance is None:
         return None
     import torch
     from torch.utils.flop_counter import FlopCounterMode

@@ -132,16 +132,23 @@ def evaluate(
             ece_after=measure.expected_calibration_error(probabilities, labels),
             bins=measure.ECE_BINS,
         ),
-        conformal=Conformal(
-            quantiles=calibrated.quantiles,
-            covered=covered(probabilities, labels, calibrated.quantiles),
-            default=str(DEFAULT_COVERAGE),
-        ),
+        conformal=_conformal(calibrated, probabilities, labels),
         out_of_distribution=_out_of_distribution(calibrated),
         pictures={
             "confusion_matrix.png": "Confusion matrix on test: rows are the truth, columns the guess",
             "reliability.png": "Reliability on test, before and after temperature scaling",
         },
+    )
+
+
+def _conformal(calibrated: Calibrated, probabilities: Tensor, labels: Tensor) -> Conformal | None:
+    """None where nothing was calibrated, as a task may choose."""
+    if not calibrated.quantiles:
+        return None
+    return Conformal(
+        quantiles=calibrated.quantiles,
+        covered=covered(probabilities, labels, calibrated.quantiles),
+        default=str(DEFAULT_COVERAGE),
     )
 
 
