@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -55,7 +56,8 @@ def published(root: Path, task: str, *flags: str) -> Path:
 class HistoryMean(Recommender):
     """The vectors of the history, their mean, an MLP, and its product with every item's vector."""
 
-    table: Tensor
+    asked: ClassVar[set[str]] = set()
+    """The methods of its own that were called: with those of the base it would be trained as well."""
 
     def __init__(self, catalogue: CatalogueSpec, width: int) -> None:
         super().__init__()
@@ -69,10 +71,12 @@ class HistoryMean(Recommender):
 
     def loss(self, batch: Mapping[str, Tensor], log: LogStatistics) -> Tensor:
         """As of any basket, with a pull of the prior towards how popular items are."""
+        self.asked.add("loss")
         return super().loss(batch, log) + 1e-3 * (self.prior - log.popularity.log1p()).square().mean()
 
     def deployed(self) -> nn.Module:
-        """The same network; a test sees that it was asked."""
+        """The same function, in a network of its own."""
+        self.asked.add("deployed")
         graph = HistoryMean(CatalogueSpec(items=len(self.prior)), self.item.embedding_dim)
         graph.load_state_dict(self.state_dict())
         return graph
@@ -100,6 +104,7 @@ def test_a_recommender_from_outside_is_trained_and_published(
     with architectures.registered(HISTORY_MEAN):
         flags = ("--data", "shop", "--arch", "history-mean", "--model", '{"width": 16}')
         bundle = published(tmp_path, "recommendation", *flags)
+        assert HistoryMean.asked == {"loss", "deployed"}
         assert "published" in capsys.readouterr().out
         assert f"  {'history-mean':16} an MLP on the mean of the history\n" in help_of("recommendation")
         assert '--model options: {"width": 8}' in usage()
@@ -260,6 +265,10 @@ def test_a_task_from_outside_is_trained_and_published(parity: None, tmp_path: Pa
     assert (manifest.task, manifest.architecture) == ("vision", "pixels")
     assert isinstance(manifest.processor, ImageConfig)
     assert manifest.processor.background == 0
+    evaluation = manifest.graphs["fp32"].evaluation
+    assert evaluation is not None
+    assert evaluation.robustness == {}, "its test rows are images, but it has no corruptions of them"
+    assert manifest.conformal is None, "it calibrates nothing"
     kind = kind_of(bundle)
     assert kind is not None
     assert (kind.task, kind.arch) == ("parity", "pixels")
