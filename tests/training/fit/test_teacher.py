@@ -14,7 +14,6 @@ from training.errors import ConfigError, RunError
 from training.fit.train import best_model, fit, load_data
 from training.pipeline import train
 from training.run import RunFiles
-from training.tasks.losses import distillation_loss
 from training.tasks.text import TextFacts
 from training.tasks.vision import ImageFacts
 
@@ -57,14 +56,6 @@ def text_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def student(root: Path, teacher: Path, *more: str) -> TrainConfig:
     flags = (*VISION, *places(root), "--arch", "mlp", "--model", '{"hidden": [32]}', "--epochs", "4")
     return load_config("vision", (*flags, "--teacher", str(teacher), *more))
-
-
-def test_the_loss_is_the_divergence_of_the_softened_answers() -> None:
-    logits, teacher = torch.randn(6, 4, generator=seeded(1)), torch.randn(6, 4, generator=seeded(2))
-    expected, seen = (teacher / 3).softmax(1), (logits / 3).softmax(1)
-    overrides = 9 * (expected * (expected / seen).log()).sum(1).mean()
-    assert distillation_loss(logits, teacher, 3.0).item() == pytest.approx(overrides.item(), rel=1e-5)
-    assert distillation_loss(teacher, teacher, 3.0).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_a_student_learns_from_the_teacher_where_the_labels_tell_nothing(
