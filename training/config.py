@@ -62,13 +62,13 @@ VISION, TEXT, RECOMMENDATION = Only(("vision",)), Only(("text",)), Only(("recomm
 
 
 class TrainConfig(BaseSettings):
-    """What to train on, what to train, how, and where the result goes."""
+    """Data, architecture, how it is trained, and where the result goes."""
 
     model_config = SettingsConfigDict(
         extra="forbid", cli_kebab_case=True, cli_implicit_flags=True, cli_prog_name="baton train TASK"
     )
 
-    # What goes in and what comes out
+    # Inputs and outputs
     task: str = Field(description="which kind of model; the word after `baton train`")
     data: str = Field(
         description="a named public set, or the path of your own data; an embedded set if not given"
@@ -290,7 +290,7 @@ class TrainConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what it is given: an exported variable must not change a run."""
+        """The arguments alone: an exported variable must not change a run."""
         return (init_settings,)
 
     @field_validator("task")

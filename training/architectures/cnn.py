@@ -46,7 +46,7 @@ def build(
 
 
 def _convolution(before: int, after: int) -> list[nn.Module]:
-    # The norm's shift does what a bias would.
+    # A bias would be one with the shift of the norm.
     return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
 
 

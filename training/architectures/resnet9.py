@@ -7,7 +7,7 @@
       → average over the image                                               [n, w_last]
       → linear                                                               [n, classes]
 
-Page 2018, "How to Train Your ResNet", took the classic network apart and left what paid for its time: one
+Page 2018, "How to Train Your ResNet", took the classic network apart and left the parts that pay for their time: one
 convolution before each pooling, then residual blocks where the image is small already.
 
 The first layer is not learned. Neighbouring pixels say nearly the same, so gradients of learned first filters

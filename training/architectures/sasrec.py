@@ -1,4 +1,4 @@
-"""SASRec: a causal Transformer over the items of a history; the last state says what comes next.
+"""SASRec: a causal Transformer over the items of a history; the last state tells the next item.
 
     history int64 [n, length], padded with 0 on the left, the most recent item last
       → item embedding · √width + position embedding          [n, length, width]
@@ -45,7 +45,7 @@ class CausalAttention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention to the past, then an MLP on each position, both added to what came in."""
+    """Attention to the past, then an MLP on each position, both added to their input."""
 
     def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
         super().__init__()

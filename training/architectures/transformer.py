@@ -42,7 +42,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention between words, then an MLP on each word, both added to what came in."""
+    """Attention between words, then an MLP on each word, both added to their input."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()

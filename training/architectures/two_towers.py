@@ -2,15 +2,15 @@
 
     history int64 [n, length], padded with 0 on the left, the most recent item last
       item tower      id embedding + mean of the title's word embeddings → layer norm   [items, width]
-      history tower   item vectors, weighted by recency and by what they are            [n, width]
+      history tower   item vectors, weighted by recency and by their appeal             [n, width]
                       → + MLP(norm(·))                                                  [n, width]
       score           history · itemᵀ · scale + item bias                               [n, items]
                       + a weight for each earlier purchase, by its recency              [n, items]
 
 Covington, Adams & Sargin 2016, "Deep Neural Networks for YouTube Recommendations"
 (doi:10.1145/2959100.2959190); two encoders with item content: Yi et al. 2019
-(doi:10.1145/3298689.3346996). The last line is for shops, where people buy the same again: most of what can be
-foreseen of a next basket is repetition (Li et al. 2023, arXiv:2109.14233); `repeat=false` takes it out.
+(doi:10.1145/3298689.3346996). The last line is for shops, where people buy the same again: most items of a
+next basket that can be foreseen are repetitions (Li et al. 2023, arXiv:2109.14233); `repeat=false` takes it out.
 
 The item tower needs no history, so its vectors are computed once, when the graph is deployed.
 """

@@ -40,7 +40,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention between patches, then an MLP on each patch, both added to what came in."""
+    """Attention between patches, then an MLP on each patch, both added to their input."""
 
     def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
         super().__init__()

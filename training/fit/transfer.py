@@ -80,7 +80,7 @@ def check_same_split(source: Path, split: Path) -> None:
     """Refuse to start from a recommender that has learned from events held out here, or that may have."""
     theirs = RunFiles(source).split
     if not theirs.is_file():
-        raise ConfigError(f"init_from: {source} is no run, which alone says what it has held out")
+        raise ConfigError(f"init_from: {source} is no run, which alone knows its held-out rows")
     if json.loads(theirs.read_text()) != json.loads(split.read_text()):
         raise ConfigError(
             f"init_from: {source} has held out other events; expected the same data, --seed and --validation"

@@ -7,7 +7,7 @@ from torch import Tensor
 def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Cross-entropy of softened answers less the teacher's entropy: both float [n, classes] → a scalar.
 
-    Times T², so that its gradient stays as large as that of hard labels whatever T is.
+    Times T², so that its gradient stays as large as that of hard labels at any T.
     """
     expected = F.log_softmax(teacher / temperature, 1)
     student = F.log_softmax(logits / temperature, 1)

@@ -38,7 +38,10 @@ from training.tasks.base import Axes, Int8Method, Monitor, TaskData, TaskOf
 from training.tasks.classification import ClassFacts
 
 COUNTING_BATCH = 256
+"""Texts whose n-grams are counted at once: a row of ids each, padded to the longest of them."""
+
 SHORTEST_BUCKET = 16
+"""Tokens. Buckets double from here: shorter ones would split the traffic into smaller batches, to save little padding."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
 
 
 def borrowed_tokenizer(config: TrainConfig) -> str | None:
-    """That of the model to start from or to learn from, whose ids mean what its own tokenizer says."""
+    """That of the model to start from or to learn from: its ids have a meaning by its own tokenizer alone."""
     sources = {"init_from": config.init_from, "teacher": config.teacher}
     found = {name: read_tokenizer_of(Path(source), name) for name, source in sources.items() if source}
     if len(set(found.values())) > 1:

@@ -71,7 +71,7 @@ def test_a_run_of_neumf_goes_on_from_one_of_mf(tmp_path: Path) -> None:
     [
         (("--seed", "1"), "has held out other events; expected the same data, --seed and --validation"),
         (("--model", '{"width": 4, "layers": [8, 4, 2]}'), "of width 2, which is neumf's less 2"),
-        (("--init-from", "models/retail"), "is no run, which alone says what it has held out"),
+        (("--init-from", "models/retail"), "is no run, which alone knows its held-out rows"),
         (("--arch", "sasrec"), "vision, text and neumf only"),
     ],
 )
