@@ -10,7 +10,7 @@ BatonError
 ├── Unsupported               understood, and not offered
 ├── Overloaded                try again after `retry_after_s`
 ├── DeadlineExceeded
-├── CallerLeft
+├── ClientDisconnected
 ├── InferenceFailed           the runtime refused a batch
 │   └── RowsChanged           a batch came out with other rows than went in
 ├── ProviderUnavailable       the device asked for is not there
@@ -39,6 +39,11 @@ def shorten(value: object) -> str:
     """`repr(value)`, cut to a length that fits an error message."""
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= _SEEN_LIMIT else f"{text[:_SEEN_LIMIT]}…"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `2 rows`; `plural` where it is not the noun with an s, as in `2 axes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 class BatonError(Exception):
@@ -95,7 +100,9 @@ class Overloaded(BatonError):
     """The queue is full; `retry_after_s` is when a place is likely to be free."""
 
     def __init__(self, name: str, limit: int, retry_after_s: float) -> None:
-        super().__init__(f"model '{name}' is overloaded: its queue holds {limit} rows, which is its limit")
+        super().__init__(
+            f"model '{name}' is overloaded: its queue holds {counted(limit, 'row')}, which is its limit"
+        )
         self.name, self.limit, self.retry_after_s = name, limit, retry_after_s
 
 
@@ -119,7 +126,7 @@ class RowsChanged(InferenceFailed):
     """A run gave another number of rows than went in, so nobody can say whose they are."""
 
     def __init__(self, output: str, shape: tuple[int, ...], rows: int) -> None:
-        super().__init__(f"output {output}: {rows} rows went in, and shape {list(shape)} came out")
+        super().__init__(f"output {output}: {counted(rows, 'row')} went in, and shape {list(shape)} came out")
 
 
 class ProviderUnavailable(BatonError):

@@ -16,9 +16,10 @@ from uvicorn.config import STARTUP_FAILURE
 
 from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
-from inference.providers import check_device
+from inference.runtime.providers import check_device
 from serving.app import Application, create_app
-from serving.http.http1 import SWEEP_S, BoundedProtocol
+from serving.http.bounds import SWEEP_S
+from serving.http.http1 import BoundedProtocol
 from serving.http.protocol import protocol_of
 from serving.http.tls import Certificate, CertificateRefused
 from serving.listening import EVERY_ADDRESS, listen, url_of
@@ -209,6 +210,8 @@ def serve(settings: Settings) -> int:
         print(f"baton serve: {refusal}", file=sys.stderr)
         return 2
     set_up_logging(settings.log_level, settings.log_format)
+    for line in settings.deprecations():
+        log.warning("%s", line)
     app = create_app(settings, tracing)
     BatonServer(make_config(settings, app), app, settings.drain_delay_s).run()
     if tracing is not None:

@@ -1,16 +1,16 @@
-"""Methods: which a path takes, and what a request gets that came with another."""
+"""Methods: which a path takes, and the answer to a request that came with another."""
 
 from collections.abc import Iterable
 
+from serving.http.answer import JSON, Answer
 from serving.http.errors import error_body
-from serving.http.exchange import JSON, Answer
 
 ASKED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 """Those that a route may be asked for; OPTIONS is answered for every path."""
 
 
 def other_method(method: str, takes: Iterable[str]) -> Answer:
-    """What a path that `takes` these methods answers to another one; to OPTIONS, what they are.
+    """The answer of a path that `takes` these methods to another one; to OPTIONS, their list.
 
     HEAD is taken wherever GET is.
     """

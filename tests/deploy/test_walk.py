@@ -2,7 +2,11 @@
 
 import sys
 
+import pytest
+
 from tests.deploy.tools import ROOT, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_step_of_the_walk_shows_what_it_should() -> None:

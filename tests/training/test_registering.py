@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from inference.bundle import Bundle
+from inference.configs import ImageConfig
 from inference.manifest import DataSource, TaskName
 from inference.predictor import Predictor
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import LABELS_FILE
-from inference.processors.config import ImageConfig
+from inference.store.bundle import Bundle
 from inference.values import Payload, Tensors
 from training.__main__ import help_of, main, usage
 from training.architectures import registry as architectures

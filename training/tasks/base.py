@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.configs import ProcessorConfig
 from inference.manifest import DataSource, TaskName
 from inference.predictor import Predictor
-from inference.processors.config import ProcessorConfig
 from inference.values import Payload, Tensors
 from training.architectures.base import Network
 from training.config import TrainConfig

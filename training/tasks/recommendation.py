@@ -12,17 +12,11 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.configs import RecommendationConfig
 from inference.manifest import DataSource, TaskName
 from inference.predictor import Predictor
-from inference.processors.config import RecommendationConfig
-from inference.processors.recommendation import (
-    HISTORY,
-    ITEMS_FILE,
-    SCORES,
-    USER,
-    catalogue_json,
-    pad_left,
-)
+from inference.processors.catalogue import ITEMS_FILE, catalogue_json
+from inference.processors.recommendation import HISTORY, SCORES, USER, pad_left
 from inference.values import Payload, Tensors
 from training.architectures.base import CatalogueSpec, LogStatistics, Recommender
 from training.architectures.losses import basket_loss

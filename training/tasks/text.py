@@ -11,10 +11,10 @@ import torch
 from torch import Generator, Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.configs import TextConfig
 from inference.manifest import DataSource, TaskName
 from inference.predictor import Predictor
 from inference.processors.classification import LABELS_FILE
-from inference.processors.config import TextConfig
 from inference.processors.text import INPUT, TOKENIZER_FILE, TextProcessor, pad, read_tokenizer
 from inference.values import Payload, Tensors
 from training.architectures.base import TextNetwork
@@ -41,7 +41,7 @@ COUNTING_BATCH = 256
 """Texts whose n-grams are counted at once: a row of ids each, padded to the longest of them."""
 
 SHORTEST_BUCKET = 16
-"""Tokens. Buckets double from here: shorter ones would split the traffic into smaller batches, to save little padding."""
+"""Tokens. Buckets double from here: shorter ones would make smaller batches, and save little padding."""
 
 
 @dataclass(frozen=True)

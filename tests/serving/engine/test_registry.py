@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from inference.errors import ModelNotFound, ModelNotReady
-from inference.machine import available_cpus
 from inference.options import Device, Precision
-from inference.providers import CPU, CUDA, PROVIDERS
-from inference.repository import ModelRepository
-from inference.session import OrtSession, SessionOptions
+from inference.runtime.machine import available_cpus
+from inference.runtime.providers import CPU, CUDA, PROVIDERS
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.repository import ModelRepository
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
-from serving.engine.registry import ModelRegistry, ModelState, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ModelState, ServedModel
 from tests.bundles import sum_graph, write_bare, write_brightness
 from tests.devices import without_cuda
 
@@ -68,7 +69,7 @@ def test_what_is_measured_is_what_serves_so_no_session_is_opened_twice(
             opened.append(options.threads)
             super().__init__(graph, bundle, options)
 
-    monkeypatch.setattr("serving.engine.loading.OrtSession", Counted)
+    monkeypatch.setattr("serving.engine.sessions.OrtSession", Counted)
     monkeypatch.setattr("inference.predictor.OrtSession", Counted)
 
     async def story(registry: ModelRegistry, root: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_new_version_takes_over_and_the_old_one_goes(tmp_path: Path, pool: Thr
         with pytest.raises(ModelNotReady):
             registry.get("brightness", 1)
         await asyncio.sleep(0)
-        old.batcher.admit(1)  # a call that had found it in the table before the swap
+        old.batcher.admission.admit(1)  # a call that had found it in the table before the swap
 
     _play(story, tmp_path, pool)
 
@@ -245,7 +246,7 @@ def test_a_draining_server_admits_nothing(tmp_path: Path, pool: ThreadPoolExecut
         await registry.start()
         await registry.drain()
         with pytest.raises(ModelNotReady, match="draining"):
-            registry.get("sum").batcher.admit(1)
+            registry.get("sum").batcher.admission.admit(1)
 
     _play(story, tmp_path, pool)
 
@@ -263,6 +264,7 @@ def _load(
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("device", "asked", "served"),
     [("cpu", None, "int8"), ("cuda", None, "fp32"), ("cuda", "int8", "int8"), ("auto", None, "fp32")],
@@ -294,11 +296,12 @@ def test_auto_is_told_of_CUDA_that_does_not_start(  # noqa: N802
     assert "fashion: CUDA does not start here, so it runs on the CPU" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_graph_that_minds_changes_is_served_at_few_sizes(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PROVIDERS, "cuda", CPU)
-    monkeypatch.setattr("serving.engine.profile._minds_changes", lambda *_: True)
+    monkeypatch.setattr("serving.engine.measuring.slowed_by_changes", lambda *_: True)
     model = _load(Path("models/fashion/3"), pool, "cuda")
     assert model.profile.batch_sizes == (1, 4, 16, 64, 256)
     assert model.predictor.session.options.batch_sizes == (1, 4, 16, 64, 256)

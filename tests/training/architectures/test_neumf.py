@@ -55,17 +55,29 @@ def recommender(tmp_path: Path, arch: str, *flags: str) -> FitResult:
     return fit(config, files, load_data(config, files))
 
 
+MF = ("--model", '{"width": 4}', "--learning-rate", "0.05")
+
+
+@pytest.fixture(scope="module")
+def factorised(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitResult]:
+    """The run of a factorisation that others start from, and what came of it."""
+    root = tmp_path_factory.mktemp("factorised")
+    return root / "mf0", recommender(root, "mf", *MF)
+
+
 NEUMF = ("--model", '{"width": 6, "layers": [8, 4, 2]}', "--learning-rate", "1e-7")
 
 
-def test_a_run_of_neumf_goes_on_from_one_of_mf(tmp_path: Path) -> None:
-    source = recommender(tmp_path, "mf", "--model", '{"width": 4}', "--learning-rate", "0.05")
-    went_on = recommender(tmp_path, "neumf", "--init-from", str(tmp_path / "mf0"), *NEUMF)
+@pytest.mark.slow
+def test_a_run_of_neumf_goes_on_from_one_of_mf(factorised: tuple[Path, FitResult], tmp_path: Path) -> None:
+    run, source = factorised
+    went_on = recommender(tmp_path, "neumf", "--init-from", str(run), *NEUMF)
     assert went_on.score == pytest.approx(source.score, abs=1e-3)
     new = recommender(tmp_path, "neumf", *NEUMF)
     assert new.score != pytest.approx(source.score, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -75,8 +87,9 @@ def test_a_run_of_neumf_goes_on_from_one_of_mf(tmp_path: Path) -> None:
         (("--arch", "sasrec"), "vision, text and neumf only"),
     ],
 )
-def test_what_neumf_cannot_start_from_is_refused(tmp_path: Path, flags: tuple[str, ...], said: str) -> None:
-    recommender(tmp_path, "mf", "--model", '{"width": 4}')
+def test_what_neumf_cannot_start_from_is_refused(
+    factorised: tuple[Path, FitResult], tmp_path: Path, flags: tuple[str, ...], said: str
+) -> None:
     model = () if "sasrec" in flags else NEUMF
     with pytest.raises(ConfigError, match=said):
-        recommender(tmp_path, "neumf", "--init-from", str(tmp_path / "mf0"), *model, *flags)
+        recommender(tmp_path, "neumf", "--init-from", str(factorised[0]), *model, *flags)

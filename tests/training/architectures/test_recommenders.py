@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from inference.predictor import Predictor
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from inference.values import Payload
 from tests.training.architectures.recommenders import ITEMS, LENGTH, histories, made
 from training.config import TrainConfig, load_config
@@ -36,6 +36,7 @@ def exported(
     return model, target
 
 
+@pytest.mark.slow
 def test_onnx_runtime_gives_the_scores_of_pytorch(exported: tuple[nn.Module, Path]) -> None:
     model, target = exported
     session = OrtSession(target, target)
@@ -105,6 +106,7 @@ def test_a_seeded_short_run_has_the_recorded_loss(tmp_path: Path, arch: str) -> 
     assert loss.item() == pytest.approx(LOSSES[arch], rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["two-towers", "mf"])
 def test_one_command_makes_a_bundle_that_answers(tmp_path: Path, arch: str) -> None:
     predictor = Predictor.open(train(shop_config(tmp_path, "--arch", arch, "--epochs", "1")))

@@ -34,6 +34,7 @@ def test_resnet9_wants_a_number_of_blocks_for_every_width() -> None:
             ARCHITECTURES["resnet9"].build((3, 8, 8), 2, widths=[4, 8], blocks=wrong)
 
 
+@pytest.mark.slow
 def test_task_measures_the_whitening_on_the_images_of_train() -> None:
     config = load_config("vision", ("--data", "digits", "--arch", "resnet9", "--batch-size", "64"))
     data = read_data(config)
