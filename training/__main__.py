@@ -54,7 +54,7 @@ def help_of(task: str) -> str:
 
 def _choices(task: str) -> list[str]:
     from training.architectures.registry import architectures_for, embedded_pair
-    from training.data.sources import PUBLIC_SETS
+    from training.data.public_sets import PUBLIC_SETS
     from training.results import read_results, summary
 
     results = read_results()

@@ -27,13 +27,13 @@ from training.fit.processes import leave_group
 from training.fit.pruning import prune
 from training.fit.teacher import read_teacher
 from training.fit.train import best_model, fit, load_data
-from training.release.compress import describe, inside_budget, judge
+from training.release.compress import compare_with_dense, describe, inside_budget
 from training.release.export import export
-from training.release.publish import Made, make_candidate, publish
+from training.release.publish import Artifacts, make_candidate, publish
 from training.release.quantize import Quantization, describe_trial, quantize
 from training.release.reference import make_reference
 from training.release.verify import company_of, verify
-from training.run import RunFiles, open_run, write_whole
+from training.run import RunFiles, atomic_write, open_run
 from training.tasks.base import Task, TaskData
 from training.tasks.registry import find_task
 
@@ -70,11 +70,11 @@ def train(config: TrainConfig) -> Path:
     pruning = None
     if pruned is not None:
         dense = task.deployed(best_model(config, files.best, data), calibrated).eval()
-        pruning = judge(config, task, data, files, (fitted, pruned), dense)
+        pruning = compare_with_dense(config, task, data, files, (fitted, pruned), dense)
         log.info("prune: %s", describe(pruning))
     quantized = quantized_graph(config, task, data, files)
     int8 = files.int8_graph if quantized and quantized.accepted else None
-    made = Made(
+    artifacts = Artifacts(
         config,
         task,
         data,
@@ -87,7 +87,7 @@ def train(config: TrainConfig) -> Path:
         pruning,
         read_teacher(files),
     )
-    candidate = make_candidate(made, deployed, files.candidates)
+    candidate = make_candidate(artifacts, deployed, files.candidates)
     build_reference(task, candidate, data, files)
     forget_other_slices(config, files)
     reports: dict[Precision, Report] = {"fp32": evaluate(task, candidate, data, calibrated, files)}
@@ -96,8 +96,8 @@ def train(config: TrainConfig) -> Path:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
     for precision, report in reports.items():
         log.info("test, %s: %s", precision, "\n  ".join(by_model(report.evaluation.metrics)))
-    published = publish(made, candidate, reports, files)
-    write_whole(files.published, json.dumps({"bundle": str(published)}))
+    published = publish(artifacts, candidate, reports, files)
+    atomic_write(files.published, json.dumps({"bundle": str(published)}))
     return published
 
 
@@ -132,7 +132,7 @@ def by_model(metrics: Mapping[str, float]) -> list[str]:
 def calibrate(task: Task, model: nn.Module, data: TaskData[Any], files: RunFiles) -> Calibrated:
     """Temperature and thresholds from validation."""
     if not files.calibration.exists():
-        write_whole(files.calibration, task.calibrate(model, data).model_dump_json(indent=1))
+        atomic_write(files.calibration, task.calibrate(model, data).model_dump_json(indent=1))
     return Calibrated.model_validate_json(files.calibration.read_text())
 
 
@@ -148,14 +148,14 @@ def export_and_verify(task: Task, deployed: nn.Module, data: TaskData[Any], file
         files.company.unlink(missing_ok=True)
         export(deployed, collate([0, 1]), task.outputs, files.graph, task.axes)
         parity = verify(deployed, files.graph, collate, task.outputs, len(rows))
-        write_whole(files.parity, parity.model_dump_json(indent=1))
+        atomic_write(files.parity, parity.model_dump_json(indent=1))
     return Parity.model_validate_json(files.parity.read_text())
 
 
 def proved_company(task: Task, data: TaskData[Any], files: RunFiles) -> Company:
     """That the graph's rows do not see each other; `BatchMatters` where they do."""
     if not files.company.exists():
-        write_whole(files.company, company_of(files.graph, task, data).model_dump_json(indent=1))
+        atomic_write(files.company, company_of(files.graph, task, data).model_dump_json(indent=1))
     return Company.model_validate_json(files.company.read_text())
 
 
@@ -169,7 +169,7 @@ def quantized_graph(
     if found is None or found.budget != config.quantize_budget or not found.proved:
         files.int8_report.unlink(missing_ok=True)
         found = quantize(task, files.graph, data, files.int8_graph, config.quantize_budget)
-        write_whole(files.quantization, found.model_dump_json(indent=1))
+        atomic_write(files.quantization, found.model_dump_json(indent=1))
     for method, trial in found.tried.items():
         log.info("int8, %s: %s", method, describe_trial(found, trial))
     return found
@@ -179,7 +179,7 @@ def build_reference(task: Task, candidate: Path, data: TaskData[Any], files: Run
     """The reference that drift is measured against, through the candidate."""
     if not files.reference.exists():
         reference = make_reference(Predictor.open(candidate, "fp32", prove=False), task, data)
-        write_whole(files.reference, reference.model_dump_json(indent=1))
+        atomic_write(files.reference, reference.model_dump_json(indent=1))
 
 
 def forget_other_slices(config: TrainConfig, files: RunFiles) -> None:
@@ -207,7 +207,7 @@ def with_robustness(
         return report
     evaluation = report.evaluation.model_copy(update={"robustness": found})
     report = report.model_copy(update={"evaluation": evaluation})
-    write_whole(files.report, report.model_dump_json(indent=1))
+    atomic_write(files.report, report.model_dump_json(indent=1))
     return report
 
 
@@ -228,8 +228,8 @@ def evaluate(
     """Figures on test through the candidate bundle, golden examples replayed first; fp32's are drawn."""
     artefact = files.report if precision == "fp32" else files.int8_report
     if not artefact.exists():
-        plots = files.pictures if precision == "fp32" else files.pictures / precision
+        plots = files.plots if precision == "fp32" else files.plots / precision
         plots.mkdir(parents=True, exist_ok=True)
         report = task.evaluate(Predictor.open(candidate, precision), data, calibrated, plots)
-        write_whole(artefact, report.model_dump_json(indent=1))
+        atomic_write(artefact, report.model_dump_json(indent=1))
     return Report.model_validate_json(artefact.read_text())

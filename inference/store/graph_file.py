@@ -1,7 +1,7 @@
-"""What an ONNX file says that ONNX Runtime does not tell: its operators, opsets, number formats and unknown ranks.
+"""The facts of an ONNX file that ONNX Runtime does not tell: operators, opsets, number formats and unknown ranks.
 
-The file is walked as Protocol Buffers lay it out, weights are stepped over and never held in memory: the `onnx`
-package, which serving does not need otherwise, reads a file whole. Field numbers are those of onnx.proto.
+The file is read field by field as Protocol Buffers lay it out. Weights are stepped over and never held in memory; the
+`onnx` package, which serving does not need otherwise, reads a file whole. Field numbers are those of onnx.proto.
 """
 
 import mmap
@@ -131,7 +131,7 @@ class GraphFile:
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Field numbers with their values: a number, or the bytes of what has a length."""
+    """Field numbers with their values: a number, or the bytes of a field with a length."""
     place, end = 0, len(view)
     while place < end:
         key, place = _varint(view, place)

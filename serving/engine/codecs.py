@@ -11,7 +11,7 @@ def codec_of(model: ServedModel, *, strict: bool = False) -> InferCodec:
     """The codec of a model, which is a plain one unless a `config.pbtxt` says otherwise."""
     manifest, bundle = model.manifest, model.predictor.bundle
     check = None if manifest.task == "tensor" else model.predictor.processor.check
-    asked, timeout_us = bundle.asked(), bundle.config and bundle.config.default_timeout_us
+    asked, timeout_us = bundle.client_view(), bundle.config and bundle.config.default_timeout_us
     if not (asked.inputs or asked.outputs or timeout_us):
         return InferCodec(manifest, labels_of(model), check, strict=strict)
     reshapes = Reshapes(asked.inputs, asked.outputs)

@@ -31,7 +31,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
 
 
 def head_names(model: nn.Module) -> set[str]:
-    """The parameters that a model learns anew after a start from another; every model of a task is a `Network`."""
+    """The parameters that a model started from another learns anew; every model of a task is a `Network`."""
     return cast("Network", model).head_names()
 
 
@@ -46,7 +46,7 @@ def _groups(parameters: Iterable[tuple[str, nn.Parameter]], config: TrainConfig)
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> LRScheduler:
     """The learning rate of every optimiser step; `steps` is their number in the whole run.
 
-    What is frozen has the rate 0: so a resumed run and several processes need to know nothing of it.
+    Frozen parameters have the rate 0, so that neither a resumed run nor another process has state to share.
     """
     if config.schedule == "one-cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]

@@ -23,7 +23,7 @@ from training.architectures.losses import basket_loss
 from training.architectures.registry import find_architecture
 from training.config import TrainConfig
 from training.data.events import Columns
-from training.data.examples import Batch
+from training.data.examples import CATALOGUE_BATCH, Batch
 from training.data.histories import Held
 from training.data.interactions import InteractionSet, ItemId, Log
 from training.data.recommendation import Splits, load_interactions, make_splits
@@ -37,9 +37,6 @@ from training.tasks.base import Axes, Facts, Monitor, TaskData, TaskOf
 
 GOLDEN_EXAMPLES = 6
 """They are replayed whenever a bundle is opened, and each holds a score for every item of the catalogue."""
-
-EVALUATION_BATCH = 64
-"""Rows of one run through the bundle: their scores are a matrix over the catalogue."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +179,7 @@ class RecommendationTask(TaskOf[RecommendationData, RecommendationFacts, Recomme
         def score(rows: Tensor) -> Tensor:
             payloads = [self.payload(test, row) for row in rows.tolist()]
             return torch.from_numpy(
-                np.concatenate([outputs[SCORES] for outputs, _ in predictor.rows(payloads, EVALUATION_BATCH)])
+                np.concatenate([outputs[SCORES] for outputs, _ in predictor.rows(payloads, CATALOGUE_BATCH)])
             )
 
         rivals = baselines(facts.train_log, len(facts.ids), data.validation, repeats=facts.repeats)

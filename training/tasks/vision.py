@@ -29,8 +29,8 @@ from training.data.splits import stratified_holdout
 from training.data.vision import Images, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
-from training.evaluate.robustness import of_pictures
-from training.evaluate.slices import picture_columns
+from training.evaluate.robustness import of_images
+from training.evaluate.slices import image_columns
 from training.tasks import classification
 from training.tasks.augment import Augment
 from training.tasks.base import Int8Method, Monitor, TaskData, TaskOf
@@ -63,7 +63,7 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
     int8_methods: tuple[Int8Method, ...] = ("static", "dynamic")
 
     def load(self, config: TrainConfig) -> ImageData:
-        picture_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
+        image_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
         images = load_images(config.data, _processor(config, *config.image_size), strict=config.strict)
         labels = images.train.labels.numpy()
         held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
@@ -155,7 +155,7 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
     def evaluate(self, predictor: Predictor, data: ImageData, calibrated: Calibrated, plots: Path) -> Report:
         payloads = [self.payload(data.test, row) for row in range(len(data.test))]
         classes = data.facts.classes
-        columns = picture_columns(data.facts.slices, data.test, classes)
+        columns = image_columns(data.facts.slices, data.test, classes)
         return classification.evaluate(
             predictor, payloads, data.test.labels, classes, calibrated, plots, columns
         )
@@ -164,7 +164,7 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
         self, candidate: Path, model: nn.Module, data: ImageData, config: TrainConfig
     ) -> dict[str, float]:
         predictor = Predictor.open(candidate, "fp32", prove=False)
-        return of_pictures(predictor, model, data.test, self.payload, config.background)
+        return of_images(predictor, model, data.test, self.payload, config.background)
 
 
 def _processor(config: TrainConfig, height: int, width: int, channels: int) -> ImageConfig:
