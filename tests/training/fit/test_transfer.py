@@ -134,7 +134,7 @@ def test_another_model_is_refused_with_what_does_not_fit(root: Path) -> None:
         start_from(find_cnn(), config, IMAGES, inputs)
 
 
-def find_cnn() -> nn.Module:
+def find_cnn() -> ImageClassifier:
     return ImageClassifier(find_architecture("vision", "cnn").build((1, 8, 8), 10), [0.5], [0.5])
 
 
