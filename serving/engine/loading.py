@@ -317,7 +317,7 @@ class _Load:
 
     def _manifest(self, profile: Profile) -> Manifest:
         """As the bundle has it, or without batches where those were not proved."""
-        manifest, batching = self._bundle.asked().manifest, profile.batching
+        manifest, batching = self._bundle.client_view().manifest, profile.batching
         apart = batching is not None and not batching.batched
         return manifest.model_copy(update={"max_batch_size": 0}) if apart else manifest
 

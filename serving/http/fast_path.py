@@ -61,7 +61,7 @@ class FastPath:
         observer: Observer | None = None,
         payload_log: PayloadObserver | None = None,
     ) -> None:
-        """`pool` takes what would keep the event loop for long: big compressed bodies.
+        """`pool` takes the work that would keep the event loop for long: big compressed bodies.
 
         `observer` is told of each answer, `payload_log` of those that it picks.
         """
