@@ -88,7 +88,7 @@ def test_a_model_serves_before_it_is_measured_and_its_rows_stay_apart_until_prov
 def test_what_is_measured_under_way_waits_for_a_moment_without_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_PATIENCE_S", 60.0)
+    monkeypatch.setattr(loading, "_MAX_WAIT_S", 60.0)
     busy = [True]
     monkeypatch.setattr(loading.ModelLoader, "is_busy", lambda _: busy[0])
     write_bare(tmp_path, "layer", graph_bytes(*LAYER[:4]))
@@ -121,7 +121,7 @@ def test_what_measuring_does_not_change_is_not_said_again(
 def test_a_server_that_ends_does_not_wait_for_what_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_PATIENCE_S", 600.0)
+    monkeypatch.setattr(loading, "_MAX_WAIT_S", 600.0)
     monkeypatch.setattr(loading.ModelLoader, "is_busy", lambda _: True)
     write_bare(tmp_path, "layer", graph_bytes(*LAYER[:4]))
     with start(models=tmp_path) as server, httpx.Client(base_url=server.url) as http:
