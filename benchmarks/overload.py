@@ -9,7 +9,7 @@ from benchmarks.graphs import HEAVY
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
 from serving.bench.figures import Interval, Round, interval, over_rounds
-from serving.bench.load import Target
+from serving.bench.load import LoadTarget
 from serving.bench.search import find_saturation
 from serving.bench.values import Closed, Open
 
@@ -74,7 +74,7 @@ def main() -> int:
     return write(given.out, (f"{given.times:g} times saturation", "median of rounds"), rows, claims)
 
 
-def _saturation(target: Target, given: argparse.Namespace, start: float) -> Round:
+def _saturation(target: LoadTarget, given: argparse.Namespace, start: float) -> Round:
     """The highest rate of the open loop at which 99 % are answered within `--p99-ms`, as `baton bench` finds it."""
 
     async def probe(rate: float) -> Round:

@@ -18,7 +18,7 @@ from typing import NoReturn
 from benchmarks.footprint import image_note, weigh_starts, write_footprint
 from benchmarks.open_loop import Opened, drive_open, write_open
 from benchmarks.promises import Turns, best, claims, ratios
-from benchmarks.result import FOLDER, Curve, Picture, shown, write
+from benchmarks.result import FOLDER, Curve, Plot, shown, write
 from benchmarks.turns import Bare, Driven, Peer, Scripts, Turn, by_turns, load_scripts, start_each
 from serving.bench.figures import interval
 
@@ -187,8 +187,8 @@ def _write_model(out: Path, model: str, turns: Turns, notes: Sequence[str]) -> i
         for label in order
         if panel == "answers a second" or label not in Bare.labels
     )
-    picture = Picture(x="connections", curves=curves)
-    return write(out, columns, rows, claims(model, turns), notes, picture)
+    plot = Plot(x="connections", curves=curves)
+    return write(out, columns, rows, claims(model, turns), notes, plot)
 
 
 def _rate(turn: Turn) -> float:

@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks.pictures import draw
+from benchmarks.plots import draw
 from benchmarks.result import FOLDER, Result, markdown
 
 README = Path(__file__).parent / "README.md"
@@ -14,9 +14,9 @@ _SLOT = re.compile(r"<!-- result: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 def main() -> int:
     """Fill the slots; a slot without a result says so."""
     for file in sorted(FOLDER.glob("*.json")):
-        picture = _read(file).picture
-        if picture:
-            draw(picture, file.with_suffix(".png"))
+        plot = _read(file).plot
+        if plot:
+            draw(plot, file.with_suffix(".png"))
     README.write_text(filled(README.read_text()))
     return 0
 

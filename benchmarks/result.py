@@ -36,8 +36,8 @@ class Curve(BaseModel):
     y: tuple[Interval, ...]
 
 
-class Picture(BaseModel):
-    """What `benchmarks.pictures` draws beside the table: panels side by side over one kind of axis."""
+class Plot(BaseModel):
+    """What `benchmarks.plots` draws beside the table: panels side by side over one kind of axis."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,7 +63,7 @@ class Result(BaseModel):
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
     """What a reader of the table must know of this run."""
-    picture: Picture | None = None
+    plot: Plot | None = None
 
 
 def parser(name: str, text: str | None) -> argparse.ArgumentParser:
@@ -79,7 +79,7 @@ def write(
     rows: Sequence[tuple[str, ...]],
     claims: Sequence[Claim],
     notes: Sequence[str] = (),
-    picture: Picture | None = None,
+    plot: Plot | None = None,
 ) -> int:
     """Write and print a result; the exit status: 1 if a promise was not kept."""
     name = out.stem
@@ -93,7 +93,7 @@ def write(
         rows=tuple(rows),
         claims=tuple(claims),
         notes=tuple(notes),
-        picture=picture,
+        plot=plot,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(result.model_dump_json(indent=1) + "\n")
@@ -119,8 +119,8 @@ def markdown(result: Result) -> str:
         rows = [(c.text, c.expected, c.seen, "yes" if c.kept else "**no**") for c in result.claims]
         lines += ["", *_table(("promise", "expected", "seen", "kept"), rows)]
     lines += [line for note in result.notes for line in ("", note)]
-    if result.picture:
-        lines += ["", f"![{', '.join(result.picture.panels)}](results/{result.name}.png)"]
+    if result.plot:
+        lines += ["", f"![{', '.join(result.plot.panels)}](results/{result.name}.png)"]
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from serving.bench.options import Options, read_options
-from serving.bench.picture import draw
+from serving.bench.plot import draw
 from serving.bench.result import Result, table
 from serving.bench.runner import bench, prepare
 from serving.bench.values import BenchError
@@ -35,8 +35,8 @@ def _write(options: Options, result: Result) -> None:
             options.json.write_text(result.model_dump_json(indent=1))
         except OSError as error:
             raise BenchError(f"{options.json}: {error.strerror}") from None
-    if options.picture is not None:
-        draw(result, options.picture)
+    if options.plot is not None:
+        draw(result, options.plot)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -21,14 +21,14 @@ _SETTLE_S = 0.005  # how often the end of the last request is looked for
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LoadTarget:
     """A server, and whole requests for it, sent one after the other and over again."""
 
     url: SplitResult
     requests: tuple[bytes, ...]
 
 
-async def drive(target: Target, load: Load, duration_s: float, timeout_s: float, seed: int = 0) -> Record:
+async def drive(target: LoadTarget, load: Load, duration_s: float, timeout_s: float, seed: int = 0) -> Record:
     """Load a server for `duration_s` seconds; each request gets `timeout_s` from when it was due.
 
     Every request that was due is in the record exactly once, and it is returned when the last is over.
@@ -71,7 +71,7 @@ def _undisturbed() -> Iterator[None]:
 class _Driver:
     """Keeps connections open and busy. What to ask next is the subclass's, by `_next`."""
 
-    def __init__(self, target: Target, timeout_s: float) -> None:
+    def __init__(self, target: LoadTarget, timeout_s: float) -> None:
         self.record = Record()
         self._target, self._timeout_s = target, timeout_s
         self._requests = cycle(target.requests)
@@ -187,7 +187,7 @@ class _ClosedLoop(_Driver):
 class _OpenLoop(_Driver):
     """Requests are due at given instants; those that find no free connection wait, and are late."""
 
-    def __init__(self, target: Target, timeout_s: float, arrivals: list[float]) -> None:
+    def __init__(self, target: LoadTarget, timeout_s: float, arrivals: list[float]) -> None:
         super().__init__(target, timeout_s)
         self._arrivals = deque(arrivals)
         self._late: deque[float] = deque()

@@ -46,7 +46,7 @@ class Options:
     timeout_s: float
     seed: int
     json: Path | None
-    picture: Path | None
+    plot: Path | None
 
     def loads(self) -> tuple[Load, ...]:
         """Open loop at every rate over the most connections given; without a rate, closed loop at each number."""

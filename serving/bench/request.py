@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from inference.values import Array, DataType
-from serving.bench.load import Target
+from serving.bench.load import LoadTarget
 from serving.bench.values import BenchError
 
 _VARIANTS = 16  # different random requests, so that no cache along the way helps
@@ -108,12 +108,14 @@ def file_body(path: Path, content_type: str | None) -> Body:
         raise BenchError(f"{path}: {error.strerror}") from None
 
 
-def build_target(url: SplitResult, path: str, bodies: Sequence[Body], headers: Mapping[str, str]) -> Target:
+def build_target(
+    url: SplitResult, path: str, bodies: Sequence[Body], headers: Mapping[str, str]
+) -> LoadTarget:
     """POST requests, ready to send."""
-    return Target(url, tuple(_render(url, path, body, headers) for body in bodies))
+    return LoadTarget(url, tuple(_render(url, path, body, headers) for body in bodies))
 
 
-def check(target: Target, path: str, body: Body, headers: Mapping[str, str], timeout_s: float) -> None:
+def check(target: LoadTarget, path: str, body: Body, headers: Mapping[str, str], timeout_s: float) -> None:
     """Ask once; `BenchError` with what the server said if it is not answered with 200."""
     merged = {**body.headers, **headers}
     status, answer = fetch(target.url, "POST", path, body.data, timeout_s, merged)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from serving.bench.figures import Round, interval, ratio_of, summarize
-from serving.bench.load import Target, drive
+from serving.bench.load import LoadTarget, drive
 from serving.bench.machine import fingerprint
 from serving.bench.options import Options
 from serving.bench.request import (
@@ -22,7 +22,7 @@ from serving.bench.search import Saturation, find_saturation
 from serving.bench.values import Closed, Load, Open
 
 
-async def bench(options: Options, targets: Sequence[Target], asked: str) -> Result:
+async def bench(options: Options, targets: Sequence[LoadTarget], asked: str) -> Result:
     """Measure what was asked for; `BenchError` where that cannot be."""
     machine = fingerprint()
     servers = tuple(
@@ -41,7 +41,7 @@ async def bench(options: Options, targets: Sequence[Target], asked: str) -> Resu
     return result.model_copy(update={"series": await _by_turns(options, targets)})
 
 
-def prepare(options: Options) -> tuple[list[Target], str]:
+def prepare(options: Options) -> tuple[list[LoadTarget], str]:
     """Targets whose servers answer the request rightly, and the request in words; `BenchError` if one does not.
 
     It blocks: no load is running yet.
@@ -66,13 +66,13 @@ def _size(bodies: Sequence[Body]) -> int:
     return sum(len(body.data) for body in bodies) // len(bodies)
 
 
-async def _warm_up(options: Options, targets: Sequence[Target]) -> None:
+async def _warm_up(options: Options, targets: Sequence[LoadTarget]) -> None:
     if options.warmup_s:
         for target in targets:
             await drive(target, Closed(max(options.connections)), options.warmup_s, options.timeout_s)
 
 
-async def _by_turns(options: Options, targets: Sequence[Target]) -> tuple[Series, ...]:
+async def _by_turns(options: Options, targets: Sequence[LoadTarget]) -> tuple[Series, ...]:
     """Each round drives every server under one load before the next load, and back again the round after."""
     loads = options.loads()
     rounds: dict[tuple[int, int], list[Round]] = {}
@@ -97,7 +97,7 @@ async def _by_turns(options: Options, targets: Sequence[Target]) -> tuple[Series
     )
 
 
-async def _saturations(options: Options, targets: Sequence[Target]) -> tuple[Saturated, ...]:
+async def _saturations(options: Options, targets: Sequence[LoadTarget]) -> tuple[Saturated, ...]:
     """A search of every server in each round."""
     rates: list[list[float]] = [[] for _ in targets]
     probes: list[list[Probe]] = [[] for _ in targets]
@@ -121,7 +121,7 @@ async def _saturations(options: Options, targets: Sequence[Target]) -> tuple[Sat
     )
 
 
-async def _search(options: Options, target: Target, turn: int, known: float) -> Saturation:
+async def _search(options: Options, target: LoadTarget, turn: int, known: float) -> Saturation:
     """Begin from the rate found before, or from what closed loop reaches, which is near the answer."""
     connections = max(options.connections)
 
@@ -141,6 +141,6 @@ def _tell(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-async def _round(options: Options, target: Target, load: Load, seed: int) -> Round:
+async def _round(options: Options, target: LoadTarget, load: Load, seed: int) -> Round:
     record = await drive(target, load, options.duration_s, options.timeout_s, seed)
     return summarize(record, options.limit_ms)

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scripts.walk import REFUSED, Callers
+from scripts.smoke_test import REFUSED, Callers
 from tests.bundles import png, write_brightness
 from tests.deploy.conftest import answers, free_port, until
 from tests.deploy.tools import ROOT, need, project_version, run

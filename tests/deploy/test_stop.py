@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.walk import REFUSED, Callers
+from scripts.smoke_test import REFUSED, Callers
 from tests.bundles import png, write_brightness
 from tests.deploy.conftest import serving, until
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from serving.bench.figures import Round, interval, ratio, summarize
-from serving.bench.load import Target, drive
+from serving.bench.load import LoadTarget, drive
 from serving.bench.search import find_saturation
 from serving.bench.values import BenchError, Closed, Load, Open, Record, clock
 from tests.serving.bench.server import Tiny, running
@@ -17,7 +17,7 @@ RATE, SECONDS = 200.0, 0.5
 
 
 def load(tiny: Tiny, shape: Load, seconds: float = SECONDS, timeout_s: float = 10.0) -> Record:
-    return asyncio.run(drive(Target(urlsplit(tiny.url), (REQUEST,)), shape, seconds, timeout_s))
+    return asyncio.run(drive(LoadTarget(urlsplit(tiny.url), (REQUEST,)), shape, seconds, timeout_s))
 
 
 def took_ms(record: Record) -> list[float]:
@@ -98,7 +98,7 @@ def test_no_server_at_the_start_is_an_error_that_names_it() -> None:
 
 def test_a_server_that_goes_away_gives_outcomes_and_no_error() -> None:
     async def both(tiny: Tiny) -> Record:
-        target = Target(urlsplit(tiny.url), (REQUEST,))
+        target = LoadTarget(urlsplit(tiny.url), (REQUEST,))
         return await drive(target, Closed(1), 0.5, 1.0)
 
     tiny = Tiny(drop_at=0)

@@ -29,7 +29,7 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 import yaml
 
-from scripts.walk import ROOT, Replica, callers_of, free_port, publish, wait
+from scripts.smoke_test import ROOT, Replica, callers_of, free_port, publish, wait
 from training.fit.run_metrics import make_server
 
 OUT = ROOT / "docs/pictures"
