@@ -1,4 +1,4 @@
-"""What the benchmarks that load a server have in common: the model they ask, and one round of load."""
+"""Shared by the benchmarks that load a server: the model, its requests, and one round of load."""
 
 import argparse
 import asyncio
@@ -20,7 +20,7 @@ TIMEOUT_S = 30.0
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Flags for another model than the benchmark's own."""
     parser.add_argument("--models", type=Path, help="a folder of models; default: a seeded graph made here")
-    parser.add_argument("--model", default="mlp", help="which of them is asked")
+    parser.add_argument("--model", default="mlp", help="the model that is asked")
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def models_folder(given: Path | None, name: str, widths: Sequence[int]) -> Itera
 
 
 def infer_target(server: Server, model: str, *, binary: bool) -> LoadTarget:
-    """Requests for one row of a model, as its metadata say."""
+    """Requests for one row of a model, from its metadata."""
     metadata = read_metadata(server.url, model, TIMEOUT_S)
     bodies = random_bodies(metadata, 1, {}, binary=binary)
     return build_target(server.url, f"/v2/models/{model}/infer", bodies, {})

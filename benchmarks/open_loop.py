@@ -17,7 +17,7 @@ from serving.bench.result import Series
 SHARES = (0.5, 0.7, 0.9)
 
 Opened = tuple[str, tuple[str, ...], BenchResult]
-"""The model, the labels of the servers, and what `baton bench` found of them."""
+"""The model, the labels of the servers, and their result of `baton bench`."""
 
 
 def drive_open(pair: Sequence[Peer], model: str, rounds: int) -> Opened:

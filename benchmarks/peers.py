@@ -1,7 +1,7 @@
-"""Baton beside its peers: answers a second and latency by connections and by rate, and what each server weighs.
+"""Baton beside its peers: answers a second, latency by connections and by rate, memory and start of each server.
 
 Writes `peers_MODEL.json` for each model, `peers_open.json` and `footprint.json`. `--scripts` is a folder kept
-elsewhere whose `run.py` starts each peer on the same ONNX files; `benchmarks/turns.py` says what is asked of it.
+elsewhere whose `run.py` starts each peer on the same ONNX files; `benchmarks/turns.py` has its interface.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from serving.bench.figures import interval
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who is driven with a model, and how many seconds a turn lasts: up to 16 connections, and over them."""
+    """The peers of a model, and the seconds of a turn: up to 16 connections, and over them."""
 
     peers: tuple[str, ...]
     seconds: tuple[int, int] = (1, 1)
     ceilings: tuple[str, ...] = Bare.labels
-    """Who is driven beside them and has no server."""
+    """Labels of `Bare`, driven beside them without a server."""
 
 
 PLANS = {
@@ -40,8 +40,8 @@ PLANS = {
         ceilings=(),  # some millions a second
     ),
     "text": Plan(("baton:1", "triton:1", "triton:2", "raw:1", "torchserve:1")),
-    # Some 40 images a second: a turn must see each of 64 connections answered several times, since what runs at its
-    # end (two batches of up to four) counts for nobody but `session.run`, which has no end.
+    # Some 40 images a second: in a turn each of 64 connections must be answered several times. The runs at its end
+    # (two batches of up to four) count for no server; `session.run` has no such end.
     "resnet50": Plan(("baton:1", "triton:1", "triton:2", "torchserve:1"), (4, 8), ceilings=(Bare.as_it_comes,)),
 }  # fmt: skip
 

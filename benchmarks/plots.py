@@ -1,4 +1,4 @@
-"""Draws the pictures of results; matplotlib comes with `baton[training]`."""
+"""Draws the plots of results; matplotlib comes with `baton[training]`."""
 
 import importlib
 import io

@@ -1,4 +1,4 @@
-"""Writes every result into README.md, between its markers, and draws its picture: `python -m benchmarks.readme`."""
+"""Writes every result into README.md, between its markers, and draws its plot: `python -m benchmarks.readme`."""
 
 import re
 import sys
@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def filled(text: str) -> str:
-    """README with what the results say now."""
+    """README with the results as they are now."""
     return _SLOT.sub(_filled, text)
 
 

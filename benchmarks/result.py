@@ -1,4 +1,4 @@
-"""What every benchmark writes: a table and what was promised of it, in results/NAME.json."""
+"""The result of a benchmark: a table and its promises, in results/NAME.json."""
 
 import argparse
 import shlex
@@ -15,18 +15,18 @@ FOLDER = Path(__file__).parent / "results"
 
 
 class Claim(BaseModel):
-    """A promise beside what was seen."""
+    """A promise beside the measured value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
     expected: str
-    seen: str
+    actual: str
     kept: bool
 
 
 class Curve(BaseModel):
-    """One line of a picture, in the panel of its name."""
+    """One line of a plot, in the panel of its name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,7 +37,7 @@ class Curve(BaseModel):
 
 
 class Plot(BaseModel):
-    """What `benchmarks.plots` draws beside the table: panels side by side over one kind of axis."""
+    """The data of `benchmarks.plots`: panels side by side over one kind of axis."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,12 +62,12 @@ class Result(BaseModel):
     rows: tuple[tuple[str, ...], ...]
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a reader of the table must know of this run."""
+    """Facts of this run without which the table misleads."""
     plot: Plot | None = None
 
 
 def parser(name: str, text: str | None) -> argparse.ArgumentParser:
-    """A benchmark's command line, with where its result goes."""
+    """A benchmark's command line, with the file of its result."""
     made = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=text)
     made.add_argument("--out", type=Path, default=FOLDER / f"{name}.json", help="where the result is written")
     return made
@@ -86,7 +86,7 @@ def write(
     result = Result(
         name=name,
         command=shlex.join(
-            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *map(_unplaced, sys.argv[1:])]
+            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *map(_without_folders, sys.argv[1:])]
         ),
         machine=fingerprint(),
         columns=columns,
@@ -101,7 +101,7 @@ def write(
     return 0 if all(claim.kept for claim in claims) else 1
 
 
-def _unplaced(argument: str) -> str:
+def _without_folders(argument: str) -> str:
     """An argument without the folders of this machine, since results are published."""
     path = Path(argument)
     return path.name if path.is_absolute() else argument
@@ -116,8 +116,8 @@ def markdown(result: Result) -> str:
         *_table(result.columns, result.rows),
     ]
     if result.claims:
-        rows = [(c.text, c.expected, c.seen, "yes" if c.kept else "**no**") for c in result.claims]
-        lines += ["", *_table(("promise", "expected", "seen", "kept"), rows)]
+        rows = [(c.text, c.expected, c.actual, "yes" if c.kept else "**no**") for c in result.claims]
+        lines += ["", *_table(("promise", "expected", "actual", "kept"), rows)]
     lines += [line for note in result.notes for line in ("", note)]
     if result.plot:
         lines += ["", f"![{', '.join(result.plot.panels)}](results/{result.name}.png)"]

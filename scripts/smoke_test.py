@@ -1,9 +1,9 @@
-"""An operator's walk, on this machine: up, load, canary, promote, refuse, roll back, scale, drain.
+"""A smoke test of the operator's steps: up, load, canary, promote, refuse, roll back, scale, drain.
 
-    python scripts/walk.py [--models models] [--model fashion]
+    python scripts/smoke_test.py [--models models] [--model fashion]
 
-Each step does what an operator would, then shows the metric that says so, and fails if it does not. It works
-on a copy of the models, with servers on free ports, and leaves nothing behind.
+Each step does an operator's work, shows the metric that proves it, and fails if the metric does not. The models
+are a copy, the servers listen on free ports, and all of it is removed at the end.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from typing import ClassVar
 
 ROOT = Path(__file__).resolve().parent.parent
 REFUSED = "refused"
-"""Nobody listened: the request was never sent, and a caller may safely ask somebody else."""
+"""No server listened: the request was never sent, and a client may safely ask another."""
 
 
 class Failure(Exception):
-    """A step did not show what it should."""
+    """A metric was not as the step expected."""
 
 
 class Replica:
@@ -58,7 +58,7 @@ class Replica:
         return f"127.0.0.1:{self.port}"
 
     def status(self, path: str) -> int:
-        """The status of a GET; 0 where nobody answers."""
+        """The status of a GET; 0 where no server answers."""
         try:
             with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as answer:
                 return int(answer.status)
@@ -87,11 +87,11 @@ class Replica:
         return self.process.wait(60)
 
 
-class Callers:
-    """So many callers, asking one after the other on connections that they keep.
+class Clients:
+    """`at_once` clients, each with one request at a time on connections that stay open.
 
-    `pick` says whom to ask next, by the number of the request; a new connection that is refused was never a request,
-    and one that breaks under a request loses it. `ended` counts statuses, `REFUSED`, and the kinds of what was lost.
+    `pick` chooses the server of a request by its number. A new connection that is refused was never a request, and
+    one that breaks under a request loses it. `ended` counts statuses, `REFUSED`, and the errors of lost requests.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class Callers:
         self._threads = [threading.Thread(target=self._ask, args=(place,)) for place in range(at_once)]
 
     @contextlib.contextmanager
-    def asking(self) -> Iterator["Callers"]:
-        """They ask while the block runs."""
+    def asking(self) -> Iterator["Clients"]:
+        """They send requests while the block runs."""
         for thread in self._threads:
             thread.start()
         try:
@@ -117,7 +117,7 @@ class Callers:
 
     @property
     def lost(self) -> list[str]:
-        """Kinds of requests that were sent and not answered."""
+        """Errors of requests that were sent and not answered."""
         return [kind for kind in self.ended if isinstance(kind, str) and kind != REFUSED]
 
     def _ask(self, place: int) -> None:
@@ -141,13 +141,13 @@ class Callers:
                 connection.close()
 
 
-def callers_of(model: str, body: bytes, pick: Callable[[int], Replica], at_once: int = 4) -> Callers:
-    """Callers of a model with a JSON body, on whichever replica `pick` gives."""
+def clients_of(model: str, body: bytes, pick: Callable[[int], Replica], at_once: int = 4) -> Clients:
+    """Clients of a model with a JSON body; `pick` chooses the replica."""
     path = f"/v1/models/{model}:predict"
-    return Callers(path, body, "application/json", lambda place: pick(place).address, at_once)
+    return Clients(path, body, "application/json", lambda place: pick(place).address, at_once)
 
 
-def walk(models: Path, model: str, folder: Path) -> None:
+def smoke_test(models: Path, model: str, folder: Path) -> None:
     """Every step, in order."""
     ours = folder / "models"
     newest = max(
@@ -161,7 +161,7 @@ def walk(models: Path, model: str, folder: Path) -> None:
     show(first, "baton_ready", 1)
     show(first, f'baton_model_info{{model="{model}",version="1"}}', 1)
 
-    step("load", "what the callers saw is what is counted")
+    step("load", "the counter is the number of requests that were sent")
     sent = load(model, body, lambda _: first)
     show(first, f'baton_requests_total{{model="{model}",outcome="success"}}', sent[200])
 
@@ -175,12 +175,12 @@ def walk(models: Path, model: str, folder: Path) -> None:
     canary.stop()
 
     step("promote", "version 2 is published; it is proved beside version 1 and swapped under load")
-    with callers_of(model, body, lambda _: first).asking() as callers:
+    with clients_of(model, body, lambda _: first).asking() as clients:
         publish(newest, ours / model / "2", 2)
         wait(lambda: first.metric('baton_model_state{version="2",state="READY"}') == 1, "version 2")
     show(first, f'baton_model_info{{model="{model}",version="2"}}', 1)
     show(first, f'baton_model_info{{model="{model}",version="1"}}', 0)
-    nothing_lost(callers.ended)
+    nothing_lost(clients.ended)
 
     step("refuse", "version 3 is damaged; it takes no traffic, and version 2 goes on")
     publish(newest, ours / model / "3", 3, damage=True)
@@ -190,13 +190,13 @@ def walk(models: Path, model: str, folder: Path) -> None:
     nothing_lost(load(model, body, lambda _: first))
 
     step("roll back", "versions 2 and 3 are taken away under load; version 1 comes back")
-    with callers_of(model, body, lambda _: first).asking() as callers:
+    with clients_of(model, body, lambda _: first).asking() as clients:
         for version in ("2", "3"):
             (ours / model / version).rename(folder / f"taken-away-{version}")
         wait(lambda: first.metric(f'baton_model_info{{model="{model}",version="1"}}') == 1, "version 1")
     show(first, f'baton_model_info{{model="{model}",version="2"}}', 0)
     show(first, "baton_model_refused", 0)
-    nothing_lost(callers.ended)
+    nothing_lost(clients.ended)
 
     step("scale", "a second replica takes half")
     second = Replica("second", ours, folder)
@@ -218,7 +218,7 @@ def walk(models: Path, model: str, folder: Path) -> None:
             else (first, second)[place % 2]
         )
 
-    with callers_of(model, body, stay).asking() as callers:
+    with clients_of(model, body, stay).asking() as clients:
         time.sleep(0.5)
         leaving.set()
         first.process.terminate()
@@ -227,7 +227,7 @@ def walk(models: Path, model: str, folder: Path) -> None:
         show(first, "baton_draining", 1)
         require(first.process.wait(60) == 0, "exit status 0")
         time.sleep(0.5)
-    nothing_lost(callers.ended)
+    nothing_lost(clients.ended)
     require(second.stop() == 0, "exit status 0")
 
 
@@ -255,69 +255,71 @@ def example(bundle: Path) -> bytes:
 
 
 def load(model: str, body: bytes, pick: Callable[[int], Replica], seconds: float = 1.5) -> Counter[int | str]:
-    """Some load, and how it ended."""
-    with callers_of(model, body, pick).asking() as callers:
+    """Some load; the statuses and errors, counted."""
+    with clients_of(model, body, pick).asking() as clients:
         time.sleep(seconds)
-    return callers.ended
+    return clients.ended
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
+    """One that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def wait(true: Callable[[], bool], what: str, limit_s: float = 60.0) -> None:
-    """Until it is so."""
+def wait(true: Callable[[], bool], expected: str, limit_s: float = 60.0) -> None:
+    """Until it is so; `Failure` after `limit_s`."""
     end = time.monotonic() + limit_s
     while not true():
-        require(time.monotonic() < end, what)
+        require(time.monotonic() < end, expected)
         time.sleep(0.05)
 
 
-def step(name: str, what: str) -> None:
+def step(name: str, text: str) -> None:
     """Announce a step."""
-    print(f"\n{name}: {what}", flush=True)
+    print(f"\n{name}: {text}", flush=True)
 
 
-def say(what: str) -> None:
-    """Something seen."""
-    print(f"    {what}", flush=True)
+def say(text: str) -> None:
+    """A result of the step."""
+    print(f"    {text}", flush=True)
 
 
 def show(replica: Replica, series: str, expected: float) -> None:
-    """A metric, which must be so much."""
+    """Print a metric; `Failure` if it has another value."""
     value = replica.metric(series)
     say(f"{replica.name}: {series} = {value:g}")
     require(value == expected, f"{series} to be {expected:g}")
 
 
 def nothing_lost(ended: Counter[int | str]) -> None:
-    """Every request that was sent was answered 200."""
+    """`Failure` unless every request that was sent was answered with 200."""
     lost = sum(count for kind, count in ended.items() if isinstance(kind, str) and kind != REFUSED)
     say(f"answered {ended[200]}, refused a connection {ended[REFUSED]}, lost {lost}")
     require(set(ended) <= {200, REFUSED}, f"nothing lost, got {dict(ended)}")
 
 
-def require(true: bool, what: str) -> None:
-    """Go on only if it is so."""
+def require(true: bool, expected: str) -> None:
+    """`Failure` unless it is so."""
     if not true:
-        raise Failure(f"expected {what}")
+        raise Failure(f"expected {expected}")
 
 
 def main() -> int:
-    """The exit status: 0 if every step showed what it should."""
+    """The exit status: 0 if every step passed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of models to copy from")
-    parser.add_argument("--model", default="fashion", help="the model to walk with")
+    parser.add_argument(
+        "--models", type=Path, default=ROOT / "models", help="folder of models to copy from (default: models)"
+    )
+    parser.add_argument("--model", default="fashion", help="the model that is served (default: fashion)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            walk(arguments.models, arguments.model, Path(folder))
+            smoke_test(arguments.models, arguments.model, Path(folder))
         except Failure as failure:
             print(f"\nFAILED: {failure}")
             for log in sorted(Path(folder).glob("*.log")):

@@ -1,4 +1,4 @@
-"""`baton bench`: drive servers, print the table, write the result and its picture."""
+"""`baton bench`: load servers, print the table, write the result and its plot."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             result = runner.run(bench(options, targets, asked))
         if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr, flush=True)  # the line that told where it is
+            print("\r\033[K", end="", file=sys.stderr, flush=True)  # the line that told the progress
         print(table(result))
         _write(options, result)
     except BenchError as error:

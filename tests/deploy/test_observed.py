@@ -1,6 +1,6 @@
 """A real Prometheus scrapes real servers under load, with the rules and dashboards as they are deployed.
 
-Every expression gives data, the counters are what the callers saw, and the alerts fire when the thing
+Every expression gives data, the counters are what the clients saw, and the alerts fire when the thing
 happens. Only `for` and the scrape interval are shortened; no expression is changed.
 """
 
@@ -178,8 +178,8 @@ def predict(server: Server, level: int) -> int:
 
 def repeat(call: Callable[[int], int], times: int, at_once: int) -> Counter[int]:
     """How often each status was answered."""
-    with ThreadPoolExecutor(at_once) as callers:
-        return Counter(callers.map(call, range(times)))
+    with ThreadPoolExecutor(at_once) as clients:
+        return Counter(clients.map(call, range(times)))
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +295,7 @@ def test_a_full_queue_a_burst_of_errors_and_a_refused_model_fire(
     }
     until(lambda: expected <= prometheus.firing(), f"{expected} to fire", 30)
     assert ("BatonErrorsBurnFast", "brightness") not in prometheus.firing(), (
-        "a caller's mistakes are not ours"
+        "a client's mistakes are not ours"
     )
 
     bad = replicas[0].models / "fragile/2"

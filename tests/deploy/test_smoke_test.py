@@ -1,12 +1,13 @@
-"""The operator's walk, as the documentation tells it."""
+"""The smoke test takes every step of the documentation."""
 
+import subprocess
 import sys
 
 from tests.deploy.tools import ROOT, run
 
 
-def test_every_step_of_the_walk_shows_what_it_should() -> None:
-    told = run(sys.executable, ROOT / "scripts/walk.py", timeout_s=300)
+def test_every_step_of_the_smoke_test_passes() -> None:
+    told = run(sys.executable, ROOT / "scripts/smoke_test.py", timeout_s=300)
     steps = [line.split(":")[0] for line in told.splitlines() if line and not line.startswith(" ")]
     assert steps == [
         "up",
@@ -19,3 +20,12 @@ def test_every_step_of_the_walk_shows_what_it_should() -> None:
         "drain",
         "all steps done",
     ]
+
+
+def test_the_former_name_still_works_and_says_the_new_one() -> None:
+    told = subprocess.run(
+        [sys.executable, ROOT / "scripts/walk.py", "--models", "nowhere", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "scripts/walk.py is deprecated: use scripts/smoke_test.py" in told.stderr
+    assert "--models" in told.stdout

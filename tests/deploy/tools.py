@@ -65,9 +65,9 @@ def metric_names(expression: str) -> set[str]:
     return set(re.findall(r"(?<![\w:])baton_\w+(?![\w:])", bare))
 
 
-def walk(value: Any) -> Iterator[Any]:
+def nested_values(value: Any) -> Iterator[Any]:
     """Every value inside nested dictionaries and lists."""
     yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for each in inner:
-        yield from walk(each)
+        yield from nested_values(each)
