@@ -1,5 +1,6 @@
 """The server's process: settings are refused before anything listens, and an idle connection is answered at the end."""
 
+import json
 import signal
 import socket
 import time
@@ -11,6 +12,11 @@ from serving.server import LINGER_S, Refused, make_config, prepare, serve
 from serving.settings import Settings
 from tests.bundles import sum_graph, write_bare
 from tests.serving.servers import start
+
+ROW = json.dumps(
+    {"inputs": [{"name": name, "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]} for name in "xy"]}
+).encode()
+REQUEST = b"POST /v2/models/sum/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(ROW), ROW)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,7 @@ def test_a_request_that_comes_on_an_idle_connection_during_the_stop_is_answered(
             began = time.monotonic()
             server.handle_exit(signal.SIGTERM, None)
             time.sleep(0.2)
-            connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(REQUEST)
             answer = connection.recv(4096)
             assert answer.startswith(b"HTTP/1.1 200 OK")
             assert b"connection: close" in answer.lower()
