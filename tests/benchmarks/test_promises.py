@@ -1,4 +1,4 @@
-"""What a run of the peers is held against, from turns made up here."""
+"""The promises of a run of the peers, from turns made up here."""
 
 import pytest
 

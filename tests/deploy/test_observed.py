@@ -1,6 +1,6 @@
 """A real Prometheus scrapes real servers under load, with the rules and dashboards as they are deployed.
 
-Every expression gives data, the counters are what the clients saw, and the alerts fire when the thing
+Every expression gives data, the counters agree with the clients, and the alerts fire when the thing
 happens. Only `for` and the scrape interval are shortened; no expression is changed.
 """
 
@@ -43,7 +43,7 @@ def slow_graph() -> bytes:
 
 
 def fragile_graph() -> bytes:
-    """int64 [batch, 1] → row of a table of four; what is beyond it fails in the run."""
+    """int64 [batch, 1] → row of a table of four; a larger index fails in the run."""
     nodes = [helper.make_node("Gather", ["table", "row"], ["value"])]
     row = helper.make_tensor_value_info("row", TensorProto.INT64, ["batch", 1])
     value = helper.make_tensor_value_info("value", TensorProto.FLOAT, ["batch", 1])

@@ -1,4 +1,4 @@
-"""The rules and dashboards as text: checked by promtool, tested by promtool, and made from what is exported."""
+"""The rules and dashboards as text: checked by promtool, tested by promtool, and made from exported series."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""SIGTERM under load: whatever was sent is answered, with and without a delay before the door closes."""
+"""SIGTERM under load: whatever was sent is answered, with and without a delay before the listener closes."""
 
 import socket
 import time

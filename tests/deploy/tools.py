@@ -35,7 +35,7 @@ def missing(why: str) -> NoReturn:
 
 
 def run(*command: str | Path, timeout_s: float = 120, **options: Any) -> str:
-    """Standard output of a command that must succeed; what it printed if it does not."""
+    """Standard output of a command that must succeed; its output if it does not."""
     done: subprocess.CompletedProcess[str] = subprocess.run(
         [str(part) for part in command],
         capture_output=True,

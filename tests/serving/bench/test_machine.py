@@ -1,4 +1,4 @@
-"""A result says what machine it is from, and not which host."""
+"""A result describes its machine, and does not name the host."""
 
 import platform
 import socket

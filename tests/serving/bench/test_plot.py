@@ -1,4 +1,4 @@
-"""The plot has a line for each server and quantile, and names what it cannot write."""
+"""The plot has a line for each server and quantile, and a file that it cannot write is refused."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ from serving.workers.profiles import SharedProfiles
 
 
 class StubRegistry(ModelRegistry):
-    """Serves nothing; `load` raises what the test says."""
+    """Serves nothing; `load` raises the test's error."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error

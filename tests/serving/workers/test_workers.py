@@ -106,7 +106,7 @@ INVALID = 'baton_requests_total{model="sum",outcome="invalid",version="1"}'
 
 @dataclass(frozen=True)
 class Counts:
-    """What one worker says of the model `sum` in all of them."""
+    """The counts of the model `sum` in all workers, from one of them."""
 
     success: float
     invalid: float
@@ -118,7 +118,7 @@ class Counts:
     answered: int
 
     @classmethod
-    def told_to(cls, client: httpx.Client) -> "Counts":
+    def of(cls, client: httpx.Client) -> "Counts":
         (statistics,) = client.get("/v2/models/sum/stats").json()["model_stats"]
         return cls(
             success=_value(client, SUCCESS),
@@ -139,8 +139,8 @@ class Counts:
         )  # fmt: skip
 
 
-def test_counters_are_what_was_sent_whichever_worker_is_asked(clients: list[httpx.Client]) -> None:
-    before = Counts.told_to(clients[0])
+def test_counters_agree_with_the_requests_whichever_worker_is_asked(clients: list[httpx.Client]) -> None:
+    before = Counts.of(clients[0])
     shares_before = _shares(clients[0])
     for place, client in enumerate(clients):
         for _ in range(place + 1):
@@ -148,7 +148,7 @@ def test_counters_are_what_was_sent_whichever_worker_is_asked(clients: list[http
         assert client.post(SUM, content=b"{").status_code == 400
     sent = CLIENTS * (CLIENTS + 1) // 2
     for client in clients:
-        assert Counts.told_to(client) == before.plus(sent, CLIENTS)
+        assert Counts.of(client) == before.plus(sent, CLIENTS)
     shares = [now - then for now, then in zip(_shares(clients[0]), shares_before, strict=True)]
     assert sum(shares) == sent
     assert all(shares)
@@ -317,7 +317,7 @@ def test_a_killed_worker_is_replaced_and_its_counts_stay(tmp_path: Path) -> None
             assert _value(last, SUCCESS) == CLIENTS + 1 + CLIENTS
     assert after[0]["pid"] == before[0]["pid"]
     assert after[1]["pid"] != before[1]["pid"]
-    # What was unloaded before stays so in the worker that is new.
+    # A model that was unloaded before stays so in the new worker.
     assert [[model["name"] for model in worker["models"]] for worker in after] == [["sum"], ["sum"]]
     assert "worker 2 was ended by SIGKILL, another is started in" in (tmp_path / "log").read_text()
 
