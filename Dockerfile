@@ -1,9 +1,9 @@
 # The images of Baton, one target each:
 #
-#   serving        the server on CPU:     docker build --target serving -t baton:0.1.0 .
-#   serving-cuda   the server on CUDA:    docker build --target serving-cuda -t baton:0.1.0-cuda .
+#   serving        the server on CPU:     docker build --target serving -t baton:0.2.0 .
+#   serving-cuda   the server on CUDA:    docker build --target serving-cuda -t baton:0.2.0-cuda .
 #   serving-demo   serving, with models/ inside, to try without a volume
-#   training       trains and publishes:  docker build --target training -t baton-training:0.1.0 .
+#   training       trains and publishes:  docker build --target training -t baton-training:0.2.0 .
 #
 # Pin the base by digest where builds must repeat:
 #   --build-arg PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm@sha256:…
@@ -100,7 +100,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     LD_LIBRARY_PATH=/opt/baton/packages/nvidia/cu13/lib:/opt/baton/packages/nvidia/cudnn/lib \
     BATON_DEVICE=cuda
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 ARG CREATED=unknown
 LABEL org.opencontainers.image.title="Baton (CUDA)" \
@@ -121,7 +121,7 @@ ENV BATON_DATA=/data \
 USER 10001:10001
 ENTRYPOINT ["baton"]
 CMD ["train", "--help"]
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 ARG CREATED=unknown
 LABEL org.opencontainers.image.title="Baton (training)" \
@@ -138,7 +138,7 @@ COPY --from=code /opt/baton /opt/baton
 # A server needs no torch, and an image that could import it would be ten times as big.
 RUN python -c "import importlib.util as u, sys; sys.exit('torch is importable' if u.find_spec('torch') else 0)" \
  && python -c "from tokenizers import Tokenizer; import serving.server"
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 ARG CREATED=unknown
 LABEL org.opencontainers.image.title="Baton" \

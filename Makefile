@@ -6,16 +6,26 @@ PORT ?= 8000
 MODELS ?= models
 # Seconds between looks for new versions.
 POLL_S ?= 2
+# Processes that share the tests out by file: as many as there are cores, four at most. 0: this one runs them all.
+JOBS ?= auto
+# More for pytest, such as PYTEST="--durations=20".
+PYTEST ?=
 
 BIN := $(VENV)/bin
 # --no-compile: byte-compiling while installing takes several times as long as the rest of it.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: help serve test check dead format clean
+TEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Tests start processes by the hundred, each of which would compile anew what it imports.
+test quick coverage: export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help serve test quick coverage check dead format clean
 
 help:
 	@echo "make serve   install what serving needs and serve $(MODELS)/ on http://$(HOST):$(PORT)"
 	@echo "make test    install everything and run every test"
+	@echo "make quick   run the tests that are not marked slow: a minute on two cores"
+	@echo "make coverage  run those again and say how much of the code they ran"
 	@echo "make check   lint, format check and types, as CI runs them"
 	@echo "make dead    code that nothing uses, and references that lead nowhere"
 	@echo "make format  format the code and mend what the linter can"
@@ -25,7 +35,13 @@ serve: $(VENV)/.serving
 	@exec $(BIN)/baton serve --models $(MODELS) --host $(HOST) --port $(PORT) --poll-s $(POLL_S)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(TEST) $(PYTEST)
+
+quick: $(VENV)/.dev
+	$(TEST) -m "not slow" $(PYTEST)
+
+coverage: $(VENV)/.dev
+	$(TEST) -m "not slow" --cov $(PYTEST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

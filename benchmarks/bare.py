@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from inference.machine import available_cpus
 from inference.manifest import TensorSpec
-from inference.session import SLOWER_ON_CPU
+from inference.runtime.machine import available_cpus
+from inference.runtime.session import SLOWER_ON_CPU
 from inference.values import Array
 
 SERVED = "--served"

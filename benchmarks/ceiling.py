@@ -13,7 +13,7 @@ from benchmarks.bare import Bare, example_row
 from benchmarks.graphs import WRITERS
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from serving.bench.figures import Round, interval, over_rounds
 from serving.bench.values import Closed
 

@@ -24,9 +24,8 @@ from benchmarks.result import parser, shown, write
 from benchmarks.server import Server, serving
 from benchmarks.wrk import WrkResult, drive
 from inference.errors import ProviderUnavailable
-from inference.golden import Runs
-from inference.providers import CUDA, provider_list
-from inference.session import OrtSession, SessionOptions
+from inference.runtime.providers import CUDA, provider_list
+from inference.runtime.session import OrtSession, Runs, SessionOptions
 from inference.values import Tensors
 from serving.bench.figures import interval
 from serving.bench.request import fetch, random_bodies, read_metadata

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from benchmarks.bare import session
 from benchmarks.graphs import Builder, write_text
 from benchmarks.result import Claim, parser, shown, write
-from inference.session import SLOWER_ON_CPU
+from inference.runtime.session import SLOWER_ON_CPU
 from inference.values import Array
 from serving.bench.figures import interval
 

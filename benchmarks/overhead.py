@@ -10,7 +10,7 @@ from benchmarks.asking import add_model, infer_target, load, models_folder
 from benchmarks.graphs import TINY
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
-from inference.session import OrtSession, SessionOptions
+from inference.runtime.session import OrtSession, SessionOptions
 from serving.bench.figures import interval
 from serving.bench.values import Closed
 
@@ -58,7 +58,7 @@ def _median_run_ms(session: OrtSession, seconds: float) -> float:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
-        session.run_raw(feed)
+        session.run(feed)
         took.append((time.perf_counter() - start) * 1e3)
     return float(np.median(took))
 

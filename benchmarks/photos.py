@@ -12,10 +12,10 @@ from PIL import Image
 from benchmarks.asking import load
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
-from inference.machine import available_cpus
 from inference.predictor import Predictor
-from inference.repository import ModelRepository
-from inference.session import SessionOptions
+from inference.runtime.machine import available_cpus
+from inference.runtime.session import SessionOptions
+from inference.store.repository import ModelRepository
 from inference.values import Payload
 from serving.bench.figures import interval
 from serving.bench.request import Body, build_target

@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmarks.asking import TIMEOUT_S
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
-from inference.bundle import Bundle
-from inference.golden import Golden, payload_of
-from inference.repository import ModelRepository
+from inference.proving.golden import Golden, payload_of
+from inference.store.bundle import Bundle
+from inference.store.repository import ModelRepository
 from serving.bench.figures import interval
 from serving.bench.request import fetch
 from serving.bench.values import BenchError

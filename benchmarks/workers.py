@@ -11,7 +11,7 @@ from benchmarks.graphs import HEAVY, TINY, write_mlp
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import Server, serving
 from benchmarks.wrk import WrkResult, drive
-from inference.machine import available_cpus
+from inference.runtime.machine import available_cpus
 from serving.bench.figures import Interval, interval
 from serving.bench.request import random_bodies, read_metadata
 

@@ -6,11 +6,12 @@ import mimetypes
 import sys
 from pathlib import Path
 
-from inference.bundle import GRAPH_FILE, MANIFEST_FILE, Bundle, Located
 from inference.errors import BatonError
 from inference.folder import said_of
 from inference.predictor import Predictor
-from inference.repository import ModelRepository
+from inference.store.bundle import Bundle
+from inference.store.located import GRAPH_FILE, MANIFEST_FILE, Located
+from inference.store.repository import ModelRepository
 from inference.values import Payload
 
 
@@ -36,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
     predict = verbs.add_parser("predict", help="predict from files with one bundle")
     predict.add_argument("bundle", type=Path, help="models/<name>/<version>")
-    predict.add_argument("files", type=Path, nargs="+", help="raw inputs, such as pictures")
+    predict.add_argument("files", type=Path, nargs="+", help="raw inputs, such as images")
     predict.set_defaults(run=_predict)
     return parser
 

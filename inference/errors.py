@@ -10,7 +10,7 @@ BatonError
 ├── Unsupported               understood, and not offered
 ├── Overloaded                try again after `retry_after_s`
 ├── DeadlineExceeded
-├── CallerLeft
+├── ClientDisconnected
 ├── InferenceFailed           the runtime refused a batch
 │   └── RowsChanged           a batch came out with other rows than went in
 ├── ProviderUnavailable       the device asked for is not there

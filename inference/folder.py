@@ -1,6 +1,6 @@
 """Folders as people and copiers leave them: whose names count, what lies in one, and when that has changed.
 
-No file is opened here. What names come to is `inference.layout`'s, what files must hold `inference.bundle`'s.
+No file is opened here. `inference.store.layout` says what the names mean, `inference.store.bundle` what the files hold.
 """
 
 import contextlib

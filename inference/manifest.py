@@ -1,17 +1,17 @@
 """The manifest: everything that serving must know of a model, written last when a bundle is published.
 
 Unknown fields are refused, and no parameter of a processor has a default: what is not in the manifest is
-not known. `ManifestInvalid` is raised by `inference.bundle`, which knows the path.
+not known. `ManifestInvalid` is raised by `inference.store.bundle`, which knows the path.
 """
 
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from inference.configs import Conformal, OutOfDistribution, ProcessorConfig, Record
 from inference.options import Precision
-from inference.processors.config import ProcessorConfig
 from inference.values import DataType
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -28,12 +28,6 @@ def _inside(path: str) -> str:
 
 
 RelativePath = Annotated[str, AfterValidator(_inside)]
-
-
-class Record(BaseModel):
-    """A frozen part of the manifest that refuses what it does not know, and numbers that are not finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TensorSpec(Record):
@@ -61,25 +55,6 @@ class Calibration(Record):
     ece_before: float = Field(ge=0, le=1, description="expected calibration error on test, temperature 1")
     ece_after: float = Field(ge=0, le=1, description="the same with the temperature in the graph")
     bins: int = Field(gt=0)
-
-
-class Conformal(Record):
-    """Split conformal label sets (Sadinle et al. 2019): labels with probability ≥ 1 - quantile.
-
-    `quantiles` maps a coverage, such as "0.95", to the quantile found on validation; `covered` to the share
-    of test rows whose set held the truth.
-    """
-
-    quantiles: dict[str, float]
-    covered: dict[str, float]
-    default: str
-
-
-class OutOfDistribution(Record):
-    """The energy score -logsumexp(logits) (Liu et al. 2020); above the threshold a row is an outlier."""
-
-    threshold: float
-    false_alarm_rate: float = Field(ge=0, le=1, description="share of validation rows above the threshold")
 
 
 class Parity(Record):

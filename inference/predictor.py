@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.bundle import Bundle, Located
 from inference.errors import GraphInvalid
-from inference.golden import replay
 from inference.manifest import TensorSpec
 from inference.options import Precision
 from inference.processors import build_processor
 from inference.processors.base import Processor
-from inference.reference import Reference
-from inference.session import OrtSession, SessionOptions
+from inference.proving.golden import replay
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.bundle import Bundle
+from inference.store.located import Located
+from inference.store.reference import Reference
 from inference.values import Features, Payload, Prediction, Tensors
 
 
@@ -65,7 +66,7 @@ class Predictor:
                     bundle.path, f"the graph has {_words(seen)}, the manifest says {_words(expected)}"
                 )
         processor = processor or build_processor(bundle)
-        reference = Reference.read(bundle, processor.sketched)
+        reference = Reference.read(bundle, processor.summary_features)
         predictor = cls(bundle, processor, session, chosen, reference)
         if prove and not bundle.derived:
             replay(bundle, predictor.processor, session, chosen)

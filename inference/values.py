@@ -108,7 +108,8 @@ class Payload:
     @property
     def size(self) -> int:
         """How much there is to decode: bytes of a body, about as many as its text has of a JSON value."""
-        return _size(self.data)
+        data = self.data
+        return len(data) if isinstance(data, bytes | str) else _size(data)
 
 
 @dataclass(frozen=True, slots=True)

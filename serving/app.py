@@ -13,9 +13,9 @@ from starlette.routing import Match, Mount
 from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
 
 from inference.errors import BatonError
-from inference.machine import cpu_share
-from inference.providers import CUDA, available_providers
-from inference.repository import ModelRepository
+from inference.runtime.machine import cpu_share
+from inference.runtime.providers import CUDA, available_providers
+from inference.store.repository import ModelRepository
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
 from serving.engine.group import Alone, Group, Process
@@ -26,6 +26,7 @@ from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
 from serving.http.fast_path import FastPath
+from serving.http.front import in_front_of
 from serving.http.methods import ASKED, other_method
 from serving.http.routes.health import health_routes
 from serving.http.routes.infer import infer_routes
@@ -147,7 +148,7 @@ def create_app(
         app.include_router(router)
     add_docs(app)
     _word_errors(app)
-    asgi = with_cors(fast_path.in_front_of(app), listed(settings.cors_origins))
+    asgi = with_cors(in_front_of(app, fast_path, settings.root_path), listed(settings.cors_origins))
     return Application(asgi, fast_path, registry, lifecycle, settings.root_path)
 
 

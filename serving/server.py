@@ -16,9 +16,10 @@ from uvicorn.config import STARTUP_FAILURE
 
 from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
-from inference.providers import check_device
+from inference.runtime.providers import check_device
 from serving.app import Application, create_app
-from serving.http.http1 import SWEEP_S, BoundedProtocol
+from serving.http.bounds import SWEEP_S
+from serving.http.http1 import BoundedProtocol
 from serving.http.protocol import protocol_of
 from serving.http.tls import Certificate, CertificateRefused
 from serving.listening import EVERY_ADDRESS, listen, url_of

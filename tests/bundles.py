@@ -12,16 +12,17 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from inference.bundle import GRAPH_FILE, MANIFEST_FILE, file_record
-from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
+from inference.configs import ImageConfig
 from inference.manifest import Evaluation, Graph, Manifest, TensorSpec
 from inference.predictor import Predictor
 from inference.processors.classification import LABELS_FILE
-from inference.processors.config import ImageConfig
 from inference.processors.image import ImageProcessor
-from inference.reference import REFERENCE_FILE, Reference
-from inference.repository import ModelRepository
-from inference.session import OrtSession
+from inference.proving.golden import Example, Golden, Tolerance
+from inference.runtime.session import OrtSession
+from inference.store.bundle import file_record
+from inference.store.located import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE
+from inference.store.reference import REFERENCE_FILE, Reference
+from inference.store.repository import ModelRepository
 from inference.values import Array, DataType, Payload
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -148,19 +149,19 @@ def with_reference(folder: Path, content: dict[str, Any]) -> Path:
 
 
 def levels(rng: np.random.Generator, rows: int) -> list[int]:
-    """Grey levels of mostly dark pictures."""
+    """Grey levels of mostly dark images."""
     found: list[int] = rng.binomial(255, rng.beta(2, 5, rows)).tolist()
     return found
 
 
 def write_watched(root: Path) -> Path:
-    """A vision bundle with the reference of a thousand dark pictures."""
+    """A vision bundle with the reference of a thousand dark images."""
     folder = write_brightness(root)
     predictor = Predictor.open(folder)
     payloads = [Payload(png(level), "image/png") for level in levels(np.random.default_rng(1), 1000)]
-    sketches = [predictor.processor.sketch(*exchange) for exchange in predictor.exchanges(payloads)]
-    sketch = {name: np.concatenate([each[name] for each in sketches]) for name in sketches[0]}
-    return with_reference(folder, Reference.of(sketch).model_dump(mode="json"))
+    summaries = [predictor.processor.summarise(*exchange) for exchange in predictor.exchanges(payloads)]
+    summary = {name: np.concatenate([each[name] for each in summaries]) for name in summaries[0]}
+    return with_reference(folder, Reference.of(summary).model_dump(mode="json"))
 
 
 def edit_json(file: Path, **changes: object) -> None:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from inference.providers import CUDA, PROVIDERS, available_providers
+from inference.runtime.providers import CUDA, PROVIDERS, available_providers
 
 PROVIDER = PROVIDERS[os.environ.get("BATON_DEVICE", "cpu")]
 """That of the tests' servers: on a machine with a GPU they are run with BATON_DEVICE=cuda too."""

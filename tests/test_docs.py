@@ -19,7 +19,8 @@ from training.config import load_config
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```console\n\$ (curl .*?)\n(\{.*?)```", README, flags=re.DOTALL)
-UNSEEN = {".gitignore", ".dockerignore", ".ci/"}  # what a listing of the folder does not show
+UNSEEN = {".gitignore", ".dockerignore", ".pre-commit-config.yaml", ".ci/", ".github/"}
+"""Hidden files, which a listing of the folder leaves out."""
 SCRIPTS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -44,6 +45,7 @@ def test_a_call_in_the_readme_answers_what_the_readme_prints(
     assert _close(json.loads(done.stdout), json.loads(printed)), done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_in_the_readme_runs(server: ThreadedServer, script: str) -> None:
     asked = script.replace("localhost:8000", server.url.removeprefix("http://"))

@@ -24,6 +24,13 @@ def test_every_import_goes_down_from_wing_to_wing() -> None:
     assert wings.faults() == []
 
 
+def test_the_manifest_and_the_processors_meet_in_the_configs_and_nowhere_else() -> None:
+    found = {(entry.source, entry.target) for entry in wings.imports("inference")}
+    assert ("inference.manifest", "inference.configs") in found
+    assert not [pair for pair in found if "inference.manifest" in pair and ".processors" in "".join(pair)]
+    assert ("inference.processors.image", "inference.configs") in found
+
+
 @pytest.mark.parametrize(
     ("module", "line", "said"),
     [
@@ -33,6 +40,8 @@ def test_every_import_goes_down_from_wing_to_wing() -> None:
         ("training/data/splits.py", "from training.tasks.base import Task", "above or beside"),
         ("training/config.py", "import serving.settings", "must not know"),
         ("inference/errors.py", "from training.errors import ConfigError", "must not know"),
+        ("inference/runtime/session.py", "from inference.store.bundle import Bundle", "above or beside"),
+        ("inference/manifest.py", "from inference.processors.base import Processor", "above or beside"),
         ("serving/attic/old.py", "from serving.settings import Settings", "no floor"),
     ],
 )
@@ -65,6 +74,7 @@ def test_serving_names_no_training_library_anywhere(package: str) -> None:
         assert not _imports(file) & set(NEVER_IN_SERVING), file.relative_to(ROOT)
 
 
+@pytest.mark.slow
 def test_every_module_of_serving_and_inference_imports_without_torch() -> None:
     modules = [
         file.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")

@@ -27,7 +27,7 @@ TRAIN_LIMIT_S = 1800
 
 
 def photos(folder: Path) -> None:
-    """Dark and light pictures, no two of one size."""
+    """Dark and light images, no two of one size."""
     draw = np.random.default_rng(0)
     for label, level in (("day", 200), ("night", 40)):
         (folder / "photos" / label).mkdir(parents=True)

@@ -11,6 +11,8 @@ from playwright.sync_api import Page, Request, expect, sync_playwright
 from tests.bundles import MODELS, shipped
 from tests.serving.servers import ThreadedServer, start
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # The first lets it run as root in a container; the rest keep it from looking for hosts that are not there.
 FLAGS = [

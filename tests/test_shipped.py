@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.bundle import MANIFEST_FILE
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.repository import ModelRepository
+from inference.store.located import MANIFEST_FILE
+from inference.store.repository import ModelRepository
 from inference.values import Array, Payload
 from tests.bundles import MODELS, shipped
 from tests.serving.servers import ThreadedServer, start
@@ -70,6 +70,7 @@ def test_every_shipped_model_answers(server: ThreadedServer) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     server: ThreadedServer,
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
     assert abs(right / ROWS - evaluation.metrics["accuracy"]) <= 0.005
 
 
+@pytest.mark.slow
 def test_test_pictures_are_no_drift_and_their_negatives_are(tmp_path: Path) -> None:
     if "BATON_DATA" not in os.environ:
         pytest.skip("BATON_DATA is not set: the Fashion-MNIST pictures are read from it")
@@ -128,6 +130,7 @@ def test_test_pictures_are_no_drift_and_their_negatives_are(tmp_path: Path) -> N
         assert {"brightness", "label", "confidence"} <= alarms_after(255 - chosen[ROWS // 2 :])
 
 
+@pytest.mark.slow
 def test_a_thousand_test_reviews_over_http_score_what_the_manifest_says(server: ThreadedServer) -> None:
     if "BATON_DATA" not in os.environ:
         pytest.skip("BATON_DATA is not set: the test reviews of IMDB are read from it")

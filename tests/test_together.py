@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from tests.bundles import MODELS, shipped
 from tests.serving.servers import start
@@ -17,6 +18,7 @@ CLIENTS, ROUNDS = 64, 4
 BAD = b"no picture at all"
 
 
+@pytest.mark.slow
 def test_sixty_four_callers_each_get_their_own_answer_in_shared_batches() -> None:
     # Set by hand, since the plan of a machine where a batch of one pays as well as any is to form none.
     with start(models=MODELS, max_batch_size=8) as server, httpx.Client(base_url=server.url) as client:

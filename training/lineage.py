@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inference.bundle import MANIFEST_FILE
 from inference.folder import version_named
 from inference.manifest import Manifest
+from inference.store.located import MANIFEST_FILE
 
 RUN_CONFIG = "config.json"
 

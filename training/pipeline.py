@@ -1,6 +1,6 @@
 """The steps of a training in order, each from artefact to artefact.
 
-    data → fit → prune → calibrate → export → verify → quantize → candidate → sketch → evaluate → publish
+    data → fit → prune → calibrate → export → verify → quantize → candidate → reference → evaluate → publish
 
 A step leaves its artefact in the run's directory; one that is there is read instead of made again. So a run
 that was stopped, at any step and in the middle of an epoch, goes on by the same command.
@@ -80,7 +80,7 @@ def train(config: TrainConfig) -> Path:
         config, task, data, fitted, files.graph, parity, company, quantized, int8, pruning, read_taught(files)
     )
     candidate = make_candidate(made, deployed, files.candidates)
-    sketch_reference(task, candidate, data, files)
+    build_reference(task, candidate, data, files)
     forget_other_slices(config, files)
     reports: dict[Precision, Report] = {"fp32": evaluate(task, candidate, data, calibrated, files)}
     reports["fp32"] = with_robustness(reports["fp32"], config, task, candidate, model, data, files)
@@ -167,7 +167,7 @@ def quantized_graph(
     return found
 
 
-def sketch_reference(task: Task, candidate: Path, data: TaskData[Any], files: RunFiles) -> None:
+def build_reference(task: Task, candidate: Path, data: TaskData[Any], files: RunFiles) -> None:
     """What drift is measured against, through the candidate."""
     if not files.reference.exists():
         reference = make_reference(Predictor.open(candidate, "fp32", prove=False), task, data)

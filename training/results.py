@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from inference.bundle import Bundle
 from inference.errors import BatonError
 from inference.manifest import Manifest
+from inference.store.bundle import Bundle
 from training.lineage import options_of
 
 HERE = Path(__file__).parent

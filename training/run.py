@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.bundle import Bundle
 from inference.errors import BatonError
 from inference.processors.text import TOKENIZER_FILE
+from inference.store.bundle import Bundle
 from training.config import TrainConfig, default_of
 from training.errors import ConfigError, RunError
 from training.lineage import RUN_CONFIG, newest_version
@@ -118,7 +118,7 @@ class RunFiles:
 
     @property
     def reference(self) -> Path:
-        """The sketch of validation's inputs and predictions."""
+        """The summary features of validation's inputs and predictions."""
         return self.root / "reference.json"
 
     @property

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
     from inference.processors.base import Processor
+    from inference.store.bundle import Bundle
 
 
 def build_processor(bundle: "Bundle") -> "Processor":

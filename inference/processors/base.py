@@ -15,7 +15,7 @@ from inference.errors import InputTooLarge, InvalidInput, RowsChanged
 from inference.values import Array, Features, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 
 class Processor(Protocol):
@@ -23,8 +23,8 @@ class Processor(Protocol):
 
     media_types: tuple[str, ...]
     """What a raw body may be, first the preferred one; empty where only JSON will do."""
-    sketched: tuple[str, ...]
-    """The features that `sketch` measures."""
+    summary_features: tuple[str, ...]
+    """The features that `summarise` measures."""
 
     @classmethod
     def from_bundle(cls, bundle: "Bundle") -> Self:
@@ -32,7 +32,7 @@ class Processor(Protocol):
         ...
 
     def decode(self, payload: Payload) -> Any:
-        """The instance as this task sees it (a picture, a text, a history); `InvalidInput` names what is wrong."""
+        """The instance as this task sees it (an image, a text, a history); `InvalidInput` names what is wrong."""
         ...
 
     def preprocess(self, decoded: Any) -> Features:
@@ -59,7 +59,7 @@ class Processor(Protocol):
         """The answer for one row (first axis 1); `context` is what `preprocess` kept of the request."""
         ...
 
-    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+    def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
         """What drift is measured on, one number a row [rows] of each feature.
 
         `context` is None for tensors that came as they are; a feature that only it tells is then left out.
@@ -70,7 +70,7 @@ class Processor(Protocol):
 class StackingProcessor:
     """Bucket, collate and split for rows of one shape: concatenate, and slice without a copy."""
 
-    sketched: tuple[str, ...] = ()
+    summary_features: tuple[str, ...] = ()
 
     def check(self, tensors: Tensors) -> None:
         """Nothing: shape and type are all that there is to know of them."""
@@ -98,7 +98,7 @@ class StackingProcessor:
             for size, end in zip(sizes, ends, strict=True)
         ]
 
-    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+    def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
         """Nothing, unless the task knows what is worth it."""
         return {}
 

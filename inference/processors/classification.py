@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from inference.configs import Conformal, OutOfDistribution
 from inference.errors import ManifestInvalid
-from inference.manifest import Conformal, OutOfDistribution
 from inference.values import Array, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 LABELS_FILE = "labels.json"
 _DIGITS = 4  # of a probability in an answer: what float32 gives alike on every machine
@@ -26,10 +26,10 @@ def energy(logits: Array) -> Array:
 
 
 LABEL, CONFIDENCE = ANSWERED = ("label", "confidence")
-"""What is sketched of answers: the place of the likeliest label, and its probability."""
+"""The summary features of an answer: the index of the likeliest label, and its probability."""
 
 
-def sketch_answers(outputs: Tensors) -> dict[str, Array]:
+def summarise_answers(outputs: Tensors) -> dict[str, Array]:
     """Of `probabilities`, float32 [rows, classes]."""
     probabilities = outputs["probabilities"]
     return {LABEL: probabilities.argmax(axis=1), CONFIDENCE: probabilities.max(axis=1)}

@@ -1,4 +1,4 @@
-"""Pictures: from the bytes of a file to uint8 pixels, the same in training, in proof and in serving."""
+"""Images: from the bytes of a file to uint8 pixels, the same in training, in proof and in serving."""
 
 import base64
 import binascii
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from inference.configs import ImageConfig
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
 from inference.processors.base import StackingProcessor
-from inference.processors.classification import ANSWERED, Classification, sketch_answers
-from inference.processors.config import ImageConfig
-from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
+from inference.processors.classification import ANSWERED, Classification, summarise_answers
+from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 FORMATS = {
     "image/png": "PNG",
@@ -29,9 +29,9 @@ FORMATS = {
 INPUT = "image"
 BRIGHTNESS, CONTRAST = "brightness", "contrast"
 
-# Pixels of a side that a sketch looks at, about: a mean over 64 × 64 of them is as good, and costs 20 µs whatever
-# the picture's size.
-_SKETCHED_SIDE = 64
+# Pixels of a side that `summarise` reads, about: a mean over 64 × 64 of them is as good, and costs 20 µs whatever
+# the image's size.
+_SUMMARY_SIDE = 64
 DEFAULT_GRID, MAX_GRID = 7, 16
 """Cells on a side of an explanation's grid: each cell costs a run of one row."""
 
@@ -46,18 +46,18 @@ _RESAMPLE = {
 
 
 class Grid(NamedTuple):
-    """The cells that a picture is covered by: `side` × `side` over `region`."""
+    """The cells that an image is covered by: `side` × `side` over `region`."""
 
     side: int
     region: tuple[float, float, float, float]
-    """Left, top, right and bottom of what the model sees, as shares of the upright picture's width and height."""
+    """Left, top, right and bottom of what the model sees, as shares of the upright image's width and height."""
 
 
 class ImageProcessor(StackingProcessor):
     """Decode, turn upright, flatten on the background, resize; the graph does the arithmetic."""
 
     media_types = (*FORMATS, "application/octet-stream")
-    sketched: tuple[str, ...] = (BRIGHTNESS, CONTRAST, *ANSWERED)
+    summary_features: tuple[str, ...] = (BRIGHTNESS, CONTRAST, *ANSWERED)
 
     def __init__(self, config: ImageConfig, classification: Classification | None = None) -> None:
         self.config = config
@@ -72,28 +72,31 @@ class ImageProcessor(StackingProcessor):
         return cls(config, Classification.from_bundle(bundle))
 
     def decode(self, payload: Payload) -> Image.Image:
-        """The picture in the model's mode, upright and at its own size.
+        """The image in the model's mode, upright and at its own size.
 
         A JSON instance is `{"b64": "…"}`. Only the pixels of the first frame are read. The size is checked
         before any pixel is decoded, so a small file cannot ask for gigabytes.
         """
         data, field = self._bytes_of(payload), payload.field
         try:
-            picture = Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
-            self._check_size(picture, field)
+            image = Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
+            width, height = image.size
+            if width * height > self.config.max_pixels:
+                expected = f"at most {self.config.max_pixels} pixels"
+                raise InputTooLarge(field, f"an image of {width}×{height}", expected)
             # A JPEG may be decoded at 1/2, 1/4 or 1/8 scale while both sides stay at least twice the
             # target's, which the resize that follows cannot tell from full scale to the eye.
-            picture.draft(self.config.mode, (2 * self.config.width, 2 * self.config.height))
-            picture.load()
-            return self._to_mode(ImageOps.exif_transpose(picture))
+            image.draft(self.config.mode, (2 * self.config.width, 2 * self.config.height))
+            image.load()
+            return self._to_mode(ImageOps.exif_transpose(image))
         except (InvalidInput, MemoryError):
             raise
         except UnidentifiedImageError as error:
             raise InvalidInput(
-                field, f"{len(data)} bytes of no known format", f"a picture: {_names()}"
+                field, f"{len(data)} bytes of no known format", f"an image: {_names()}"
             ) from error
         except Exception as error:  # Pillow's decoders raise what they like on broken files
-            raise InvalidInput(field, f"{len(data)} bytes ({error})", f"a picture: {_names()}") from error
+            raise InvalidInput(field, f"{len(data)} bytes ({error})", f"an image: {_names()}") from error
 
     def preprocess(self, decoded: Image.Image) -> Features:
         """uint8 pixels [1, height, width, channels]."""
@@ -113,17 +116,17 @@ class ImageProcessor(StackingProcessor):
             raise TypeError("this processor was built to prepare inputs and has no labels")
         return self.classification.answer(outputs)
 
-    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+    def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
         """Mean and standard deviation of the pixels, and what was answered."""
-        step = max(1, max(self.config.height, self.config.width) // _SKETCHED_SIDE)
+        step = max(1, max(self.config.height, self.config.width) // _SUMMARY_SIDE)
         pixels = features.tensors[INPUT][:, ::step, ::step]
         flat = pixels.reshape(len(pixels), -1)
-        return {BRIGHTNESS: flat.mean(axis=1), CONTRAST: flat.std(axis=1), **sketch_answers(outputs)}
+        return {BRIGHTNESS: flat.mean(axis=1), CONTRAST: flat.std(axis=1), **summarise_answers(outputs)}
 
     def variants(self, decoded: Image.Image, parameters: Mapping[str, JsonValue]) -> Variants:
-        """The picture with one cell of a grid at a time in its median colour; `grid` is the cells on a side.
+        """The image with one cell of a grid at a time in its median colour; `grid` is the cells on a side.
 
-        The median is what is least like a thing: of a picture on plain ground, that ground.
+        The median is what is least like a thing: of an image on plain ground, that ground.
         """
         check_names(parameters, "grid")
         height, width = self.config.height, self.config.width
@@ -140,11 +143,13 @@ class ImageProcessor(StackingProcessor):
 
         return Variants(features, side * side, without, Grid(side, self._region(decoded)))
 
-    def target(self, outputs: Tensors, variants: Variants) -> Target:
+    def target(self, outputs: Tensors, variants: Variants) -> AttributionTarget:
         """The probability of the label that is answered."""
-        return Target("probabilities", int(outputs["probabilities"][0].argmax()))
+        return AttributionTarget("probabilities", int(outputs["probabilities"][0].argmax()))
 
-    def attribute(self, outputs: Tensors, variants: Variants, target: Target, drops: Array) -> Explanation:
+    def attribute(
+        self, outputs: Tensors, variants: Variants, target: AttributionTarget, drops: Array
+    ) -> Explanation:
         """The label, and how far its probability drops with each cell: `drops`, rows from top to bottom."""
         grid: Grid = variants.parts
         answer = self.postprocess(outputs, None)
@@ -171,7 +176,7 @@ class ImageProcessor(StackingProcessor):
             return bytes(payload.data)
         field, value = f"{payload.field}.b64", payload.data
         if not isinstance(value, dict) or set(value) != {"b64"}:
-            raise InvalidInput(payload.field, value, 'an object {"b64": "<base64 of a picture>"}')
+            raise InvalidInput(payload.field, value, 'an object {"b64": "<base64 of an image>"}')
         if not isinstance(value["b64"], str):
             raise InvalidInput(field, value["b64"], "a string of base64")
         try:
@@ -179,21 +184,15 @@ class ImageProcessor(StackingProcessor):
         except (binascii.Error, ValueError) as error:
             raise InvalidInput(field, value["b64"], f"base64 ({error})") from error
 
-    def _check_size(self, picture: Image.Image, field: str) -> None:
-        width, height = picture.size
-        if width * height > self.config.max_pixels:
-            expected = f"at most {self.config.max_pixels} pixels"
-            raise InputTooLarge(field, f"a picture of {width}×{height}", expected)
-
-    def _to_mode(self, picture: Image.Image) -> Image.Image:
-        if picture.mode in ("I;16", "I;16B", "I;16L", "I"):  # 16-bit grey: Pillow's own conversion would clip
-            picture = Image.fromarray((np.asarray(picture).clip(0, 65535) // 257).astype(np.uint8))
-        if picture.has_transparency_data:
-            picture = picture.convert("RGBA")
+    def _to_mode(self, image: Image.Image) -> Image.Image:
+        if image.mode in ("I;16", "I;16B", "I;16L", "I"):  # 16-bit grey: Pillow's own conversion would clip
+            image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
             grey = (self.config.background,) * 3
-            canvas = Image.new("RGBA", picture.size, (*grey, 255))
-            picture = Image.alpha_composite(canvas, picture)
-        return picture.convert(self.config.mode)
+            canvas = Image.new("RGBA", image.size, (*grey, 255))
+            image = Image.alpha_composite(canvas, image)
+        return image.convert(self.config.mode)
 
 
 def _read_grid(parameters: Mapping[str, JsonValue], most: int) -> int:

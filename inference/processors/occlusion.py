@@ -2,7 +2,7 @@
 
     decode → variants → (run the row as it is) → target → (run the row without each part) → attribute
 
-A part is a cell of a picture, a word of a text, an item of a history. What it weighs is the drop of the value
+A part is a cell of an image, a word of a text, an item of a history. What it weighs is the drop of the value
 that is explained: above 0 where the part speaks for the answer, below where it speaks against it.
 """
 
@@ -31,7 +31,7 @@ class Variants(NamedTuple):
     """What `attribute` needs to say which part is which."""
 
 
-class Target(NamedTuple):
+class AttributionTarget(NamedTuple):
     """The value that is explained: a column of an output."""
 
     output: str
@@ -46,11 +46,13 @@ class Occludes(Processor, Protocol):
         """What has to be run; `parameters` are the caller's, and one that is not known is refused by name."""
         ...
 
-    def target(self, outputs: Tensors, variants: Variants) -> Target:
+    def target(self, outputs: Tensors, variants: Variants) -> AttributionTarget:
         """What is explained: the value behind the answer that `outputs` of the whole row give."""
         ...
 
-    def attribute(self, outputs: Tensors, variants: Variants, target: Target, drops: Array) -> Explanation:
+    def attribute(
+        self, outputs: Tensors, variants: Variants, target: AttributionTarget, drops: Array
+    ) -> Explanation:
         """The explanation, from the whole row's outputs and the drop float64 [size] that each part causes."""
         ...
 

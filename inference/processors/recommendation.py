@@ -12,39 +12,21 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, Unsupported
+from inference.configs import RecommendationConfig
+from inference.errors import InputTooLarge, InvalidInput, Unsupported
 from inference.processors.base import StackingProcessor, check_ids, check_length
-from inference.processors.config import RecommendationConfig
-from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
+from inference.processors.catalogue import Catalogue, ItemId, Items, indexes_of, read_ids, read_items
+from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
-ITEMS_FILE = "items.json"
 HISTORY, USER, SCORES = "history", "user", "scores"
 LENGTH, UNKNOWN_SHARE, TOP_RANK = "length", "unknown_share", "top_rank"
 EXAMPLE = '{"history": [ids], "k": 10, "exclude": [ids]}'
 USER_EXAMPLE = '{"user": id, "k": 10, "exclude": [ids]}'
-
-ItemId = str | int
-
-
-class Items(BaseModel):
-    """The content of `items.json`: the entry at place i of each list is the item of index i + 1.
-
-    popularity: how many training baskets held it, which answers an empty history. users: the external ids in
-    order, for a model that knows users.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ids: tuple[ItemId, ...]
-    titles: tuple[str, ...]
-    popularity: tuple[float, ...]
-    users: tuple[ItemId, ...] = ()
 
 
 class Wish(NamedTuple):
@@ -61,15 +43,10 @@ class RecommendationProcessor(StackingProcessor):
     """Looks ids up, pads, and picks the best `k`; anything else is in the graph."""
 
     media_types: tuple[str, ...] = ()
-    sketched: tuple[str, ...] = (LENGTH, UNKNOWN_SHARE, TOP_RANK)
+    summary_features: tuple[str, ...] = (LENGTH, UNKNOWN_SHARE, TOP_RANK)
 
     def __init__(self, config: RecommendationConfig, items: Items) -> None:
-        self.config, self.items = config, items
-        self._index = {str(item): index for index, item in enumerate(items.ids, start=1)}
-        self._user = {str(user): number for number, user in enumerate(items.users)}
-        self._popularity = np.asarray(items.popularity, np.float32)
-        self._rank = np.empty(len(items.ids), np.int64)
-        self._rank[np.argsort(-self._popularity, kind="stable")] = np.arange(1, len(items.ids) + 1)
+        self.config, self.catalogue = config, Catalogue(items)
 
     @classmethod
     def from_bundle(cls, bundle: "Bundle") -> Self:
@@ -77,18 +54,7 @@ class RecommendationProcessor(StackingProcessor):
         config = bundle.manifest.processor
         if not isinstance(config, RecommendationConfig):
             raise TypeError(f"got a {config.kind} processor, expected a recommendation processor")
-        try:
-            items = Items.model_validate_json(bundle.read(ITEMS_FILE))
-        except ValidationError as error:
-            raise ManifestInvalid(bundle.path, f"{ITEMS_FILE}: {error}") from error
-        lengths = {len(items.ids), len(items.titles), len(items.popularity), bundle.output(SCORES).shape[-1]}
-        if len(lengths) > 1:
-            raise ManifestInvalid(
-                bundle.path,
-                f"{ITEMS_FILE}: {len(items.ids)} ids, {len(items.titles)} titles and "
-                f"{len(items.popularity)} counts, expected {bundle.output(SCORES).shape[-1]} of each",
-            )
-        return cls(config, items)
+        return cls(config, read_items(bundle, bundle.output(SCORES).shape[-1]))
 
     def decode(self, payload: Payload) -> Wish:
         """Check the instance and look its ids up; unknown ids of a history are kept apart, not refused."""
@@ -101,10 +67,10 @@ class RecommendationProcessor(StackingProcessor):
                 f"{field}.{surplus[0]}", value[surplus[0]], f"nothing; an instance is {example}"
             )
         k = _read_k(value.get("k", self.config.default_k), self.config.max_k, f"{field}.k")
-        exclude = self._known(_ids(value.get("exclude", []), f"{field}.exclude"))[0]
+        exclude = self.catalogue.look_up(read_ids(value.get("exclude", []), f"{field}.exclude"))[0]
         if self.config.subject == "user":
-            return Wish(self._read_user(value[USER], f"{field}.{USER}"), _indexes([]), (), exclude, k)
-        known, unknown = self._known(_ids(value[HISTORY], f"{field}.{HISTORY}"))
+            return Wish(self.catalogue.user(value[USER], f"{field}.{USER}"), indexes_of([]), (), exclude, k)
+        known, unknown = self.catalogue.look_up(read_ids(value[HISTORY], f"{field}.{HISTORY}"))
         return Wish(0, known, unknown, exclude, k)
 
     def preprocess(self, decoded: Wish) -> Features:
@@ -112,16 +78,16 @@ class RecommendationProcessor(StackingProcessor):
         if self.config.subject == "user":
             return Features({USER: np.array([decoded.user], np.int64)}, decoded)
         recent = decoded.known[-self.config.max_history :]
-        history = recent if len(recent) else _indexes([0])
+        history = recent if len(recent) else indexes_of([0])
         return Features({HISTORY: history.reshape(1, -1)}, decoded)
 
     def check(self, tensors: Tensors) -> None:
         """At most `max_history` items, each 0 (padding) or one of the catalogue; a user that the model knows."""
         if HISTORY not in tensors:
-            check_ids(tensors[USER], USER, len(self.items.users))
+            check_ids(tensors[USER], USER, len(self.catalogue.items.users))
             return
         check_length(tensors[HISTORY], HISTORY, self.config.max_history)
-        check_ids(tensors[HISTORY], HISTORY, len(self.items.ids) + 1)
+        check_ids(tensors[HISTORY], HISTORY, len(self.catalogue.items.ids) + 1)
 
     def bucket(self, tensors: Tensors) -> Hashable:
         """Histories whose lengths round up to the same power of two: padding at most doubles a row."""
@@ -148,13 +114,13 @@ class RecommendationProcessor(StackingProcessor):
             answer.update(known=len(context.known), unknown=list(context.unknown))
         return answer
 
-    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+    def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
         """Items of the history that the model reads, the share that it does not know, and where the item that it
         scores highest stands among the most popular, from 1.
 
         That item may be one that the answer leaves out: the rank is the graph's own, whoever asks.
         """
-        found: dict[str, Array] = {TOP_RANK: self._rank[outputs[SCORES].argmax(axis=1)]}
+        found: dict[str, Array] = {TOP_RANK: self.catalogue.rank[outputs[SCORES].argmax(axis=1)]}
         if HISTORY in features.tensors:
             found[LENGTH] = (features.tensors[HISTORY] != 0).sum(axis=1)
             wish = features.context
@@ -194,24 +160,26 @@ class RecommendationProcessor(StackingProcessor):
 
         return Variants(self.preprocess(decoded), len(used), without, used)
 
-    def target(self, outputs: Tensors, variants: Variants) -> Target:
+    def target(self, outputs: Tensors, variants: Variants) -> AttributionTarget:
         """The score of the best item that the caller may see."""
         wish: Wish = variants.whole.context
         best = self.best(self._scores(outputs, wish), wish)
         if not best:
             raise InvalidInput("exclude", f"{len(wish.exclude)} items", "an item that is left to recommend")
-        return Target(SCORES, best[0])
+        return AttributionTarget(SCORES, best[0])
 
-    def attribute(self, outputs: Tensors, variants: Variants, target: Target, drops: Array) -> Explanation:
+    def attribute(
+        self, outputs: Tensors, variants: Variants, target: AttributionTarget, drops: Array
+    ) -> Explanation:
         """The best item, and how far its score drops with each item of the history, oldest first."""
         wish: Wish = variants.whole.context
-        places = variants.parts - 1
+        columns = variants.parts - 1
         return {
             "item": self._item(target.column, self._scores(outputs, wish)),
             "source": "popularity" if self._says_nothing(wish) else "model",
             "history": [
-                {"id": self.items.ids[place], "title": self.items.titles[place], "drop": drop}
-                for place, drop in zip(places, rounded(drops), strict=True)
+                {**self.catalogue.describe(column), "drop": drop}
+                for column, drop in zip(columns, rounded(drops), strict=True)
             ],
             "unknown": list(wish.unknown),
         }
@@ -221,29 +189,11 @@ class RecommendationProcessor(StackingProcessor):
 
     def _scores(self, outputs: Tensors, wish: Wish) -> Array:
         """What the items are ranked by, float32 [items]."""
-        scores = self._popularity if self._says_nothing(wish) else outputs[SCORES][0]
+        scores = self.catalogue.popularity if self._says_nothing(wish) else outputs[SCORES][0]
         return scores.astype(np.float32)
 
     def _item(self, column: int, scores: Array) -> dict[str, Any]:
-        return {
-            "id": self.items.ids[column],
-            "title": self.items.titles[column],
-            "score": round(float(scores[column]), 4),
-        }
-
-    def _known(self, ids: Sequence[ItemId]) -> tuple[Array, tuple[ItemId, ...]]:
-        """Indexes of the ids that the catalogue has, in order, and the ids that it has not."""
-        found = [self._index.get(str(item), 0) for item in ids]
-        unknown = tuple(item for item, index in zip(ids, found, strict=True) if not index)
-        return _indexes([index for index in found if index]), unknown
-
-    def _read_user(self, user: object, field: str) -> int:
-        (known,) = _ids([user], field)
-        if str(known) not in self._user:
-            raise InvalidInput(
-                field, user, f"one of the {len(self._user)} users that the model was trained on"
-            )
-        return self._user[str(known)]
+        return {**self.catalogue.describe(column), "score": round(float(scores[column]), 4)}
 
 
 def pad_left(histories: Sequence[Array]) -> Array:
@@ -257,29 +207,9 @@ def pad_left(histories: Sequence[Array]) -> Array:
     return batch
 
 
-def _indexes(values: Sequence[int]) -> Array:
-    return np.asarray(values, np.int64)
-
-
-def _ids(values: object, field: str) -> list[ItemId]:
-    if not isinstance(values, list):
-        raise InvalidInput(field, values, "a list of item ids")
-    for place, value in enumerate(values):
-        if not isinstance(value, str | int) or isinstance(value, bool):
-            raise InvalidInput(f"{field}[{place}]", value, "an id: a string or a whole number")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:  # which an answer repeats, in JSON
-            raise InvalidInput(f"{field}[{place}]", value, "a whole number of 64 bits, or a string")
-    return values
-
-
 def _read_k(k: object, most: int, field: str) -> int:
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise InvalidInput(field, k, f"a whole number from 1 to {most}")
     if k > most:
         raise InputTooLarge(field, k, f"a whole number from 1 to {most}")
     return k
-
-
-def catalogue_json(content: Mapping[str, Any]) -> bytes:
-    """`items.json` for a bundle, checked."""
-    return Items.model_validate(content).model_dump_json(indent=1).encode()

@@ -7,7 +7,7 @@ from inference.processors.base import StackingProcessor
 from inference.values import Features, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 
 class TensorProcessor(StackingProcessor):

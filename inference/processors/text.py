@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from inference.configs import TextConfig
 from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, UnsupportedMediaType
 from inference.processors.base import StackingProcessor, check_ids, check_length
-from inference.processors.classification import ANSWERED, Classification, sketch_answers
-from inference.processors.config import TextConfig
-from inference.processors.occlusion import Explanation, Target, Variants, check_names, rounded
+from inference.processors.classification import ANSWERED, Classification, summarise_answers
+from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-    from inference.bundle import Bundle
+    from inference.store.bundle import Bundle
 
 INPUT = "ids"
 TOKENIZER_FILE = "tokenizer.json"
@@ -53,7 +53,7 @@ class TextProcessor(StackingProcessor):
     """Look a text's tokens up, cut it to the model's length, pad a batch to its longest row."""
 
     media_types: tuple[str, ...] = ("text/plain",)
-    sketched: tuple[str, ...] = (LENGTH, UNKNOWN_SHARE, *ANSWERED)
+    summary_features: tuple[str, ...] = (LENGTH, UNKNOWN_SHARE, *ANSWERED)
 
     def __init__(
         self, config: TextConfig, tokenizer: "Tokenizer", classification: Classification | None = None
@@ -127,7 +127,7 @@ class TextProcessor(StackingProcessor):
             raise TypeError("this processor was built to prepare inputs and has no labels")
         return {**self.classification.answer(outputs), **context._asdict()}
 
-    def sketch(self, features: Features, outputs: Tensors) -> dict[str, Array]:
+    def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
         """Tokens that the model reads, the share of them that it has no word for, and what was answered."""
         ids = features.tensors[INPUT]
         length = (ids != self.config.pad_id).sum(axis=1)
@@ -135,7 +135,7 @@ class TextProcessor(StackingProcessor):
         return {
             LENGTH: length,
             UNKNOWN_SHARE: unknown / np.maximum(length, 1),
-            **sketch_answers(outputs),
+            **summarise_answers(outputs),
         }
 
     def variants(self, decoded: str, parameters: Mapping[str, JsonValue]) -> Variants:
@@ -153,11 +153,13 @@ class TextProcessor(StackingProcessor):
 
         return Variants(features, len(words), without, words)
 
-    def target(self, outputs: Tensors, variants: Variants) -> Target:
+    def target(self, outputs: Tensors, variants: Variants) -> AttributionTarget:
         """The probability of the label that is answered."""
-        return Target("probabilities", int(outputs["probabilities"][0].argmax()))
+        return AttributionTarget("probabilities", int(outputs["probabilities"][0].argmax()))
 
-    def attribute(self, outputs: Tensors, variants: Variants, target: Target, drops: Array) -> Explanation:
+    def attribute(
+        self, outputs: Tensors, variants: Variants, target: AttributionTarget, drops: Array
+    ) -> Explanation:
         """The label, and how far its probability drops with each word that was read, in the text's order.
 
         `start` and `end` count characters (Unicode code points) of the text as it was sent.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from inference.machine import available_cpus, cpu_quota, gpus
+from inference.runtime.machine import available_cpus, cpu_quota, gpus
 
 _PACKAGES = ("baton", "httptools", "numpy", "onnxruntime", "onnxruntime-gpu", "uvloop")
 

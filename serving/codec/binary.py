@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.errors import InvalidInput
 from inference.values import Array, DataType
+from inference.wording import counted
 
 _LENGTH = struct.Struct("<I")  # before each element of BYTES
 
@@ -15,8 +16,10 @@ JSON_LENGTH = b"inference-header-content-length"
 """The header that says where in a body its JSON ends and its tensors begin."""
 
 ALIGNED = 16
-"""Of where a tensor lies, as NumPy's own do: ONNX Runtime sums up in another order where an address is no multiple of
-it, so that the last bit of an answer would depend on the length of a request's JSON."""
+"""Bytes that a tensor's address is a multiple of, as NumPy's own are.
+
+ONNX Runtime sums up in another order at other addresses, so that the last bit of an answer would depend on the length
+of a request's JSON."""
 _SMALL_BYTES = 4096  # copied without looking, which takes as long
 
 
@@ -30,7 +33,9 @@ def decode_binary(blob: memoryview, datatype: DataType, shape: Sequence[int], fi
     dtype = datatype.dtype
     expected = prod(shape) * dtype.itemsize
     if len(blob) != expected:
-        raise InvalidInput(field, f"{len(blob)} bytes", f"{expected} for {datatype} of shape {list(shape)}")
+        raise InvalidInput(
+            field, counted(len(blob), "byte"), f"{expected} for {datatype} of shape {list(shape)}"
+        )
     array: Array = np.frombuffer(blob, dtype)
     if expected < _SMALL_BYTES or array.__array_interface__["data"][0] % ALIGNED:
         array = array.copy()
@@ -61,18 +66,18 @@ def _decode_strings(blob: memoryview, shape: Sequence[int], field: str) -> Array
     start, end = 0, len(blob)
     while start < end:
         if start + _LENGTH.size > end:
-            raise InvalidInput(field, f"{end - start} bytes too many", "4 bytes of length before an element")
+            left = counted(end - start, "byte")
+            raise InvalidInput(field, f"{left} too many", "4 bytes of length before an element")
         (length,) = _LENGTH.unpack_from(blob, start)
         start += _LENGTH.size
         if start + length > end:
-            raise InvalidInput(
-                f"{field}[{len(elements)}]", f"{end - start} bytes left", f"the {length} that its length says"
-            )
+            left, element = counted(end - start, "byte"), f"{field}[{len(elements)}]"
+            raise InvalidInput(element, f"{left} left", f"the {length} that its length says")
         elements.append(text_of(blob[start : start + length]))
         start += length
     if len(elements) != prod(shape):
         expected = f"{prod(shape)}, the product of shape {list(shape)}"
-        raise InvalidInput(field, f"{len(elements)} elements", expected)
+        raise InvalidInput(field, counted(len(elements), "element"), expected)
     return np.array(elements, dtype=np.object_).reshape(shape)
 
 

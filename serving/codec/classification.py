@@ -7,8 +7,9 @@ import numpy as np
 
 from inference.errors import InvalidInput
 from inference.values import Array, DataType
+from inference.wording import counted
 
-MAX_ELEMENTS = 1_000_000
+MAX_ELEMENTS = 1_000_000  # every row is sorted whole
 _REFUSED = (DataType.BYTES, DataType.FP16, DataType.BF16)
 
 
@@ -25,7 +26,8 @@ def classify(array: Array, count: int, labels: Sequence[str], *, batched: bool, 
     """
     rows = array.reshape(array.shape[0] if batched else 1, -1)
     if rows.size > MAX_ELEMENTS:
-        raise InvalidInput(field, f"an output of {prod(array.shape)} elements", f"at most {MAX_ELEMENTS}")
+        elements = counted(prod(array.shape), "element")
+        raise InvalidInput(field, f"an output of {elements}", f"at most {MAX_ELEMENTS}")
     texts = np.array([_row(row, count, labels) for row in rows], dtype=np.object_)
     return texts if batched else texts[0]
 

@@ -1,8 +1,9 @@
-"""Compressed bodies, both ways: gzip and deflate, with a cap on what comes out."""
+"""Compressed bodies, both ways: gzip and deflate, with a limit on the decompressed size."""
 
 import zlib
 
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
+from inference.wording import counted
 
 _WINDOW = {"gzip": 31, "deflate": 15}  # zlib's word for a gzip member and for a zlib stream
 LEVEL = 1
@@ -19,19 +20,23 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     if name not in _WINDOW:
         raise UnsupportedMediaType("Content-Encoding", encoding, "gzip or deflate")
     stream = zlib.decompressobj(_WINDOW[name])
+    # One byte past the limit tells a body that is over it from one that just fits.
     try:
         data = stream.decompress(body, limit + 1)
     except zlib.error as error:
-        raise InvalidInput("body", f"{len(body)} bytes ({error})", f"a {name} stream") from None
+        raise InvalidInput("body", f"{counted(len(body), 'byte')} ({error})", f"a {name} stream") from None
     if len(data) > limit:
-        raise InputTooLarge("body", f"more than {limit} bytes after {name}", f"at most {limit} bytes")
+        most = counted(limit, "byte")
+        raise InputTooLarge("body", f"more than {most} after {name}", f"at most {most}")
     if not stream.eof or stream.unused_data:
-        raise InvalidInput("body", f"{len(body)} bytes", f"one whole {name} stream and nothing after it")
+        raise InvalidInput(
+            "body", counted(len(body), "byte"), f"one whole {name} stream and nothing after it"
+        )
     return data
 
 
 def choose_encoding(accepted: str) -> str:
-    """The encoding to answer in by the caller's `Accept-Encoding`, q-values and all; "" for none."""
+    """The encoding to answer in by the client's `Accept-Encoding`, q-values and all; "" for none."""
     quality: dict[str, float] = {}
     for part in accepted.lower().split(","):
         name, _, parameters = part.partition(";")
@@ -40,7 +45,7 @@ def choose_encoding(accepted: str) -> str:
             quality[name.strip()] = float(value) if key.strip() == "q" else 1.0
         except ValueError:
             continue
-    # gzip first among equals, which is what most callers can read.
+    # gzip first among equals: most clients can read it.
     ranked = [(quality.get(name, quality.get("*", 0.0)), name) for name in ("gzip", "deflate")]
     best, name = max(ranked, key=lambda pair: pair[0])
     return name if best > 0.0 and best >= quality.get("identity", 0.0) else ""

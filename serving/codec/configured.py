@@ -1,24 +1,25 @@
-"""Tensors on the wire where a model's `config.pbtxt` makes requests another than what the graph takes."""
+"""Tensors on the wire where a model's `config.pbtxt` gives requests other shapes than the graph takes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from inference.errors import InferenceFailed
 from inference.manifest import Manifest
-from inference.triton_tensors import Reshape
+from inference.triton.shapes import Reshape
 from inference.values import Array, Tensors
-from serving.codec.infer import InferAnswer, InferCodec, InferRequest
+from serving.codec.infer import InferCodec, InferRequest
+from serving.codec.outputs import InferAnswer
 
 
 class Reshapes(NamedTuple):
-    """What is reshaped, by tensor: inputs from callers to the graph, outputs the other way."""
+    """Reshapes by tensor: inputs from clients to the graph, outputs the other way."""
 
     to_graph: Mapping[str, Reshape]
-    to_caller: Mapping[str, Reshape]
+    to_client: Mapping[str, Reshape]
 
 
 class ConfiguredCodec(InferCodec):
-    """A codec that reshapes between callers and the graph, and gives a deadline to who names none."""
+    """A codec that reshapes between clients and the graph, and gives a deadline to requests without one."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class ConfiguredCodec(InferCodec):
     ) -> None:
         """`timeout_us`: microseconds, also the most that a request may name; 0: none."""
         super().__init__(manifest, labels, check, strict=strict)
-        self._to_graph, self._to_caller, self._timeout_us = *reshapes, timeout_us
+        self._to_graph, self._to_client, self._timeout_us = *reshapes, timeout_us
 
     def decode(self, body: bytes | memoryview, json_bytes: int | None = None) -> InferRequest:
         """The request, with tensors as the graph takes them."""
@@ -44,9 +45,9 @@ class ConfiguredCodec(InferCodec):
         return request
 
     def encode(self, request: InferRequest, outputs: Tensors) -> InferAnswer:
-        """The answer, with tensors as callers see them."""
+        """The answer, with tensors as clients see them."""
         reshaped = {
-            name: _reshaped(name, outputs[name], reshape) for name, reshape in self._to_caller.items()
+            name: _reshaped(name, outputs[name], reshape) for name, reshape in self._to_client.items()
         }
         return super().encode(request, {**outputs, **reshaped})
 
@@ -55,7 +56,7 @@ def _reshaped(name: str, array: Array, reshape: Reshape) -> Array:
     try:
         return reshape(array)
     except ValueError:
-        seen, expected = list(array.shape), list(reshape.source)
+        actual, expected = list(array.shape), list(reshape.source)
         raise InferenceFailed(
-            f"output {name}: got shape {seen} from the graph, and config.pbtxt says {expected}"
+            f"output {name}: got shape {actual} from the graph, expected {expected} as in config.pbtxt"
         ) from None

@@ -13,14 +13,14 @@ import orjson
 
 from inference.errors import InvalidInput
 from inference.values import Array, DataType, JsonValue
+from inference.wording import counted
 from serving.codec.bf16 import narrow, widen
 from serving.codec.binary import bytes_of
-from serving.codec.faults import mismatch
-from serving.codec.words import write_words
+from serving.codec.json_faults import mismatch
+from serving.codec.nonfinite import write_nonfinite
 
 MAX_RANK = 16
 """Axes that a tensor in JSON may have: nesting is bounded with it. ONNX graphs seldom pass 6."""
-
 
 _N = ord("n")  # of null, and of nothing else in a list of numbers
 
@@ -60,8 +60,8 @@ def decode_elements(
 ) -> Array:
     """An array of `shape` from JSON, flat or nested, row-major; `InvalidInput` names the element at fault.
 
-    A string is never taken for a number, nor a number for a boolean. `raw` is what a parser gave, already, where
-    another part of the body could not be read as JSON.
+    A string is never taken for a number, nor a number for a boolean. `raw` may be parsed already: another part of the
+    body may not have been strict JSON.
     """
     try:
         values = _DECODE[datatype](raw)
@@ -70,14 +70,13 @@ def decode_elements(
     except TypeError:  # no bytes: it is parsed
         values = list(_convert(raw, datatype, shape, field))
     if len(values) != prod(shape):
-        raise InvalidInput(
-            field, f"{len(values)} elements", f"{prod(shape)}, the product of shape {list(shape)}"
-        )
+        expected = f"{prod(shape)}, the product of shape {list(shape)}"
+        raise InvalidInput(field, counted(len(values), "element"), expected)
     return _pack(values, datatype, field).reshape(shape)
 
 
 def encode_elements(array: Array, datatype: DataType, *, strict: bool = False) -> bytes:
-    """A flat JSON array. What is not finite becomes NaN, Infinity or -Infinity, or `null` where JSON must be `strict`.
+    """A flat JSON array. A number that is not finite becomes NaN, Infinity or -Infinity; `null` with `strict`.
 
     Bytes that are no UTF-8 become U+FFFD: JSON has texts alone.
     """
@@ -88,7 +87,7 @@ def encode_elements(array: Array, datatype: DataType, *, strict: bool = False) -
     flat = array.reshape(-1)
     text = orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
     # One byte is found at memory's pace, in 17 ns where there are few; NumPy's look at each number begins at 2 µs.
-    return text if _N not in text or strict else write_words(text, flat)
+    return text if _N not in text or strict else write_nonfinite(text, flat)
 
 
 def _encode_strings(elements: list[Any]) -> bytes:
@@ -118,7 +117,7 @@ def _packer(count: int, code: str) -> Callable[..., bytes]:
 def _decode_other(
     raw: bytes | msgspec.Raw, datatype: DataType, shape: Sequence[int], field: str, error: Exception
 ) -> Sequence[Any]:
-    """What is not a flat list of the right type: nested lists, or whole numbers written as 1.0."""
+    """Elements that are no flat list of the right type: nested lists, or whole numbers written as 1.0."""
     python = _KINDS[datatype].python
     nested = bytes(memoryview(raw)[:16]).translate(None, b" \t\r\n").startswith(b"[[")
     depth = _depth(shape, field) if nested else 1
@@ -138,7 +137,7 @@ def _decode_other(
 
 
 def _convert(values: JsonValue, datatype: DataType, shape: Sequence[int], field: str) -> Sequence[Any]:
-    """The same of what is parsed already."""
+    """The same of values that are parsed already."""
     python = _KINDS[datatype].python
     nested = isinstance(values, list) and bool(values) and isinstance(values[0], list)
     expected = _nested_type(python, _depth(shape, field) if nested else 1)
@@ -150,7 +149,7 @@ def _convert(values: JsonValue, datatype: DataType, shape: Sequence[int], field:
 
 def _depth(shape: Sequence[int], field: str) -> int:
     if len(shape) > MAX_RANK:
-        raise InvalidInput(field, f"{len(shape)} axes", f"at most {MAX_RANK}") from None
+        raise InvalidInput(field, counted(len(shape), "axis", "axes"), f"at most {MAX_RANK}") from None
     return len(shape)
 
 

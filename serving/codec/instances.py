@@ -1,4 +1,4 @@
-"""The task protocol, KServe's v1: what a caller sends to `:predict`, as payloads, and the answers to it."""
+"""The task protocol, KServe's v1: the body of a `:predict` as payloads, and the answers to it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,28 +9,29 @@ import orjson
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
 from inference.processors.occlusion import Explanation
 from inference.values import JsonValue, Payload, Prediction
-from serving.codec.faults import json_fault
+from inference.wording import counted
+from serving.codec.json_faults import json_fault
 from serving.codec.multipart import decode_parts
 
-_FORM = "application/x-www-form-urlencoded"  # what curl says of a body that it was told nothing about
-_TEXT = "text/plain"  # what a browser's fetch says of a string that it was told nothing about
+_FORM = "application/x-www-form-urlencoded"  # curl's for a body, unless it is told another
+_TEXT = "text/plain"  # a browser's fetch, for a string
 
 
 class Instances(msgspec.Struct, gc=False):
-    """The JSON body of `:predict`; members that KServe or TensorFlow Serving add are ignored."""
+    """The JSON body of `:predict`; fields that KServe or TensorFlow Serving add are ignored."""
 
     instances: list[Any]
 
 
 class Named(msgspec.Struct, gc=False):
-    """Which of the two names of inputs a JSON body has."""
+    """The two names that a JSON body may give its inputs, each set if it is there."""
 
     instances: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     inputs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Parameters(msgspec.Struct, gc=False):
-    """What the JSON body of `:explain` may hold beside its instances."""
+    """The fields that a JSON body of `:explain` may have beside its instances."""
 
     parameters: dict[str, Any] = {}
 
@@ -44,7 +45,7 @@ def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]
     """One payload an instance: of a JSON body, of a form's parts in order, or the body itself as one.
 
     At most `limit` of them. `content_type` is the header's value, "" where there is none. A text that is a JSON object
-    with `instances` or `inputs` is read as JSON; every other one is a text.
+    with `instances` or `inputs` is read as JSON: a browser's fetch calls every string a text.
     """
     media_type, _, parameters = content_type.partition(";")
     media_type = media_type.strip().lower()
@@ -55,10 +56,11 @@ def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]
         if not parts:
             raise InvalidInput("body", "a form without parts", "at least one file")
         return [
-            Payload(part.data, _plain(part.media_type), field=part.name or f"part {place}")
-            for place, part in enumerate(parts)
+            Payload(part.data, _plain(part.media_type), field=part.name or f"part {index}")
+            for index, part in enumerate(parts)
         ]
-    _check_charset(parameters, content_type)
+    if parameters:
+        _check_charset(parameters, content_type)
     if media_type == _TEXT and _names_inputs(body):
         return _from_json(body, media_type, limit)
     return [Payload(body, media_type)]
@@ -86,9 +88,8 @@ def encode_predictions(predictions: Sequence[Prediction]) -> bytes:
 
 def _from_json(body: bytes, media_type: str, limit: int) -> list[Payload]:
     if media_type in ("", _FORM) and not body.lstrip().startswith(b"{"):
-        seen = media_type or "none"
         expected = "the media type of the body, such as image/png, or JSON as body"
-        raise UnsupportedMediaType("Content-Type", seen, expected)
+        raise UnsupportedMediaType("Content-Type", media_type or "none", expected)
     try:
         instances = _decode(body).instances
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -97,8 +98,8 @@ def _from_json(body: bytes, media_type: str, limit: int) -> list[Payload]:
     if not instances:
         raise InvalidInput("instances", "an empty list", "at least one instance")
     if len(instances) > limit:
-        raise InputTooLarge("instances", f"{len(instances)} instances", f"at most {limit}")
-    return [Payload(instance, field=f"instances[{place}]") for place, instance in enumerate(instances)]
+        raise InputTooLarge("instances", counted(len(instances), "instance"), f"at most {limit}")
+    return [Payload(instance, field=f"instances[{index}]") for index, instance in enumerate(instances)]
 
 
 def _names_inputs(body: bytes) -> bool:
@@ -113,7 +114,7 @@ def _names_inputs(body: bytes) -> bool:
 
 
 def _other_name(body: bytes) -> InvalidInput | None:
-    """The fault of a body that has `inputs` where `instances` are wanted, as TensorFlow Serving's column format has."""
+    """The fault of a body that has `inputs` instead of `instances`, as TensorFlow Serving's column format has."""
     try:
         named = _decode_named(body)
     except (msgspec.MsgspecError, RecursionError):

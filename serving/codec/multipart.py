@@ -7,6 +7,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from inference.errors import InputTooLarge, InvalidInput
+from inference.wording import counted
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -34,7 +35,7 @@ class _Gathering:
 
     def on_part_begin(self) -> None:
         if len(self.parts) == self.limit:
-            raise InputTooLarge("body", f"more than {self.limit} parts", f"at most {self.limit}")
+            raise InputTooLarge("body", f"more than {counted(self.limit, 'part')}", f"at most {self.limit}")
         self._headers, self._data = {}, bytearray()
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -77,5 +78,5 @@ def decode_parts(body: bytes, content_type: str, limit: int) -> list[Part]:
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
-        raise InvalidInput("body", f"{len(body)} bytes ({error})", "multipart/form-data") from None
+        raise InvalidInput("body", f"{counted(len(body), 'byte')} ({error})", "multipart/form-data") from None
     return gathered.parts

@@ -5,15 +5,16 @@ from typing import Annotated, Any
 import msgspec
 
 from inference.errors import InvalidInput, Unsupported
-from serving.codec.faults import json_fault
-from serving.codec.words import has_words, parse_words, zeroed
+from inference.wording import counted
+from serving.codec.json_faults import json_fault
+from serving.codec.nonfinite import may_hold_nonfinite, parse_nonfinite, with_zero
 
 Scalar = str | int | float | bool
 Parameters = dict[str, Scalar | None]
-"""By name; what is null counts as absent, as everywhere: typed clients write out every member that they know."""
-Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""By name; null counts as absent, as everywhere: typed clients write out every field that they know."""
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # NumPy's and ONNX Runtime's axes are int64
 NO_DATA = msgspec.Raw(b"")
-MOST = 2**64 - 1
+MAX_NUMBER = 2**64 - 1
 """The largest whole number that a parameter may be: the protocol's are of 64 bits."""
 
 
@@ -35,7 +36,7 @@ class OutputHead(msgspec.Struct, gc=False):
 
 
 class RequestHead(msgspec.Struct, gc=False):
-    """The JSON part. What is not named here (`model_name`, say) is tolerated and ignored."""
+    """The JSON part. Fields without a name here (`model_name`, say) are tolerated and ignored."""
 
     inputs: list[InputHead]
     id: str | None = None
@@ -54,26 +55,28 @@ def parse_head(text: bytes | memoryview, *, strict: bool = False) -> RequestHead
     try:
         head = _decode(text)
     except (msgspec.MsgspecError, RecursionError) as error:
-        if isinstance(error, (msgspec.ValidationError, RecursionError)) or not has_words(bytes(text)):
+        if isinstance(error, (msgspec.ValidationError, RecursionError)) or not may_hold_nonfinite(
+            bytes(text)
+        ):
             raise json_fault(error, text) from None
         if strict:
             expected = "strict JSON, which has no NaN or Infinity"
-            raise InvalidInput("body", f"{len(text)} bytes ({error})", expected) from None
-        head = _parse_words(bytes(text))
+            raise InvalidInput("body", f"{counted(len(text), 'byte')} ({error})", expected) from None
+        head = _parse_with_nonfinite(bytes(text))
     if not head.inputs:
         raise InvalidInput("inputs", "an empty list", "every input of the model")
     return head
 
 
-def _parse_words(text: bytes) -> RequestHead:
-    """A request with words that the fast parser does not know: it reads all but the data, which are parsed slowly."""
-    plain = zeroed(text)
+def _parse_with_nonfinite(text: bytes) -> RequestHead:
+    """A request with NaN or Infinity, which msgspec does not read: it reads all but the data, and `json` those."""
+    plain = with_zero(text)
     try:
         head = _decode(plain)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise json_fault(error, plain) from None
-    for told, parsed in zip(head.inputs, parse_words(text)["inputs"], strict=True):
-        told.data = parsed.get("data", NO_DATA)  # `decode_elements` takes both
+    for tensor, parsed in zip(head.inputs, parse_nonfinite(text)["inputs"], strict=True):
+        tensor.data = parsed.get("data", NO_DATA)  # `decode_elements` takes both
     return head
 
 
@@ -86,7 +89,7 @@ def has_data(head: InputHead) -> bool:
 
 
 def check_parameters(parameters: Parameters) -> None:
-    """Refuse what is reserved for others and what is not offered; the rest is nobody's business here."""
+    """Refuse names that are reserved and states that are not offered; other parameters are not looked at."""
     for name, value in parameters.items():
         if value is None:
             continue
@@ -97,7 +100,7 @@ def check_parameters(parameters: Parameters) -> None:
 
 
 def refuse_shared_memory(parameters: Parameters, field: str) -> None:
-    """Shared memory is off, and a client that asks for it should learn so."""
+    """`Unsupported` for a client that asks for shared memory, which is off."""
     for name, value in parameters.items():
         if value is not None and name.startswith("shared_memory_"):
             raise Unsupported(
@@ -110,8 +113,8 @@ def whole_number(parameters: Parameters, name: str, field: str) -> int:
     value = parameters.get(name)
     if value is None:
         return 0
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
-        raise InvalidInput(f"{field}.{name}", value, f"a whole number from 0 to {MOST}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
+        raise InvalidInput(f"{field}.{name}", value, f"a whole number from 0 to {MAX_NUMBER}")
     return value
 
 

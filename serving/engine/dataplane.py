@@ -1,257 +1,271 @@
-"""The request path, which knows no HTTP: admit, decode, preprocess, batch, run, postprocess."""
+"""The request path below the front doors: admit, decode, preprocess, batch, run, postprocess.
+
+A request is started and answered by a callback, which needs no task of the loop. A refusal is raised at once; every
+later error is given to the callback. HTTP is not known here.
+"""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from types import TracebackType
+from concurrent.futures import Executor, Future
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from inference.errors import BatonError, ClientDisconnected, InferenceFailed, InputTooLarge, RowsChanged
+from inference.errors import BatonError, ClientDisconnected, InferenceFailed, RowsChanged
 from inference.values import Features, Payload, Prediction, Tensors
-from serving.engine.context import RequestContext
-from serving.engine.drift import Drift
+from serving.engine.context import RequestContext, clock_ns
 from serving.engine.registry import ServedModel
 
-_clock_ns = time.perf_counter_ns
+ResultT = TypeVar("ResultT")
 
-Then = Callable[[Tensors | None, BaseException | None], None]
-"""Takes the outputs, or the error in their place."""
+Then = Callable[[ResultT | None, BaseException | None], None]
+"""Takes the result, or None and the error in its place."""
 
 
 class DataPlane:
-    """Answers calls on models that the registry has given. `pool` decodes what is too big for the loop."""
+    """Runs requests on models that the registry has given. `pool` decodes what is too big for the loop."""
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
 
-    async def infer(
-        self, model: ServedModel, tensors: Tensors, rows: int, context: RequestContext
-    ) -> Tensors:
-        """Outputs for checked tensors; raises one of `inference.errors`."""
-        answer: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
-
-        def settle(outputs: Tensors | None, error: BaseException | None) -> None:
-            if answer.done():  # who waited for it was cancelled
-                return
-            if outputs is None:
-                answer.set_exception(error or RuntimeError("a run without outputs and without an error"))
-            else:
-                answer.set_result(outputs)
-
-        self.start(model, tensors, rows, context, settle)
-        return await answer
-
-    def start(
-        self, model: ServedModel, tensors: Tensors, rows: int, context: RequestContext, then: Then
+    def infer(
+        self, model: ServedModel, tensors: Tensors, rows: int, context: RequestContext, then: Then[Tensors]
     ) -> None:
-        """`infer` for who is called back: `then` gets the outputs or the error. A refusal is raised at once.
-
-        More rows than a batch are cut into several runs, and put together again.
-        """
-        admission = Admission(model, rows)
-        admission.enter()
-        if model.drift is not None:
-            then = _watched(model.drift, tensors, rows, then)
-        batcher, reply = model.batcher, _Reply(admission, then)
-        most = batcher.plan.max_batch_size
-        if rows <= most or batcher.one_by_one:
-            batcher.enqueue(tensors, rows, context, reply)
-            return
-        begins = range(0, rows, most)
-        cut = _Cut(reply, context, len(begins))
-        for place, begin in enumerate(begins):
-            part = {name: array[begin : begin + most] for name, array in tensors.items()}
-            size = min(most, rows - begin)
-            batcher.enqueue(part, size, context, _Part(cut, place, size))
-
-    async def predict(
-        self, model: ServedModel, payloads: Sequence[Payload], context: RequestContext
-    ) -> list[Prediction]:
-        """One answer a payload, in order; the whole call fails if one of them does, and names it."""
-        with Admission(model, len(payloads)):
-            features = await self._prepare(model, payloads, context)
-            outputs = await _run(model, features, context)
-            predictions = _postprocess(model, features, outputs, context)
-        if model.drift is not None:
-            model.drift.observe(features, outputs, len(features))
-        return predictions
-
-    async def _prepare(
-        self, model: ServedModel, payloads: Sequence[Payload], context: RequestContext
-    ) -> list[Features]:
-        if sum(payload.size for payload in payloads) <= model.inline_bytes:
-            return _preprocess(model, payloads, context)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, _preprocess, model, payloads, context)
-
-
-class Admission:
-    """Holds a call's place in the model from the door to the answer, and counts how it ended if badly."""
-
-    __slots__ = ("_model", "_rows")
-
-    def __init__(self, model: ServedModel, rows: int) -> None:
-        self._model, self._rows = model, rows
-
-    def enter(self) -> None:
-        """Take the place; raises `InputTooLarge`, `Overloaded` or `ModelNotReady`."""
-        plan = self._model.batcher.plan
-        limit = plan.max_pending_rows
+        """Run checked tensors of `rows` rows. More rows than a batch are several runs."""
+        batcher = model.batcher
+        batcher.admission.admit(rows)
+        request = _Inference(model, rows, context, then)
+        request.tensors = tensors
         try:
-            if (
-                self._rows > limit and plan.max_wait_s is None
-            ):  # an operator's limit, not one that was measured
-                raise InputTooLarge("instances", self._rows, f"at most {limit} in a request")
-            self._model.batcher.admit(self._rows)
-        except BatonError as error:
-            self._model.metrics.fail(error)
-            raise
-        self._model.metrics.in_flight += 1
+            if rows <= batcher.plan.max_batch_size or batcher.one_by_one:
+                batcher.enqueue(tensors, rows, context, request)
+            else:
+                _enqueue_parts(request, batcher.plan.max_batch_size)
+        except Exception as error:
+            request.leave()
+            if isinstance(error, BatonError):
+                raise
+            raise named(error, model.name) from error
 
-    def leave(self, error: BaseException | None) -> BaseException | None:
-        """Give the place back; the error as the caller is told it."""
-        self._model.metrics.in_flight -= 1
-        self._model.batcher.release(self._rows)
-        if error is None:
-            return None
-        if isinstance(error, Exception) and not isinstance(error, BatonError):
-            cause = error
-            error = InferenceFailed(f"model '{self._model.name}': {type(cause).__name__}: {cause}")
-            error.__cause__ = cause
-        self._model.metrics.fail(error)
-        return error
-
-    def __enter__(self) -> None:
-        self.enter()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def predict(
+        self,
+        model: ServedModel,
+        payloads: Sequence[Payload],
+        context: RequestContext,
+        then: Then[list[Prediction]],
     ) -> None:
-        told = self.leave(error)
-        if told is not error and told is not None:
-            raise told from error
-
-
-class _Reply:
-    """What the batcher answers in place of a future: the callback runs at once, not in the loop's next turn."""
-
-    __slots__ = ("_admission", "_done", "_then")
-
-    def __init__(self, admission: Admission, then: Then) -> None:
-        self._admission, self._then, self._done = admission, then, False
-
-    def done(self) -> bool:
-        return self._done
-
-    def set_result(self, outputs: Tensors) -> None:
-        self._done = True
-        self._admission.leave(None)
-        self._then(outputs, None)
-
-    def set_exception(self, error: BaseException) -> None:
-        self._done = True
-        self._then(None, self._admission.leave(error))
-
-
-class _Cut:
-    """A request of more rows than a batch: its reply is given when the last of its parts is answered."""
-
-    __slots__ = ("_context", "_left", "_outputs", "_queue", "_run", "reply")
-
-    def __init__(self, reply: _Reply, context: RequestContext, parts: int) -> None:
-        self.reply, self._context = reply, context
-        self._outputs: list[Tensors] = [{}] * parts
-        self._left = parts
-        self._queue = self._run = 0
-
-    def answer(self, place: int, outputs: Tensors, rows: int) -> None:
-        """A part's rows."""
-        for name, array in outputs.items():
-            if array.shape[:1] != (rows,):
-                self.reply.set_exception(RowsChanged(name, array.shape, rows))
+        """Answer each payload, in order. The request fails if one of them does, and the error names it."""
+        model.batcher.admission.admit(len(payloads))
+        request = _PredictionRequest(model, len(payloads), context, then)
+        try:
+            if sum([payload.size for payload in payloads]) <= model.inline_bytes:
+                request.enqueue(prepare(model, payloads, context))
                 return
-        self._outputs[place] = outputs
-        self._left -= 1
-        times = self._context.times
-        # The batcher writes each run's own; the caller is told how long the first waited and all ran.
-        self._queue = min(self._queue or times.queue, times.queue)
-        self._run += times.run
-        if not self._left:
-            times.queue, times.run = self._queue, self._run
-            parts = self._outputs
-            self.reply.set_result({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+            loop = asyncio.get_running_loop()
+            prepared = self._pool.submit(prepare, model, payloads, context)
+        except Exception as error:
+            request.leave()
+            if isinstance(error, BatonError):
+                raise
+            raise named(error, model.name) from error
+        prepared.add_done_callback(lambda done: loop.call_soon_threadsafe(request.prepared, done))
 
 
-class _Part:
-    """What the batcher answers for one run's worth of a request that was cut."""
-
-    __slots__ = ("_cut", "_place", "_rows")
-
-    def __init__(self, cut: _Cut, place: int, rows: int) -> None:
-        self._cut, self._place, self._rows = cut, place, rows
-
-    def done(self) -> bool:
-        """Whether nobody waits for it: the others are not run when one has failed."""
-        return self._cut.reply.done()
-
-    def set_result(self, outputs: Tensors) -> None:
-        self._cut.answer(self._place, outputs, self._rows)
-
-    def set_exception(self, error: BaseException) -> None:
-        self._cut.reply.set_exception(error)
-
-
-def _watched(drift: Drift, tensors: Tensors, rows: int, then: Then) -> Then:
-    """`then`, and a look at the rows when they are answered."""
-
-    def answered(outputs: Tensors | None, error: BaseException | None) -> None:
-        then(outputs, error)
-        if outputs is not None:
-            drift.observe((Features(tensors),), (outputs,), rows)
-
-    return answered
-
-
-def _preprocess(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> list[Features]:
-    """Decode and preprocess; stops between two payloads if the caller has gone."""
+def prepare(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> list[Features]:
+    """Decode and preprocess; stops between two payloads if the client has gone. Runs on any thread."""
     processor, times = model.predictor.processor, context.times
     features: list[Features] = []
     for payload in payloads:
-        start = _clock_ns()
+        start = clock_ns()
         decoded = processor.decode(payload)
-        middle = _clock_ns()
+        middle = clock_ns()
         features.append(processor.preprocess(decoded))
         times.decode += middle - start
-        times.preprocess += _clock_ns() - middle
+        times.preprocess += clock_ns() - middle
         if context.is_disconnected():
-            raise ClientDisconnected("the caller closed the connection while its input was decoded")
+            raise ClientDisconnected("the client closed the connection while its input was decoded")
     return features
 
 
-async def _run(model: ServedModel, features: Sequence[Features], context: RequestContext) -> list[Tensors]:
-    batcher = model.batcher
-    if len(features) == 1:
-        return [await batcher.submit(features[0].tensors, 1, context)]
-    # Row by row, so that the batcher may put each into the bucket and the batch that suit it.
-    answers = [batcher.submit(feature.tensors, 1, context) for feature in features]
-    try:
-        return list(await asyncio.gather(*answers))
-    except BaseException:
-        for answer in answers:
-            answer.cancel()
-        raise
+class _Request(Generic[ResultT]):
+    """An admitted request, which gives its place back once, when it is answered."""
+
+    __slots__ = ("answered", "context", "model", "rows", "then")
+
+    def __init__(self, model: ServedModel, rows: int, context: RequestContext, then: Then[ResultT]) -> None:
+        self.model, self.rows, self.context, self.then = model, rows, context, then
+        self.answered = False
+        model.metrics.in_flight += 1
+
+    def leave(self) -> None:
+        """Give the place in the model back."""
+        self.answered = True
+        self.model.metrics.in_flight -= 1
+        self.model.batcher.admission.release(self.rows)
+
+    def set_exception(self, error: BaseException) -> None:
+        """Answer with an error; a later one changes nothing."""
+        if not self.answered:
+            self.leave()
+            self.then(None, named(error, self.model.name))
 
 
-def _postprocess(
-    model: ServedModel, features: Sequence[Features], outputs: Sequence[Tensors], context: RequestContext
-) -> list[Prediction]:
-    start = _clock_ns()
-    processor = model.predictor.processor
-    predictions = [
-        processor.postprocess(output, feature.context)
-        for output, feature in zip(outputs, features, strict=True)
-    ]
-    context.times.postprocess = _clock_ns() - start
-    return predictions
+class _Inference(_Request[Tensors]):
+    """A request of tensors; it is its own reply."""
+
+    __slots__ = ("tensors",)
+
+    tensors: Tensors
+
+    def set_result(self, outputs: Tensors) -> None:
+        """Answer with the outputs, then let drift look at the rows."""
+        self.leave()
+        self.then(outputs, None)
+        if (drift := self.model.drift) is not None:
+            drift.observe((Features(self.tensors),), (outputs,), self.rows)
+
+
+def _enqueue_parts(request: _Inference, most: int) -> None:
+    """Queue a request of more rows than a batch as runs of at most `most` rows."""
+    rows, tensors = request.rows, request.tensors
+    begins = range(0, rows, most)
+    runs = _SplitRequest(request, len(begins))
+    for place, begin in enumerate(begins):
+        part = {name: array[begin : begin + most] for name, array in tensors.items()}
+        size = min(most, rows - begin)
+        request.model.batcher.enqueue(part, size, request.context, _RunReply(runs, place, size))
+
+
+class _SplitRequest:
+    """A request of more rows than a batch: it is answered with the last of its runs."""
+
+    __slots__ = ("_outputs", "_queue_ns", "_run_ns", "_unanswered", "request")
+
+    def __init__(self, request: _Inference, runs: int) -> None:
+        self.request = request
+        self._outputs: list[Tensors] = [{}] * runs
+        self._unanswered = runs
+        self._queue_ns = self._run_ns = 0
+
+    def answer(self, place: int, outputs: Tensors, rows: int) -> None:
+        """The rows of one run."""
+        for name, array in outputs.items():
+            if array.shape[:1] != (rows,):
+                self.request.set_exception(RowsChanged(name, array.shape, rows))
+                return
+        self._outputs[place] = outputs
+        self._unanswered -= 1
+        times = self.request.context.times
+        # The batcher writes each run's own; the client is told how long the first waited and all ran.
+        self._queue_ns = min(self._queue_ns or times.queue, times.queue)
+        self._run_ns += times.run
+        if not self._unanswered:
+            times.queue, times.run = self._queue_ns, self._run_ns
+            parts = self._outputs
+            self.request.set_result(
+                {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            )
+
+
+class _RunReply:
+    """The reply to one run of a request that was split."""
+
+    __slots__ = ("_place", "_rows", "_runs")
+
+    def __init__(self, runs: _SplitRequest, place: int, rows: int) -> None:
+        self._runs, self._place, self._rows = runs, place, rows
+
+    @property
+    def answered(self) -> bool:
+        """Whether the request needs no run more: the others are dropped when one has failed."""
+        return self._runs.request.answered
+
+    def set_result(self, outputs: Tensors) -> None:
+        self._runs.answer(self._place, outputs, self._rows)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._runs.request.set_exception(error)
+
+
+class _PredictionRequest(_Request[list[Prediction]]):
+    """A request of instances, each of which is a row of its own in the queues; of one, it is the reply itself."""
+
+    __slots__ = ("_features",)
+
+    def prepared(self, done: "Future[list[Features]]") -> None:
+        """The pool has decoded the instances, or failed."""
+        try:
+            self.enqueue(done.result())
+        except Exception as error:
+            self.set_exception(error)
+
+    def enqueue(self, features: list[Features]) -> None:
+        """Queue row by row, so that the batcher may put each into the bucket and the batch that suit it."""
+        self._features = features
+        batcher, context = self.model.batcher, self.context
+        if len(features) == 1:
+            batcher.enqueue(features[0].tensors, 1, context, self)
+            return
+        rows = _Rows(self, len(features))
+        for place, feature in enumerate(features):
+            batcher.enqueue(feature.tensors, 1, context, _RowReply(rows, place))
+
+    def set_result(self, *outputs: Tensors) -> None:
+        """Answer with the predictions of all rows, then let drift look at them."""
+        start, processor = clock_ns(), self.model.predictor.processor
+        try:
+            predictions = [
+                processor.postprocess(row, feature.context)
+                for row, feature in zip(outputs, self._features, strict=True)
+            ]
+        except Exception as error:
+            self.set_exception(error)
+            return
+        self.context.times.postprocess = clock_ns() - start
+        self.leave()
+        self.then(predictions, None)
+        if (drift := self.model.drift) is not None:
+            drift.observe(self._features, outputs, len(outputs))
+
+
+class _Rows:
+    """The outputs of a request of several rows: it is answered with the last of them."""
+
+    __slots__ = ("outputs", "request", "unanswered")
+
+    def __init__(self, request: _PredictionRequest, rows: int) -> None:
+        self.request, self.unanswered = request, rows
+        self.outputs: list[Tensors] = [{}] * rows
+
+
+class _RowReply:
+    """The reply to one row of several."""
+
+    __slots__ = ("_place", "_rows")
+
+    def __init__(self, rows: _Rows, place: int) -> None:
+        self._rows, self._place = rows, place
+
+    @property
+    def answered(self) -> bool:
+        """Whether the request needs no row more: the others are dropped when one has failed."""
+        return self._rows.request.answered
+
+    def set_result(self, outputs: Tensors) -> None:
+        rows = self._rows
+        rows.outputs[self._place] = outputs
+        rows.unanswered -= 1
+        if not rows.unanswered:
+            rows.request.set_result(*rows.outputs)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._rows.request.set_exception(error)
+
+
+def named(error: BaseException, model: str) -> BaseException:
+    """The error as the client is told it: what is not one of ours names the model and its kind."""
+    if isinstance(error, BatonError) or not isinstance(error, Exception):
+        return error
+    failure = InferenceFailed(f"model '{model}': {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure

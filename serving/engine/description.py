@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from inference.manifest import Manifest, TensorSpec
-from inference.providers import CPU
-from inference.triton_config import TritonConfig, VersionPolicy
+from inference.runtime.providers import CPU
+from inference.triton.config import TritonConfig, VersionPolicy
 from inference.values import DataType
-from serving.codec.infer import is_column
+from serving.codec.inputs import is_column
 from serving.engine.context import STAGES
 from serving.engine.metrics import ModelMetrics
 from serving.engine.registry import ServedModel
@@ -43,13 +43,13 @@ def config(model: ServedModel) -> dict[str, Any]:
             {
                 "name": model.name,
                 "kind": "KIND_GPU" if on_gpu else "KIND_CPU",
-                "count": plan.concurrent_runs,
+                "count": plan.instances,
             }
         ],
         "default_model_filename": manifest.graphs[model.predictor.precision].file,
         "parameters": {
             name: {"string_value": str(value)}
-            for name, value in {"threads": model.profile.chosen.threads, **plan._asdict()}.items()
+            for name, value in {"threads": model.profile.chosen.threads, **plan.as_json()}.items()
             if value is not None
         },
         "model_transaction_policy": {"decoupled": False},

@@ -5,8 +5,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from inference.machine import available_cpus, cpu_quota
-from inference.providers import available_providers
+from inference.runtime.machine import available_cpus, cpu_quota
+from inference.runtime.providers import available_providers
 from serving.engine.registry import ModelRegistry, ServedModel
 
 SERVER_NAME = "baton"
@@ -59,7 +59,7 @@ def _model(model: ServedModel) -> dict[str, Any]:
         "threads": session.options.threads,
         "optimization": session.options.optimization,
         "graph_sha256": manifest.files[graph].sha256,
-        "plan": model.batcher.plan._asdict(),
+        "plan": model.batcher.plan.as_json(),
         "measured": model.profile.measured,
         "note": model.profile.note,
         "one_by_one": model.batcher.one_by_one or (proof.reason if proof else ""),
@@ -67,7 +67,7 @@ def _model(model: ServedModel) -> dict[str, Any]:
         "loaded_at": model.loaded_at,
         "answered": model.metrics.successes,
         "queued_rows": model.batcher.queued_rows,
-        "pending_rows": model.batcher.pending_rows,
+        "pending_rows": model.batcher.admission.pending_rows,
     }
 
 

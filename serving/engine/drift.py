@@ -20,7 +20,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from inference.processors.base import Processor
-from inference.reference import Histogram, Reference
+from inference.store.reference import Histogram, Reference
 from inference.values import Features, Tensors
 
 log = logging.getLogger("baton.drift")
@@ -90,7 +90,7 @@ class Drift:
                 for feature, output in zip(features[::step], outputs[::step], strict=True):
                     self._look(feature, output)
         except Exception:  # the request is answered well; what is wrong here is ours alone
-            log.exception("a row could not be sketched")
+            log.exception("a row could not be summarised")
             return
         if self._in_window >= self._window_rows:
             self._compare()
@@ -106,7 +106,7 @@ class Drift:
 
     def _look(self, features: Features, outputs: Tensors) -> None:
         rows = 0
-        for name, values in self._processor.sketch(features, outputs).items():
+        for name, values in self._processor.summarise(features, outputs).items():
             counts = self._counts.get(name)
             if counts is not None:
                 histogram = self._reference.features[name]

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.bundle import Bundle
 from inference.errors import InferenceFailed
-from inference.golden import Golden, payload_of
 from inference.processors.base import Processor
-from inference.proof import COMPARED
-from inference.session import OrtSession
-from inference.trial import find_rows, rows_like
-from inference.triton_tensors import warmup_tensors
+from inference.proving.golden import Golden, payload_of
+from inference.proving.independence import COMPARED
+from inference.proving.sample_inputs import find_rows, rows_like
+from inference.runtime.session import OrtSession
+from inference.store.bundle import Bundle
+from inference.triton.warmup import warmup_tensors
 from inference.values import Payload, Tensors
 
 # Preparing an input on the event loop keeps every other caller waiting for so long at most; beyond it the

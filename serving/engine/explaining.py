@@ -1,36 +1,32 @@
 """Explanations by occlusion on the request path, which knows no HTTP.
 
-What has to be run is `inference.processors.occlusion`'s to say. The rows go through the model's own batcher at
-the lower priority, so that they run where nobody waits for a prediction, and a chunk at a time, so that a run
-that has begun keeps nobody waiting for long. Only one chunk of a call is ever admitted; who leaves, or whose
-deadline passes, stops it there.
+`inference.processors.occlusion` says what has to be run. The rows go through the model's own batcher at the lower
+priority, so predictions go first. They go a chunk at a time, so a run that has begun keeps a prediction waiting for
+20 ms at most. Only one chunk of a request is ever admitted, and a client that leaves stops it there.
 """
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import NamedTuple
 
 import numpy as np
 
-from inference.errors import ClientDisconnected, InputTooLarge, Unsupported
+from inference.errors import BatonError, ClientDisconnected, InputTooLarge, Unsupported
 from inference.processors.occlusion import Explanation, Occludes, Variants
 from inference.values import Array, JsonValue, Payload, Tensors
-from serving.engine.context import RequestContext
-from serving.engine.dataplane import Admission
+from serving.engine.context import RequestContext, clock_ns
+from serving.engine.dataplane import Then, named
 from serving.engine.registry import ServedModel
-
-_clock_ns = time.perf_counter_ns
 
 LOW_PRIORITY = 1
 _CHUNK_ROWS = 32
 _CHUNK_S = 0.02
-"""Of a chunk's run: what a prediction that comes when it has just begun may have to wait."""
+"""Of a chunk's run: a prediction that comes when it has just begun waits so long."""
 
 
 class _Spent(NamedTuple):
-    """Nanoseconds of a call's runs so far."""
+    """Nanoseconds of a request's runs so far."""
 
     queue: int = 0
     run: int = 0
@@ -40,8 +36,33 @@ class ExplanationPlane:
     """Explains the answers of models that the registry has given. `pool` makes the rows."""
 
     def __init__(self, pool: Executor, max_rows: int) -> None:
-        """`max_rows`: what one call may run."""
+        """`max_rows`: most rows that one request may run."""
         self._pool, self._max_rows = pool, max_rows
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(
+        self,
+        model: ServedModel,
+        payloads: Sequence[Payload],
+        parameters: Mapping[str, JsonValue],
+        context: RequestContext,
+        then: Then[list[Explanation]],
+    ) -> None:
+        """`explain`, answered by a callback as the other verbs are."""
+
+        async def explained() -> None:
+            try:
+                explanations = await self.explain(model, payloads, parameters, context)
+            except BaseException as error:
+                then(None, error)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                then(explanations, None)
+
+        task = asyncio.get_running_loop().create_task(explained())
+        self._tasks.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(self._tasks.discard)
 
     async def explain(
         self,
@@ -50,19 +71,38 @@ class ExplanationPlane:
         parameters: Mapping[str, JsonValue],
         context: RequestContext,
     ) -> list[Explanation]:
-        """One explanation a payload, in order; the whole call fails if one of them does, and names it."""
+        """One explanation a payload, in order. The request fails if one of them does, and the error names it."""
         context.priority = LOW_PRIORITY
         plan = model.batcher.plan
         chunk = min(_CHUNK_ROWS, plan.max_batch_size, plan.max_pending_rows)
-        with Admission(model, chunk):
-            processor = model.predictor.processor
-            if not isinstance(processor, Occludes):
-                raise Unsupported("this model has no task, so there is no answer in words to explain")
-            explanation = _Explanation(model, processor, context, chunk, self._pool)
-            instances = await self._prepare(processor, payloads, parameters, context)
-            explained = [await explanation.of(variants) for variants in instances]
-            model.metrics.observe_explanations(len(explained), sum(1 + each.size for each in instances))
-            return explained
+        model.batcher.admission.admit(chunk)
+        model.metrics.in_flight += 1
+        try:
+            return await self._explain(model, payloads, parameters, context, chunk)
+        except Exception as error:
+            if isinstance(error, BatonError):
+                raise
+            raise named(error, model.name) from error
+        finally:
+            model.metrics.in_flight -= 1
+            model.batcher.admission.release(chunk)
+
+    async def _explain(
+        self,
+        model: ServedModel,
+        payloads: Sequence[Payload],
+        parameters: Mapping[str, JsonValue],
+        context: RequestContext,
+        chunk: int,
+    ) -> list[Explanation]:
+        processor = model.predictor.processor
+        if not isinstance(processor, Occludes):
+            raise Unsupported("this model has no task, so there is no answer in words to explain")
+        explanation = _Explanation(model, processor, context, chunk, self._pool)
+        instances = await self._prepare(processor, payloads, parameters, context)
+        explained = [await explanation.of(variants) for variants in instances]
+        model.metrics.observe_explanations(len(explained), sum(1 + each.size for each in instances))
+        return explained
 
     async def _prepare(
         self,
@@ -86,7 +126,7 @@ class ExplanationPlane:
 
 
 class _Explanation:
-    """Runs what the explanations of one call need, one after the other."""
+    """Runs the rows that the explanations of one request need, one after the other."""
 
     def __init__(
         self, model: ServedModel, processor: Occludes, context: RequestContext, chunk: int, pool: Executor
@@ -95,9 +135,9 @@ class _Explanation:
         self._pool, self._spent = pool, _Spent()
 
     def _rows(self) -> int:
-        """Of the next chunk: as many as may be run in time at the pace of the latest batches."""
+        """Rows of the next chunk: as many as may be run in time at the pace of the latest batches."""
         batcher = self._model.batcher
-        row_s = batcher.wait_s(batcher.plan.concurrent_runs)
+        row_s = batcher.admission.wait_s(batcher.plan.instances)
         return max(1, min(self._chunk, int(_CHUNK_S / row_s))) if row_s else self._chunk
 
     async def of(self, variants: Variants) -> Explanation:
@@ -114,17 +154,17 @@ class _Explanation:
             )
             chunk = await self._run(tensors, len(parts))
             values.append(chunk[output][:, column].astype(np.float64))
-        begun = _clock_ns()
+        begun = clock_ns()
         left = np.concatenate(values) if values else np.empty(0)
         drops = float(outputs[output][0, column]) - left
         explanation = processor.attribute(outputs, variants, target, drops)
-        self._context.times.postprocess += _clock_ns() - begun
+        self._context.times.postprocess += clock_ns() - begun
         return explanation
 
     async def _run(self, tensors: Tensors, rows: int) -> Tensors:
         _check_here(self._context)
         outputs = await self._model.batcher.submit(tensors, rows, self._context)
-        # The batcher writes each run's own; the caller is told of them all together.
+        # The batcher writes each run's own; the client is told of them all together.
         times = self._context.times
         self._spent = _Spent(self._spent.queue + times.queue, self._spent.run + times.run)
         times.queue, times.run = self._spent
@@ -134,21 +174,21 @@ class _Explanation:
 def _variants(
     processor: Occludes, payload: Payload, parameters: Mapping[str, JsonValue], context: RequestContext
 ) -> Variants:
-    start = _clock_ns()
+    start = clock_ns()
     decoded = processor.decode(payload)
-    middle = _clock_ns()
+    middle = clock_ns()
     made = processor.variants(decoded, parameters)
     context.times.decode += middle - start
-    context.times.preprocess += _clock_ns() - middle
+    context.times.preprocess += clock_ns() - middle
     return made
 
 
 def _collate(
     processor: Occludes, variants: Variants, parts: Sequence[int], context: RequestContext
 ) -> Tensors:
-    start = _clock_ns()
+    start = clock_ns()
     tensors = processor.collate([variants.without(part) for part in parts])
-    context.times.preprocess += _clock_ns() - start
+    context.times.preprocess += clock_ns() - start
     return tensors
 
 

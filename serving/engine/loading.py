@@ -14,23 +14,27 @@ from weakref import WeakSet
 
 import onnxruntime as ort
 
-from inference.bundle import Bundle, Located
 from inference.errors import InferenceFailed, ProviderUnavailable
-from inference.machine import available_cpus, gpus
 from inference.manifest import Manifest
 from inference.options import Device, Precision
 from inference.predictor import Predictor
 from inference.processors import build_processor
-from inference.proof import BatchProof, confirm, mixes_by_design, prove
-from inference.providers import CUDA, check_device
-from inference.session import OrtSession, SessionOptions, brief
-from inference.trial import rows_like
-from inference.triton_config import TritonConfig
+from inference.proving.independence import BatchProof, confirm, mixes_by_design, prove
+from inference.proving.sample_inputs import rows_like
+from inference.runtime.machine import available_cpus, gpus
+from inference.runtime.messages import brief
+from inference.runtime.providers import CUDA, check_device
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.bundle import Bundle
+from inference.store.located import Located
+from inference.triton.config import TritonConfig
+from inference.triton.reading import read_config
 from inference.values import Tensors
-from serving.engine.batching import DynamicBatcher, Plan
+from serving.engine.batching import DynamicBatcher
 from serving.engine.drift import Drift
 from serving.engine.example import Example, find_example, seconds_of
 from serving.engine.metrics import ModelMetrics
+from serving.engine.plan import Plan
 from serving.engine.profile import (
     AS_MEASURED,
     HOP_S,
@@ -89,7 +93,7 @@ class ModelLoader:
 
     def is_busy(self) -> bool:
         """Whether a measurement would be disturbed now, and disturb."""
-        return self.turns.creating or any(batcher.pending_rows for batcher in list(self.serving))
+        return self.turns.creating or any(batcher.admission.pending_rows for batcher in list(self.serving))
 
     def __call__(self, path: Path | Located) -> Loaded:
         """Open and prove one version, and measure what is quick; raises `BundleRefused` or `ProviderUnavailable`."""
@@ -181,7 +185,7 @@ class _Load:
             raise
 
     def _open(self) -> None:
-        config = TritonConfig.read(self._located.path)
+        config = read_config(self._located.path)
         if config is not None:  # of one model, so it goes before what holds for all
             config.log_ignored(self._loader.device)
             threads, runs = self._by_hand

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from inference.golden import Runs
-from inference.proof import BatchProof
+from inference.proving.independence import BatchProof
+from inference.runtime.session import Runs
 from inference.values import Tensors
-from serving.engine.batching import Plan
+from serving.engine.plan import Plan
 
 # A hop to a worker thread and back costs about this much with the GIL handed over twice.
 HOP_S = 150e-6

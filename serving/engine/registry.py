@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from inference.bundle import GRAPH_FILE, MANIFEST_FILE, Located
 from inference.errors import (
     BatonError,
     BundleRefused,
@@ -32,11 +31,12 @@ from inference.errors import (
     ModelNotReady,
 )
 from inference.folder import Fingerprint, said_of, shown
-from inference.layout import Fault
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.repository import ModelRepository, Sight
-from inference.triton_config import VersionPolicy
+from inference.store.layout import Fault
+from inference.store.located import GRAPH_FILE, MANIFEST_FILE, Located
+from inference.store.repository import ModelRepository, Sight
+from inference.triton.config import VersionPolicy
 from serving.engine.batching import DynamicBatcher
 from serving.engine.drift import Drift
 from serving.engine.metrics import ModelMetrics
@@ -288,7 +288,7 @@ class ModelRegistry:
         self._draining = True
         for resting in list(self._resting.values()):
             resting.cancel()
-        await asyncio.gather(*(model.batcher.drain() for model in self.served()), *self._retiring)
+        await asyncio.gather(*(model.batcher.admission.drain() for model in self.served()), *self._retiring)
         self._loading.shutdown(wait=False, cancel_futures=True)
 
     async def _on_thread(self, act: Callable[[], _Found]) -> _Found:
@@ -558,7 +558,7 @@ class ModelRegistry:
 
     async def _let_go(self, model: ServedModel, *, forget: bool) -> None:
         # It still answers a call that found it in the table just before: a swap refuses nobody.
-        await model.batcher.idle()
+        await model.batcher.admission.idle()
         key = (model.name, model.version)
         entry = self._index.get(key)
         # Unless it serves again, or is forgotten.

@@ -1,8 +1,8 @@
 """A body that takes many reads, read where it will be used.
 
-Pieces are copied from the socket, out of the reader's buffer, out of the parser and into one whole: for the 602 kB of
-an ImageNet picture in float32 those copies were a fifth to a third of the server's time (`benchmarks/bodies.py`).
-Here the socket is read into the body's own memory, which a binary tensor is then taken from as it is.
+Pieces are copied from the socket, out of the reader's buffer, out of the parser and into one whole. For the 602 kB of
+an ImageNet image in float32 those copies were a fifth to a third of the server's time (`benchmarks/bodies.py`). Here
+the socket is read into the body's own memory, and a binary tensor is a view of it.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import numpy as np
 from inference.values import Array
 
 LEAST_BYTES = 64 * 1024
-"""What must still come, for changing the protocol to pay."""
+"""Bytes that must still come, for changing the protocol to pay."""
 
 _ALIGNED = 64  # of the first tensor: as ONNX Runtime's own
 
@@ -30,14 +30,15 @@ class BigBody(asyncio.BufferedProtocol):
         tensors_at: int | None,
         use: Callable[[memoryview], None],
     ) -> None:
-        """`begun`: what came with the head. `tensors_at`: where tensors begin in the body.
+        """`begun`: the bytes that came with the head. `tensors_at`: where tensors begin in the body.
 
         `use` is given the whole, read-only, when `protocol` has the connection again. With `tensors_at` None the bytes
-        are let by, and it is given none of them.
+        are thrown away, and it is given none of them.
         """
         self._protocol, self._transport, self._use = protocol, transport, use
         self._kept = tensors_at is not None
         if tensors_at is not None:
+            # Enough room to begin where the tensors come to lie aligned, however long the JSON before them is.
             room: Array = np.empty(size + _ALIGNED, np.uint8)
             start = -(room.ctypes.data + tensors_at) % _ALIGNED
             self._room = room.data[start : start + size]
@@ -48,11 +49,11 @@ class BigBody(asyncio.BufferedProtocol):
         _hand_over(transport, self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """asyncio: where to put what comes next."""
+        """asyncio: where to put the next bytes."""
         return self._room[self.got :] if self._kept else self._room[: self._size - self.got]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """asyncio: so much came."""
+        """asyncio: so many bytes came."""
         self.got += nbytes
         if self.got == self._size:
             self.give_back()
@@ -63,15 +64,15 @@ class BigBody(asyncio.BufferedProtocol):
         _hand_over(self._transport, self._protocol)
 
     def eof_received(self) -> bool | None:
-        """asyncio: the caller sends no more, though it has not sent all."""
+        """asyncio: the client sends no more, though it has not sent all."""
         return self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio: the caller is gone."""
+        """asyncio: the client is gone."""
         self._protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """asyncio: the caller does not read."""
+        """asyncio: the client does not read."""
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:

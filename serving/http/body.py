@@ -1,17 +1,14 @@
-"""The caller's side of a request as ASGI shows it: the body, and whether anybody still waits for the answer."""
+"""The client of an ASGI server: its body, and whether it still waits for the answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from inference.errors import ClientDisconnected, InputTooLarge, InvalidInput
 from serving.engine.observers import RawHeaders
+from serving.http.asgi import Receive
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-
-_LEFT = "the caller closed the connection while it sent its body"
+_LEFT = "the client closed the connection while it sent its body"
 
 
 async def read_body(receive: Receive, headers: RawHeaders, limit: int) -> bytes:
@@ -54,32 +51,12 @@ def _check_size(size: int, limit: int) -> None:
         raise InputTooLarge("body", f"{size} bytes", f"at most {limit} bytes")
 
 
-class WholeBody:
-    """`receive` for a body that is here already; it knows, as uvicorn's does, whether the caller has left."""
-
-    __slots__ = ("_body", "_is_disconnected")
-
-    def __init__(self, body: bytes, is_disconnected: Callable[[], bool]) -> None:
-        self._body, self._is_disconnected = body, is_disconnected
-
-    @property
-    def is_disconnected(self) -> Callable[[], bool]:
-        """Asks whether the caller has left."""
-        return self._is_disconnected
-
-    async def __call__(self) -> Message:
-        """The one message that there is."""
-        return {"type": "http.request", "body": self._body}
-
-
 def watch(receive: Receive) -> tuple[Callable[[], bool], Callable[[], object] | None]:
-    """Whether the caller has left, and what to call when the answer is sent (None: nothing).
+    """Asks whether the client has left; and what to call when the answer is sent (None: nothing).
 
     uvicorn's `receive` is a method of the request's cycle, which knows; asking it costs no task. Elsewhere a
     task waits for the disconnect message. Call it when the body has been read.
     """
-    if isinstance(receive, WholeBody):
-        return receive.is_disconnected, None
     cycle = getattr(receive, "__self__", None)
     if isinstance(getattr(cycle, "disconnected", None), bool):
         return partial(getattr, cycle, "disconnected"), None

@@ -1,4 +1,4 @@
-"""Pages of other origins: which may ask this server from a browser, and what they may read of its answers (CORS)."""
+"""CORS: which origins' pages may ask this server from a browser, and which headers of its answers they may read."""
 
 from collections.abc import Collection
 

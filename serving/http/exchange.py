@@ -1,98 +1,155 @@
-"""One `infer` request step by step: decoded, and answered when the batcher has run it.
+"""One request of each verb: its body is decoded and started, and its result is encoded.
 
-The steps are plain functions, so that what waits between them may be a coroutine (under any ASGI server) or a
-callback (in our own protocol, where a task would cost more than a small graph's run).
+Both steps are plain functions with a callback between them, since a task of the loop would cost more than a small
+graph's run. They raise; errors are answered and counted by `http.fast_path`, in one place.
 """
 
-import time
 from typing import NamedTuple
 
-from inference.errors import BatonError, InvalidInput
-from inference.values import Tensors
+from inference.errors import InvalidInput
+from inference.processors.occlusion import Explanation
+from inference.values import Prediction, Tensors
 from serving.codec.binary import JSON_LENGTH
-from serving.codec.infer import InferCodec, InferRequest
-from serving.engine.context import RequestContext
+from serving.codec.infer import InferRequest
+from serving.codec.instances import (
+    decode_parameters,
+    decode_payloads,
+    encode_explanations,
+    encode_predictions,
+)
+from serving.engine.context import RequestContext, clock_ns
+from serving.engine.dataplane import DataPlane, Then
+from serving.engine.explaining import ExplanationPlane
 from serving.engine.observers import RawHeaders
 from serving.engine.registry import ServedModel
-from serving.http.errors import Headers, error_body, error_headers, status_of
+from serving.http.answer import BINARY, JSON, Answer
+from serving.http.matching import Route
 
-JSON = (b"content-type", b"application/json")
-BINARY = (b"content-type", b"application/octet-stream")
-
-clock_ns = time.monotonic_ns
-"""The batcher's clock, on which deadlines are."""
+_NS = 1e-9
 
 
-class Answer(NamedTuple):
-    """A response, whole. `wire`: headers and body as one, where the same answer was made before."""
+class Limits(NamedTuple):
+    """The bounds of a request. `timeout_s`: the server's own, None for none. `strict_json`: see the settings."""
 
-    status: int
-    headers: Headers
-    body: bytes
-    wire: bytes = b""
-
-
-def on_the_wire(answer: Answer) -> bytes:
-    """Headers and body of an answer as HTTP/1.1 has them."""
-    return b"".join((*(b"%b: %b\r\n" % header for header in answer.headers), b"\r\n", answer.body))
+    max_instances: int
+    timeout_s: float | None
+    strict_json: bool
 
 
-def refusal(error: BatonError) -> Answer:
-    """How an error is answered."""
-    return Answer(status_of(error), [JSON, *error_headers(error)], error_body(str(error)))
+class InferExchange:
+    """Tensors in, tensors out: the Open Inference Protocol."""
 
+    __slots__ = ("_codec", "_context", "_limits", "_model", "_plane", "_request")
 
-class Exchange:
-    """A request for `model` that began when this was made. Failures are counted where they happen."""
+    _request: InferRequest
 
-    __slots__ = ("_codec", "_started", "context", "model", "request")
+    def __init__(
+        self, plane: DataPlane, model: ServedModel, route: Route, context: RequestContext, limits: Limits
+    ) -> None:
+        self._plane, self._model, self._context, self._limits = plane, model, context, limits
+        self._codec = route.codec(model, strict=limits.strict_json)
 
-    def __init__(self, model: ServedModel, codec: InferCodec, context: RequestContext) -> None:
-        self.model, self.context = model, context
-        self._codec, self._started = codec, clock_ns()
-        self.request: InferRequest
-
-    def decode(self, body: bytes | memoryview, headers: RawHeaders, timeout_s: float | None) -> InferRequest:
-        """The tensors to run, checked; `timeout_s` is the server's own, None for none."""
-        begun, context = clock_ns(), self.context
-        try:
-            self.request = request = self._codec.decode(body, _json_bytes(headers, len(body)))
-            context.priority = request.priority
-            set_deadline(context, headers, request.timeout_us, timeout_s, self._started)
-        except BatonError as error:
-            self.model.metrics.fail(error)
-            raise
+    def start(self, body: bytes | memoryview, headers: RawHeaders, then: Then[Tensors]) -> None:
+        """Check the tensors of a body and run them."""
+        begun, context = clock_ns(), self._context
+        self._request = request = self._codec.decode(body, _json_bytes(headers, len(body)))
+        context.priority = request.priority
+        set_deadline(context, headers, request.timeout_us, self._limits.timeout_s)
         context.times.decode = clock_ns() - begun
-        return request
+        self._plane.infer(self._model, request.tensors, request.rows, context, then)
 
     def encode(self, outputs: Tensors) -> Answer:
-        """The answer to a request that has run."""
-        begun, times = clock_ns(), self.context.times
-        try:
-            encoded = self._codec.encode(self.request, outputs)
-        except BatonError as error:
-            self.model.metrics.fail(error)
-            raise
+        """The answer to a request that has run, which is counted as one."""
+        begun, context = clock_ns(), self._context
+        encoded = self._codec.encode(self._request, outputs)
         ended = clock_ns()
-        times.encode = ended - begun
-        self.model.metrics.observe_request(times, self.request.rows, (ended - self._started) * 1e-9)
+        context.times.encode = ended - begun
+        seconds = (ended - context.started_ns) * _NS
+        self._model.metrics.observe_request(context.times, self._request.rows, seconds)
         if encoded.json_bytes is None:
             return Answer(200, [JSON], encoded.body)
         length = (JSON_LENGTH, b"%d" % encoded.json_bytes)
         return Answer(200, [BINARY, length], encoded.body)
 
 
+class PredictExchange:
+    """Instances in, predictions out: `:predict` of a task."""
+
+    __slots__ = ("_context", "_limits", "_model", "_plane")
+
+    def __init__(
+        self, plane: DataPlane, model: ServedModel, route: Route, context: RequestContext, limits: Limits
+    ) -> None:
+        self._plane, self._model, self._context, self._limits = plane, model, context, limits
+
+    def start(self, body: bytes | memoryview, headers: RawHeaders, then: Then[list[Prediction]]) -> None:
+        """Find the instances of a body and predict each."""
+        begun, context, limits = clock_ns(), self._context, self._limits
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        payloads = decode_payloads(bytes(body), content_type, limits.max_instances)
+        set_deadline(context, headers, 0, limits.timeout_s)
+        context.times.decode = clock_ns() - begun
+        self._plane.predict(self._model, payloads, context, then)
+
+    def encode(self, predictions: list[Prediction]) -> Answer:
+        """The answer to a request that has run, which is counted as one."""
+        begun, context, metrics = clock_ns(), self._context, self._model.metrics
+        encoded = encode_predictions(predictions)
+        ended = clock_ns()
+        context.times.encode = ended - begun
+        seconds = (ended - context.started_ns) * _NS
+        metrics.observe_request(context.times, len(predictions), seconds)
+        metrics.observe_predictions(predictions)
+        return Answer(200, [JSON], encoded)
+
+
+class ExplainExchange:
+    """Instances in, explanations out: `:explain` of a task."""
+
+    __slots__ = ("_context", "_limits", "_model", "_plane")
+
+    def __init__(
+        self,
+        plane: ExplanationPlane,
+        model: ServedModel,
+        route: Route,
+        context: RequestContext,
+        limits: Limits,
+    ) -> None:
+        self._plane, self._model, self._context, self._limits = plane, model, context, limits
+
+    def start(self, body: bytes | memoryview, headers: RawHeaders, then: Then[list[Explanation]]) -> None:
+        """Find the instances of a body, with the parameters beside them, and explain the answer to each."""
+        begun, context, limits, content = clock_ns(), self._context, self._limits, bytes(body)
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        payloads = decode_payloads(content, content_type, limits.max_instances)
+        set_deadline(context, headers, 0, limits.timeout_s)
+        context.times.decode = clock_ns() - begun
+        parameters = decode_parameters(content, payloads)
+        self._plane.start(self._model, payloads, parameters, context, then)
+
+    def encode(self, explanations: list[Explanation]) -> Answer:
+        """The answer to a request that has run; the plane has counted it."""
+        begun = clock_ns()
+        encoded = encode_explanations(explanations)
+        self._context.times.encode = clock_ns() - begun
+        return Answer(200, [JSON], encoded)
+
+
 def set_deadline(
-    context: RequestContext, headers: RawHeaders, timeout_us: int, timeout_s: float | None, started: int
+    context: RequestContext, headers: RawHeaders, timeout_us: int, timeout_s: float | None
 ) -> None:
-    """The nearest of the body's timeout (microseconds), the header's (milliseconds) and the server's."""
+    """The nearest of the body's timeout (microseconds), the header's (milliseconds) and the server's.
+
+    It counts from the request's start.
+    """
     header = headers.get(b"x-request-timeout-ms")
     if timeout_us:
         timeout_s = min(timeout_us * 1e-6, timeout_s or float("inf"))
     if header is not None:
         timeout_s = min(_milliseconds(header) * 1e-3, timeout_s or float("inf"))
     if timeout_s is not None:
-        context.timeout_s, context.deadline_s = timeout_s, started * 1e-9 + timeout_s
+        context.timeout_s, context.deadline_s = timeout_s, context.started_ns * _NS + timeout_s
 
 
 def _json_bytes(headers: RawHeaders, body_bytes: int) -> int | None:

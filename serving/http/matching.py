@@ -1,4 +1,4 @@
-"""The paths of the fast path: which model and version they name, and what to do with it."""
+"""The routes of the fast path: the verb, the model and the version that a path names."""
 
 import re
 from typing import Literal
@@ -11,6 +11,8 @@ from serving.engine.registry import ServedModel
 
 Verb = Literal["infer", "predict", "explain"]
 
+_MAX_ROUTES = 4096  # remembered: of served models only, but a version may be written 1 or 001
+
 # Versions that are no number above 0 are left to the router, which refuses them.
 _PATHS: tuple[tuple[Verb, re.Pattern[str]], ...] = (
     ("infer", re.compile(r"/v2/models/([^/]+)(?:/versions/([1-9][0-9]{0,17}))?/infer")),
@@ -20,12 +22,12 @@ _PATHS: tuple[tuple[Verb, re.Pattern[str]], ...] = (
 
 
 class Route:
-    """What a path asks for, and the codec of the version that answers it now."""
+    """The verb, model and version of a path, and the codec of the version that answers it now."""
 
     __slots__ = ("_codec", "_manifest", "known", "name", "path", "verb", "version")
 
     def __init__(self, verb: Verb, name: str, version: int | None, path: str = "") -> None:
-        """`path`: as the caller wrote it; "" if that is not to be remembered."""
+        """`path`: as the client wrote it; "" if that is not to be remembered."""
         self.verb, self.name, self.version, self.path = verb, name, version, path
         self.known = not path
         """Whether the path is remembered already, or need not be."""
@@ -42,8 +44,39 @@ class Route:
         return self._codec
 
 
+class Routes:
+    """Finds the route of a path, and remembers those of models that are served."""
+
+    def __init__(self, root: str = "") -> None:
+        """`root`: the path under which a proxy passes requests on, "" for none."""
+        self._root = root
+        self._by_path: dict[str, Route] = {}
+        self._by_url: dict[bytes, Route] = {}
+
+    def find(self, path: str) -> Route | None:
+        """The route of a path; None if it is none of the fast path's."""
+        return self._by_path.get(path) or find_route(path, self._root)
+
+    def find_url(self, url: bytes) -> Route | None:
+        """The same for a path as it came over the wire; None too where it is escaped, or has a query."""
+        route = self._by_url.get(url)
+        if route is not None:
+            return route
+        if b"%" in url or b"?" in url or not url.isascii():
+            return None
+        return find_route(url.decode("ascii"), self._root)
+
+    def remember(self, route: Route) -> None:
+        """Keep the route of a model that is served; one of no model must not be kept, since anybody can ask for it."""
+        if len(self._by_path) < _MAX_ROUTES:
+            route.known = True
+            self._by_path[route.path] = route
+            if route.path.isascii():
+                self._by_url[route.path.encode()] = route
+
+
 def find_route(path: str, root: str = "") -> Route | None:
-    """The target of a path, under `root` or not; None for every path that is not of the fast path."""
+    """The route of a path, under `root` or not; None for every path that is not of the fast path."""
     inside = path.removeprefix(root) if root and path.startswith(f"{root}/") else path
     for verb, pattern in _PATHS:
         found = pattern.fullmatch(inside)

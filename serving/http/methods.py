@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from serving.http.answer import JSON, Answer
 from serving.http.errors import error_body
-from serving.http.exchange import JSON, Answer
 
 ASKED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 """Those that a route may be asked for; OPTIONS is answered for every path."""

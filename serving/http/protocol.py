@@ -12,8 +12,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from serving.codec.binary import JSON_LENGTH
 from serving.engine.observers import RawHeaders
+from serving.http.answer import Answer, on_the_wire
 from serving.http.big_body import LEAST_BYTES, BigBody
-from serving.http.exchange import Answer, on_the_wire
 from serving.http.fast_path import FastPath
 from serving.http.http1 import BoundedProtocol
 from serving.http.matching import Route
@@ -76,27 +76,43 @@ class FastCycle:
         else:
             self._body = [self._body, chunk]
 
-    def start(self, fast_path: FastPath) -> None:
+    def start(self) -> None:
         """The request is here whole."""
         body, self._body = self._body, b""
-        self.answer(fast_path, b"".join(body) if isinstance(body, list) else body)
+        self.answer(b"".join(body) if isinstance(body, list) else body)
 
-    def answer(self, fast_path: FastPath, body: bytes | memoryview) -> None:
+    def answer(self, body: bytes | memoryview) -> None:
         """Have the request answered."""
         if self.refused is None:
-            fast_path.respond(self.route, self.headers, body, self)
+            self._protocol.fast_path.respond(self.route, self.headers, body, self)
         else:
             self.send(self.refused)
 
-    def is_disconnected(self) -> bool:
-        """Whether the caller has closed the connection."""
-        return self.disconnected
-
     def send(self, answer: Answer) -> None:
-        """Write the answer and make way for the next request."""
+        """Write the answer, head and body in one, and make way for the next request."""
         self.response_complete = True
-        if not self.disconnected:
-            self._protocol.write_answer(self, answer)
+        if self.disconnected:
+            return
+        if not answer.wire:
+            headers = answer.headers
+            if headers[-1][0] == b"connection":  # a server that drains puts it there, last
+                self.keep_alive = False
+            elif not self.keep_alive:
+                headers.append((b"connection", b"close"))
+        protocol = self._protocol
+        lines = [b"%b: %b\r\n" % header for header in protocol.server_state.default_headers]
+        rest = answer.wire or on_the_wire(answer)
+        protocol.transport.write(b"".join((STATUS_LINE[answer.status], *lines, rest)))
+        if (
+            protocol.flow.write_paused
+        ):  # the client reads slower than it asks: no next request until it has read
+            protocol.flow.pause_reading()
+            self.response_complete = False
+            protocol.unwritten = self
+            return
+        if not self.keep_alive:
+            protocol.transport.close()
+        protocol.on_response_complete()
 
 
 class FastProtocol(BoundedProtocol):
@@ -107,7 +123,7 @@ class FastProtocol(BoundedProtocol):
     _hot: FastCycle | None = None
     _big: BigBody | None = None
     _plain = True  # not TLS, whose transport reads into buffers of its own
-    _unwritten: FastCycle | None = None
+    unwritten: FastCycle | None = None  # its answer waits for the client to read
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a request; parsed, unless it is whole and its head was parsed before.
@@ -115,21 +131,21 @@ class FastProtocol(BoundedProtocol):
         Finding the head in a table takes some 0.3 µs, parsing it again 4; looking for its end in the rest of a body of
         megabytes would take more than all else that is done with that.
         """
-        end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) + 4 if self._between else 0
+        end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) + 4 if self._awaits_request else 0
         whole = end >= 4
         if whole and (self.cycle is None or self.cycle.response_complete):
             head = self.heads.get(data[:end])
             missing = 0 if head is None else head.body_bytes - (len(data) - end)
             if head is not None and missing == 0:
                 body = memoryview(data)[end:] if head.binary else data[end:]
-                self._begin(head.route, head.headers).answer(self.fast_path, body)
+                self._begin(head.route, head.headers).answer(body)
                 return
             if head is not None and missing >= LEAST_BYTES and self._plain:
                 self._receive(head, memoryview(data)[end:])
                 return
-        heads = self._heads
+        heads = self._heads_parsed
         super().data_received(data)
-        if whole and self._hot is not None and self._heads == heads + 1:
+        if whole and self._hot is not None and self._heads_parsed == heads + 1:
             self._remember(data, self._hot)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -160,7 +176,7 @@ class FastProtocol(BoundedProtocol):
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body."""
         if self._hot is not None:
-            self._parts += 1
+            self._chunks_parsed += 1
             self._hot.take(body)
         else:
             super().on_body(body)
@@ -168,14 +184,14 @@ class FastProtocol(BoundedProtocol):
     def on_message_complete(self) -> None:
         """httptools: the request is here whole."""
         if self._hot is not None:
-            self._between = True
-            self._hot.start(self.fast_path)
+            self._awaits_request = True
+            self._hot.start()
         else:
             super().on_message_complete()
 
     def received(self) -> int:
         """Bytes of the request that is coming."""
-        return self._received if self._big is None else self._big.got
+        return self._received_bytes if self._big is None else self._big.got
 
     def refuse(self, status: int, message: str) -> None:
         """Answer the request that is coming when those before it are answered, and read no more."""
@@ -186,46 +202,23 @@ class FastProtocol(BoundedProtocol):
             self._big = None
         super().refuse(status, message)
 
-    def write_answer(self, cycle: FastCycle, answer: Answer) -> None:
-        """One write for head and body; then the connection is free, or closed where it is not kept."""
-        if not answer.wire:
-            headers = answer.headers
-            if headers[-1][0] == b"connection":  # a server that drains puts it there, last
-                cycle.keep_alive = False
-            elif not cycle.keep_alive:
-                headers.append((b"connection", b"close"))
-        lines = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        rest = answer.wire or on_the_wire(answer)
-        self.transport.write(b"".join((STATUS_LINE[answer.status], *lines, rest)))
-        if (
-            self.flow.write_paused
-        ):  # a caller who reads slower than it asks: no next request until it has read
-            self.flow.pause_reading()
-            cycle.response_complete = False
-            self._unwritten = cycle
-        else:
-            self._written(cycle)
-
     def resume_writing(self) -> None:
         """asyncio: the caller has read what was waiting for it."""
         super().resume_writing()
-        cycle, self._unwritten = self._unwritten, None
+        cycle, self.unwritten = self.unwritten, None
         if cycle is not None:
             cycle.response_complete = True
-            self._written(cycle)
+            if not cycle.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
 
     def on_response_complete(self) -> None:
         """An answer is written: start what was pipelined behind it, or wait for the next request."""
-        if self.pipeline or self._deaf or self.flow.read_paused or self.transport.is_closing():
+        if self.pipeline or self._ignores_input or self.flow.read_paused or self.transport.is_closing():
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
-        self._free_since = self.loop.time()
-
-    def _written(self, cycle: FastCycle) -> None:
-        if not cycle.keep_alive:
-            self.transport.close()
-        self.on_response_complete()
+        self._idle_since = self.loop.time()
 
     def _begin(self, route: Route, headers: RawHeaders) -> FastCycle:
         self._hot = cycle = FastCycle(self, route, headers, self.fast_path.turn_away(route, headers))
@@ -235,19 +228,19 @@ class FastProtocol(BoundedProtocol):
     def _receive(self, head: Head, begun: memoryview) -> None:
         """Read a body that has only begun to come into memory of its own, past the parser."""
         cycle = self._begin(head.route, head.headers)
-        self._between = False
+        self._awaits_request = False
         self._begin_to_receive()
 
         def use(body: memoryview) -> None:
-            self._between, self._big = True, None
-            cycle.answer(self.fast_path, body if head.binary else bytes(body))
+            self._awaits_request, self._big = True, None
+            cycle.answer(body if head.binary else bytes(body))
 
         tensors_at = None if cycle.refused is not None else head.tensors_at
         self._big = BigBody(self, self.transport, begun, head.body_bytes, tensors_at, use)
 
     def _abandon(self) -> None:
         """Have it counted if the request that was coming is none: its client has left, or is too slow."""
-        if self._hot is not None and not self._between and self._hot.refused is None:
+        if self._hot is not None and not self._awaits_request and self._hot.refused is None:
             self.fast_path.abandoned(self._hot.route)
 
     def _remember(self, data: bytes, cycle: FastCycle) -> None:
@@ -267,7 +260,7 @@ class FastProtocol(BoundedProtocol):
         """What is asked for, if it may take the fast path, as far as that does not depend on the headers."""
         if self.cycle is not None and not self.cycle.response_complete:
             return None  # pipelined: uvicorn keeps the order
-        route, parser = self.fast_path.find_url(self.url), self.parser
+        route, parser = self.fast_path.routes.find_url(self.url), self.parser
         if (
             route is None
             or parser.get_method() != b"POST"

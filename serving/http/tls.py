@@ -1,7 +1,7 @@
-"""TLS: the server's certificate and key, callers' certificates where an authority is named, and new files taken up.
+"""TLS: the server's certificate and key, clients' certificates where an authority is named, and new files read.
 
-Certificates that are rotated (by cert-manager, by certbot) are read again when their files change: who connects from
-then on sees the new one, who is connected notices nothing.
+Certificates that are rotated (by cert-manager, by certbot) are read again when their files change. New connections
+get the new one; those that exist keep theirs.
 """
 
 import logging
@@ -14,16 +14,16 @@ log = logging.getLogger("baton.tls")
 
 
 class CertificateRefused(Exception):
-    """The files cannot be used: names the flag, what was seen and what was expected."""
+    """The files cannot be used: names the flag, what came and what was expected."""
 
 
 class Certificate:
     """The context that connections are made with, over files that may change."""
 
     def __init__(self, cert: Path, key: Path, ca: Path | None) -> None:
-        """`ca`: the authorities whose callers are let in; None lets everybody in. `CertificateRefused`."""
+        """`ca`: the authorities whose clients are let in; None lets everybody in. `CertificateRefused`."""
         self._cert, self._key = cert, key
-        self._seen = self._fingerprint()
+        self._tried = self._fingerprint()
         self.context = _context(cert, key)
         if ca is not None:
             _load_authorities(self.context, ca, "--tls-ca")
@@ -31,7 +31,7 @@ class Certificate:
 
     @classmethod
     def of(cls, settings: Settings) -> "Certificate | None":
-        """As the settings say; None where they want no TLS."""
+        """As the settings say; None where they ask for no TLS."""
         cert, key, ca = settings.tls_cert, settings.tls_key, settings.tls_ca
         if cert is None and key is None and ca is None:
             return None
@@ -44,11 +44,11 @@ class Certificate:
         return cls(cert, key, ca)
 
     def refresh(self) -> None:
-        """Take up the files if they have changed; those that cannot be used change nothing, and are logged once."""
-        seen = self._fingerprint()
-        if seen == self._seen:
+        """Read the files again if they have changed; those that cannot be used change nothing, and are logged once."""
+        current = self._fingerprint()
+        if current == self._tried:
             return
-        self._seen = seen
+        self._tried = current
         try:
             # In a context of its own first: a key that does not fit would leave the one in use without a certificate.
             _context(self._cert, self._key)

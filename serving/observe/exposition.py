@@ -89,7 +89,7 @@ class ModelCollector(Collector):
             "baton_pending_rows",
             "Rows that were admitted and are not yet answered.",
             served,
-            lambda model: model.batcher.pending_rows,
+            lambda model: model.batcher.admission.pending_rows,
         )
         yield _read(
             "baton_pending_rows_limit",

@@ -7,7 +7,7 @@ import onnxruntime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from inference.machine import available_cpus
+from inference.runtime.machine import available_cpus
 from serving.engine.diagnostics import server_version
 from serving.lifecycle import Lifecycle
 from serving.observe import cgroup

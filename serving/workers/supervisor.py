@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from inference.machine import available_cpus
+from inference.runtime.machine import available_cpus
 from serving.listening import listen, url_of
 from serving.observe.logs import set_up_logging
 from serving.settings import Settings

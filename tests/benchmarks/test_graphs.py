@@ -8,7 +8,7 @@ import pytest
 from benchmarks.bare import example_row
 from benchmarks.graphs import TINY, write_brightness, write_mlp, write_text
 from benchmarks.photos import make_photos
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 
 
 def _answer(folder: Path) -> np.ndarray:

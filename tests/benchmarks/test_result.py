@@ -21,11 +21,11 @@ def test_a_result_comes_back_from_its_file_and_its_command_names_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        sys, "argv", ["benchmarks/x.py", "--out", str(tmp_path / "x.json"), "--models", "models"]
+        sys, "argv", ["benchmarks/soak.py", "--out", str(tmp_path / "x.json"), "--models", "models"]
     )
     assert write(tmp_path / "x.json", ("name", "value"), ROWS, [CLAIM], ["A note."]) == 1
     result = Result.model_validate_json((tmp_path / "x.json").read_text())
-    assert result.command == "python -m benchmarks.x --out x.json --models models"
+    assert result.command == "python -m benchmarks.soak --out x.json --models models"
     assert capsys.readouterr().out == markdown(result) + "\n"
 
 

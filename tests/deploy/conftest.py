@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 
 import httpx
 import pytest
@@ -17,12 +18,18 @@ import pytest
 from tests.bundles import png, sum_graph, write_bare, write_watched
 from tests.deploy.tools import ROOT
 
+# Below those that Linux gives to whoever asks for any: so neither the other tests that run at the same time nor an
+# outgoing connection can take it before the server does.
+PORTS = range(12_000, 32_000)
+
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, drawn at random."""
+    while True:
+        port = SystemRandom().choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(true: Callable[[], bool], what: str, limit_s: float = 60.0) -> None:

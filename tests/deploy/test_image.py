@@ -1,6 +1,6 @@
 """The serving image, built and run: minutes of work, so only where it is asked for.
 
-    BATON_TEST_IMAGE=baton:0.1.0 pytest tests/deploy/test_image.py       an image that is there
+    BATON_TEST_IMAGE=baton:0.2.0 pytest tests/deploy/test_image.py       an image that is there
     BATON_TEST_IMAGE=build pytest tests/deploy/test_image.py             built first
 
 `BATON_BUILD_FLAGS` are added to the build, for a machine that needs some. The program is podman or docker.

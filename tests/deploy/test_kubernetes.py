@@ -71,6 +71,7 @@ def test_every_folder_is_among_those_that_are_checked() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_built_in_kinds_are_what_kubernetes_allows(manifests: list[Manifest], version: str) -> None:
     for manifest in manifests:

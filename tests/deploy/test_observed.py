@@ -28,6 +28,8 @@ from tests.deploy.conftest import Server, answers, free_port, serving, until
 from tests.deploy.tools import BOARDS, RULES, need, rules
 from training.fit.run_metrics import make_server
 
+pytestmark = pytest.mark.slow
+
 REQUESTS = 300
 WIDTH = 256
 CLIENT = httpx.Client(timeout=30)  # one for all: each makes a TLS context, which takes 50 ms

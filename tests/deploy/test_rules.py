@@ -38,6 +38,7 @@ def test_promtool_finds_no_fault() -> None:
     run(promtool, "check", "rules", "--lint=all", "--lint-fatal", *RULES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", TESTS, ids=[file.stem for file in TESTS])
 def test_rules_do_what_their_tests_say(file: Path) -> None:
     run(need("promtool"), "test", "rules", file, timeout_s=300)

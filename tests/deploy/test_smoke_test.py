@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.deploy.tools import ROOT, run
 
 
+@pytest.mark.slow
 def test_every_step_of_the_smoke_test_passes() -> None:
     told = run(sys.executable, ROOT / "scripts/smoke_test.py", timeout_s=300)
     steps = [line.split(":")[0] for line in told.splitlines() if line and not line.startswith(" ")]

@@ -12,6 +12,7 @@ from tests.bundles import png, write_brightness
 from tests.deploy.conftest import serving, until
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("drain_delay_s", [0, 1])
 def test_a_stop_under_load_loses_nothing(tmp_path: Path, drain_delay_s: int, workers: int) -> None:
@@ -29,6 +30,7 @@ def test_a_stop_under_load_loses_nothing(tmp_path: Path, drain_delay_s: int, wor
     assert set(clients.ended) == {200, REFUSED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_clients_that_send_slowly_or_nothing_do_not_hold_up_the_end(tmp_path: Path, workers: int) -> None:
     models = tmp_path / "models"

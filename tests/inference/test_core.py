@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.configs import Conformal, OutOfDistribution
 from inference.errors import BatonError, InferenceFailed, ModelNotFound
-from inference.machine import available_cpus, cpu_quota, gpus
-from inference.manifest import Conformal, OutOfDistribution
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import Classification, energy
-from inference.repository import ModelRepository
-from inference.session import OrtSession
+from inference.runtime.machine import available_cpus, cpu_quota, gpus
+from inference.runtime.session import OrtSession
+from inference.store.repository import ModelRepository
 from inference.values import DataType
 from tests.bundles import sum_graph, write_bare, write_brightness
 

@@ -14,7 +14,7 @@ import onnxruntime as ort
 import pytest
 from numpy.random import Generator
 
-from inference.session import SLOWER_ON_CPU
+from inference.runtime.session import SLOWER_ON_CPU
 from inference.values import Array, Tensors
 from tests.bundles import write_bare
 from tests.deploy.tools import missing

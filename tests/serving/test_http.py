@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from inference import errors
-from inference.golden import Runs
-from inference.machine import available_cpus
+from inference.runtime.machine import available_cpus
+from inference.runtime.session import Runs
 from inference.values import Tensors
 from serving.__main__ import main
 from serving.engine.metrics import Distribution, classify
@@ -308,7 +308,7 @@ def test_a_full_queue_is_429_and_a_caller_who_left_is_not_run(tmp_path: Path) ->
             running = asyncio.create_task(ask(server))
             await until(gate.entered.is_set)
             leaving, staying = asyncio.create_task(ask(server)), asyncio.create_task(ask(server))
-            await until(lambda: model.batcher.pending_rows == 3)
+            await until(lambda: model.batcher.admission.pending_rows == 3)
             refused = await ask(server)
             assert refused.status_code == 429
             assert int(refused.headers["retry-after"]) >= 1
@@ -362,6 +362,7 @@ def test_without_models_it_lives_and_is_not_ready(tmp_path: Path) -> None:
         assert http.get("/v2/health/ready").status_code == 503
 
 
+@pytest.mark.slow
 def test_who_knows_the_token_loads_and_unloads(tmp_path: Path) -> None:
     write_bare(tmp_path, "sum", sum_graph())
     with start(models=tmp_path, admin_token=ADMIN) as server, httpx.Client(base_url=server.url) as http:
@@ -392,7 +393,7 @@ def test_a_drain_is_unready_at_once_and_loses_no_accepted_request(tmp_path: Path
                 assert (await client.get("/v2/health/ready")).status_code == 503
                 assert (await client.get("/v2/health/live")).status_code == 200
             late = asyncio.create_task(ask(server))
-            await until(lambda: server.app.registry.get("sum").batcher.pending_rows == 2)
+            await until(lambda: server.app.registry.get("sum").batcher.admission.pending_rows == 2)
             server.should_exit = True  # as if the delay were over
             gate.open.set()
             for answer in (await running, await late):
@@ -452,7 +453,8 @@ def test_how_a_model_is_run_can_be_set_by_hand(tmp_path: Path) -> None:
         told = http.get("/v2/models/sum/profile").json()
         assert {point["threads"] for point in told["profile"]["points"]} == {2}
         plan = told["plan"]
-        assert (plan["inline"], plan["concurrent_runs"], plan["max_batch_size"]) == (False, runs, 1)
+        assert (plan["inline"], plan["instances"], plan["max_batch_size"]) == (False, runs, 1)
+        assert plan["concurrent_runs"] == plan["instances"]
         assert plan["max_pending_rows"] == 300
         batcher, barrier = server.app.registry.get("sum").batcher, threading.Barrier(runs)
         session = batcher._session

@@ -1,22 +1,52 @@
-"""The listening socket and its address, over IPv4 and IPv6."""
+"""Addresses that are listened to: IPv4 and IPv6 at once, and how one is written."""
 
+import json
 import socket
+from pathlib import Path
 
+import httpx
 import pytest
 
-from serving.listening import BACKLOG, listen, url_of
+from serving.listening import listen, url_of
+from tests.bundles import sum_graph, write_bare
+from tests.serving.protocol.wire import SUM
+from tests.serving.servers import start
+
+INFER = "/v2/models/sum/infer"
 
 
-def _ipv6() -> bool:
+def needs_ipv6() -> None:
     try:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
     except OSError:
-        return False
-    return True
+        pytest.skip("this machine has no IPv6")
 
 
-needs_ipv6 = pytest.mark.skipif(not _ipv6(), reason="no IPv6 here")
+def test_two_colons_listen_to_ipv6_and_ipv4(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    needs_ipv6()
+    write_bare(tmp_path, "sum", sum_graph())
+    with caplog.at_level("INFO", "baton"), start(models=tmp_path, host="::") as server:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        for host in ("127.0.0.1", "[::1]"):
+            answer = httpx.post(f"http://{host}:{port}{INFER}", content=json.dumps(SUM))
+            assert answer.status_code == 200
+        assert f"serving on http://[::]:{port}" in caplog.text
+
+
+def test_workers_listen_to_both_as_well() -> None:
+    needs_ipv6()
+    with listen("::", 0) as listener:
+        port = listener.getsockname()[1]
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), timeout=5).close()
+    with listen("::1", 0) as listener, pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=5)
+
+
+def test_an_address_is_logged_as_it_is_asked() -> None:
+    assert url_of("::", 80, tls=True, root_path="/x") == "https://[::]:80/x"
+    assert url_of("0.0.0.0", 8000, tls=False) == "http://0.0.0.0:8000"
 
 
 def test_accepted_connections_send_small_answers_at_once() -> None:
@@ -24,28 +54,8 @@ def test_accepted_connections_send_small_answers_at_once() -> None:
         connection, _ = listening.accept()
         with connection:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    assert BACKLOG == 2048
-
-
-@needs_ipv6
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_every_address_takes_both_families(host: str) -> None:
-    with listen("::", 0) as listening:
-        socket.create_connection((host, listening.getsockname()[1])).close()
 
 
 def test_a_port_that_is_taken_is_an_error() -> None:
     with listen("127.0.0.1", 0) as taken, pytest.raises(OSError, match="in use"):
         listen("127.0.0.1", taken.getsockname()[1])
-
-
-@pytest.mark.parametrize(
-    ("host", "tls", "root_path", "url"),
-    [
-        ("127.0.0.1", False, "", "http://127.0.0.1:8000"),
-        ("::1", False, "", "http://[::1]:8000"),
-        ("example.com", True, "/baton", "https://example.com:8000/baton"),
-    ],
-)
-def test_the_url_has_scheme_host_and_path(host: str, tls: bool, root_path: str, url: str) -> None:
-    assert url_of(host, 8000, tls=tls, root_path=root_path) == url

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from inference.proof import BatchProof
+from inference.proving.independence import BatchProof
 from inference.values import Array, Tensors
 from serving.engine import loading
 from tests.bundles import write_bare
@@ -61,16 +61,19 @@ def wrong_answers(server: ThreadedServer, case: Case, rtol: float) -> int:
     return wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", MIND, ids=lambda case: case.name)
 def test_rows_that_mind_their_company_have_none(server: ThreadedServer, case: Case) -> None:
     assert wrong_answers(server, case, rtol=ROUNDING if case.placed else 0.0) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RARE, ids=lambda case: case.name)
 def test_rows_that_mind_what_is_rare_have_no_company(server: ThreadedServer, case: Case) -> None:
     assert wrong_answers(server, case, rtol=0.0) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WELL, ids=lambda case: case.name)
 def test_rows_that_mix_well_are_answered_as_alone_but_for_rounding(
     server: ThreadedServer, case: Case
@@ -94,6 +97,7 @@ def test_chance_has_the_form_of_what_was_asked(server: ThreadedServer, case: Cas
                 assert answer["y"].shape == request["x"].shape
 
 
+@pytest.mark.slow
 def test_without_the_proof_callers_get_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     believed = BatchProof(batched=True)
     monkeypatch.setattr(loading, "prove", lambda *_: believed)

@@ -104,7 +104,7 @@ FAULTS = [
         "vision",
         "a file that is no picture",
         broken_picture,
-        "photos/cat/9.png: got 10 bytes of no known format, expected a picture: "
+        "photos/cat/9.png: got 10 bytes of no known format, expected an image: "
         "image/png, image/jpeg, image/webp, image/gif, image/bmp",
     ),
     Fault(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from inference.bundle import Bundle
 from inference.errors import GoldenMismatch
 from inference.predictor import Predictor
+from inference.store.bundle import Bundle
 from training.config import TrainConfig, load_config
 from training.errors import ConfigError, DataError, RunError
 from training.pipeline import by_whose, train
@@ -92,6 +92,7 @@ def test_failed_start_leaves_no_run_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_existing_version_is_never_overwritten_and_the_next_is_free(root: Path) -> None:
     before = (root / "models" / "digits" / "1" / "manifest.json").read_bytes()
     RunFiles(root / "run").published.unlink()
@@ -125,7 +126,7 @@ def test_graph_with_other_weights_fails_its_golden_examples(root: Path, tmp_path
 
 def _replace(folder: Path, name: str, content: bytes) -> None:
     """Change a file and its record in the manifest."""
-    from inference.bundle import file_record
+    from inference.store.bundle import file_record
 
     (folder / name).write_bytes(content)
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -151,6 +152,7 @@ def test_steps_keep_torch_deterministic(root: Path) -> None:
     assert files.calibration.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_slices_and_robustness_stand_in_manifest_and_card(root: Path) -> None:
     RunFiles(root / "run").published.unlink(missing_ok=True)
     published = train(configure(root, "--slice", "brightness", "--version", "9"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.bundle import Bundle
+from inference.store.bundle import Bundle
 from tests.bundles import shipped
 from training.__main__ import usage
 from training.architectures.registry import find_architecture

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from inference.configs import ImageConfig
 from inference.errors import InvalidInput
-from inference.processors.config import ImageConfig
 from inference.processors.image import INPUT, ImageProcessor
 from inference.values import Payload
 from training.data.examples import Batch

@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from inference.manifest import Calibration, Conformal, Evaluation, OutOfDistribution
+from inference.configs import Conformal, OutOfDistribution
+from inference.manifest import Calibration, Evaluation
 
 
 class Report(BaseModel):

@@ -13,12 +13,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from inference.bundle import MANIFEST_FILE
+from inference.configs import ImageConfig, ProcessorConfig, TextConfig
 from inference.errors import BatonError
 from inference.manifest import Taught
 from inference.predictor import Predictor
-from inference.processors.config import ImageConfig, ProcessorConfig, TextConfig
-from inference.session import SessionOptions
+from inference.runtime.session import SessionOptions
+from inference.store.located import MANIFEST_FILE
 from training.config import TrainConfig
 from training.data.examples import Batch, as_arrays
 from training.errors import ConfigError, RunError

@@ -15,8 +15,8 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from inference.bundle import Bundle
 from inference.errors import BatonError
+from inference.store.bundle import Bundle
 from training.architectures.neumf import BIASES, NeuMF
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples

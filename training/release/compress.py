@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from inference.manifest import Pruning
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from training.config import TrainConfig
 from training.data.examples import as_arrays
 from training.fit.train import FitResult

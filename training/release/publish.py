@@ -16,14 +16,15 @@ from typing import Any
 
 from torch import nn
 
-from inference.bundle import GRAPH_FILE, MANIFEST_FILE, file_record
-from inference.golden import GOLDEN_FILE, Example, Golden, Tolerance
 from inference.manifest import Company, Graph, Manifest, Parity, Pruning, Taught
 from inference.options import Precision
 from inference.predictor import Predictor
-from inference.reference import REFERENCE_FILE
-from inference.repository import ModelRepository
-from inference.session import OrtSession
+from inference.proving.golden import Example, Golden, Tolerance
+from inference.runtime.session import OrtSession
+from inference.store.bundle import file_record
+from inference.store.located import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE
+from inference.store.reference import REFERENCE_FILE
+from inference.store.repository import ModelRepository
 from training.config import TrainConfig
 from training.errors import RunError
 from training.evaluate.report import Report

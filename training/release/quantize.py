@@ -31,10 +31,10 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from inference.golden import Golden, Tolerance, payload_of
 from inference.manifest import Company
 from inference.predictor import Predictor
-from inference.session import OrtSession
+from inference.proving.golden import Golden, Tolerance, payload_of
+from inference.runtime.session import OrtSession
 from inference.values import Tensors
 from training.data.examples import EVALUATION_BATCH, Batch, Loader, as_arrays
 from training.release.tables import shrink_tables
@@ -194,7 +194,7 @@ class GraphModel(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         names = [spec.name for spec in self.session.inputs]
         tensors = as_arrays(dict(zip(names, inputs, strict=True)))
-        return torch.from_numpy(self.session.run_raw(tensors)[-1])
+        return torch.from_numpy([*self.session.run(tensors).values()][-1])
 
 
 def score_on_validation(session: OrtSession, task: Task, data: TaskData[Any]) -> float:
@@ -214,7 +214,7 @@ def latency_ratio(
     for _ in range(WARM_UP_ROUNDS + rounds):
         for session, taken in seconds.items():
             started = time.perf_counter()
-            session.run_raw(tensors)
+            session.run(tensors)
             taken.append(time.perf_counter() - started)
     medians = [statistics.median(taken[WARM_UP_ROUNDS:]) for taken in seconds.values()]
     return medians[0] / medians[1]

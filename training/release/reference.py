@@ -1,4 +1,4 @@
-"""The sketch of inputs and predictions that drift is measured against, and `baton reference`, which adds one."""
+"""The reference that drift is measured against, and `baton reference`, which adds one."""
 
 import argparse
 import json
@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from inference.bundle import MANIFEST_FILE, Bundle, file_record
 from inference.errors import BatonError
 from inference.manifest import Manifest
 from inference.predictor import Predictor
-from inference.reference import REFERENCE_FILE, Reference
-from inference.repository import ModelRepository
+from inference.store.bundle import Bundle, file_record
+from inference.store.located import MANIFEST_FILE
+from inference.store.reference import REFERENCE_FILE, Reference
+from inference.store.repository import ModelRepository
 from inference.values import Array
 from training.config import TrainConfig, make_config
 from training.errors import DataError, RunError, TrainingError
@@ -25,18 +26,20 @@ from training.tasks.base import Task, TaskData
 from training.tasks.registry import find_task
 
 MAX_ROWS = 10_000
-"""Validation rows that are sketched at most: more would say it no better."""
+"""Validation rows that are summarised at most: more would say it no better."""
 
 BATCH = 250
 
 
 def make_reference(predictor: Predictor, task: Task, data: TaskData[Any]) -> Reference:
-    """Send validation through the bundle, as callers would, and sketch what goes in and what comes out."""
+    """Send validation through the bundle, as callers would, and summarise each row and its answer."""
     rows = np.random.default_rng(0).permutation(len(data.validation))[:MAX_ROWS].tolist()
     payloads = [task.payload(data.validation, row) for row in rows]
-    sketches = [predictor.processor.sketch(*exchange) for exchange in predictor.exchanges(payloads, BATCH)]
+    summaries = [
+        predictor.processor.summarise(*exchange) for exchange in predictor.exchanges(payloads, BATCH)
+    ]
     features: dict[str, Array] = {
-        name: np.concatenate([sketch[name] for sketch in sketches]) for name in sketches[0]
+        name: np.concatenate([summary[name] for summary in summaries]) for name in summaries[0]
     }
     return Reference.of(features)
 

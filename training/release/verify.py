@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inference.graph_file import GraphFile
 from inference.manifest import Company, Parity
-from inference.proof import Stacks, confirm, mixes_by_design, prove
-from inference.session import OPTIMIZATION, OrtSession
+from inference.proving.independence import Stacks, confirm, mixes_by_design, prove
+from inference.runtime.session import OPTIMIZATION, OrtSession
+from inference.store.graph_file import GraphFile
 from inference.values import Array, Tensors
 from training.data.examples import as_arrays
 from training.errors import TrainingError

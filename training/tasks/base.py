@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.configs import ProcessorConfig
 from inference.manifest import DataSource
 from inference.predictor import Predictor
-from inference.processors.config import ProcessorConfig
 from inference.values import Payload, Tensors
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples

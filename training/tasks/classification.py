@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
-from inference.manifest import Calibration, Conformal, Evaluation, OutOfDistribution
+from inference.configs import Conformal, OutOfDistribution
+from inference.manifest import Calibration, Evaluation
 from inference.predictor import Predictor
 from inference.values import Payload
 from training.config import TrainConfig

@@ -11,17 +11,11 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.configs import RecommendationConfig
 from inference.manifest import DataSource
 from inference.predictor import Predictor
-from inference.processors.config import RecommendationConfig
-from inference.processors.recommendation import (
-    HISTORY,
-    ITEMS_FILE,
-    SCORES,
-    USER,
-    catalogue_json,
-    pad_left,
-)
+from inference.processors.catalogue import ITEMS_FILE, catalogue_json
+from inference.processors.recommendation import HISTORY, SCORES, USER, pad_left
 from inference.values import Payload, Tensors
 from training.architectures.matrix_factorisation import MatrixFactorisation
 from training.architectures.neumf import NeuMF

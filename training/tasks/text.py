@@ -10,10 +10,10 @@ import torch
 from torch import Generator, Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.configs import TextConfig
 from inference.manifest import DataSource
 from inference.predictor import Predictor
 from inference.processors.classification import LABELS_FILE
-from inference.processors.config import TextConfig
 from inference.processors.text import INPUT, TOKENIZER_FILE, TextProcessor, pad, read_tokenizer
 from inference.values import Payload, Tensors
 from training.architectures.bag import BagOfNgrams

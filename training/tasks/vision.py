@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from inference.configs import ImageConfig
 from inference.manifest import DataSource
 from inference.predictor import Predictor
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import LABELS_FILE
-from inference.processors.config import ImageConfig
 from inference.processors.image import INPUT
 from inference.values import Payload, Tensors
 from training.architectures.classifier import ClassifierGraph, ImageClassifier

@@ -1,4 +1,4 @@
-"""What the routes have in common: how they answer, and how OpenAPI shows an answer by example."""
+"""Shared by the routes: how they answer, and how OpenAPI shows an answer by example."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _WHY = {
     400: ("The request is at fault", "inputs[0].shape: got [1, 63], expected [-1, 64], -1 standing for any"),
     403: ("Administration is off, or the token is wrong", "administration is off: no admin token is set"),
     404: ("No such model or version", "Request for unknown model: 'x' is not found"),
-    409: ("What is on disk is refused, and the model answers as before",
+    409: ("The version on disk is refused, and the model answers as before",
           "model 'x' answers as before, since what is on disk is refused: version 2: …"),
     413: ("The body is over its limit", "body: got 80000000 bytes, expected at most 67108864 bytes"),
     415: ("The model takes no such body", "body: got text/csv, expected one of image/png, image/jpeg"),

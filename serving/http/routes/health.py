@@ -1,4 +1,4 @@
-"""Whether the server lives, whether it should be sent requests, and what it measures of itself."""
+"""Whether the server lives, whether it should be sent requests, and its metrics."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from serving.http.routes.documented import Json, shows
 from serving.lifecycle import Lifecycle
 
 ChooseFormat = Callable[[str], tuple[Callable[[Collected], bytes], str]]
-"""The encoder of the metrics for an Accept header, and the media type of what it gives."""
+"""The encoder of the metrics for an Accept header, and the media type of its text."""
 
 
 def health_routes(group: Group, lifecycle: Lifecycle, choose_format: ChooseFormat) -> APIRouter:
@@ -18,11 +18,11 @@ def health_routes(group: Group, lifecycle: Lifecycle, choose_format: ChooseForma
     router = APIRouter(tags=["health"])
 
     async def live() -> Response:
-        """The process answers. It stays so while it drains, or Kubernetes would kill what is under way."""
+        """The process answers. It stays so while it drains, or Kubernetes would kill requests under way."""
         return Json({"live": True})
 
     async def ready() -> Response:
-        """Whether to send requests: what has served serves (all models, if strict), and no stop is announced."""
+        """Whether to send requests: each model that has served serves (all, if strict), and no stop is announced."""
         if lifecycle.draining:
             return Json({"ready": False, "error": "the server is draining"}, 503)
         if group.ready():

@@ -1,4 +1,4 @@
-"""What is served: the server's and the models' metadata, configuration, statistics and measured profile."""
+"""The served models: the server's and the models' metadata, configuration, statistics and measured profile."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,7 +12,7 @@ from serving.engine.registry import ModelRegistry, ServedModel
 from serving.http.matching import parse_version
 from serving.http.routes.documented import Json, shows
 
-# Only what is implemented: perf_analyzer, for one, asks for what it finds named here.
+# Only those that are implemented: perf_analyzer, for one, asks for each that it finds here.
 EXTENSIONS = [
     "binary_tensor_data",
     "classification",
@@ -33,7 +33,13 @@ _METADATA = {
 _STATS = {"model_stats": [{"name": "tiny", "version": "1", "inference_count": 42, "execution_count": 12}]}
 _CONFIG = {"name": "tiny", "platform": "onnxruntime_onnx", "max_batch_size": 64, "dynamic_batching": {}}
 _PROFILE = {
-    "plan": {"inline": True, "concurrent_runs": 1, "max_batch_size": 64, "max_pending_rows": 4096},
+    "plan": {
+        "inline": True,
+        "concurrent_runs": 1,
+        "instances": 1,
+        "max_batch_size": 64,
+        "max_pending_rows": 4096,
+    },
     "profile": {"points": [{"threads": 1, "runs": 1, "rows": 1, "seconds": 2e-05}]},
 }
 
@@ -80,7 +86,7 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
 
     @router.get("/v2/diagnostics", responses=shows({"cpus": 2, "cpu_quota": 2.0, "models": []}))
     async def diagnostics() -> Response:
-        """What is really in force: quota, threads, providers, digests, plans."""
+        """The settings really in force: quota, threads, providers, digests, plans."""
         return Json(await group.diagnostics())
 
     @router.get("/v2/models", responses=shows({"models": ["tiny"]}))
@@ -108,7 +114,7 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
     )
     both("/config", _here(config), "Model configuration", _CONFIG)
     both("/stats", its_statistics, "Statistics", _STATS)
-    both("/profile", _here(_profile), "What a run costs here, and the plan made from it", _PROFILE)
+    both("/profile", _here(_profile), "The cost of a run here, and the plan made from it", _PROFILE)
 
     @router.get("/v1/models", responses=shows({"models": ["fashion"]}))
     async def list_tasks() -> Response:
@@ -117,7 +123,7 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
 
     @router.get("/v1/models/{name}", responses=shows({"name": "fashion", "ready": True}, 404))
     async def task_ready(name: str) -> Response:
-        """Whether the model answers, with what it is for."""
+        """Whether the model answers, with its task."""
         model = registry.get(name)
         manifest = model.manifest
         evaluation = manifest.graphs[model.predictor.precision].evaluation
@@ -138,7 +144,7 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
 
 
 def _here(tell: Tell) -> Ask:
-    """What every process knows, so that no other need be asked."""
+    """An answer that every process can give, so that no other need be asked."""
 
     async def told(model: ServedModel) -> Any:
         return tell(model)
@@ -151,4 +157,4 @@ def _names(registry: ModelRegistry) -> list[str]:
 
 
 def _profile(model: ServedModel) -> dict[str, Any]:
-    return {"plan": model.batcher.plan._asdict(), "profile": model.profile.model_dump()}
+    return {"plan": model.batcher.plan.as_json(), "profile": model.profile.model_dump()}

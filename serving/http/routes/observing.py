@@ -1,4 +1,4 @@
-"""Trace and log settings, as Triton's clients ask for them: what is in force, which only a start changes.
+"""Trace and log settings, as Triton's clients ask for them: those in force, which only a start changes.
 
 Neither extension is named by the server's metadata, since a client that finds it there expects to set it.
 """
@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from inference.errors import InvalidInput, Unsupported
+from inference.wording import counted
 from serving.engine.registry import ModelRegistry
 from serving.http.routes.documented import Json, shows, takes
 
@@ -72,7 +73,7 @@ def observing_routes(registry: ModelRegistry, log_level: str, traced_one_in: flo
 
     @router.get("/v2/logging", responses=shows(_LOGGING))
     async def log_settings() -> Response:
-        """What is logged, on standard error."""
+        """The levels that are logged, on standard error."""
         return Json(logged)
 
     @router.post("/v2/logging", responses=shows(_LOGGING, 400, 501), openapi_extra=takes(json=_LOGGING))
@@ -101,12 +102,12 @@ def _log_settings(level: str) -> dict[str, Any]:
 def _confirm(body: bytes, in_force: Mapping[str, Any], how: str) -> None:
     """Whether the settings of `body` are in force: `Unsupported` where they are not, `InvalidInput` for no settings.
 
-    A null asks for what holds otherwise, which holds.
+    A null asks for the default, which is in force.
     """
     try:
         expected = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
-        raise InvalidInput("body", f"{len(body)} bytes ({error})", "JSON") from None
+        raise InvalidInput("body", f"{counted(len(body), 'byte')} ({error})", "JSON") from None
     if not isinstance(expected, dict):
         raise InvalidInput("body", expected, "an object")
     for name, value in expected.items():

@@ -1,4 +1,4 @@
-"""What people look at: the page at / and the OpenAPI documentation, both without any other host."""
+"""Pages for people: the one at / and the OpenAPI documentation, both without any other host."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +32,7 @@ def page_routes(root_path: str) -> APIRouter:
 
     @router.get("/")
     async def root(request: Request) -> Response:
-        """The page for who asks for HTML, as browsers do; KServe's liveness for everybody else."""
+        """The page for clients that ask for HTML, as browsers do; KServe's liveness for all others."""
         if "text/html" in request.headers.get("accept", "").lower():
             return HTMLResponse(page, headers=_HEADERS)
         return Json({"status": "alive"}, headers={"vary": "accept"})

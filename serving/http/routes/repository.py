@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, HTTPException, Request, Response
 from pydantic import SecretStr
 
 from inference.errors import InvalidInput, Unsupported
+from inference.wording import counted
 from serving.engine.group import Group
 from serving.engine.registry import ModelState
 from serving.http.routes.documented import Json, shows, takes
@@ -18,7 +19,7 @@ _INDEX = [{"name": "tiny", "version": "1", "state": "READY", "reason": ""}]
 
 
 def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
-    """Index for all; load and unload for who knows the token."""
+    """Index for all; load and unload for clients with the token."""
     router = APIRouter(tags=["repository"])
 
     def admit(authorization: str | None) -> None:
@@ -55,8 +56,8 @@ def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
     async def load(name: str, request: Request, authorization: Bearer = None) -> Response:
         """Load a model as it is on disk now; answers when it serves. Configurations are not taken.
 
-        What has not changed stays; what is refused is answered with the reason: 409 where the model answers as
-        before, 503 where it does not answer.
+        A version that has not changed stays; one that is refused is answered with the reason: 409 where the model
+        answers as before, 503 where it does not answer.
         """
         admit(authorization)
         parameters = (await _options(request)).get("parameters")
@@ -93,7 +94,7 @@ async def _options(request: Request) -> dict[str, Any]:
     try:
         options = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
-        raise InvalidInput("body", f"{len(body)} bytes ({error})", "JSON") from None
+        raise InvalidInput("body", f"{counted(len(body), 'byte')} ({error})", "JSON") from None
     if not isinstance(options, dict):
         raise InvalidInput("body", options, "an object")
     return options

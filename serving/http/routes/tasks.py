@@ -20,7 +20,7 @@ _EXPLANATION = {
         }
     ]
 }
-_PICTURE = {"b64": "iVBORw0KGgo…"}
+_IMAGE = {"b64": "iVBORw0KGgo…"}
 _ERRORS = (400, 404, 413, 415, 429, 501, 503, 504)
 
 
@@ -29,8 +29,8 @@ def task_routes(fast_path: FastPath) -> APIRouter:
     router = APIRouter(tags=["prediction"])
     shown, explained = shows(_ANSWER, *_ERRORS), shows(_EXPLANATION, *_ERRORS)
     raw = {"png": "the bytes of a picture", "text": "a text", "form": "one or more files"}
-    body = takes(json={"instances": [_PICTURE]}, **raw)
-    asked = takes(json={"instances": [_PICTURE], "parameters": {"grid": 7}}, **raw)
+    body = takes(json={"instances": [_IMAGE]}, **raw)
+    asked = takes(json={"instances": [_IMAGE], "parameters": {"grid": 7}}, **raw)
 
     @router.post("/v1/models/{name}:predict", responses=shown, openapi_extra=body)
     async def predict(name: str, request: Request) -> Response:
@@ -44,9 +44,9 @@ def task_routes(fast_path: FastPath) -> APIRouter:
 
     @router.post("/v1/models/{name}:explain", responses=explained, openapi_extra=asked)
     async def explain(name: str, request: Request) -> Response:
-        """What in each instance speaks for its answer: the drop when a cell, a word or an item is left out.
+        """The parts of each instance that speak for its answer: the drop when a cell, a word or an item is left out.
 
-        `drops` of a picture: by cell of a grid over `region` of it (left, top, right, bottom as shares of its
+        `drops` of an image: by cell of a grid over `region` of it (left, top, right, bottom as shares of its
         sides). `words` of a text: with their characters' places. `history` of a recommendation: for its best item.
         """
         return await delegate(fast_path, Route("explain", name, None), request)

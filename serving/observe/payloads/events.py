@@ -17,7 +17,7 @@ import orjson
 from inference.values import JsonValue
 from serving.codec.binary import JSON_LENGTH
 from serving.codec.compression import decompress
-from serving.codec.words import has_words, nulled
+from serving.codec.nonfinite import may_hold_nonfinite, with_null
 from serving.engine.observers import RawHeaders
 
 REQUEST = "org.kubeflow.serving.inference.request"
@@ -133,7 +133,7 @@ def _printable(value: bytes) -> str:
 def _parsed(head: bytes) -> JsonValue:
     """JSON as a log may have it: NaN and Infinity, which tensors may hold, are null. None for what is no JSON."""
     try:
-        return orjson.loads(nulled(head) if has_words(head) else head)
+        return orjson.loads(with_null(head) if may_hold_nonfinite(head) else head)
     except ValueError:
         return None
 

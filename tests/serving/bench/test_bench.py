@@ -12,6 +12,7 @@ from tests.serving.bench.server import Tiny, running
 QUICK = ("--duration", "0.2", "--warmup", "0", "--rounds", "2")
 
 
+@pytest.mark.slow
 def test_two_servers_are_driven_by_turns_and_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -30,6 +31,7 @@ def test_two_servers_are_driven_by_turns_and_compared(
     assert result.machine.usable_cpus >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
 def test_random_rows_are_made_from_the_metadata(binary: bool) -> None:
     with running(Tiny()) as tiny:
@@ -51,6 +53,7 @@ def test_a_file_is_sent_as_it_is_to_predict(tmp_path: Path, capsys: pytest.Captu
     assert "POST /v1/models/photos:predict, 14 bytes" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_every_server_is_searched_once_a_round_and_the_searches_give_an_interval(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +72,7 @@ def test_every_server_is_searched_once_a_round_and_the_searches_give_an_interval
     assert found[0].vs_first.median == 1
 
 
+@pytest.mark.slow
 def test_with_a_limit_the_table_tells_the_share_of_good_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with running(Tiny(delay_s=0.02)) as tiny:
         for limit, share in (("1", "0.0%"), ("10000", "100.0%")):
@@ -78,6 +82,7 @@ def test_with_a_limit_the_table_tells_the_share_of_good_answers(capsys: pytest.C
             assert f"| {share} ({share}–{share}) |" in shown
 
 
+@pytest.mark.slow
 def test_a_plot_is_drawn_or_its_absence_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def arrivals() -> int:
     return int(np.random.default_rng(0).poisson(RATE * SECONDS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [Closed(3), Open(RATE, 3)], ids=["closed", "open"])
 def test_every_request_that_reached_the_server_is_counted_once(shape: Load) -> None:
     with running(Tiny(statuses=(200, 429, 504, 200), delay_s=0.002)) as tiny:
@@ -38,12 +39,14 @@ def test_every_request_that_reached_the_server_is_counted_once(shape: Load) -> N
     assert round_.server_ms == {"queue": 1.5, "run": 0.5}
 
 
+@pytest.mark.slow
 def test_open_loop_asks_as_often_as_scheduled_though_the_server_stalls() -> None:
     with running(Tiny(stall_at=5, stall_s=0.4)) as tiny:
         record = load(tiny, Open(RATE, 1))
     assert len(record) == tiny.posted == arrivals()
 
 
+@pytest.mark.slow
 def test_open_loop_counts_the_stall_in_the_latency_of_every_arrival_meanwhile() -> None:
     with running(Tiny(stall_at=5, stall_s=0.4)) as tiny:
         late = [took for took in took_ms(load(tiny, Open(RATE, 1))) if took > 50]
@@ -52,6 +55,7 @@ def test_open_loop_counts_the_stall_in_the_latency_of_every_arrival_meanwhile() 
     assert max(late) >= 390
 
 
+@pytest.mark.slow
 def test_closed_loop_asks_less_while_the_server_stalls() -> None:
     with running(Tiny(stall_at=5, stall_s=0.4)) as tiny:
         late = [took for took in took_ms(load(tiny, Closed(1))) if took > 390]
@@ -67,6 +71,7 @@ def test_poisson_arrivals_are_those_of_the_seed() -> None:
     np.testing.assert_allclose(due, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_request_that_takes_too_long_is_given_up_and_the_others_are_answered() -> None:
     with running(Tiny(stall_at=3, stall_s=30.0)) as tiny:
         round_ = summarize(load(tiny, Closed(1), seconds=1.0, timeout_s=0.2))

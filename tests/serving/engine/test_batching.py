@@ -12,8 +12,9 @@ import pytest
 from inference.errors import ClientDisconnected, DeadlineExceeded, InferenceFailed, ModelNotReady, Overloaded
 from inference.processors.tensor import TensorProcessor
 from inference.values import Tensors
-from serving.engine.batching import DynamicBatcher, Plan
+from serving.engine.batching import DynamicBatcher
 from serving.engine.context import RequestContext
+from serving.engine.plan import Plan
 
 POISON = -1.0
 
@@ -115,11 +116,11 @@ class Bench:
     ) -> "asyncio.Task[list[float]]":
         async def answered() -> list[float]:
             rows = np.repeat(np.array(values, np.float32)[:, None], width, axis=1)
-            self.batcher.admit(len(values))
+            self.batcher.admission.admit(len(values))
             try:
                 outputs = await self.batcher.submit({"x": rows}, len(values), context or RequestContext())
             finally:
-                self.batcher.release(len(values))
+                self.batcher.admission.release(len(values))
             answer: list[float] = outputs["y"][:, 0].tolist()
             return answer
 
@@ -342,7 +343,7 @@ async def test_behind_a_short_run_the_next_full_batch_lies_ready() -> None:
         await bench.puppet.let_run()
     assert [await answer for answer in answers] == [[2], [4], [6], [8], [10]]
     assert bench.session.batches == [[1, 2], [3, 4], [5]]
-    assert (bench.batcher.running, bench.batcher.pending_rows) == (0, 0)
+    assert (bench.batcher.running, bench.batcher.admission.pending_rows) == (0, 0)
 
 
 @scenario
@@ -476,7 +477,7 @@ async def test_another_plan_is_adopted_while_runs_are_under_way() -> None:
     assert len(bench.puppet.held) == 2
     other = Doubler(bench.timeline)
     bench.batcher.adopt(
-        bench.batcher.plan._replace(concurrent_runs=1, max_batch_size=2, preferred_batch_size=2), other, None
+        bench.batcher.plan._replace(instances=1, max_batch_size=2, preferred_batch_size=2), other, None
     )
     await bench.puppet.let_run()
     assert len(bench.puppet.held) == 1
@@ -508,7 +509,7 @@ async def test_who_asks_for_more_rows_than_may_wait_is_let_in_when_nobody_else_i
         await bench.ask(1)
     await bench.puppet.let_run()
     assert len(await answer) == 20
-    assert isinstance(make(pending=8).batcher.overloaded(20), Overloaded)
+    assert isinstance(make(pending=8).batcher.admission.overloaded(20), Overloaded)
 
 
 @scenario
@@ -724,7 +725,7 @@ async def test_draining_finishes_what_was_admitted_and_admits_nothing_more() -> 
     await settle()
     under_way.append(bench.ask(2))
     await settle()
-    drained = asyncio.get_running_loop().create_task(bench.batcher.drain())
+    drained = asyncio.get_running_loop().create_task(bench.batcher.admission.drain())
     await settle()
     with pytest.raises(ModelNotReady, match="draining"):
         await bench.ask(3)

@@ -12,7 +12,7 @@ import pytest
 import tritonclient.http as triton
 from onnx import TensorProto, helper
 
-from inference.triton_config import CONFIG_FILE
+from inference.triton.fields import CONFIG_FILE
 from inference.values import Array
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
@@ -232,7 +232,7 @@ def test_instances_threads_and_queue_are_as_the_operator_says(tmp_path: Path) ->
     """
     model = served(tmp_path, sum_graph(), text)
     plan = model.batcher.plan
-    assert (plan.inline, plan.concurrent_runs, model.profile.chosen.threads) == (False, 3, 2)
+    assert (plan.inline, plan.instances, model.profile.chosen.threads) == (False, 3, 2)
     assert plan.preferred_batch_size == min(5, plan.max_batch_size)
     assert plan.max_pending_rows == max(40, plan.max_batch_size) + 3 * plan.max_batch_size
     assert model.predictor.session.options.optimization == "basic"
@@ -240,12 +240,12 @@ def test_instances_threads_and_queue_are_as_the_operator_says(tmp_path: Path) ->
 
 def test_one_instance_of_a_quick_graph_stays_on_the_event_loop(tmp_path: Path) -> None:
     model = served(tmp_path, sum_graph(), "instance_group { count: 1 }")
-    assert (model.batcher.plan.inline, model.batcher.plan.concurrent_runs) == (True, 1)
+    assert (model.batcher.plan.inline, model.batcher.plan.instances) == (True, 1)
 
 
 def test_instances_of_another_device_say_nothing(tmp_path: Path) -> None:
     model = served(tmp_path, sum_graph(), "instance_group { count: 7 kind: KIND_GPU }")
-    assert model.batcher.plan.concurrent_runs != 7
+    assert model.batcher.plan.instances != 7
 
 
 @pytest.mark.parametrize(
@@ -326,6 +326,7 @@ def test_what_another_backend_would_serve_is_named_beside_what_is_served(tmp_pat
         assert "config.pbtxt:1: backend: got 'python', expected 'onnxruntime'" in told["tokenize/1"][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "versions"),
     [
@@ -383,4 +384,4 @@ def test_a_graph_that_has_another_shape_than_it_says_fails_by_name(tmp_path: Pat
             )
 
         assert ask(4).json()["outputs"][0]["shape"] == [1, 2, 2]
-        refused(ask(3), 500, "output y: got shape [1, 3] from the graph, and config.pbtxt says [4]")
+        refused(ask(3), 500, "output y: got shape [1, 3] from the graph, expected [4] as in config.pbtxt")

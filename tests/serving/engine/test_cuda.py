@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.providers import CUDA
+from inference.runtime.providers import CUDA
 from tests.devices import with_cuda
 from tests.serving.servers import start
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chi2
 
 from inference.predictor import Predictor
-from inference.reference import Histogram
+from inference.store.reference import Histogram
 from inference.values import Array, Features, Payload, Tensors
 from serving.engine.drift import (
     BURST_WINDOWS,
@@ -50,6 +50,7 @@ def test_the_quantile_of_chi_square_is_never_below_the_exact_one_in_the_tail() -
             assert exact <= chi_square_quantile(1 - rate, freedom) <= exact * 1.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("known", "window", "factor"), [(200, 1000, 2), (1000, 1000, 1), (5000, 1000, 1), (5000, 300, 1)]
 )
@@ -74,6 +75,7 @@ def test_windows_without_drift_are_significant_as_rarely_as_is_said(
     assert false >= rate * trials / 5, "a test that never says anything keeps any promise"
 
 
+@pytest.mark.slow
 def test_windows_without_drift_alarm_at_most_at_the_stated_rate() -> None:
     trials, rng = 3000, np.random.default_rng(0)
     rate, alarms = FALSE_ALARM_RATE / len(FEATURES), 0
@@ -170,12 +172,12 @@ def test_of_a_large_request_a_few_rows_are_looked_at_from_all_over_it(predictor:
     assert drift.rows == 2 * in_one
 
 
-def test_a_row_that_cannot_be_sketched_harms_nobody(
+def test_a_row_that_cannot_be_summarised_harms_nobody(
     predictor: Predictor, caplog: pytest.LogCaptureFixture
 ) -> None:
     drift = watch(predictor, 100, Stepped())
     drift.observe((Features({}),), ({},), 1)
-    assert "could not be sketched" in caplog.text
+    assert "could not be summarised" in caplog.text
     assert drift.rows == 0
 
 
@@ -216,6 +218,7 @@ def test_a_server_tells_inverted_pictures_from_those_it_was_trained_on(tmp_path:
     assert turned["psi brightness"] > 10 * usual["psi brightness"]
 
 
+@pytest.mark.slow
 def test_a_model_without_a_reference_has_no_drift_and_neither_has_a_server_told_so(tmp_path: Path) -> None:
     write_brightness(tmp_path / "without")
     write_watched(tmp_path / "with")

@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
-from inference.repository import ModelRepository, Sight
+from inference.store.repository import ModelRepository, Sight
 from serving.engine.group import Alone, Process
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
@@ -146,6 +146,7 @@ def _in_place(target: Path, data: bytes) -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [_plainly, _aside, _in_place])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_bundle_that_comes_in_any_order_is_served_when_it_is_whole(
@@ -418,6 +419,7 @@ def test_a_load_that_raises_anything_costs_its_version_only(
     assert log.text.count("refused a/1") == 1
 
 
+@pytest.mark.slow
 def test_a_version_deleted_beside_the_one_that_loads_does_not_end_the_watching(
     tmp_path: Path, pool: ThreadPoolExecutor, log: pytest.LogCaptureFixture
 ) -> None:
@@ -470,6 +472,7 @@ def test_a_deleted_model_gives_its_memory_back_and_nothing_is_raised(
     _play(story, tmp_path, pool)
 
 
+@pytest.mark.slow
 def test_a_path_that_was_asked_before_holds_no_model_that_is_gone(tmp_path: Path) -> None:
     write_bare(tmp_path, "sum", sum_graph())
     write_bare(tmp_path, "other", sum_graph())
@@ -594,6 +597,7 @@ def _without_roots_rights(models: Path, log: Path, *flags: str) -> Iterator[str]
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_may_not_be_read_costs_itself_and_is_mended_when_it_is_mended(
     tmp_path: Path, workers: int
@@ -649,7 +653,7 @@ def test_load_takes_the_files_as_they_are_now_and_who_is_under_way_finishes_on_t
         folder = write_bare(root, "sum", sum_graph())
         await registry.start()
         old = registry.get("sum")
-        old.batcher.admit(1)
+        old.batcher.admission.admit(1)
         _overwrite(folder, _difference_graph())
         await registry.refresh()
         assert registry.get("sum") is old
@@ -657,10 +661,10 @@ def test_load_takes_the_files_as_they_are_now_and_who_is_under_way_finishes_on_t
         new = registry.get("sum")
         assert registry.get("sum", 1) is new is not old
         assert new.manifest.files != old.manifest.files
-        assert old.batcher.pending_rows == 1
+        assert old.batcher.admission.pending_rows == 1
         assert _states(registry) == {"sum/1": "READY"}
         assert registry._retiring
-        old.batcher.release(1)
+        old.batcher.admission.release(1)
         await asyncio.gather(*registry._retiring)
         assert registry.get("sum") is new
 
@@ -728,6 +732,7 @@ def test_load_of_what_is_misplaced_says_why(tmp_path: Path, pool: ThreadPoolExec
     _play(story, root, pool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_load_answers_over_HTTP_for_all_workers(tmp_path: Path, workers: int) -> None:  # noqa: N802
     models = tmp_path / "models"
@@ -788,6 +793,7 @@ def test_a_name_that_never_served_keeps_nobody_away_unless_readiness_is_strict(
     _play(story, tmp_path, pool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [False, True])
 def test_readiness_over_HTTP_is_strict_when_it_is_told_to_be(tmp_path: Path, strict: bool) -> None:  # noqa: N802
     write_bare(tmp_path, "sum", sum_graph())
@@ -826,6 +832,7 @@ def _watched(models: Path, log: Path) -> Iterator[tuple[Any, list[int]]]:
                 asked.result()
 
 
+@pytest.mark.slow
 def test_three_bundles_that_rsync_brings_slowly_are_served_and_readiness_never_falls(tmp_path: Path) -> None:
     rsync = need("rsync")
     models = tmp_path / "models"
@@ -845,6 +852,7 @@ def test_three_bundles_that_rsync_brings_slowly_are_served_and_readiness_never_f
     assert "not served" not in text
 
 
+@pytest.mark.slow
 def test_a_bundle_is_served_within_two_looks_after_rsync_has_brought_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -885,6 +893,7 @@ def _make_serve(models: Path, port: int) -> list[str]:
     return [sys.executable, str(ROOT / "baton.py"), *command.partition("baton ")[2].split()]
 
 
+@pytest.mark.slow
 def test_a_server_that_make_serve_started_picks_up_what_is_published(tmp_path: Path) -> None:
     if shutil.which("make") is None:
         missing("not installed: make")

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from inference.bundle import Bundle
-from inference.proof import BatchProof
-from inference.repository import ModelRepository
+from inference.proving.independence import BatchProof
+from inference.store.bundle import Bundle
+from inference.store.repository import ModelRepository
 from serving.engine import loading
 from serving.engine.profile import Profile, ProfileCache
 from serving.engine.registry import ModelRegistry
 from serving.engine.turns import Turns
 from tests.bundles import graph_bytes, write_bare, write_brightness
-from tests.inference.test_proof import CASES, node, tensor
+from tests.inference.proving.test_independence import CASES, node, tensor
 from tests.serving.graphs import identity_graph
 from tests.serving.servers import ThreadedServer, start
 
@@ -159,6 +159,7 @@ def ask_at_once(http: httpx.Client, name: str, rows: list[Any]) -> list[Any]:
         return list(pool.map(lambda row: infer(http, name, row), rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proved", [True, False], ids=["proved", "taken for a batch"])
 def test_rows_that_come_out_in_another_number_are_never_dealt_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proved: bool
@@ -187,7 +188,7 @@ def test_more_rows_than_a_batch_are_cut_into_runs(tmp_path: Path) -> None:
         seen = server.app.registry.get("layer").metrics
         assert (seen.rows, seen.successes, seen.in_flight) == (1518, 4, 0)
         assert max(seen.batches) <= 16
-        assert server.app.registry.get("layer").batcher.pending_rows == 0
+        assert server.app.registry.get("layer").batcher.admission.pending_rows == 0
 
 
 def test_an_operators_own_limit_of_rows_holds_for_one_request_too(tmp_path: Path) -> None:
@@ -216,9 +217,10 @@ def test_a_part_that_fails_fails_the_request_and_no_other(tmp_path: Path) -> Non
         answer = http.post("/v2/models/table/infer", json={"inputs": [given]})
         assert answer.status_code == 500
         assert (infer(http, "table", [1, 2, 9, 0, 5], "INT64") == table[[1, 2, 9, 0, 5]]).all()
-        assert server.app.registry.get("table").batcher.pending_rows == 0
+        assert server.app.registry.get("table").batcher.admission.pending_rows == 0
 
 
+@pytest.mark.slow
 def test_a_bundles_examples_are_proved_in_company_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +236,7 @@ def test_a_bundles_examples_are_proved_in_company_too(
         assert http.get("/v2/diagnostics").json()["models"][0]["one_by_one"] == "by this test"
 
 
+@pytest.mark.slow
 def test_a_kept_profile_keeps_its_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bare(tmp_path / "models", "found", graph_bytes(*FOUND[:4]))
     for _ in range(2):

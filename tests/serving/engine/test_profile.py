@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from inference.values import Tensors
-from serving.engine.batching import Plan
+from serving.engine.plan import Plan
 from serving.engine.profile import (
     Overrides,
     Point,
@@ -150,7 +150,7 @@ def test_a_disturbed_turn_does_not_choose_the_way(two_cpus: Callable[..., Profil
 def test_one_run_at_a_time_where_runs_only_hinder_each_other(two_cpus: Callable[..., Profile]) -> None:
     profile = two_cpus(narrow=0.010, wide=0.006, side_by_side=0.020, together=0.020)
     assert (_way(profile.chosen), _way(profile.alone)) == ((2, 1), None)
-    assert profile.plan(1000.0, None, None).concurrent_runs == 1
+    assert profile.plan(1000.0, None, None).instances == 1
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_the_queue_is_as_long_as_can_be_answered_in_time() -> None:
     assert profile.plan(1.0, None, None).max_wait_s == 0.001
     assert profile.plan(1.0, None, None).least_pending_rows == 16
     assert profile.plan(1.0, 2, 5) == Plan(
-        inline=False, concurrent_runs=2, max_batch_size=2, max_pending_rows=5, preferred_batch_size=2
+        inline=False, instances=2, max_batch_size=2, max_pending_rows=5, preferred_batch_size=2
     )
 
 

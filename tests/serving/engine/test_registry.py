@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from inference.errors import ModelNotFound, ModelNotReady
-from inference.machine import available_cpus
 from inference.options import Device, Precision
-from inference.providers import CPU, CUDA, PROVIDERS
-from inference.repository import ModelRepository
-from inference.session import OrtSession, SessionOptions
+from inference.runtime.machine import available_cpus
+from inference.runtime.providers import CPU, CUDA, PROVIDERS
+from inference.runtime.session import OrtSession, SessionOptions
+from inference.store.repository import ModelRepository
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
 from serving.engine.registry import ModelRegistry, ModelState, ServedModel
@@ -110,7 +110,7 @@ def test_a_new_version_takes_over_and_the_old_one_goes(tmp_path: Path, pool: Thr
         with pytest.raises(ModelNotReady):
             registry.get("brightness", 1)
         await asyncio.sleep(0)
-        old.batcher.admit(1)  # a call that had found it in the table before the swap
+        old.batcher.admission.admit(1)  # a call that had found it in the table before the swap
 
     _play(story, tmp_path, pool)
 
@@ -245,7 +245,7 @@ def test_a_draining_server_admits_nothing(tmp_path: Path, pool: ThreadPoolExecut
         await registry.start()
         await registry.drain()
         with pytest.raises(ModelNotReady, match="draining"):
-            registry.get("sum").batcher.admit(1)
+            registry.get("sum").batcher.admission.admit(1)
 
     _play(story, tmp_path, pool)
 
@@ -263,6 +263,7 @@ def _load(
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("device", "asked", "served"),
     [("cpu", None, "int8"), ("cuda", None, "fp32"), ("cuda", "int8", "int8"), ("auto", None, "fp32")],
@@ -294,6 +295,7 @@ def test_auto_is_told_of_CUDA_that_does_not_start(  # noqa: N802
     assert "fashion: CUDA does not start here, so it runs on the CPU" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_graph_that_minds_changes_is_served_at_few_sizes(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -264,11 +264,11 @@ def overloaded(server: ThreadedServer) -> Iterator[Counter[str]]:
     """Every place of the model taken; its rejections."""
     model = server.app.registry.get("sum")
     rows = model.batcher.plan.max_pending_rows
-    model.batcher.pending_rows += rows
+    model.batcher.admission.pending_rows += rows
     try:
         yield model.metrics.rejections
     finally:
-        model.batcher.pending_rows -= rows
+        model.batcher.admission.pending_rows -= rows
 
 
 def test_overload_is_refused_by_the_head_alone_and_the_connection_lives(server: ThreadedServer) -> None:
@@ -332,6 +332,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedServ
         yield running
 
 
+@pytest.mark.slow
 def test_an_idle_connection_is_closed_when_it_was_free_for_long_enough(impatient: ThreadedServer) -> None:
     with closing(connect(impatient)) as connection:
         for _ in range(4):  # 1.6 s in all, but never idle for 1 s

@@ -19,7 +19,7 @@ from typing import Any, cast
 import pytest
 from onnx import TensorProto
 
-from serving.http.http1 import MAX_HEAD_BYTES
+from serving.http.bounds import MAX_HEAD_BYTES
 from serving.http.protocol import FastProtocol
 from tests.bundles import sum_graph, write_bare
 from tests.serving.graphs import identity_graph
@@ -307,6 +307,7 @@ def slowly(server: ThreadedServer, begun: bytes, drop: bytes) -> tuple[float, li
         raise AssertionError("never closed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("begun", "drop", "part"),
     [
@@ -327,6 +328,7 @@ def test_who_sends_too_slowly_gets_408(hasty: ThreadedServer, begun: bytes, drop
     assert told.startswith(f"{part}: got ")
 
 
+@pytest.mark.slow
 def test_a_big_body_that_stalls_is_408_and_counted(hasty: ThreadedServer) -> None:
     outcomes = hasty.app.registry.get("flex").metrics.outcomes
     sent = big(1.0)
@@ -342,6 +344,7 @@ def test_a_big_body_that_stalls_is_408_and_counted(hasty: ThreadedServer) -> Non
     assert outcomes["cancelled"] == before + 1
 
 
+@pytest.mark.slow
 def test_a_body_that_comes_steadily_has_longer(hasty: ThreadedServer) -> None:
     sent = request(body(1, 2, 3) + b" " * 40_000)
     with closing(connect(hasty)) as connection:
@@ -351,6 +354,7 @@ def test_a_body_that_comes_steadily_has_longer(hasty: ThreadedServer) -> None:
         assert read(connection, 1)[0][0] == 200
 
 
+@pytest.mark.slow
 def test_who_does_not_read_its_answers_is_left(hasty: ThreadedServer) -> None:
     sent = request(bytes(400_000), "Inference-Header-Content-Length: 0", path="/v2/models/flex/infer")
     with closing(connect(hasty)) as connection:
@@ -363,6 +367,7 @@ def test_who_does_not_read_its_answers_is_left(hasty: ThreadedServer) -> None:
     assert not hasty.server_state.connections
 
 
+@pytest.mark.slow
 def test_a_connection_that_brings_nothing_ends_and_blank_lines_are_nothing(hasty: ThreadedServer) -> None:
     for drop in (b"", b"\r\n"):
         seconds, answers = slowly(hasty, b"", drop)
@@ -370,6 +375,7 @@ def test_a_connection_that_brings_nothing_ends_and_blank_lines_are_nothing(hasty
         assert answers == []
 
 
+@pytest.mark.slow
 def test_silent_and_slow_connections_do_not_hold_up_the_end(tmp_path: Path) -> None:
     """With the limits as they are by default: the server's own end comes first."""
     write_bare(tmp_path, "sum", sum_graph())
@@ -402,6 +408,7 @@ def test_silent_and_slow_connections_do_not_hold_up_the_end(tmp_path: Path) -> N
             connection.close()
 
 
+@pytest.mark.slow
 def test_a_request_that_is_coming_when_the_server_leaves_is_answered(tmp_path: Path) -> None:
     write_bare(tmp_path, "sum", sum_graph())
     with start(models=tmp_path) as server:
@@ -504,6 +511,7 @@ def test_both_ways_answer_odd_streams_alike(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["blank lines", "upgrade", "pair", "close", "chunks"])
 def test_where_a_stream_is_cut_makes_no_difference(
     server: ThreadedServer, uvicorns: ThreadedServer, name: str

@@ -172,6 +172,7 @@ def seen_by(server: ThreadedServer, authority: Authority) -> bytes:
         return connection.getpeercert(binary_form=True) or b""
 
 
+@pytest.mark.slow
 def test_new_files_are_taken_up_and_who_is_connected_stays(
     models: Path, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -206,6 +207,7 @@ def until(true: Callable[[], bool]) -> None:
 # Stop
 
 
+@pytest.mark.slow
 def test_who_had_come_to_the_door_when_it_closed_is_answered_and_who_says_nothing_is_not_waited_for(
     models: Path, pair: Pair, authority: Authority
 ) -> None:
@@ -235,6 +237,7 @@ def test_who_had_come_to_the_door_when_it_closed_is_answered_and_who_says_nothin
 # Refusals
 
 
+@pytest.mark.slow
 def test_slow_callers_are_refused_over_tls_and_do_not_hold_up_the_end(
     models: Path, pair: Pair, authority: Authority
 ) -> None:
@@ -297,6 +300,7 @@ def test_files_that_cannot_be_used_are_refused_by_their_flag(
 # The container's health check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutual", [False, True])
 def test_the_health_check_speaks_as_the_server_does(
     models: Path, authority: Authority, pair: Pair, monkeypatch: pytest.MonkeyPatch, mutual: bool

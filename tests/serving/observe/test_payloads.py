@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.http.exchange import Answer
+from serving.http.answer import Answer
 from serving.http.matching import Route
 from serving.observe.payloads import log as payload_log
 from serving.observe.payloads.events import (
@@ -96,6 +96,7 @@ def test_a_request_and_its_answer_are_two_cloudevents_of_one_id(models: Path, tm
     assert response["data"] == answer.json()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 def test_tensors_are_logged_by_shape_and_digest_whichever_way_the_answer_went(
     models: Path, tmp_path: Path, encoding: str

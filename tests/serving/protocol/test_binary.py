@@ -24,7 +24,7 @@ from tests.serving.protocol.wire import (
 @pytest.mark.parametrize(
     ("head", "blob", "words"),
     [
-        (binary_head(), BLOB + b"0", ["unexpected additional input data", "1 bytes"]),
+        (binary_head(), BLOB + b"0", ["unexpected additional input data, 1 byte,"]),
         (binary_head(), BLOB[:7], ["inputs[0].parameters.binary_data_size", "7 bytes left"]),
         (binary_head(7), BLOB[:7], ["inputs[0]", "7 bytes", "8 for FP32"]),
         (binary_head(-1), BLOB, ["binary_data_size", "-1"]),

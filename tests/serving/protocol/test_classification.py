@@ -3,11 +3,8 @@
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
-from inference.errors import InvalidInput
-from serving.codec.classification import MAX_ELEMENTS, classify
 from tests.serving.graphs import MIXED
 from tests.serving.protocol.wire import VALUES, blob_of, echo, infer, refused, unpacked
 
@@ -91,9 +88,3 @@ def test_bf16_has_no_rank(http: httpx.Client) -> None:
 def test_classification_goes_into_no_shared_memory(http: httpx.Client) -> None:
     answer = ask_classes(http, "flex", echo([1, 2]), "y", classification=1, shared_memory_region="r")
     refused(answer, 501, "shared memory")
-
-
-def test_an_output_too_big_to_be_ranked_is_refused() -> None:
-    many = np.zeros((2, MAX_ELEMENTS // 2 + 1), np.float32)
-    with pytest.raises(InvalidInput, match=f"at most {MAX_ELEMENTS}"):
-        classify(many, 1, (), batched=True, field="outputs.y")

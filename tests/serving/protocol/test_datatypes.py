@@ -5,10 +5,8 @@ import struct
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
-from serving.codec.bf16 import narrow, widen
 from tests.serving.graphs import MIXED
 from tests.serving.protocol.wire import VALUES, blob_of, echo, infer, packed, refused, unpacked
 
@@ -92,22 +90,6 @@ def test_bf16_as_json_is_numbers(http: httpx.Client) -> None:
 def test_bf16_of_a_json_number_is_the_nearest(http: httpx.Client, number: float, expected: float) -> None:
     (seen,) = infer(http, "half", echo([number], [1, 1], "BF16")).json()["outputs"][0]["data"]
     assert seen == pytest.approx(expected, rel=1e-3 if abs(expected) < 1e-30 else 1e-7)
-
-
-def test_bf16_keeps_what_is_not_a_number() -> None:
-    bits = np.array([0x7F800001, 0xFFFFFFFF, 0x7FC00000, 0xFF800000, 0x7F800000], np.uint32)
-    narrowed = widen(narrow(bits.view(np.float32)))
-    assert np.isnan(narrowed[:3]).all()
-    assert narrowed[3:].tolist() == [-math.inf, math.inf]
-
-
-def test_bf16_is_nearer_than_its_neighbours() -> None:
-    rng = np.random.default_rng(0)
-    numbers = rng.normal(size=10_000).astype(np.float32)
-    bits = narrow(numbers)
-    off = np.abs(widen(bits) - numbers)
-    assert (off <= np.abs(widen(bits + np.uint16(1)) - numbers)).all()
-    assert (off <= np.abs(widen(bits - np.uint16(1)) - numbers)).all()
 
 
 def test_bf16_as_binary_is_the_upper_half_of_a_float(http: httpx.Client) -> None:

@@ -94,7 +94,9 @@ def test_inputs_must_be_those_of_the_model(http: httpx.Client) -> None:
     refused(infer(http, "sum", {"inputs": [x, x]}), 400, "inputs[1].name", "each input once")
     refused(infer(http, "sum", {"inputs": [x, {**y, "datatype": "FP64"}]}), 400, "inputs[1].datatype", "FP32")
     two = {**y, "shape": [2, 3], "data": [0] * 6}
-    refused(infer(http, "sum", {"inputs": [x, two]}), 400, "inputs[1].shape", "1 rows")
+    refused(
+        infer(http, "sum", {"inputs": [x, two]}), 400, "inputs[1].shape", "a batch of 2, expected 1 row as"
+    )
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(http: httpx.Client) -> None:

@@ -7,10 +7,8 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.codec.infer import InferCodec
 from tests.serving.graphs import MIXED
 from tests.serving.protocol.wire import VALUES, echo, infer, refused
-from tests.serving.servers import ThreadedServer
 
 
 def test_an_id_is_given_back_unless_it_is_empty(http: httpx.Client) -> None:
@@ -76,17 +74,6 @@ def test_a_deadline_that_has_passed_is_answered_504(http: httpx.Client) -> None:
     refused(answer, 504, "deadline")
     late = http.post("/v2/models/flex/infer", content=b"{}", headers={"X-Request-Timeout-Ms": "soon"})
     refused(late, 400)
-
-
-def test_the_first_priority_goes_before_the_second(server: ThreadedServer) -> None:
-    codec = InferCodec(server.app.registry.get("flex").manifest)
-
-    def priority(**parameters: Any) -> int:
-        return codec.decode(json.dumps(echo([1, 2], parameters=parameters)).encode()).priority
-
-    # 0 is the default, 1 the highest; a batcher's lanes count from 0.
-    assert [priority(), priority(priority=0), priority(priority=1)] == [0, 0, 0]
-    assert [priority(priority=2), priority(priority=9)] == [1, 1]
 
 
 def test_the_nearest_deadline_holds(http: httpx.Client) -> None:

@@ -38,8 +38,8 @@ def test_answers_reach_the_request_that_they_belong_to() -> None:
         reports = asyncio.ensure_future(link.ask(GetReport(), AllReports))
         asked = [await supervisor.hear(Ask), await supervisor.hear(Ask)]
         assert [type(each.act) for each in asked] == [Load, GetReport]
-        supervisor.say(AllReports(asked[1].id, [], report(), []))
         supervisor.say(Answer(asked[0].id, {1: None}))
+        supervisor.say(AllReports(asked[1].id, [], report(), []))
         assert (await reports).reports == []
         assert (await load).outcomes == {1: None}
         supervisor.go()

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from inference.machine import available_cpus
+from inference.runtime.machine import available_cpus
 from serving.listening import listen
 from serving.settings import Settings
 from serving.workers.supervisor import Ended, Supervisor, supervise

@@ -22,8 +22,8 @@ from onnx import TensorProto, helper
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from inference.machine import available_cpus
-from inference.providers import CPU
+from inference.runtime.machine import available_cpus
+from inference.runtime.providers import CPU
 from serving.listening import listen
 from tests.bundles import graph_bytes, sum_graph, write_bare, write_brightness
 from tests.deploy.conftest import Server, answers, free_port, serving, until
@@ -31,6 +31,8 @@ from tests.deploy.tools import ROOT, missing, need, run
 from tests.devices import PROVIDER, without_cuda
 from tests.serving.http.test_tls import Authority, trusting
 from tests.serving.servers import ADMIN
+
+pytestmark = pytest.mark.slow
 
 CLIENTS = 8
 QUEUE_ROWS = 1000

@@ -101,6 +101,7 @@ def test_mirrored_classifier_answers_a_picture_and_its_mirror_image_alike() -> N
     torch.testing.assert_close(learning, plain.train()(images))
 
 
+@pytest.mark.slow
 def test_task_measures_the_whitening_on_the_pictures_of_train() -> None:
     config = load_config("vision", ("--data", "digits", "--arch", "resnet9", "--batch-size", "64"))
     data = read_data(config)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.predictor import Predictor
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from inference.values import Payload
 from training.architectures import matrix_factorisation, neumf, sasrec, two_towers
 from training.config import TrainConfig, load_config
@@ -68,6 +68,7 @@ def exported(
     return model, target
 
 
+@pytest.mark.slow
 def test_onnx_runtime_gives_the_scores_of_pytorch(exported: tuple[nn.Module, Path]) -> None:
     model, target = exported
     session = OrtSession(target, target)
@@ -198,6 +199,7 @@ def test_a_seeded_short_run_has_the_recorded_loss(tmp_path: Path, arch: str) -> 
     assert loss.item() == pytest.approx(LOSSES[arch], rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["two-towers", "mf"])
 def test_one_command_makes_a_bundle_that_answers(tmp_path: Path, arch: str) -> None:
     predictor = Predictor.open(train(shop_config(tmp_path, "--arch", arch, "--epochs", "1")))
@@ -253,17 +255,29 @@ def recommender(tmp_path: Path, arch: str, *flags: str) -> FitResult:
     return fit(config, files, load_data(config, files))
 
 
+MF = ("--model", '{"width": 4}', "--learning-rate", "0.05")
+
+
+@pytest.fixture(scope="module")
+def factorised(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitResult]:
+    """The run of a factorisation that others start from, and what came of it."""
+    root = tmp_path_factory.mktemp("factorised")
+    return root / "mf0", recommender(root, "mf", *MF)
+
+
 NEUMF = ("--model", '{"width": 6, "layers": [8, 4, 2]}', "--learning-rate", "1e-7")
 
 
-def test_a_run_of_neumf_goes_on_from_one_of_mf(tmp_path: Path) -> None:
-    source = recommender(tmp_path, "mf", "--model", '{"width": 4}', "--learning-rate", "0.05")
-    went_on = recommender(tmp_path, "neumf", "--init-from", str(tmp_path / "mf0"), *NEUMF)
+@pytest.mark.slow
+def test_a_run_of_neumf_goes_on_from_one_of_mf(factorised: tuple[Path, FitResult], tmp_path: Path) -> None:
+    run, source = factorised
+    went_on = recommender(tmp_path, "neumf", "--init-from", str(run), *NEUMF)
     assert went_on.score == pytest.approx(source.score, abs=1e-3)
     new = recommender(tmp_path, "neumf", *NEUMF)
     assert new.score != pytest.approx(source.score, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -273,11 +287,12 @@ def test_a_run_of_neumf_goes_on_from_one_of_mf(tmp_path: Path) -> None:
         (("--arch", "sasrec"), "vision, text and neumf only"),
     ],
 )
-def test_what_neumf_cannot_start_from_is_refused(tmp_path: Path, flags: tuple[str, ...], said: str) -> None:
-    recommender(tmp_path, "mf", "--model", '{"width": 4}')
+def test_what_neumf_cannot_start_from_is_refused(
+    factorised: tuple[Path, FitResult], tmp_path: Path, flags: tuple[str, ...], said: str
+) -> None:
     model = () if "sasrec" in flags else NEUMF
     with pytest.raises(ConfigError, match=said):
-        recommender(tmp_path, "neumf", "--init-from", str(tmp_path / "mf0"), *model, *flags)
+        recommender(tmp_path, "neumf", "--init-from", str(factorised[0]), *model, *flags)
 
 
 # Drawn pairs

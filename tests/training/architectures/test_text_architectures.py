@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from training.architectures.bag import BagOfNgrams, hash_ngrams, log_count_ratio
 from training.architectures.classifier import ClassifierGraph
 from training.architectures.lstm import mirrored
@@ -70,6 +70,7 @@ def test_every_text_architecture_is_proved_here() -> None:
     assert SMALL.keys() == architectures_for("text").keys()
 
 
+@pytest.mark.slow
 def test_graph_gives_what_pytorch_gives_at_every_size(exported: Exported) -> None:
     for rows, length in ((1, 1), (1, 2), (2, 3), (5, 17), (7, 64)):
         ids = random_ids(rows, length, seed=length)
@@ -80,10 +81,12 @@ def test_graph_gives_what_pytorch_gives_at_every_size(exported: Exported) -> Non
         np.testing.assert_allclose(seen["probabilities"], probabilities.numpy(), atol=ROUNDING)
 
 
+@pytest.mark.slow
 def test_graph_does_not_tell_where_it_was_made(exported: Exported) -> None:
     assert b".py" not in exported.file.read_bytes()
 
 
+@pytest.mark.slow
 def test_graph_gives_a_text_the_same_answer_alone_and_padded_in_a_batch(exported: Exported) -> None:
     ids = random_ids(6, 40, seed=5)
     wide = nn.functional.pad(ids, (0, WORDS.length - ids.shape[1]))

@@ -158,6 +158,7 @@ def test_drawn_negatives_are_never_items_of_the_user() -> None:
     assert not owned & set(zip(batch["user"][drawn].tolist(), batch["item"][drawn].tolist(), strict=True))
 
 
+@pytest.mark.slow
 def test_the_shop_is_the_same_every_time() -> None:
     assert read_shop("shop").digest == read_shop("shop").digest
     assert len(read_shop("shop").log) > 10_000

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inference.processors.config import ImageConfig
+from inference.configs import ImageConfig
 from training.data.vision import load_images, pixel_statistics, read_folder, read_idx
 from training.errors import DataError
 

@@ -38,6 +38,7 @@ def test_a_sweep_without_enough_losses_says_so() -> None:
         steepest(np.array([1e-6, 1e-5]), np.array([1.0, 1.0]))
 
 
+@pytest.mark.slow
 def test_finding_a_rate_prints_it_draws_it_and_leaves_the_run_free(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,6 +99,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run(
     assert (best["score"], best["global_step"]) == (0.7, 3 * STEPS)
 
 
+@pytest.mark.slow
 def test_the_last_epoch_may_be_kept_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, 0.5, 0.7, 0.6, math.nan, 0.65)
     config = configure(tmp_path, "--epochs", "6", "--patience", "3", "--keep", "last")
@@ -148,6 +149,7 @@ def test_half_precision_is_refused_where_it_would_be_another(tmp_path: Path) -> 
         run(configure(tmp_path).model_copy(update={"precision": "16-mixed"}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("every_s", "steps"),
     [(0.0, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10]), (2.5, [3, 6, 9, 10]), (100.0, [10])],
@@ -174,13 +176,21 @@ def test_a_resume_point_is_kept_every_so_many_seconds_and_at_the_end(
     assert kept == steps
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """Three epochs of a run that nobody stopped."""
+    config = configure(tmp_path_factory.mktemp("whole"), "--epochs", "3")
+    run(config)
+    return config
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("at", "kept"), [(7, 7), (2 * STEPS, None)], ids=["a step", "the last of an epoch"])
 def test_who_is_asked_to_stop_does_so_after_the_step_and_goes_on_from_there(
-    tmp_path: Path, number: signal.Signals, at: int, kept: int | None
+    whole: TrainConfig, tmp_path: Path, number: signal.Signals, at: int, kept: int | None
 ) -> None:
-    whole, cut = configure(tmp_path / "whole", "--epochs", "3"), configure(tmp_path / "cut", "--epochs", "3")
-    run(whole)
+    cut = configure(tmp_path, "--epochs", "3")
     files = RunFiles(cut.run_directory)
     before = signal.getsignal(number)
 

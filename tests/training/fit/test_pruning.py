@@ -64,6 +64,7 @@ def test_norms_and_biases_are_not_pruned() -> None:
     assert {tuple(weight.shape) for weight in prunable(model)} == {(4, 3, 3, 3), (20, 4), (20, 5), (2, 5)}
 
 
+@pytest.mark.slow
 def test_the_published_graph_has_the_zeros_that_its_manifest_tells_of(root: Path) -> None:
     told = manifest_of(root)["pruning"]
     assert told["accepted"] is True
@@ -76,6 +77,7 @@ def test_the_published_graph_has_the_zeros_that_its_manifest_tells_of(root: Path
     assert told["score"] == fitted["score"]
 
 
+@pytest.mark.slow
 def test_weights_that_lose_more_than_the_budget_leave_the_model_dense(tmp_path: Path) -> None:
     train(configure(tmp_path, "--prune", "0.98", "--prune-epochs", "1", "--prune-budget", "0.1"))
     told = manifest_of(tmp_path)["pruning"]
@@ -85,6 +87,7 @@ def test_weights_that_lose_more_than_the_budget_leave_the_model_dense(tmp_path: 
     assert "refused, the budget is 0.1 points" in (tmp_path / "models/digits/1/card.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_dense_run_says_nothing_of_pruning_and_a_bag_has_nothing_to_prune(root: Path) -> None:
     assert not RunFiles(root / "run").pruned.published.exists()
     assert load_config("vision", FLAGS).prune == 0

@@ -12,6 +12,8 @@ import torch
 from tests.training.fit_embedded import FLAGS, fit_embedded
 from training.fit.checkpoint import read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 # The server imports torch and Lightning once; every run is then a fresh process forked from it.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.training.fit_embedded"])

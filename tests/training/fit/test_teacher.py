@@ -13,7 +13,7 @@ from training.data.examples import seeded
 from training.errors import ConfigError, RunError
 from training.fit.train import best_model, fit, load_data
 from training.pipeline import train
-from training.run import RunFiles
+from training.run import RunFiles, open_run
 from training.tasks.losses import distillation_loss
 
 VISION = ("--data", "digits", "--name", "digits", "--batch-size", "64", "--quantize", "off")
@@ -65,6 +65,7 @@ def test_the_loss_is_the_divergence_of_the_softened_answers() -> None:
     assert distillation_loss(taught, taught, 3.0).item() == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_the_teacher_where_the_labels_tell_nothing(
     teacher: Path, tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_student_learns_from_the_teacher_where_the_labels_tell_nothing(
     assert fitted.score > 0.5  # by chance: 0.1
 
 
+@pytest.mark.slow
 def test_the_manifest_and_the_card_name_the_teacher(teacher: Path, tmp_path: Path) -> None:
     published = train(student(tmp_path, teacher, "--epochs", "1"))
     manifest: dict[str, Any] = json.loads((published / "manifest.json").read_text())
@@ -86,6 +88,7 @@ def test_the_manifest_and_the_card_name_the_teacher(teacher: Path, tmp_path: Pat
     assert "- Taught by the bundle digits, version 1" in (published / "card.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_teacher_alone(teacher: Path, tmp_path: Path) -> None:
     config = student(tmp_path, teacher)
     files = RunFiles(config.run_directory)
@@ -96,6 +99,7 @@ def test_a_run_goes_on_with_its_own_teacher_alone(teacher: Path, tmp_path: Path)
         fit(config, files, data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "fault"),
     [
@@ -113,6 +117,7 @@ def test_a_teacher_of_other_inputs_is_refused(
         fit(config, files, load_data(config, files))
 
 
+@pytest.mark.slow
 def test_a_teacher_of_other_classes_or_another_task_is_refused(
     teacher: Path, text_teacher: Path, tmp_path: Path
 ) -> None:
@@ -127,6 +132,7 @@ def test_a_teacher_of_other_classes_or_another_task_is_refused(
         fit(config, RunFiles(config.run_directory), load_data(config, RunFiles(config.run_directory)))
 
 
+@pytest.mark.slow
 def test_a_text_student_takes_the_tokenizer_of_its_teacher_over(text_teacher: Path, tmp_path: Path) -> None:
     flags = (*TEXT, *SMALL_TEXT, *places(tmp_path), "--teacher", str(text_teacher), "--epochs", "1")
     config = load_config("text", (*flags, "--vocabulary", "5000"))
@@ -139,14 +145,19 @@ def test_a_text_student_takes_the_tokenizer_of_its_teacher_over(text_teacher: Pa
         fit(longer, RunFiles(tmp_path / "longer"), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["textcnn", "transformer", "gru"])
 def test_a_text_model_starts_from_another_with_its_tokenizer(arch: str, tmp_path: Path) -> None:
     """The bundle where its graph keeps the weights apart, else the run."""
     models = {"textcnn": '{"width": 16, "filters": 8}', "transformer": '{"width": 16}', "gru": '{"width": 8}'}
     flags = ("--arch", arch, "--model", models[arch], "--learning-rate", "0.003", "--epochs", "1")
     base = (*TEXT, *flags)
-    source = train(load_config("text", (*base, *places(tmp_path / "source"), "--vocabulary", "300")))
-    start = source if arch != "gru" else tmp_path / "source" / "run"
+    begun = load_config("text", (*base, *places(tmp_path / "source"), "--vocabulary", "300"))
+    if arch == "gru":
+        fit(begun, open_run(begun), load_data(begun, RunFiles(begun.run_directory)))
+        start = begun.run_directory
+    else:
+        start = train(begun)
     config = load_config("text", (*base, *places(tmp_path / "next"), "--init-from", str(start)))
     files = RunFiles(config.run_directory)
     data = load_data(config, files)

@@ -67,6 +67,7 @@ def body(model: nn.Module) -> list[torch.Tensor]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", SMALL)
 def test_a_graph_gives_back_the_function_that_was_exported(
     arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -94,6 +95,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["models/digits", "models/digits/1", "run", "run/checkpoints/best.ckpt"])
 def test_a_model_that_starts_from_another_is_better_after_one_epoch(
     root: Path, tmp_path: Path, kind: str
@@ -109,6 +111,7 @@ def test_a_model_that_starts_from_another_is_better_after_one_epoch(
     assert scores[1] > scores[0] + 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["models/digits", "models/digits/1", "run"])
 def test_a_model_is_built_like_the_one_that_it_starts_from(root: Path, kind: str) -> None:
     start = ("--data", "digits", "--init-from", str(root / kind))

@@ -6,12 +6,12 @@ import httpx
 import numpy as np
 import pytest
 
-from inference.bundle import Bundle
 from inference.errors import GoldenMismatch
-from inference.golden import Golden
 from inference.manifest import Company, Manifest
 from inference.predictor import Predictor
-from inference.session import OrtSession
+from inference.proving.golden import Golden
+from inference.runtime.session import OrtSession
+from inference.store.bundle import Bundle
 from tests.serving.servers import start
 from training.config import TrainConfig, load_config
 from training.pipeline import train
@@ -20,6 +20,8 @@ from training.release import verify
 from training.release.quantize import Method, Quantization, describe_trial, latency_ratio, quantize
 from training.run import RunFiles
 from training.tasks.registry import find_task
+
+pytestmark = pytest.mark.slow
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
 FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")

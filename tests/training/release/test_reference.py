@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.bundle import Bundle
 from inference.errors import DigestMismatch
 from inference.predictor import Predictor
-from inference.reference import REFERENCE_FILE, Histogram
+from inference.store.bundle import Bundle
+from inference.store.reference import REFERENCE_FILE, Histogram
 from training.config import TrainConfig, load_config
 from training.errors import DataError, RunError
 from training.pipeline import train
 from training.release.reference import add_reference, config_of, main
 from training.run import RunFiles
 from training.tasks.registry import find_task
+
+pytestmark = pytest.mark.slow
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "1", "--batch-size", "64")
 FIXED = ("--quantize", "off", "--no-robustness", "--threads", "1", "--accelerator", "cpu", "--no-progress")

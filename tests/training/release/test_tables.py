@@ -7,7 +7,7 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 from inference.processors.base import StackingProcessor
-from inference.session import OrtSession
+from inference.runtime.session import OrtSession
 from training.release.tables import shrink_tables
 from training.release.verify import prove_company
 

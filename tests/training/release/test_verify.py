@@ -100,10 +100,17 @@ class LooksAtTheBatch(nn.Module):
         return logits.softmax(1), logits
 
 
-def test_graph_whose_rows_see_each_other_is_refused(tmp_path: Path) -> None:
-    export(LooksAtTheBatch(), collate([0, 1]), OUTPUTS, tmp_path / "model.onnx")
+@pytest.fixture(scope="module")
+def looking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("looking") / "model.onnx"
+    export(LooksAtTheBatch(), collate([0, 1]), OUTPUTS, path)
+    return path
+
+
+@pytest.mark.slow
+def test_graph_whose_rows_see_each_other_is_refused(looking: Path) -> None:
     with pytest.raises(BatchMatters, match="alone against batch 2"):
-        verify(LooksAtTheBatch(), tmp_path / "model.onnx", collate, OUTPUTS, ROWS)
+        verify(LooksAtTheBatch(), looking, collate, OUTPUTS, ROWS)
 
 
 ALONE = [as_arrays(collate([row])) for row in range(8)]
@@ -116,10 +123,10 @@ def test_rows_of_an_exported_graph_keep_apart(exported: Path) -> None:
     assert proof.worst < 1
 
 
-def test_rows_less_the_mean_of_their_batch_are_refused(tmp_path: Path) -> None:
-    export(LooksAtTheBatch(), collate([0, 1]), OUTPUTS, tmp_path / "model.onnx")
+@pytest.mark.slow
+def test_rows_less_the_mean_of_their_batch_are_refused(looking: Path) -> None:
     with pytest.raises(BatchMatters, match=r"changes with its company: .* alone, and .* beside 7 others"):
-        prove_company(tmp_path / "model.onnx", ALONE, WHITE, StackingProcessor())
+        prove_company(looking, ALONE, WHITE, StackingProcessor())
 
 
 class DimsForBrightCompany(nn.Module):
@@ -131,6 +138,7 @@ class DimsForBrightCompany(nn.Module):
         return logits.softmax(1), logits
 
 
+@pytest.mark.slow
 def test_a_stranger_shows_what_rows_of_the_data_do_not(tmp_path: Path) -> None:
     export(DimsForBrightCompany(), collate([0, 1]), OUTPUTS, tmp_path / "model.onnx")
     assert prove_company(tmp_path / "model.onnx", ALONE, [], StackingProcessor()).worst == 0

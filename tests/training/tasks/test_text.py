@@ -21,6 +21,8 @@ from training.run import RunFiles
 from training.tasks.registry import find_task
 from training.tasks.text import hide_words, length_buckets
 
+pytestmark = pytest.mark.slow
+
 FLAGS = ("--data", "tickets", "--arch", "textcnn", "--name", "tickets", "--epochs", "3", "--batch-size", "64")
 MODEL = ("--model", '{"width": 24, "filters": 16}', "--learning-rate", "0.01", "--word-dropout", "0.1")
 FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")

@@ -1,0 +1,116 @@
+"""A request's outputs: which of them a client asks for, in which form, and the answer that holds them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from inference.errors import InvalidInput
+from inference.manifest import Manifest, TensorSpec
+from inference.values import Array, DataType, Tensors
+from serving.codec.binary import encode_binary
+from serving.codec.classification import check_classification, classify
+from serving.codec.elements import encode_elements
+from serving.codec.request import OutputHead, Parameters, flag, refuse_shared_memory, whole_number
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedOutput:
+    """An output as the client asks for it: as JSON or binary, whole or its `classes` likeliest."""
+
+    name: str
+    datatype: DataType
+    binary: bool = False
+    classes: int = 0
+    labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InferAnswer:
+    """An encoded answer; `json_bytes` is the length of its JSON part where binary tensors follow, else None."""
+
+    body: bytes
+    json_bytes: int | None = None
+
+
+class OutputEncoder:
+    """The outputs of one version of one model. Text that is the same in every answer is written once, here."""
+
+    def __init__(self, manifest: Manifest, labels: Mapping[str, Sequence[str]], *, strict: bool) -> None:
+        """`labels`: names of the elements of an output's row, by output. `strict`: without NaN and Infinity."""
+        self._labels, self._strict = labels, strict
+        self._batched = manifest.max_batch_size > 0
+        self._all = tuple(_whole(spec, labels, binary=False) for spec in manifest.outputs)
+        self.all_binary = tuple(_whole(spec, labels, binary=True) for spec in manifest.outputs)
+        self._outputs = {output.name: output for output in self._all}
+        name, version = orjson.dumps(manifest.name), orjson.dumps(str(manifest.version))
+        self._prefix = b'{"model_name":%b,"model_version":%b,' % (name, version)
+        self._heads: dict[tuple[str, DataType, int], bytes] = {}
+
+    def requested(
+        self, heads: Sequence[OutputHead] | None, parameters: Parameters | None
+    ) -> Sequence[RequestedOutput]:
+        """The outputs that a request names, or all of the model's in the form that its `parameters` ask for."""
+        if heads:
+            return [self._requested_output(head, f"outputs[{index}]") for index, head in enumerate(heads)]
+        if parameters and flag(parameters, "binary_data_output", "parameters"):
+            return self.all_binary
+        return self._all
+
+    def encode(self, requested: Sequence[RequestedOutput], outputs: Tensors, request_id: str) -> InferAnswer:
+        """The answer: the JSON part, then the binary outputs in the order in which it names them."""
+        parts = [self._prefix]
+        if request_id:
+            parts.append(b'"id":%b,' % orjson.dumps(request_id))
+        blobs: list[bytes | memoryview] = []
+        opening = b'"outputs":['
+        for output in requested:
+            array, datatype = outputs[output.name], output.datatype
+            if output.classes:
+                array, datatype = self._classify(output, array), DataType.BYTES
+            parts.append(opening)
+            parts.append(self._head(output.name, datatype, array.ndim) % array.shape)
+            if output.binary:
+                blob = encode_binary(array, datatype)
+                blobs.append(blob)
+                parts.append(b'"parameters":{"binary_data_size":%d}}' % len(blob))
+            else:
+                parts.append(b'"data":')
+                parts.append(encode_elements(array, datatype, strict=self._strict))
+                parts.append(b"}")
+            opening = b","
+        parts.append(b"]}")
+        text = b"".join(parts)
+        return InferAnswer(b"".join((text, *blobs)), len(text)) if blobs else InferAnswer(text)
+
+    def _requested_output(self, head: OutputHead, field: str) -> RequestedOutput:
+        output = self._outputs.get(head.name)
+        if output is None:
+            raise InvalidInput(f"{field}.name", head.name, f"one of {', '.join(self._outputs)}")
+        if not head.parameters:
+            return output  # JSON even under `binary_data_output`, as in Triton
+        refuse_shared_memory(head.parameters, field)
+        classes = whole_number(head.parameters, "classification", f"{field}.parameters")
+        if classes:
+            check_classification(output.datatype, f"{field}.parameters.classification")
+        binary = flag(head.parameters, "binary_data", f"{field}.parameters")
+        return RequestedOutput(output.name, output.datatype, binary, classes, self._labels.get(head.name, ()))
+
+    def _classify(self, output: RequestedOutput, array: Array) -> Array:
+        field = f"outputs.{output.name}"
+        return classify(array, output.classes, output.labels, batched=self._batched, field=field)
+
+    def _head(self, name: str, datatype: DataType, rank: int) -> bytes:
+        """A template for an output's beginning, to be filled with its shape."""
+        key = (name, datatype, rank)
+        head = self._heads.get(key)
+        if head is None:
+            quoted = orjson.dumps(name).replace(b"%", b"%%")
+            axes = b",".join([b"%d"] * rank)
+            head = b'{"name":%b,"datatype":"%b","shape":[%b],' % (quoted, datatype.encode(), axes)
+            self._heads[key] = head
+        return head
+
+
+def _whole(spec: TensorSpec, labels: Mapping[str, Sequence[str]], *, binary: bool) -> RequestedOutput:
+    return RequestedOutput(spec.name, spec.datatype, binary, 0, labels.get(spec.name, ()))

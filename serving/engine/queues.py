@@ -1,0 +1,163 @@
+"""The requests that wait for a run: a queue for each bucket of rows that may share a batch."""
+
+from collections import deque
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from inference.errors import ClientDisconnected, DeadlineExceeded
+from inference.values import Tensors
+from serving.engine.context import RequestContext
+from serving.engine.plan import Plan
+
+_NS = 1e-9
+_SWEEP_NS = 20_000_000  # between looks for clients that left: a full queue must refuse cheaply
+
+Key = tuple[int, Hashable]
+"""Priority and bucket of a queue."""
+
+
+class Timer(Protocol):
+    """What scheduling a callback gives back."""
+
+    def cancel(self) -> None:
+        """Do not call it."""
+        ...
+
+
+class Reply(Protocol):
+    """Where an entry's outputs go. Its methods raise nothing."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether it has its answer, or needs none any more."""
+        ...
+
+    def set_result(self, outputs: Tensors, /) -> None:
+        """Answer it."""
+        ...
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Answer it with an error."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One request's rows in a queue, with the reply that its client waits for."""
+
+    tensors: Tensors
+    rows: int
+    context: RequestContext
+    reply: Reply
+    queued_ns: int
+    timer: Timer | None = None
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error, unless there is an answer already."""
+        if not self.reply.answered:
+            self.reply.set_exception(error)
+
+    def disconnect(self) -> None:
+        """Answer a client that has closed the connection: the metrics read it."""
+        self.refuse(ClientDisconnected("the client closed the connection before the run"))
+
+    def expire(self, model: str) -> None:
+        """Answer a client whose deadline has passed."""
+        self.refuse(DeadlineExceeded(model, self.context.timeout_s))
+
+
+class BucketQueues(dict[Key, deque[Entry]]):
+    """The queues of one model, none of them empty. Entries of one queue may share a batch; priority 0 goes first."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self._model = model
+        self._swept_ns = 0
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry that waits."""
+        return (entry for waiting in self.values() for entry in waiting)
+
+    def add(self, bucket: Hashable, entry: Entry) -> None:
+        """Put an entry behind those of its priority and bucket."""
+        key = (entry.context.priority, bucket)
+        waiting = self.get(key)
+        if waiting is None:
+            self[key] = deque((entry,))
+        else:
+            waiting.append(entry)
+
+    def oldest_ns(self, priority: int | None = None) -> int | None:
+        """When the entry that waits longest was queued, of one priority or of all; None with an empty queue."""
+        firsts = [
+            waiting[0].queued_ns for (of, _), waiting in self.items() if priority is None or of == priority
+        ]
+        return min(firsts, default=None)
+
+    def take(self, plan: Plan, now_ns: int, *, one_by_one: bool, only_full: bool = False) -> list[Entry]:
+        """The entries of the next batch, in order; [] where none waits, or the batch would not be full.
+
+        Of the most urgent queues it is the one whose first entry waits longest. Entries whose client has left, or
+        whose deadline has passed, are answered and dropped. `one_by_one`: no two requests share a run.
+        """
+        while self:
+            key = next(iter(self))
+            if len(self) > 1:
+                key = min(self, key=lambda each: (each[0], self[each][0].queued_ns))
+            waiting = self[key]
+            # A bigger batch saves wake-ups of the loop; it is taken where it leaves two like it to every instance.
+            preferred = max(plan.preferred_batch_size, len(waiting) // (2 * plan.instances))
+            most = 1 if one_by_one else min(plan.max_batch_size, preferred)
+            if only_full and not _reaches(waiting, most):
+                return []
+            rows, batch = 0, list[Entry]()
+            while waiting and (not batch or rows + waiting[0].rows <= most):
+                entry = waiting.popleft()
+                context = entry.context
+                if entry.reply.answered:
+                    continue
+                if context.is_disconnected():
+                    entry.disconnect()
+                elif entry.timer is not None and now_ns * _NS >= (context.deadline_s or 0.0):
+                    entry.expire(self._model)
+                else:
+                    batch.append(entry)
+                    rows += entry.rows
+            if not waiting:
+                del self[key]
+            if batch:
+                return batch
+        return []
+
+    def sweep(self, now_ns: int) -> int:
+        """Answer and drop the entries whose client has left; the number of their rows, 0 just after the last look.
+
+        An entry that has its answer already has given its rows back, or does in the loop's next turn.
+        """
+        if now_ns - self._swept_ns < _SWEEP_NS:
+            return 0
+        self._swept_ns = now_ns
+        gone: list[Entry] = []
+        for key, waiting in list(self.items()):
+            stays = deque[Entry]()
+            for entry in waiting:
+                if not entry.reply.answered:
+                    (gone if entry.context.is_disconnected() else stays).append(entry)
+            if stays:
+                self[key] = stays
+            else:
+                del self[key]
+        for entry in gone:
+            entry.disconnect()
+        return sum(entry.rows for entry in gone)
+
+
+def _reaches(waiting: deque[Entry], most: int) -> bool:
+    """Whether the rows of a queue make a batch that would not gain by waiting for more."""
+    rows = 0
+    for entry in waiting:
+        rows += entry.rows
+        if rows >= most:
+            return True
+    return False

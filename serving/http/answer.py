@@ -1,0 +1,28 @@
+"""An answer over HTTP/1.1, whole: status, headers and body."""
+
+from typing import NamedTuple
+
+from inference.errors import BatonError
+from serving.http.errors import Headers, error_body, error_headers, status_of
+
+JSON = (b"content-type", b"application/json")
+BINARY = (b"content-type", b"application/octet-stream")
+
+
+class Answer(NamedTuple):
+    """A response, whole. `wire`: headers and body as one, where the same answer was made before."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    wire: bytes = b""
+
+
+def on_the_wire(answer: Answer) -> bytes:
+    """Headers and body of an answer as HTTP/1.1 has them."""
+    return b"".join((*(b"%b: %b\r\n" % header for header in answer.headers), b"\r\n", answer.body))
+
+
+def refusal(error: BatonError) -> Answer:
+    """The answer to a request that ended in an error."""
+    return Answer(status_of(error), [JSON, *error_headers(error)], error_body(str(error)))

@@ -1,0 +1,118 @@
+"""Requests below the doors: what is answered, what is given back, and what an error of a step becomes."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inference.errors import BatonError, ClientDisconnected, InferenceFailed, InvalidInput
+from inference.values import Payload, Tensors
+from serving.engine.context import RequestContext
+from serving.engine.dataplane import DataPlane, named
+from serving.engine.registry import ServedModel
+from tests.bundles import png
+from tests.serving.servers import ThreadedServer
+
+BRIGHT, DARK = Payload(png(255), "image/png"), Payload(png(0), "image/png")
+Start = Callable[[DataPlane, ServedModel, Callable[..., None]], None]
+
+
+def answers(server: ThreadedServer, name: str, start: Start) -> list[tuple[Any, BaseException | None]]:
+    """All that the callback is given, on the server's own loop."""
+    model, given = server.app.registry.get(name), list[tuple[Any, BaseException | None]]()
+
+    async def scene() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                start(DataPlane(pool), model, lambda result, error: given.append((result, error)))
+            except BatonError as error:  # a refusal is raised at once
+                given.append((None, error))
+            for _ in range(2000):
+                if given and not model.metrics.in_flight:
+                    break
+                await asyncio.sleep(0.005)
+
+    assert server.loop is not None
+    asyncio.run_coroutine_threadsafe(scene(), server.loop).result(30)
+    assert (model.metrics.in_flight, model.batcher.admission.pending_rows) == (0, 0)
+    return given
+
+
+def rows(count: int) -> Tensors:
+    x = np.arange(count * 3, dtype=np.float32).reshape(count, 3)
+    return {"x": x, "y": np.ones_like(x)}
+
+
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_tensors_are_answered_once_however_many_runs_they_take(server: ThreadedServer, count: int) -> None:
+    model = server.app.registry.get("sum")
+    plan = model.batcher.plan
+    model.batcher.plan = plan._replace(max_batch_size=32)
+    try:
+        tensors = rows(count)
+        ((outputs, error),) = answers(
+            server,
+            "sum",
+            lambda plane, model, then: plane.infer(model, tensors, count, RequestContext(), then),
+        )
+    finally:
+        model.batcher.plan = plan
+    assert error is None
+    np.testing.assert_array_equal(next(iter(outputs.values())), tensors["x"] + 1)
+
+
+@pytest.mark.parametrize("payloads", [[BRIGHT], [BRIGHT, DARK, BRIGHT]], ids=["one", "several"])
+@pytest.mark.parametrize("inline_bytes", [0, 1 << 20], ids=["pool", "loop"])
+def test_instances_are_answered_in_order(
+    server: ThreadedServer, payloads: list[Payload], inline_bytes: int
+) -> None:
+    model = server.app.registry.get("brightness")
+    before = model.inline_bytes
+    object.__setattr__(model, "inline_bytes", inline_bytes)
+    try:
+        ((predictions, error),) = answers(
+            server,
+            "brightness",
+            lambda plane, model, then: plane.predict(model, payloads, RequestContext(), then),
+        )
+    finally:
+        object.__setattr__(model, "inline_bytes", before)
+    assert error is None
+    expected = ["bright" if payload is BRIGHT else "dark" for payload in payloads]
+    assert [prediction["label"] for prediction in predictions] == expected
+
+
+def test_one_bad_instance_fails_its_request_and_gives_the_place_back(server: ThreadedServer) -> None:
+    bad = Payload(b"no image", "image/png", field="part 1")
+
+    ((result, error),) = answers(
+        server,
+        "brightness",
+        lambda plane, model, then: plane.predict(model, [BRIGHT, bad], RequestContext(), then),
+    )
+    assert result is None
+    assert isinstance(error, InvalidInput)
+    assert "part 1" in str(error)
+
+
+def test_a_client_that_left_is_not_decoded_further(server: ThreadedServer) -> None:
+    context = RequestContext(is_disconnected=lambda: True)
+
+    ((result, error),) = answers(
+        server, "brightness", lambda plane, model, then: plane.predict(model, [BRIGHT] * 3, context, then)
+    )
+    assert result is None
+    assert isinstance(error, ClientDisconnected)
+
+
+def test_a_fault_of_ours_names_the_model_and_its_kind() -> None:
+    cause = ValueError("x")
+    error = named(cause, "m")
+    assert isinstance(error, InferenceFailed)
+    assert str(error) == "model 'm': ValueError: x"
+    assert error.__cause__ is cause
+    ours = InvalidInput("f", 1, "2")
+    assert named(ours, "m") is ours
