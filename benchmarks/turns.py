@@ -24,7 +24,7 @@ _MIB = 1 << 20
 _RESTLESS = ("triton", "pytriton", "ray")
 """Their processes watch each other by the clock: stopped, they die. They idle instead."""
 _WAKE_S = 0.1
-_LOOK_S, _LOOKS = 0.05, 200
+_LOOK_S, _LOOKS = 0.05, 200  # 10 s at most
 """A server that still works on its last requests is waited for, or its next turn would pay for them."""
 _DISTRIBUTIONS = {"raw": "uvicorn", "triton": "nvidia-pytriton"}
 """The packages of peers that are not named for theirs."""

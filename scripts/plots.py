@@ -88,7 +88,7 @@ def load(bundle: Path, model: str, replicas: Sequence[Replica], seconds: float, 
         for each in golden
     ]
     clients = [
-        clients_of(model, body, lambda place: replicas[place % len(replicas)], 1) for body in bodies[:6]
+        clients_of(model, body, lambda number: replicas[number % len(replicas)], 1) for body in bodies[:6]
     ]
     clients.append(clients_of(model, b'{"instances": [7]}', slowly(replicas), 1))
     timer = threading.Timer(seconds / 2, midway)
@@ -103,9 +103,9 @@ def load(bundle: Path, model: str, replicas: Sequence[Replica], seconds: float, 
 def slowly(replicas: Sequence[Replica]) -> Any:
     """Picks a replica after 0.2 s, for a client with fewer requests."""
 
-    def pick(place: int) -> Replica:
+    def pick(number: int) -> Replica:
         time.sleep(0.2)
-        return replicas[place % len(replicas)]
+        return replicas[number % len(replicas)]
 
     return pick
 
@@ -195,10 +195,10 @@ def draw_trace(bundle: Path, file: Path) -> None:
     spans = sorted(kept.get_finished_spans(), key=lambda span: (span.start_time or 0, -(span.end_time or 0)))
     zero = spans[0].start_time or 0
     figure, axis = plt.subplots(figsize=(9, 2.6))
-    for place, span in enumerate(spans):
+    for row, span in enumerate(spans):
         start, end = (span.start_time or 0) - zero, (span.end_time or 0) - zero
-        axis.barh(place, (end - start) * 1e-6, left=start * 1e-6, color="tab:blue" if place else "tab:gray")
-        axis.text(end * 1e-6, place, f" {span.name}  {(end - start) * 1e-6:.2f} ms", va="center", fontsize=8)
+        axis.barh(row, (end - start) * 1e-6, left=start * 1e-6, color="tab:blue" if row else "tab:gray")
+        axis.text(end * 1e-6, row, f" {span.name}  {(end - start) * 1e-6:.2f} ms", va="center", fontsize=8)
     axis.invert_yaxis()
     axis.set_yticks([])
     axis.set_xlim(right=(spans[0].end_time - zero) * 1.35e-6 if spans[0].end_time else None)

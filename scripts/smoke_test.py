@@ -101,7 +101,7 @@ class Clients:
         self.ended: Counter[int | str] = Counter()
         self._path, self._body, self._headers, self._pick = path, body, {"content-type": media_type}, pick
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(place,)) for place in range(at_once)]
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(at_once)]
 
     @contextlib.contextmanager
     def asking(self) -> Iterator["Clients"]:
@@ -120,10 +120,10 @@ class Clients:
         """Errors of requests that were sent and not answered."""
         return [kind for kind in self.ended if isinstance(kind, str) and kind != REFUSED]
 
-    def _ask(self, place: int) -> None:
+    def _ask(self, number: int) -> None:
         connections: dict[str, http.client.HTTPConnection] = {}
         while not self._stop.is_set():
-            address, place = self._pick(place), place + 1
+            address, number = self._pick(number), number + 1
             connection = connections.setdefault(address, http.client.HTTPConnection(address, timeout=30))
             try:
                 connection.connect() if connection.sock is None else None
@@ -144,7 +144,7 @@ class Clients:
 def clients_of(model: str, body: bytes, pick: Callable[[int], Replica], at_once: int = 4) -> Clients:
     """Clients of a model with a JSON body; `pick` chooses the replica."""
     path = f"/v1/models/{model}:predict"
-    return Clients(path, body, "application/json", lambda place: pick(place).address, at_once)
+    return Clients(path, body, "application/json", lambda number: pick(number).address, at_once)
 
 
 def smoke_test(models: Path, model: str, folder: Path) -> None:
@@ -168,7 +168,7 @@ def smoke_test(models: Path, model: str, folder: Path) -> None:
     step("canary", "version 2 in a replica of its own gets a request in ten")
     publish(newest, folder / "canary" / model / "2", 2)
     canary = Replica("canary", folder / "canary", folder)
-    sent = load(model, body, lambda place: canary if place % 10 == 9 else first)
+    sent = load(model, body, lambda number: canary if number % 10 == 9 else first)
     share = canary.metric('baton_requests_total{version="2",outcome="success"}') / sent[200]
     say(f"version 2 answered {share:.0%} of {sent[200]}")
     show(canary, 'baton_requests_total{version="2",outcome="failed"}', 0)
@@ -202,7 +202,7 @@ def smoke_test(models: Path, model: str, folder: Path) -> None:
     second = Replica("second", ours, folder)
     counted = f'baton_requests_total{{model="{model}",version="1",outcome="success"}}'
     before = first.metric(counted)
-    sent = load(model, body, lambda place: (first, second)[place % 2])
+    sent = load(model, body, lambda number: (first, second)[number % 2])
     shares = first.metric(counted) - before, second.metric(counted)
     both = sum(shares)
     say(f"first {shares[0]:.0f} + second {shares[1]:.0f} = {both:.0f}, of {sent[200]} sent")
@@ -211,11 +211,11 @@ def smoke_test(models: Path, model: str, folder: Path) -> None:
     step("drain", "the first is told to stop under load; the second takes over")
     leaving = threading.Event()
 
-    def stay(place: int) -> Replica:
+    def stay(number: int) -> Replica:
         return (
             second
             if leaving.is_set() and first.status("/v2/health/ready") != 200
-            else (first, second)[place % 2]
+            else (first, second)[number % 2]
         )
 
     with clients_of(model, body, stay).asking() as clients:

@@ -15,14 +15,14 @@ from tests.serving.servers import start
 GOLDEN = sorted((shipped("fashion") / "golden").glob("*.png"))
 PREDICT = "/v1/models/fashion:predict"
 CLIENTS, ROUNDS = 64, 4
-BAD = b"no picture at all"
+BAD = b"no image at all"
 
 
 @pytest.mark.slow
-def test_sixty_four_callers_each_get_their_own_answer_in_shared_batches() -> None:
+def test_sixty_four_clients_each_get_their_own_answer_in_shared_batches() -> None:
     # Set by hand, since the plan of a machine where a batch of one pays as well as any is to form none.
     with start(models=MODELS, max_batch_size=8) as server, httpx.Client(base_url=server.url) as client:
-        alone = [_predict(client, picture.read_bytes()) for picture in GOLDEN]
+        alone = [_predict(client, image.read_bytes()) for image in GOLDEN]
         runs_before, rows_before = _batches(client)
         answers = asyncio.run(_all_at_once(server.url))
         runs_after, rows_after = _batches(client)
@@ -62,10 +62,10 @@ async def _all_at_once(url: str) -> list[tuple[int, int, Any]]:
 
 def _ask_and_leave(url: str) -> None:
     """Send a whole request and close the connection without reading the answer."""
-    address, picture = urlsplit(url), GOLDEN[0].read_bytes()
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(picture)}\r\n\r\n"
+    address, image = urlsplit(url), GOLDEN[0].read_bytes()
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(image)}\r\n\r\n"
     with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(head.encode() + picture)
+        connection.sendall(head.encode() + image)
 
 
 def _predict(client: httpx.Client, content: bytes) -> list[dict[str, float]]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from serving.bench.values import OUTCOMES, Record
 
-_RESAMPLES = 2000
+_RESAMPLES = 2000  # 50 of them lie beyond each bound of a 95 % interval
 _LEVEL = 0.95
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 

@@ -172,6 +172,7 @@ class _Driver:
 
     async def _sweep(self) -> None:
         while True:
+            # A request is given up late by a twentieth of its time at most.
             await asyncio.sleep(min(0.5, self._timeout_s / 20))
             self._expire(clock() - self._timeout_s)
 

@@ -132,6 +132,7 @@ class Coordinator:
         async with self._changing:
             workers = sorted(self._roster.settled, key=lambda worker: worker is not first)
             outcomes: dict[int, Failure | None] = {}
+            # The first measures a new graph on its own CPUs; together, each would measure the others' load.
             for some in (workers[:1], workers[1:]):
                 made = await asyncio.gather(*(self._try(worker, act) for worker in some))
                 outcomes.update(zip((worker.number for worker in some), made, strict=True))

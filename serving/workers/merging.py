@@ -11,6 +11,7 @@ from typing import Any
 from serving.workers.messages import Family, Report, Sample
 
 _COUNTED = ("counter", "histogram", "unknown")  # Triton's aliases are counters of unknown type
+# Levels that each worker has for itself, so that the server has their sum.
 _AMOUNTS = frozenset({
     "baton_in_flight",
     "baton_pending_rows",
@@ -21,6 +22,7 @@ _AMOUNTS = frozenset({
     "process_resident_memory_bytes",
     "process_virtual_memory_bytes",
 })  # fmt: skip
+# Of these the lowest: the server is as ready as its least ready worker, and as old as its oldest process.
 _OF_ALL = frozenset({
     "baton_model_loaded_timestamp_seconds",
     "baton_ready",
@@ -134,7 +136,7 @@ def _plus(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, mine in one.items():
         theirs = other[name]
-        if name == "last_inference":
+        if name == "last_inference":  # a time
             made[name] = max(mine, theirs)
         elif name == "batch_stats":
             made[name] = _plus_batches(mine, theirs)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-_LENGTH_BYTES = 4
+_LENGTH_BYTES = 4  # up to 4 GiB: a report grows with the number of models
 _Message = TypeVar("_Message")
 
 

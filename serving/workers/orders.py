@@ -79,7 +79,7 @@ class OrderHandler:
         match act:
             case Start():
                 await registry.start(act.unloaded)
-                settle()
+                settle()  # only now is there garbage to collect
             case Refresh():
                 await registry.refresh()
             case Load():

@@ -22,10 +22,10 @@ from tests.bundles import png, write_brightness
 from tests.deploy.conftest import answers, free_port, until
 from tests.deploy.tools import ROOT, need, project_version, run
 
-WANTED = os.environ.get("BATON_TEST_IMAGE", "")
+IMAGE = os.environ.get("BATON_TEST_IMAGE", "")
 OWN_LAYERS_BYTES = 250_000_000
 
-pytestmark = pytest.mark.skipif(not WANTED, reason="BATON_TEST_IMAGE names no image, nor says `build`")
+pytestmark = pytest.mark.skipif(not IMAGE, reason="BATON_TEST_IMAGE names no image, nor says `build`")
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def program() -> str:
 
 @pytest.fixture(scope="module")
 def image(program: str) -> str:
-    if WANTED != "build":
-        return WANTED
+    if IMAGE != "build":
+        return IMAGE
     flags = shlex.split(os.environ.get("BATON_BUILD_FLAGS", ""))
     run(program, "build", *flags, "--target", "serving", "-t", "baton:under-test", ROOT, timeout_s=1200)
     return "baton:under-test"

@@ -214,7 +214,7 @@ def counted(prometheus: Prometheus, model: str) -> dict[str, float]:
     }
 
 
-def test_the_counters_of_two_replicas_are_what_the_callers_saw(
+def test_the_counters_of_two_replicas_agree_with_the_clients(
     prometheus: Prometheus, seen: dict[str, Counter[int]]
 ) -> None:
     assert seen["brightness"][200] == REQUESTS

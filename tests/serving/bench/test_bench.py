@@ -147,6 +147,7 @@ def test_a_server_that_refuses_the_request_is_an_error_before_any_load(
     assert tiny.posted == 1
 
 
+@pytest.mark.slow
 def test_the_former_name_of_a_flag_works_and_says_the_new_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
