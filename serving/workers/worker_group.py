@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
 from serving.engine.group import Collected, Process
-from serving.engine.registry import IndexEntry, ModelState, in_order
+from serving.engine.served_model import IndexEntry, ModelState, in_order
 from serving.workers.families import Families
 from serving.workers.link import SupervisorLink
 from serving.workers.merging import add_ended, add_ended_statistics, merge_families, merge_statistics

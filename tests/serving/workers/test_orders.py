@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from inference.errors import BatonError, LoadRefused, ModelNotFound, ModelNotReady
 from serving.engine.group import Process
-from serving.engine.registry import IndexEntry, ModelRegistry, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import IndexEntry, ServedModel
 from serving.workers.messages import Changed, Failure, Load, Order, Report
 from serving.workers.orders import OrderHandler
 from serving.workers.profiles import SharedProfiles

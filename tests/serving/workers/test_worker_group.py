@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
 from serving.engine.group import Process
-from serving.engine.registry import ModelRegistry, ModelState, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ModelState, ServedModel
 from serving.workers.coordinator import Coordinator
 from serving.workers.messages import AllReports, Answer, Ask, Failure, GetReport, Readiness, Report
 from serving.workers.profiles import SharedProfiles
