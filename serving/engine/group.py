@@ -1,7 +1,7 @@
 """The server as a whole, whatever the number of its processes; here the process that is alone.
 
 Routes ask a `Group` for everything that must hold for the server and not for one process: readiness,
-metrics, statistics, index, load and unload. `serving.workers.member` is the same for one of several.
+metrics, statistics, index, load and unload. `serving.workers.worker_group` is the same for one of several.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A real server in a process of its own, as it is deployed, and what it exports."""
+"""A real server in a process of its own, as it is deployed, and its metrics."""
 
 import contextlib
 import os

@@ -17,7 +17,7 @@ import yaml
 from serving.settings import Settings
 from tests.deploy.conftest import Server
 from tests.deploy.restricted import breaches, containers
-from tests.deploy.tools import ROOT, Manifest, metric_names, need, project_version, run, walk
+from tests.deploy.tools import ROOT, Manifest, metric_names, need, nested_values, project_version, run
 
 K8S = ROOT / "k8s"
 VERSIONS = ("1.31", "1.33")
@@ -216,7 +216,7 @@ def test_what_is_referred_to_is_there(manifests: list[Manifest]) -> None:
     for pod in pod_specs(manifests):
         mounted = {mount["name"] for each in containers(pod) for mount in each.get("volumeMounts", [])}
         assert mounted == {volume["name"] for volume in pod.get("volumes", [])}
-        for value in walk(pod):
+        for value in nested_values(pod):
             if isinstance(value, dict) and "configMapRef" in value:
                 assert ("ConfigMap", value["configMapRef"]["name"]) in names
             if isinstance(value, dict) and "claimName" in value:

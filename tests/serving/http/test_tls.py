@@ -218,7 +218,7 @@ def test_who_had_come_to_the_door_when_it_closed_is_answered_and_who_says_nothin
         async def close() -> None:
             held.set()
             came.wait(20)  # the loop accepts nobody meanwhile: they wait in the kernel
-            await server._close_door()
+            await server._close_listener()
 
         assert server.loop is not None
         closing = asyncio.run_coroutine_threadsafe(close(), server.loop)
