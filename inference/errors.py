@@ -43,6 +43,11 @@ def shorten(value: object) -> str:
     return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `2 rows`; `plural` where it is not the noun with an s, as in `2 axes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
 class BatonError(Exception):
     """Everything that Baton raises on purpose."""
 
@@ -97,7 +102,9 @@ class Overloaded(BatonError):
     """The queue is full; `retry_after_s` is when a place is likely to be free."""
 
     def __init__(self, name: str, limit: int, retry_after_s: float) -> None:
-        super().__init__(f"model '{name}' is overloaded: its queue holds {limit} rows, which is its limit")
+        super().__init__(
+            f"model '{name}' is overloaded: its queue holds {counted(limit, 'row')}, which is its limit"
+        )
         self.name, self.limit, self.retry_after_s = name, limit, retry_after_s
 
 
@@ -121,7 +128,7 @@ class RowsChanged(InferenceFailed):
     """A run gave another number of rows than went in, so nobody can say whose they are."""
 
     def __init__(self, output: str, shape: tuple[int, ...], rows: int) -> None:
-        super().__init__(f"output {output}: {rows} rows went in, and shape {list(shape)} came out")
+        super().__init__(f"output {output}: {counted(rows, 'row')} went in, and shape {list(shape)} came out")
 
 
 class ProviderUnavailable(BatonError):

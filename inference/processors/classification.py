@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from inference.configs import Conformal, OutOfDistribution
-from inference.errors import ManifestInvalid
+from inference.errors import ManifestInvalid, counted
 from inference.values import Array, Prediction, Tensors
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ class Classification:
             raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: expected a list of strings")
         classes = bundle.output("probabilities").shape[-1]
         if classes != len(labels):
-            raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: got {len(labels)} labels, expected {classes}")
+            raise ManifestInvalid(
+                bundle.path, f"{LABELS_FILE}: got {counted(len(labels), 'label')}, expected {classes}"
+            )
         return cls(tuple(labels), bundle.manifest.conformal, bundle.manifest.out_of_distribution)
 
     def answer(self, outputs: Tensors) -> Prediction:

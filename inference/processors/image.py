@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inference.configs import ImageConfig
-from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
+from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, counted
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import ANSWERED, Classification, summarise_answers
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
@@ -93,10 +93,12 @@ class ImageProcessor(StackingProcessor):
             raise
         except UnidentifiedImageError as error:
             raise InvalidInput(
-                field, f"{len(data)} bytes of no known format", f"an image: {_names()}"
+                field, f"{counted(len(data), 'byte')} of no known format", f"an image: {_names()}"
             ) from error
         except Exception as error:  # Pillow's decoders raise what they like on broken files
-            raise InvalidInput(field, f"{len(data)} bytes ({error})", f"an image: {_names()}") from error
+            raise InvalidInput(
+                field, f"{counted(len(data), 'byte')} ({error})", f"an image: {_names()}"
+            ) from error
 
     def preprocess(self, decoded: Image.Image) -> Features:
         """uint8 pixels [1, height, width, channels]."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from inference.configs import RecommendationConfig
-from inference.errors import InputTooLarge, InvalidInput, Unsupported
+from inference.errors import InputTooLarge, InvalidInput, Unsupported, counted
 from inference.processors.base import StackingProcessor, check_ids, check_length
 from inference.processors.catalogue import Catalogue, ItemId, Items, indexes_of, read_ids, read_items
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
@@ -165,7 +165,9 @@ class RecommendationProcessor(StackingProcessor):
         wish: Wish = variants.whole.context
         best = self.best(self._scores(outputs, wish), wish)
         if not best:
-            raise InvalidInput("exclude", f"{len(wish.exclude)} items", "an item that is left to recommend")
+            raise InvalidInput(
+                "exclude", counted(len(wish.exclude), "item"), "an item that is left to recommend"
+            )
         return AttributionTarget(SCORES, best[0])
 
     def attribute(

@@ -12,13 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from inference.errors import (
-    DigestMismatch,
-    FileMissing,
-    FileUnknown,
-    ManifestInvalid,
-    PathOutside,
-)
+from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid, PathOutside, counted
 from inference.folder import passed_over, shown
 from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.options import Precision
@@ -115,7 +109,7 @@ class Bundle:
     def _compare(self, name: str, record: FileRecord, size: int, sha256: str | None = None) -> None:
         """`sha256` None: only the size is known yet."""
         if size != record.size:
-            raise DigestMismatch(self.path, f"{name} has {size} bytes, expected {record.size}")
+            raise DigestMismatch(self.path, f"{name} has {counted(size, 'byte')}, expected {record.size}")
         if sha256 is not None and sha256 != record.sha256:
             raise DigestMismatch(self.path, f"{name} has sha256 {sha256}, expected {record.sha256}")
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inference.errors import counted
 from inference.options import Precision
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -141,7 +142,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif kind == _BYTES:
             size, place = _varint(view, place)
             if place + size > end:
-                raise ValueError(f"field {number} ends {place + size - end} bytes behind the end")
+                raise ValueError(f"field {number} ends {counted(place + size - end, 'byte')} behind the end")
             yield number, view[place : place + size]
             place += size
         elif kind in (_FIXED64, _FIXED32):

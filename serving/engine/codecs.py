@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from serving.codec.configured import ConfiguredCodec, Reshapes
 from serving.codec.infer import InferCodec
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 
 def codec_of(model: ServedModel, *, strict: bool = False) -> InferCodec:
@@ -19,7 +19,7 @@ def codec_of(model: ServedModel, *, strict: bool = False) -> InferCodec:
 
 
 def labels_of(model: ServedModel) -> Mapping[str, Sequence[str]]:
-    """What the elements of an output's row are called, for outputs that have one element a label."""
+    """The labels of an output's elements, for outputs that have one element a label."""
     classification = getattr(model.predictor.processor, "classification", None)
     labels: Sequence[str] = getattr(classification, "labels", ())
     config = model.predictor.bundle.config

@@ -12,6 +12,7 @@ from inference.errors import (
     ModelNotFound,
     Overloaded,
     RowsChanged,
+    counted,
     shorten,
 )
 
@@ -55,3 +56,11 @@ def test_a_message_has_the_numbers_that_it_is_about() -> None:
     assert str(ModelNotFound("sum", 3)) == "Request for unknown model: 'sum' version '3' is not found"
     assert "its queue holds 7 rows" in str(Overloaded("sum", 7, 0.5))
     assert str(RowsChanged("y", (3, 2), 2)) == "output y: 2 rows went in, and shape [3, 2] came out"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 axes"), (1, "1 axis"), (2, "2 axes")], ids=["none", "one", "two"]
+)
+def test_a_noun_stands_in_the_number_of_its_count(number: int, words: str) -> None:
+    assert counted(number, "axis", "axes") == words
+    assert counted(number, "row") == words.replace("axes", "rows").replace("axis", "row")
