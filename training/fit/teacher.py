@@ -24,7 +24,7 @@ from training.data.examples import Batch, as_arrays
 from training.errors import ConfigError, RunError
 from training.fit.processes import is_first
 from training.lineage import newest_version
-from training.run import RunFiles, write_whole
+from training.run import RunFiles, atomic_write
 from training.tasks.base import Task, TaskData
 
 LIMITS = {"max_pixels", "max_characters", "max_length", "length_buckets"}
@@ -69,7 +69,7 @@ def open_teacher(config: TrainConfig, task: Task, data: TaskData[Any], files: Ru
     if files.teacher.exists() and (before := read_taught(files)) != found:
         raise RunError(f"{files.root}: the run was begun with the teacher {before}, now it is {found}")
     if is_first():
-        write_whole(files.teacher, found.model_dump_json())
+        atomic_write(files.teacher, found.model_dump_json())
     return teacher
 
 

@@ -83,7 +83,5 @@ def test_a_faulty_sample_is_refused(tmp_path: Path, change: tuple[str, str], tol
 
 @pytest.mark.parametrize("data", [b"", b"\1\0\0\0a", b"\1\0\0\0a\2\0\0\0b", b"\1\0\0\0a\1\0\0\0bc"])
 def test_a_sample_of_the_wrong_size_is_refused(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(
-        ConfigInvalid, match=r"input_data_file: got (1 element|. elements) in \d+ bytes, expected 2"
-    ):
+    with pytest.raises(ConfigInvalid, match=r"input_data_file: got . elements? in \d+ bytes, expected 2"):
         warm(tmp_path, WARM, data)
