@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from inference.manifest import Manifest
+from scripts import wings
 from serving.settings import Settings
 from tests.serving.servers import ThreadedServer, start
 from training.config import load_config
@@ -130,3 +131,38 @@ def test_no_training_in_the_readme_stands_in_the_way_of_another() -> None:
     assert len(configs) > 8
     runs = [config.run_directory for config in configs]
     assert len(set(runs)) == len(runs), runs
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"^\| ([^|]+\?) \| (.+) \|$", ARCHITECTURE, flags=re.MULTILINE)
+"""The rows of the table of questions: the question, and where its answer is."""
+
+
+def test_the_architecture_answers_ten_questions_of_a_newcomer() -> None:
+    assert len(QUESTIONS) >= 10
+
+
+@pytest.mark.parametrize(("question", "where"), QUESTIONS, ids=[question for question, _ in QUESTIONS])
+def test_an_answer_names_at_most_three_files_that_are_there_and_have_its_names(
+    question: str, where: str
+) -> None:
+    quoted = re.findall(r"`([^`]+)`", where)
+    files = [ROOT / name for name in quoted if "/" in name]
+    assert 1 <= len(files) <= 3, question
+    assert [file for file in files if not file.is_file()] == []
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    parts = {part for name in quoted if "/" not in name for part in name.split(".")}
+    assert {part for part in parts if not re.search(rf"(?:def|class) {part}\b", code)} == set()
+
+
+def test_the_architecture_has_a_line_on_each_folder_of_the_packages() -> None:
+    rows = re.findall(r"^\| (`[^|]+`) \| [^|]+ \|$", ARCHITECTURE, flags=re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    there = {
+        f"{package}/{wing}"
+        for package, floors in wings.ORDER.items()
+        for floor in floors
+        for wing in floor
+        if (ROOT / package / wing).is_dir()
+    }
+    assert {name for name in named if name.count("/") == 1} == there
