@@ -1,5 +1,6 @@
 """README says what is: its calls answer what it prints, its settings are all of them, its map is the tree."""
 
+import itertools
 import json
 import re
 import shlex
@@ -104,6 +105,16 @@ def test_the_table_of_models_in_the_readme_is_made_from_their_manifests() -> Non
     assert shipped_table() in README, f"put this table into README.md:\n{shipped_table()}"
 
 
+def wing_folders() -> set[str]:
+    """Each wing that is a folder, such as `serving/http`."""
+    return {
+        f"{package}/{wing}"
+        for package, floors in wings.ORDER.items()
+        for wing in itertools.chain(*floors)
+        if (ROOT / package / wing).is_dir()
+    }
+
+
 def test_the_map_in_the_readme_names_what_is_there() -> None:
     drawn = re.search(r"```text\n(.*?)```", README, flags=re.DOTALL)
     assert drawn, "README.md has no map of the tree"
@@ -113,6 +124,19 @@ def test_the_map_in_the_readme_names_what_is_there() -> None:
     ).stdout.split()
     top = {f"{path.split('/')[0]}/" if "/" in path else path for path in tracked} - UNSEEN
     assert named == top
+
+
+def test_the_folders_in_the_map_are_those_of_the_packages() -> None:
+    drawn = re.search(r"```text\n(.*?)```", README, flags=re.DOTALL)
+    assert drawn
+    named, package = set(), ""
+    for line in drawn[1].splitlines():
+        names = re.findall(r"(\w+)/", line[:20])
+        if line.startswith(" "):
+            named |= {f"{package}/{name}" for name in names}
+        elif names:
+            package = names[0]
+    assert named == wing_folders()
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
@@ -158,11 +182,4 @@ def test_an_answer_names_at_most_three_files_that_are_there_and_have_its_names(
 def test_the_architecture_has_a_line_on_each_folder_of_the_packages() -> None:
     rows = re.findall(r"^\| (`[^|]+`) \| [^|]+ \|$", ARCHITECTURE, flags=re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
-    there = {
-        f"{package}/{wing}"
-        for package, floors in wings.ORDER.items()
-        for floor in floors
-        for wing in floor
-        if (ROOT / package / wing).is_dir()
-    }
-    assert {name for name in named if name.count("/") == 1} == there
+    assert {name for name in named if name.count("/") == 1} == wing_folders()
