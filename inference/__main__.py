@@ -1,4 +1,4 @@
-"""`baton inspect`, `baton check` and `baton predict`: what can be asked of bundles without a server."""
+"""`baton inspect`, `baton check` and `baton predict`: bundles without a server."""
 
 import argparse
 import json
@@ -48,7 +48,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    """As a server would see the folder: every version is tried, and what cannot be one is named."""
+    """Open every version as a server would, and name each file or folder that cannot be one."""
     try:
         sight = ModelRepository(arguments.models).look()
     except OSError as error:

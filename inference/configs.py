@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Record(BaseModel):
-    """A frozen part of the manifest that refuses what it does not know, and numbers that are not finite."""
+    """A frozen part of the manifest that refuses unknown fields, and numbers that are not finite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -83,7 +83,7 @@ ProcessorConfig = Annotated[
 
 
 class Conformal(Record):
-    """Split conformal label sets (Sadinle et al. 2019): labels with probability ≥ 1 - quantile.
+    """Split conformal prediction sets (Sadinle et al. 2019): labels with probability ≥ 1 - quantile.
 
     `quantiles` maps a coverage, such as "0.95", to the quantile found on validation; `covered` to the share
     of test rows whose set held the truth.

@@ -1,28 +1,30 @@
-"""What can go wrong, as one tree; what status each kind gets is the server's table, not theirs.
+"""Every error of ours, as one tree.
 
-BatonError
-├── InvalidInput              the caller's input is at fault: field, value seen, value expected
-│   ├── UnsupportedMediaType
-│   └── InputTooLarge
-├── ModelNotFound
-├── ModelNotReady
-├── LoadRefused               what is on disk is refused, and what serves goes on serving
-├── Unsupported               understood, and not offered
-├── Overloaded                try again after `retry_after_s`
-├── DeadlineExceeded
-├── ClientDisconnected
-├── InferenceFailed           the runtime refused a batch
-│   └── RowsChanged           a batch came out with other rows than went in
-├── ProviderUnavailable       the device asked for is not there
-└── BundleRefused             a bundle that must not be served: bundle and reason
-    ├── ManifestInvalid
-    ├── ConfigInvalid
-    ├── FileMissing
-    ├── FileUnknown
-    ├── DigestMismatch
-    ├── PathOutside
-    ├── GraphInvalid
-    └── GoldenMismatch
+    BatonError
+    ├── InvalidInput              the client's input is at fault: field, actual, expected
+    │   ├── UnsupportedMediaType
+    │   └── InputTooLarge
+    ├── ModelNotFound
+    ├── ModelNotReady
+    ├── LoadRefused               the files are refused, and the model answers as before
+    ├── Unsupported               understood, and not offered
+    ├── Overloaded                try again after `retry_after_s`
+    ├── DeadlineExceeded
+    ├── ClientDisconnected
+    ├── InferenceFailed           the runtime refused a batch
+    │   └── RowsChanged           a batch came out with other rows than went in
+    ├── ProviderUnavailable       the device asked for is not there
+    └── BundleRefused             a bundle that must not be served: bundle and reason
+        ├── ManifestInvalid
+        ├── ConfigInvalid
+        ├── FileMissing
+        ├── FileUnknown
+        ├── DigestMismatch
+        ├── PathOutside
+        ├── GraphInvalid
+        └── GoldenMismatch
+
+The HTTP status of each kind stands in the server's table, not here.
 """
 
 from pathlib import Path
@@ -30,15 +32,20 @@ from pathlib import Path
 from inference.folder import version_named
 
 MISSING = object()
-"""What an error has seen of a value that did not come."""
+"""Stands in an error for a value that did not come."""
 
-_SEEN_LIMIT = 120  # characters of a value that an error repeats: enough to recognise it, not to leak it
+_VALUE_LIMIT = 120  # characters of a value that an error repeats: enough to recognise it, not to leak it
 
 
 def shorten(value: object) -> str:
     """`repr(value)`, cut to a length that fits an error message."""
     text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= _SEEN_LIMIT else f"{text[:_SEEN_LIMIT]}…"
+    return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 row`, `2 rows`; `plural` where it is not the noun with an s, as in `2 axes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 class BatonError(Exception):
@@ -46,12 +53,12 @@ class BatonError(Exception):
 
 
 class InvalidInput(BatonError):
-    """The caller's input is at fault: names the field, what came (`MISSING`: nothing) and what was expected."""
+    """The client's input is at fault: the field, the actual value (`MISSING`: none) and the expected one."""
 
-    def __init__(self, field: str, seen: object, expected: str) -> None:
-        came = "missing" if seen is MISSING else f"got {shorten(seen)}"
+    def __init__(self, field: str, actual: object, expected: str) -> None:
+        came = "missing" if actual is MISSING else f"got {shorten(actual)}"
         super().__init__(f"{field}: {came}, expected {expected}")
-        self.field, self.seen, self.expected = field, seen, expected
+        self.field, self.actual, self.expected = field, actual, expected
 
 
 class UnsupportedMediaType(InvalidInput):
@@ -95,7 +102,9 @@ class Overloaded(BatonError):
     """The queue is full; `retry_after_s` is when a place is likely to be free."""
 
     def __init__(self, name: str, limit: int, retry_after_s: float) -> None:
-        super().__init__(f"model '{name}' is overloaded: its queue holds {limit} rows, which is its limit")
+        super().__init__(
+            f"model '{name}' is overloaded: its queue holds {counted(limit, 'row')}, which is its limit"
+        )
         self.name, self.limit, self.retry_after_s = name, limit, retry_after_s
 
 
@@ -108,7 +117,7 @@ class DeadlineExceeded(BatonError):
 
 
 class ClientDisconnected(BatonError):
-    """The caller closed the connection; nobody reads this answer."""
+    """The client closed the connection; nobody reads this answer."""
 
 
 class InferenceFailed(BatonError):
@@ -119,7 +128,7 @@ class RowsChanged(InferenceFailed):
     """A run gave another number of rows than went in, so nobody can say whose they are."""
 
     def __init__(self, output: str, shape: tuple[int, ...], rows: int) -> None:
-        super().__init__(f"output {output}: {rows} rows went in, and shape {list(shape)} came out")
+        super().__init__(f"output {output}: {counted(rows, 'row')} went in, and shape {list(shape)} came out")
 
 
 class ProviderUnavailable(BatonError):
@@ -140,11 +149,11 @@ class BundleRefused(BatonError):
 
 
 class ManifestInvalid(BundleRefused):
-    """The manifest cannot be read, or says what this schema does not know."""
+    """The manifest cannot be read, or has a field or value that this schema does not know."""
 
 
 class ConfigInvalid(BundleRefused):
-    """The `config.pbtxt` beside it cannot be read, asks for what is not offered, or does not fit the graph."""
+    """The `config.pbtxt` beside it is unreadable, does not fit the graph, or asks for what is not offered."""
 
 
 class FileMissing(BundleRefused):

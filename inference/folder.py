@@ -1,6 +1,7 @@
-"""Folders as people and copiers leave them: whose names count, what lies in one, and when that has changed.
+"""Folders as people and copiers leave them: names that count, the content, and its fingerprint.
 
-No file is opened here. `inference.store.layout` says what the names mean, `inference.store.bundle` what the files hold.
+No file is opened here. The meaning of the names is `inference.store.layout`'s, the content of the files
+`inference.store.bundle`'s.
 """
 
 import contextlib
@@ -10,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# What lies beside a file while it is copied (rsync: .model.onnx.Xa12 and .~tmp~, rclone: .partial, WinSCP:
-# .filepart, gsutil: .gstmp, MinIO: .part.minio), a projected volume's ..data, and what file systems, desktops and
-# editors leave wherever they have been.
+# Temporary files of copiers (rsync: .model.onnx.Xa12 and .~tmp~, rclone: .partial, WinSCP: .filepart, gsutil: .gstmp,
+# MinIO: .part.minio). A projected volume's ..data. Litter of file systems, desktops and editors.
 _PASSED_OVER = re.compile(
     r"\..*|~.*|.*~"
     r"|.*\.(part|partial|filepart|tmp|temp|crdownload|download|gstmp|aria2|swp|part\.minio)"
@@ -47,13 +47,13 @@ def shown(name: str) -> str:
 
 
 def said_of(error: OSError) -> str:
-    """What the system said, without the path on this machine, which an index would show to callers."""
+    """The system's own words, without the path on this machine, which an index would show to clients."""
     name = f": {shown(Path(error.filename).name)}" if isinstance(error.filename, str) else ""
     return f"{error.strerror or type(error).__name__}{name}"
 
 
 class Listing(NamedTuple):
-    """What lies directly in a folder and is not passed over, each kind sorted by name."""
+    """The entries directly in a folder that are not passed over, each kind sorted by name."""
 
     folders: list[str]
     files: list[str]
@@ -62,7 +62,7 @@ class Listing(NamedTuple):
 
 
 def listing(folder: Path) -> Listing:
-    """Look into a folder; links count as what they lead to. `OSError` where it cannot be read."""
+    """List a folder; links count as their targets. `OSError` where it cannot be read."""
     found = Listing([], [], [])
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -83,7 +83,7 @@ def _kind(entry: "os.DirEntry[str]", found: Listing) -> list[str]:
 
 
 class FileState(NamedTuple):
-    """What tells that a file was written, replaced, or made readable; a folder's name ends with a slash."""
+    """Changes when a file is written, replaced or made readable; a folder's name ends with a slash."""
 
     name: str
     inode: int
@@ -101,9 +101,9 @@ Fingerprint = tuple[FileState, ...]
 
 
 def fingerprint(path: Path, depth: int = _DEPTH) -> Fingerprint:
-    """The states of all files in a folder and below, or of one file, temporary ones too; what cannot be seen is told.
+    """The states of all files in a folder and below, or of one file; temporary and unreadable ones too.
 
-    It never raises, and folders behind links are not walked, so that it ends. `depth` 0: only what lies in it directly.
+    It never raises, and folders behind links are not walked, so that it ends. `depth` 0: only its direct entries.
     """
     seen: list[FileState] = []
     for state in _states(path, "", depth):
@@ -124,7 +124,7 @@ def _states(folder: Path, within: str, depth: int) -> Iterator[FileState]:
     except OSError as error:
         yield FileState(within, 0, -(error.errno or 1), 0, 0)
         with contextlib.suppress(OSError):
-            yield _state(within, folder.lstat())  # it is a file, or who may read it may change
+            yield _state(within, folder.lstat())  # it is a file, or its mode may change
         return
     for entry in found:
         name = within + entry.name

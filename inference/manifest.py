@@ -1,7 +1,7 @@
 """The manifest: everything that serving must know of a model, written last when a bundle is published.
 
-Unknown fields are refused, and no parameter of a processor has a default: what is not in the manifest is
-not known. `ManifestInvalid` is raised by `inference.store.bundle`, which knows the path.
+Unknown fields are refused, and no parameter of a processor has a default: the manifest alone says it.
+`ManifestInvalid` is raised by `inference.store.bundle`, which knows the path.
 """
 
 from datetime import datetime
@@ -69,7 +69,7 @@ class Parity(Record):
 
 
 class Company(Record):
-    """The proof that rows of different callers may share a run: each alone and in different company, to a tolerance."""
+    """The proof that rows of several requests may share a run: each alone and in company, to a tolerance."""
 
     rows: int = Field(gt=0, description="validation rows that were held against their own answers")
     others: int = Field(ge=0, description="extreme rows that stood beside them")
@@ -112,7 +112,7 @@ class Evaluation(Record):
 
 
 class Graph(Record):
-    """One precision of the model: its file and what it costs and wins."""
+    """One precision of the model: its file, its scores and its cost."""
 
     file: RelativePath
     evaluation: Evaluation | None = None
@@ -123,7 +123,7 @@ class Graph(Record):
 
 
 class Pruning(Record):
-    """Magnitude pruning: what it cost on validation, and what the graph has of it if it was accepted."""
+    """Magnitude pruning: its cost on validation, and its gain in the graph where it was accepted."""
 
     share: float = Field(gt=0, lt=1, description="of the weights that were to become zero")
     metric: str
@@ -151,7 +151,7 @@ class DataSource(Record):
     rows: dict[str, int] = Field(description="rows by split")
 
 
-class Taught(Record):
+class DistilledFrom(Record):
     """The published bundle that a model was distilled from."""
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -162,7 +162,7 @@ class Taught(Record):
 
 
 class Provenance(Record):
-    """What is needed to make the model again."""
+    """The facts by which the model can be made again."""
 
     command: str
     seed: int
@@ -194,7 +194,7 @@ class Manifest(Record):
     conformal: Conformal | None = None
     out_of_distribution: OutOfDistribution | None = None
     parity: Parity | None = None
-    teacher: Taught | None = None
+    teacher: DistilledFrom | None = None
     pruning: Pruning | None = None
     data: DataSource | None = None
     provenance: Provenance | None = None

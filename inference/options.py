@@ -1,4 +1,4 @@
-"""What may be chosen of how a graph runs, in the words of flags and manifests. Importing it costs nothing."""
+"""The choices of how a graph runs, in the words of flags and manifests. Importing it costs nothing."""
 
 from typing import Literal
 

@@ -57,13 +57,13 @@ class Predictor:
             session = OrtSession(
                 bundle.graph_source(chosen), bundle.path, options.for_manifest(bundle.manifest)
             )
-        for seen, expected in (
+        for actual, expected in (
             (session.inputs, bundle.manifest.inputs),
             (session.outputs, bundle.manifest.outputs),
         ):
-            if seen != expected and not bundle.derived:
+            if actual != expected and not bundle.derived:
                 raise GraphInvalid(
-                    bundle.path, f"the graph has {_words(seen)}, the manifest says {_words(expected)}"
+                    bundle.path, f"the graph has {_words(actual)}, the manifest says {_words(expected)}"
                 )
         processor = processor or build_processor(bundle)
         reference = Reference.read(bundle, processor.summary_features)
@@ -78,7 +78,7 @@ class Predictor:
             yield self.processor.postprocess(outputs, context)
 
     def rows(self, payloads: Sequence[Payload], batch_size: int = 64) -> Iterator[tuple[Tensors, object]]:
-        """Each row's outputs (first axis 1) with its context: what evaluation wants before it becomes words."""
+        """Each row's outputs (first axis 1) with its context, as evaluation takes them."""
         for features, outputs in self.exchanges(payloads, batch_size):
             yield outputs, features.context
 

@@ -2,9 +2,9 @@
 
     Payload → Features → Tensors → Prediction
 
-A caller's *payload* is decoded and preprocessed to *features*, which are the tensors of its rows; the
-features of many callers are collated to the *tensors* of one run; its outputs are split again and
-postprocessed to one *prediction* a row.
+A client's *payload* is decoded and preprocessed to *features*, which are the tensors of its rows. The features of many
+requests are collated to the *tensors* of one run. Its outputs are split again and postprocessed to one *prediction* a
+row.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Tensors = Mapping[str, Array]
 """Arrays by tensor name; the first axis of each is the batch."""
 
 JsonValue = Any
-"""What a JSON parser gives: dict, list, str, int, float, bool or None."""
+"""A value that a JSON parser gives: dict, list, str, int, float, bool or None."""
 
 Prediction = dict[str, JsonValue]
 """One row's answer, ready to be encoded as JSON."""
@@ -96,9 +96,9 @@ def _size(value: JsonValue) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What a caller sent for one instance: a raw body, or one JSON value.
+    """A client's input for one instance: a raw body, or one JSON value.
 
-    `media_type` is None for a JSON value. `field` is what an error calls it: `body`, `instances[3]`.
+    `media_type` is None for a JSON value. `field` is its name in an error: `body`, `instances[3]`.
     """
 
     data: JsonValue
@@ -116,7 +116,7 @@ class Payload:
 class Features:
     """One instance, ready for the graph.
 
-    `tensors` have a first axis of 1. `context` is what postprocessing needs of the request, `tokens` the
+    `tensors` have a first axis of 1. `context` is the part of the request that postprocessing needs, `tokens` the
     row's cost where rows differ in cost (text), else 1.
     """
 

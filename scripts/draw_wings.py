@@ -161,7 +161,7 @@ def _heading(package: str, x: float, y: float) -> Iterator[str]:
 
 def _room(package: str, wing: str, room: Room, on_floor: int) -> Iterator[str]:
     """One wing: its name over its note, or beside it where the floor is its own."""
-    colour, note = TITLES[package][1], NOTES[package][wing]
+    colour, note = TITLES[package][1], NOTES[package].get(wing, "")
     label = _label(package, wing)
     yield (
         f'<rect x="{room.x:g}" y="{room.y:g}" width="{room.width:g}" height="{ROOM_HEIGHT}" rx="8" fill="#fff"'
@@ -178,7 +178,7 @@ def _room(package: str, wing: str, room: Room, on_floor: int) -> Iterator[str]:
 
 
 def _core_height() -> int:
-    rows = -(-len(NOTES["inference"]) // ACROSS)
+    rows = -(-sum(map(len, ORDER["inference"])) // ACROSS)
     return HEADING + rows * (ROOM_HEIGHT + ROOM_GAP) + ROOM_GAP
 
 

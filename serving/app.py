@@ -20,7 +20,8 @@ from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
 from serving.engine.group import Alone, Group, Process
 from serving.engine.loading import ModelLoader
-from serving.engine.profile import RUNS_ON_DEVICE, Overrides, ProfileCache
+from serving.engine.measuring import RUNS_ON_DEVICE
+from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
@@ -69,12 +70,12 @@ def create_app(
 ) -> Application:
     """Everything that serves, wired; models are loaded when the application starts.
 
-    `join` makes this process one of several, which share what is measured through `profiles`.
+    `join` makes this process one of several, which share their measurements through `profiles`.
     """
     cpus = cpu_share(settings.workers)
     # Runs of all models together share the CPUs, unless an operator wants more of them at once.
     on_gpu = settings.device != "cpu" and CUDA in available_providers()
-    expected = settings.concurrent_runs or (max(RUNS_ON_DEVICE) if on_gpu else 0)
+    expected = settings.instances or (max(RUNS_ON_DEVICE) if on_gpu else 0)
     runs = ThreadPoolExecutor(max(cpus, expected), thread_name_prefix="run")
     decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
     measuring = ThreadPoolExecutor(1, thread_name_prefix="measure")
@@ -85,7 +86,7 @@ def create_app(
         max_batch_size=settings.max_batch_size,
         max_pending_rows=_share(settings.max_queue_rows, settings.workers),
         drift_window_rows=settings.drift_window_rows,
-        overrides=Overrides(settings.run_threads, settings.concurrent_runs),
+        overrides=Overrides(settings.intra_op_threads, settings.instances),
         cache=profiles or ProfileCache(settings.profile_cache),
         engine_cache=settings.engine_cache,
         runs=runs,
@@ -153,7 +154,7 @@ def create_app(
 
 
 def _share(rows: int | None, processes: int) -> int | None:
-    """The part of one process, rounded up, of what is set for the server."""
+    """The part of one process, rounded up, of a limit of the server."""
     return None if rows is None else -(-rows // processes)
 
 
@@ -185,15 +186,15 @@ def _word_errors(app: FastAPI) -> None:
 
 
 def _methods(app: FastAPI, request: Request) -> list[str]:
-    """What may be asked of the path of this request: a route refuses what another one of the same path takes."""
+    """The methods that a path takes: one of its routes refuses the method that another takes."""
 
-    # What is mounted is asked with the path of its mount as root path.
+    # A mounted application is asked with the path of its mount as root path.
     root_path = request.scope.get("app_root_path", request.scope.get("root_path", ""))
 
     def taken(method: str) -> bool:
         scope = {**request.scope, "method": method, "path_params": {}, "root_path": root_path}
         found = [route for route in app.router.routes if route.matches(scope)[0] is Match.FULL]
-        # What is mounted (the files of /docs) is asked for whatever the method, and only read.
+        # A mount (the files of /docs) matches whatever the method, and is only read.
         return method == "GET" if any(isinstance(route, Mount) for route in found) else bool(found)
 
     return [method for method in ASKED if taken(method)]

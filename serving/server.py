@@ -210,6 +210,8 @@ def serve(settings: Settings) -> int:
         print(f"baton serve: {refusal}", file=sys.stderr)
         return 2
     set_up_logging(settings.log_level, settings.log_format)
+    for line in settings.deprecations():
+        log.warning("%s", line)
     app = create_app(settings, tracing)
     BatonServer(make_config(settings, app), app, settings.drain_delay_s).run()
     if tracing is not None:

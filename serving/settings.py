@@ -7,18 +7,21 @@ here is read when the module is imported.
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inference.options import Device, Precision
 
 MiB = 1 << 20
 
+DEPRECATED = {"concurrent_runs": "instances", "run_threads": "intra_op_threads"}
+"""Older names of settings, which work until 0.3."""
+
 
 class Settings(BaseSettings):
-    """What `baton serve` may be told; `ValidationError` lists every fault at once."""
+    """The settings of `baton serve`; `ValidationError` lists every fault at once."""
 
     model_config = SettingsConfigDict(
         env_prefix="BATON_",
@@ -56,24 +59,27 @@ class Settings(BaseSettings):
     p99_ms: float | None = Field(
         None,
         gt=0,
-        description="milliseconds that 99 % of accepted requests may take; bounds the queue; "
-        "default: 1000, and 64 rows are let in however long they take",
+        description="milliseconds that 99 % of accepted requests may take; bounds the queue; beside --max-queue-rows "
+        "the tighter one rules; default: 1000, and 64 rows are let in however long they take",
     )
-    concurrent_runs: int | None = Field(
+    instances: int | None = Field(
         None,
         ge=0,
-        description="runs of a model at once in each process; 0: on the event loop, no threads; default: as measured",
+        description="runs of a model at once in each process; 0: on the event loop, no threads; default: measured",
     )
-    run_threads: int | None = Field(
-        None,
-        ge=1,
-        description="threads of each run; default: as measured, or the CPUs over --concurrent-runs",
+    intra_op_threads: int | None = Field(
+        None, ge=1, description="threads of each run; default: measured, or the CPUs over --instances"
     )
+    concurrent_runs: int | None = Field(None, ge=0, description="deprecated: --instances")
+    run_threads: int | None = Field(None, ge=1, description="deprecated: --intra-op-threads")
     max_batch_size: int | None = Field(
         None, ge=1, description="rows of one run at most; default: the manifest's limit and what pays"
     )
     max_queue_rows: int | None = Field(
-        None, ge=1, description="rows that may wait before 429; default: from the measured cost and p99_ms"
+        None,
+        ge=1,
+        description="rows that are let in and not yet answered, before 429; beside --p99-ms the tighter one rules; "
+        "default: from the measured cost and --p99-ms",
     )
     request_timeout_s: float | None = Field(
         None, gt=0, description="seconds until 504 for requests that name no deadline; default: none"
@@ -149,7 +155,7 @@ class Settings(BaseSettings):
         0.01, ge=0, le=1, description="share of the requests that the payload log keeps"
     )
     payload_raw: bool = Field(
-        False, description="log texts, pictures and tensors themselves; else their SHA-256 and size"
+        False, description="log texts, images and tensors themselves; else their SHA-256 and size"
     )
     payload_redact: str = Field(
         "", description="JSON fields that are never logged, at any depth, separated by commas"
@@ -157,6 +163,32 @@ class Settings(BaseSettings):
     payload_log_bytes: int = Field(
         64 * MiB, ge=1, description="bytes of the payload log's file; full, it becomes FILE.1, which is lost"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_deprecated(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A value under a deprecated name stands under the new one too."""
+        taken = {
+            new: given[old] for old, new in DEPRECATED.items() if given.get(new) is None and old in given
+        }
+        return {**given, **taken}
+
+    @field_validator(*DEPRECATED)
+    @classmethod
+    def _agrees_with_its_new_name(cls, value: int | None, info: ValidationInfo) -> int | None:
+        new = DEPRECATED[info.field_name or ""]
+        actual = info.data.get(new)
+        if value is not None and actual is not None and value != actual:
+            raise ValueError(f"--{_flag(new)} is {actual}; expected one of the two, or the same value")
+        return value
+
+    def deprecations(self) -> list[str]:
+        """A line for the log for each deprecated name that was used."""
+        return [
+            f"--{_flag(old)} (BATON_{old.upper()}) is deprecated: use --{_flag(new)} (BATON_{new.upper()})"
+            for old, new in DEPRECATED.items()
+            if getattr(self, old) is not None
+        ]
 
     @field_validator("root_path")
     @classmethod
@@ -177,8 +209,12 @@ class Settings(BaseSettings):
         return origins
 
 
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
 def listed(text: str) -> list[str]:
-    """What a setting lists, separated by commas."""
+    """The parts of a setting that is a list, separated by commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 

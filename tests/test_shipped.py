@@ -76,7 +76,7 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
 ) -> None:
     if "BATON_DATA" not in os.environ:
         pytest.skip("BATON_DATA is not set: the Fashion-MNIST test pictures are read from it")
-    from training.data.vision import read_idx
+    from training.data.public_images import read_idx
 
     folder = Path(os.environ["BATON_DATA"]) / "vision" / "fashion-mnist"
     images = read_idx(folder / "t10k-images-idx3-ubyte.gz")
@@ -102,7 +102,7 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
 def test_test_pictures_are_no_drift_and_their_negatives_are(tmp_path: Path) -> None:
     if "BATON_DATA" not in os.environ:
         pytest.skip("BATON_DATA is not set: the Fashion-MNIST pictures are read from it")
-    from training.data.vision import read_idx
+    from training.data.public_images import read_idx
     from training.release.reference import add_reference
 
     newest = REPOSITORY.path("fashion")

@@ -52,7 +52,7 @@ def help_of(task: str) -> str:
 def _choices(task: str) -> list[str]:
     from training.architectures.registry import architectures_for
     from training.config import EMBEDDED
-    from training.data.sources import PUBLIC_SETS
+    from training.data.public_sets import PUBLIC_SETS
     from training.results import read_results, summary
 
     results = read_results()
@@ -93,7 +93,7 @@ def _train(task: str, flags: Sequence[str]) -> int:
     from training.config import load_config
     from training.fit.find_rate import describe, find_rate
     from training.fit.processes import is_first
-    from training.pipeline import assist, train
+    from training.pipeline import run_worker_rank, train
 
     logging.basicConfig(level=logging.INFO if is_first() else logging.ERROR, format="%(message)s")
     for noisy in (
@@ -111,7 +111,7 @@ def _train(task: str, flags: Sequence[str]) -> int:
             print(describe(find_rate(config)))
             return 0
         if not is_first():
-            assist(config)
+            run_worker_rank(config)
             return 0
         published = train(config)
     except (TrainingError, BatonError) as error:

@@ -1,8 +1,8 @@
-"""What can go wrong in training, as a tree; every message names the thing, what was seen and what was expected."""
+"""The errors of training, as a tree; a message names the field, the actual value and the expected one."""
 
 
 class TrainingError(Exception):
-    """The run cannot go on, and the user can do something about it."""
+    """The run has to stop, and the user can mend the cause."""
 
 
 class ConfigError(TrainingError):
@@ -10,7 +10,7 @@ class ConfigError(TrainingError):
 
 
 class DataError(TrainingError):
-    """The data are missing, damaged or not what the task needs."""
+    """The data are missing, damaged or of another kind than the task needs."""
 
 
 class ChecksumError(DataError):

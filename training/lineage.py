@@ -1,4 +1,4 @@
-"""The model that another is started from or taught by: where it lies, and what it is."""
+"""The model that another starts from or is distilled from: its path, task and architecture."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,6 @@ from inference.manifest import Manifest
 from inference.store.located import MANIFEST_FILE
 
 RUN_CONFIG = "config.json"
-
 
 WEIGHTS_KEY = "baton.weights"
 """In the graph's metadata: {weight: [initializer, transposed]} as JSON."""
@@ -30,7 +29,7 @@ def newest_version(path: Path) -> Path:
 
 
 def kind_of(path: Path) -> Kind | None:
-    """What a bundle, the newest in a bundle's folder, or a run is; None for a checkpoint, which does not say."""
+    """The kind of a bundle, of the newest in a bundle's folder, or of a run; None for a checkpoint."""
     try:
         if (run := path / RUN_CONFIG).is_file():
             config = json.loads(run.read_text())
@@ -38,7 +37,7 @@ def kind_of(path: Path) -> Kind | None:
         manifest = Manifest.model_validate_json((newest_version(path) / MANIFEST_FILE).read_bytes())
         return Kind(manifest.task, manifest.architecture, options_of(manifest))
     except (OSError, ValueError, KeyError, TypeError):  # pydantic's and json's own are ValueErrors
-        return None  # it is opened later, which says what is wrong with it
+        return None  # opening it later raises the error that names the fault
 
 
 def options_of(manifest: Manifest) -> dict[str, Any]:

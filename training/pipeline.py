@@ -25,18 +25,18 @@ from training.data.text import Texts
 from training.data.vision import Images
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
-from training.evaluate.robustness import of_pictures, of_texts
-from training.fit.processes import part
+from training.evaluate.robustness import of_images, of_texts
+from training.fit.processes import leave_group
 from training.fit.pruning import prune
 from training.fit.teacher import read_taught
 from training.fit.train import best_model, fit, load_data
-from training.release.compress import describe, inside_budget, judge
+from training.release.compress import compare_with_dense, describe, inside_budget
 from training.release.export import export
-from training.release.publish import Made, make_candidate, publish
+from training.release.publish import Artifacts, make_candidate, publish
 from training.release.quantize import Quantization, describe_trial, quantize
 from training.release.reference import make_reference
 from training.release.verify import company_of, verify
-from training.run import RunFiles, open_run, write_whole
+from training.run import RunFiles, atomic_write, open_run
 from training.tasks.base import Task, TaskData
 from training.tasks.registry import find_task
 
@@ -61,7 +61,7 @@ def train(config: TrainConfig) -> Path:
         "fit: %s validation %s %.4f after %d epochs", config.keep, fitted.metric, fitted.score, fitted.epochs
     )
     pruned = prune(config, files, data) if config.prune else None
-    part()
+    leave_group()
     taken = pruned is not None and inside_budget(config, task.monitor.mode, fitted, pruned)
     model = best_model(config, (files.pruned if taken else files).best, data)
     calibrated = calibrate(task, model, data, files)
@@ -72,14 +72,14 @@ def train(config: TrainConfig) -> Path:
     pruning = None
     if pruned is not None:
         dense = task.deployed(best_model(config, files.best, data), calibrated).eval()
-        pruning = judge(config, task, data, files, (fitted, pruned), dense)
+        pruning = compare_with_dense(config, task, data, files, (fitted, pruned), dense)
         log.info("prune: %s", describe(pruning))
     quantized = quantized_graph(config, task, data, files)
     int8 = files.int8_graph if quantized and quantized.accepted else None
-    made = Made(
+    artifacts = Artifacts(
         config, task, data, fitted, files.graph, parity, company, quantized, int8, pruning, read_taught(files)
     )
-    candidate = make_candidate(made, deployed, files.candidates)
+    candidate = make_candidate(artifacts, deployed, files.candidates)
     build_reference(task, candidate, data, files)
     forget_other_slices(config, files)
     reports: dict[Precision, Report] = {"fp32": evaluate(task, candidate, data, calibrated, files)}
@@ -88,12 +88,12 @@ def train(config: TrainConfig) -> Path:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
     for precision, report in reports.items():
         log.info("test, %s: %s", precision, "\n  ".join(by_whose(report.evaluation.metrics)))
-    published = publish(made, candidate, reports, files)
-    write_whole(files.published, json.dumps({"bundle": str(published)}))
+    published = publish(artifacts, candidate, reports, files)
+    atomic_write(files.published, json.dumps({"bundle": str(published)}))
     return published
 
 
-def assist(config: TrainConfig) -> None:
+def run_worker_rank(config: TrainConfig) -> None:
     """What every process but the first does: its share of the fits, and no more."""
     files = open_run(config)
     if already_published(config, files) is None:
@@ -124,7 +124,7 @@ def by_whose(metrics: Mapping[str, float]) -> list[str]:
 def calibrate(task: Task, model: nn.Module, data: TaskData[Any], files: RunFiles) -> Calibrated:
     """Temperature and thresholds from validation."""
     if not files.calibration.exists():
-        write_whole(files.calibration, task.calibrate(model, data).model_dump_json(indent=1))
+        atomic_write(files.calibration, task.calibrate(model, data).model_dump_json(indent=1))
     return Calibrated.model_validate_json(files.calibration.read_text())
 
 
@@ -140,14 +140,14 @@ def export_and_verify(task: Task, deployed: nn.Module, data: TaskData[Any], file
         files.company.unlink(missing_ok=True)
         export(deployed, collate([0, 1]), task.outputs, files.graph, task.axes)
         parity = verify(deployed, files.graph, collate, task.outputs, len(rows))
-        write_whole(files.parity, parity.model_dump_json(indent=1))
+        atomic_write(files.parity, parity.model_dump_json(indent=1))
     return Parity.model_validate_json(files.parity.read_text())
 
 
 def proved_company(task: Task, data: TaskData[Any], files: RunFiles) -> Company:
     """That the graph's rows do not see each other; `BatchMatters` where they do."""
     if not files.company.exists():
-        write_whole(files.company, company_of(files.graph, task, data).model_dump_json(indent=1))
+        atomic_write(files.company, company_of(files.graph, task, data).model_dump_json(indent=1))
     return Company.model_validate_json(files.company.read_text())
 
 
@@ -161,7 +161,7 @@ def quantized_graph(
     if found is None or found.budget != config.quantize_budget or not found.proved:
         files.int8_report.unlink(missing_ok=True)
         found = quantize(task, files.graph, data, files.int8_graph, config.quantize_budget)
-        write_whole(files.quantization, found.model_dump_json(indent=1))
+        atomic_write(files.quantization, found.model_dump_json(indent=1))
     for method, trial in found.tried.items():
         log.info("int8, %s: %s", method, describe_trial(found, trial))
     return found
@@ -171,7 +171,7 @@ def build_reference(task: Task, candidate: Path, data: TaskData[Any], files: Run
     """What drift is measured against, through the candidate."""
     if not files.reference.exists():
         reference = make_reference(Predictor.open(candidate, "fp32", prove=False), task, data)
-        write_whole(files.reference, reference.model_dump_json(indent=1))
+        atomic_write(files.reference, reference.model_dump_json(indent=1))
 
 
 def forget_other_slices(config: TrainConfig, files: RunFiles) -> None:
@@ -198,12 +198,12 @@ def with_robustness(
         return report
     predictor = Predictor.open(candidate, "fp32", prove=False)
     if isinstance(test, Images):
-        found = of_pictures(predictor, model, test, task.payload, config.background)
+        found = of_images(predictor, model, test, task.payload, config.background)
     else:
         found = of_texts(predictor, test)
     evaluation = report.evaluation.model_copy(update={"robustness": found})
     report = report.model_copy(update={"evaluation": evaluation})
-    write_whole(files.report, report.model_dump_json(indent=1))
+    atomic_write(files.report, report.model_dump_json(indent=1))
     return report
 
 
@@ -224,8 +224,8 @@ def evaluate(
     """Figures on test through the candidate bundle, golden examples replayed first; fp32's are drawn."""
     artefact = files.report if precision == "fp32" else files.int8_report
     if not artefact.exists():
-        pictures = files.pictures if precision == "fp32" else files.pictures / precision
+        pictures = files.plots if precision == "fp32" else files.plots / precision
         pictures.mkdir(parents=True, exist_ok=True)
         report = task.evaluate(Predictor.open(candidate, precision), data, calibrated, pictures)
-        write_whole(artefact, report.model_dump_json(indent=1))
+        atomic_write(artefact, report.model_dump_json(indent=1))
     return Report.model_validate_json(artefact.read_text())

@@ -1,4 +1,4 @@
-"""The record: for every architecture and set the published figure, ours, and what it took.
+"""The record: for every architecture and set the published figure, ours, and the effort.
 
     python -m training.results record BUNDLE --published 0.949 --source "…" [--target 0.949] [--note "…"]
     python -m training.results            # RESULTS.md again, from results.json
@@ -22,7 +22,7 @@ from training.lineage import options_of
 HERE = Path(__file__).parent
 RESULTS_FILE, TABLE_FILE = HERE / "results.json", HERE / "RESULTS.md"
 MAIN_METRICS = ("ndcg@10", "accuracy")
-"""The figure that a task is judged by, the first that an evaluation has."""
+"""The figure that a task is compared by, the first that an evaluation has."""
 
 TABLE_HEAD = (
     "| set | architecture | metric | published | target | ours | int8 | int8 latency | parameters | MFLOPs "
@@ -63,7 +63,7 @@ _RESULTS = TypeAdapter(tuple[Result, ...])
 
 
 def read_results(path: Path = RESULTS_FILE) -> tuple[Result, ...]:
-    """What was recorded, in the order of the file."""
+    """The recorded results, in the order of the file."""
     return _RESULTS.validate_json(path.read_text(encoding="utf-8")) if path.exists() else ()
 
 
@@ -72,9 +72,9 @@ def record(
 ) -> Result:
     """A bundle's figures beside the published one."""
     manifest = Bundle.open(bundle).manifest
-    made = manifest.provenance
+    origin = manifest.provenance
     fp32, int8 = manifest.graphs["fp32"].evaluation, manifest.graphs.get("int8")
-    if made is None or fp32 is None or manifest.data is None:
+    if origin is None or fp32 is None or manifest.data is None:
         raise ValueError(f"{bundle}: its manifest holds no evaluation and provenance")
     chosen = metric or next(name for name in MAIN_METRICS if name in fp32.metrics)
     return Result(
@@ -89,20 +89,20 @@ def record(
         int8=round(int8.evaluation.metrics[chosen], 4) if int8 and int8.evaluation else None,
         latency_ratio=round(int8.latency_ratio, 2) if int8 and int8.latency_ratio else None,
         rows=fp32.rows,
-        parameters=made.parameters,
+        parameters=origin.parameters,
         mflops=_mflops(manifest),
-        epochs=made.epochs,
-        seconds=made.train_seconds,
-        seed=made.seed,
-        command=made.command,
+        epochs=origin.epochs,
+        seconds=origin.train_seconds,
+        seed=origin.seed,
+        command=origin.command,
         note=note,
     )
 
 
 def _mflops(manifest: Manifest) -> float | None:
-    """Millions of multiplications and additions for one picture, counted by PyTorch; None for other tasks.
+    """Millions of multiplications and additions for one image, counted by PyTorch; None for other tasks.
 
-    A model that answers over the mirror image too looks twice.
+    A model that answers over the mirror image too runs twice.
     """
     if manifest.task != "vision" or manifest.provenance is None:
         return None
@@ -117,18 +117,18 @@ def _mflops(manifest: Manifest) -> float | None:
     )
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(1, channels, height, width))
-    looks = 2 if manifest.provenance.config.get("mirror") else 1
-    return round(looks * float(counter.get_total_flops()) / 1e6, 1)
+    runs = 2 if manifest.provenance.config.get("mirror") else 1
+    return round(runs * float(counter.get_total_flops()) / 1e6, 1)
 
 
 def with_result(results: Sequence[Result], new: Result) -> tuple[Result, ...]:
-    """The results with `new` in the place of the same architecture on the same set, or at its end."""
-    places = {result.key: result for result in results} | {new.key: new}
-    return tuple(sorted(places.values(), key=lambda result: result.key))
+    """The results with `new` instead of the same architecture on the same set, sorted."""
+    by_key = {result.key: result for result in results} | {new.key: new}
+    return tuple(sorted(by_key.values(), key=lambda result: result.key))
 
 
 def render(results: Sequence[Result]) -> str:
-    """RESULTS.md: a table for each task, then what there is to say."""
+    """RESULTS.md: a table for each task, then the commands and notes."""
     lines = [
         "# Results",
         "",
@@ -180,7 +180,7 @@ def _account(result: Result) -> str:
 
 
 def summary(results: Sequence[Result], arch: str) -> str:
-    """What `baton train --help` says of an architecture: its cost and its measured score, set by set."""
+    """The line of `baton train --help` on an architecture: its cost and its measured score, set by set."""
     return "; ".join(
         f"{result.data} {result.metric} {result.ours:.4f} (published {result.published:g}), {cost(result)}"
         for result in results
@@ -196,19 +196,19 @@ def cost(result: Result) -> str:
 
 def main(argv: Sequence[str], files: Mapping[str, Path] | None = None) -> int:
     """`files` stand in for the checked-in ones in a test."""
-    places = {"results": RESULTS_FILE, "table": TABLE_FILE, **(files or {})}
+    paths = {"results": RESULTS_FILE, "table": TABLE_FILE, **(files or {})}
     parser = argparse.ArgumentParser(
         prog="python -m training.results", description="The record of what was measured."
     )
     adding = parser.add_subparsers(dest="verb").add_parser("record", help="add the figures of a bundle")
     adding.add_argument("bundle", type=Path)
     adding.add_argument("--published", type=float, required=True, help="the figure that others reached")
-    adding.add_argument("--source", required=True, help="where it stands")
-    adding.add_argument("--target", type=float, help="what was aimed at, if not the published figure")
+    adding.add_argument("--source", required=True, help="its paper, table or page")
+    adding.add_argument("--target", type=float, help="the figure aimed at, if not the published one")
     adding.add_argument("--metric", help="the figure of the evaluation; accuracy or NDCG if not given")
-    adding.add_argument("--note", default="", help="what a reader should know, such as why ours is lower")
+    adding.add_argument("--note", default="", help="remarks for a reader, such as why ours is lower")
     given = parser.parse_args(argv)
-    results = read_results(places["results"])
+    results = read_results(paths["results"])
     if given.verb == "record":
         try:
             new = record(given.bundle, given.published, given.source, given.target, given.note, given.metric)
@@ -216,11 +216,11 @@ def main(argv: Sequence[str], files: Mapping[str, Path] | None = None) -> int:
             print(f"training.results: {error}", file=sys.stderr)
             return 1
         results = with_result(results, new)
-        places["results"].write_text(
+        paths["results"].write_text(
             json.dumps([result.model_dump() for result in results], indent=1, ensure_ascii=False) + "\n",
             encoding="utf-8",
         )
-    places["table"].write_text(render(results), encoding="utf-8")
+    paths["table"].write_text(render(results), encoding="utf-8")
     return 0
 
 

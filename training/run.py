@@ -1,4 +1,7 @@
-"""The directory of a run: which artefact each step leaves where, and whose run it is."""
+"""The directory of a run: which artefact each step leaves where, and which configuration it belongs to.
+
+Names of files and folders are fixed: a run that an older version began is resumed by them.
+"""
 
 import json
 import os
@@ -17,7 +20,7 @@ from training.lineage import RUN_CONFIG, newest_version
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where a run keeps what. A step whose artefact is there is finished, and is not done again."""
+    """The paths of a run's files. A step whose artefact exists is finished, and is not done again."""
 
     root: Path
 
@@ -38,7 +41,7 @@ class RunFiles:
 
     @property
     def resume_point(self) -> Path:
-        """Everything that a killed fit needs to go on."""
+        """Everything that a killed fit needs to resume."""
         return self.root / "checkpoints" / "resume.ckpt"
 
     @property
@@ -53,32 +56,32 @@ class RunFiles:
 
     @property
     def curves(self) -> Path:
-        """The learning curves as a picture."""
+        """The plot of the learning curves."""
         return self.root / "learning_curves.png"
 
     @property
     def rates(self) -> Path:
-        """The loss over the learning rate as a picture, where it was asked for."""
+        """The plot of the loss over the learning rate, written by `--find-rate` alone."""
         return self.root / "learning_rate.png"
 
     @property
     def fit(self) -> Path:
-        """What fitting came to; written when it is done."""
+        """The `FitResult`; written when the fit is done."""
         return self.root / "fit.json"
 
     @property
     def teacher(self) -> Path:
-        """The bundle that taught the model, where one did."""
+        """The bundle that the model is distilled from, if any."""
         return self.root / "teacher.json"
 
     @property
     def pruned(self) -> "RunFiles":
-        """What the fit of the pruned weights leaves, in a folder of the run."""
+        """The files of the fit of the pruned weights, in a folder of the run."""
         return RunFiles(self.root / "pruned")
 
     @property
     def pruning(self) -> Path:
-        """Whether the pruned weights were taken, and what they cost and win."""
+        """Whether the pruned weights were accepted, with their cost and gain."""
         return self.root / "pruning.json"
 
     @property
@@ -93,7 +96,7 @@ class RunFiles:
 
     @property
     def parity(self) -> Path:
-        """The proof that the graph computes what PyTorch does."""
+        """The proof that the graph computes the same as PyTorch."""
         return self.root / "parity.json"
 
     @property
@@ -103,7 +106,7 @@ class RunFiles:
 
     @property
     def quantization(self) -> Path:
-        """What was tried for int8, and what came of it."""
+        """The int8 methods that were tried, with their results."""
         return self.root / "quantization.json"
 
     @property
@@ -113,12 +116,12 @@ class RunFiles:
 
     @property
     def candidates(self) -> Path:
-        """A model repository with the one bundle that is to be evaluated."""
+        """A model repository with one bundle: the one to evaluate."""
         return self.root / "candidate"
 
     @property
     def reference(self) -> Path:
-        """The summary features of validation's inputs and predictions."""
+        """Summary features of validation's inputs and predictions."""
         return self.root / "reference.json"
 
     @property
@@ -132,13 +135,13 @@ class RunFiles:
         return self.root / "report.int8.json"
 
     @property
-    def pictures(self) -> Path:
-        """Pictures of the evaluation."""
+    def plots(self) -> Path:
+        """Plots of the evaluation. Unfinished runs have them in a folder of the older name, which stays."""
         return self.root / "pictures"
 
     @property
     def published(self) -> Path:
-        """Where the bundle went."""
+        """The path of the published bundle."""
         return self.root / "published.json"
 
 
@@ -148,7 +151,7 @@ def open_run(config: TrainConfig) -> RunFiles:
     expected = config.learned_from()
     if files.config.exists():
         started = json.loads(files.config.read_text())
-        # A setting that is younger than the run was its default then.
+        # A setting that is younger than the run had its default then.
         before = {key: started.get(key, default_of(key)) for key in expected}
         if differing := [key for key in expected if before[key] != expected[key]]:
             listed = "\n".join(f"  {key}: {before[key]!r}, now {expected[key]!r}" for key in differing)
@@ -159,20 +162,20 @@ def open_run(config: TrainConfig) -> RunFiles:
 
 
 def begin_run(config: TrainConfig, files: RunFiles) -> None:
-    """Make the directory this configuration's own; called when its data were read, which is when most is wrong."""
+    """Make the directory this configuration's own; called once its data were read: most faults are in them."""
     files.root.mkdir(parents=True, exist_ok=True)
-    write_whole(files.config, json.dumps(config.learned_from(), indent=2))
+    atomic_write(files.config, json.dumps(config.learned_from(), indent=2))
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """The content at once: see `whole`."""
-    with whole(path) as partial:
+def atomic_write(path: Path, content: str | bytes) -> None:
+    """Write all of the content or nothing: see `atomic_file`."""
+    with atomic_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A neighbour to write to, renamed at the end: whoever finds the file finds all of it."""
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to, renamed at the end: a reader finds the whole file or none."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     yield partial
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""One processor a task: from what a caller sends to tensors, and from tensors to what a caller reads."""
+"""One processor a task: from a client's input to tensors, and from tensors to the client's answer."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What every processor does, under the names that the stages have everywhere.
+"""The stages of every processor, under the names that they have everywhere.
 
     decode → preprocess → collate → (run) → split → postprocess
 
@@ -22,7 +22,7 @@ class Processor(Protocol):
     """The task's half of a prediction."""
 
     media_types: tuple[str, ...]
-    """What a raw body may be, first the preferred one; empty where only JSON will do."""
+    """The media types of a raw body, the preferred one first; empty where only JSON will do."""
     summary_features: tuple[str, ...]
     """The features that `summarise` measures."""
 
@@ -32,7 +32,7 @@ class Processor(Protocol):
         ...
 
     def decode(self, payload: Payload) -> Any:
-        """The instance as this task sees it (an image, a text, a history); `InvalidInput` names what is wrong."""
+        """The instance as this task sees it (an image, a text, a history); `InvalidInput` names the fault."""
         ...
 
     def preprocess(self, decoded: Any) -> Features:
@@ -40,7 +40,7 @@ class Processor(Protocol):
         ...
 
     def check(self, tensors: Tensors) -> None:
-        """Refuse tensors that a caller has made by himself and `preprocess` never would; `InvalidInput` names which."""
+        """Refuse a client's own tensors that `preprocess` would never make; `InvalidInput` names which."""
         ...
 
     def bucket(self, tensors: Tensors) -> Hashable:
@@ -48,19 +48,19 @@ class Processor(Protocol):
         ...
 
     def collate(self, parts: Sequence[Tensors]) -> Tensors:
-        """One batch from the rows of several callers, in their order; pads where lengths differ."""
+        """One batch from the rows of several requests, in their order; pads where lengths differ."""
         ...
 
     def split(self, outputs: Tensors, sizes: Sequence[int]) -> list[Tensors]:
-        """Each caller's rows again, `sizes[i]` of them for the i-th."""
+        """Each request's rows again, `sizes[i]` of them for the i-th."""
         ...
 
     def postprocess(self, outputs: Tensors, context: Any) -> Prediction:
-        """The answer for one row (first axis 1); `context` is what `preprocess` kept of the request."""
+        """The answer for one row (first axis 1); `context` is the one in `preprocess`'s features."""
         ...
 
     def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
-        """What drift is measured on, one number a row [rows] of each feature.
+        """The summary features that drift is measured on, one number a row [rows] of each.
 
         `context` is None for tensors that came as they are; a feature that only it tells is then left out.
         """
@@ -76,7 +76,7 @@ class StackingProcessor:
         """Nothing: shape and type are all that there is to know of them."""
 
     def bucket(self, tensors: Tensors) -> Hashable:
-        """The shape of a row: what may be concatenated."""
+        """The shape of a row: rows of one shape may be concatenated."""
         return tuple([array.shape[1:] for array in tensors.values()])
 
     def collate(self, parts: Sequence[Tensors]) -> Tensors:
@@ -86,7 +86,7 @@ class StackingProcessor:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def split(self, outputs: Tensors, sizes: Sequence[int]) -> list[Tensors]:
-        """Views of each caller's rows; `RowsChanged` where there are not as many as went in."""
+        """Views of each request's rows; `RowsChanged` where there are not as many as went in."""
         if len(sizes) == 1:
             return [outputs]
         ends = list(accumulate(sizes))
@@ -99,7 +99,7 @@ class StackingProcessor:
         ]
 
     def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
-        """Nothing, unless the task knows what is worth it."""
+        """Nothing, unless the task has summary features."""
         return {}
 
 
@@ -114,7 +114,7 @@ def check_ids(ids: Array, name: str, limit: int) -> None:
 
 
 def check_length(rows: Array, name: str, most: int) -> None:
-    """Refuse rows [rows, length] that are empty, or longer than what the processor makes."""
+    """Refuse rows [rows, length] that are empty, or longer than the processor's own."""
     length = rows.shape[1]
     if length == 0:
         raise InvalidInput(name, f"shape {list(rows.shape)}", "at least one id in a row")

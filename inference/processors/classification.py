@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from inference.configs import Conformal, OutOfDistribution
-from inference.errors import ManifestInvalid
+from inference.errors import ManifestInvalid, counted
 from inference.values import Array, Prediction, Tensors
 
 if TYPE_CHECKING:
     from inference.store.bundle import Bundle
 
 LABELS_FILE = "labels.json"
-_DIGITS = 4  # of a probability in an answer: what float32 gives alike on every machine
+_DIGITS = 4  # of a probability in an answer: float32 gives them alike on every machine
 
 
 def energy(logits: Array) -> Array:
@@ -37,7 +37,7 @@ def summarise_answers(outputs: Tensors) -> dict[str, Array]:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Labels, and what was measured on validation about how far to believe them."""
+    """Labels, and the measurements on validation of how far to believe them."""
 
     labels: Sequence[str]
     conformal: Conformal | None
@@ -51,15 +51,17 @@ class Classification:
             raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: expected a list of strings")
         classes = bundle.output("probabilities").shape[-1]
         if classes != len(labels):
-            raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: got {len(labels)} labels, expected {classes}")
+            raise ManifestInvalid(
+                bundle.path, f"{LABELS_FILE}: got {counted(len(labels), 'label')}, expected {classes}"
+            )
         return cls(tuple(labels), bundle.manifest.conformal, bundle.manifest.out_of_distribution)
 
     def answer(self, outputs: Tensors) -> Prediction:
-        """One row of `probabilities` and `logits`, float32 [1, classes], as a caller reads it.
+        """One row of `probabilities` and `logits`, float32 [1, classes], as a client reads it.
 
-        Keys: `label`, `probability`, `probabilities` (by label, highest first), `label_set` (holds the truth
-        as often as the coverage asked for), `outlier` (whether the energy score says that this is not the
-        kind of input that the model was trained on).
+        Keys: `label`, `probability`, and `probabilities` by label, highest first. `label_set` is the prediction set:
+        it holds the truth as often as the coverage says. `outlier`: the energy score is unlike that of the training
+        data.
         """
         row = outputs["probabilities"][0]
         order = np.argsort(-row, kind="stable")
@@ -71,7 +73,7 @@ class Classification:
         }
         if self.conformal is not None:
             least = 1.0 - self.conformal.quantiles[self.conformal.default]
-            # The set is never empty: a caller who asks for a label gets at least the likeliest one.
+            # The prediction set is never empty: it holds at least the likeliest label.
             answer["label_set"] = [self.labels[i] for i in order if i == best or row[i] >= least]
         if self.out_of_distribution is not None:
             score = float(energy(outputs["logits"])[0])

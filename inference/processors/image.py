@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inference.configs import ImageConfig
-from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
+from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, counted
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import ANSWERED, Classification, summarise_answers
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
@@ -50,7 +50,7 @@ class Grid(NamedTuple):
 
     side: int
     region: tuple[float, float, float, float]
-    """Left, top, right and bottom of what the model sees, as shares of the upright image's width and height."""
+    """Left, top, right and bottom of the model's view, as shares of the upright image's width and height."""
 
 
 class ImageProcessor(StackingProcessor):
@@ -84,8 +84,8 @@ class ImageProcessor(StackingProcessor):
             if width * height > self.config.max_pixels:
                 expected = f"at most {self.config.max_pixels} pixels"
                 raise InputTooLarge(field, f"an image of {width}×{height}", expected)
-            # A JPEG may be decoded at 1/2, 1/4 or 1/8 scale while both sides stay at least twice the
-            # target's, which the resize that follows cannot tell from full scale to the eye.
+            # A JPEG may be decoded at 1/2, 1/4 or 1/8 scale while both sides stay at least twice the target's. After
+            # the resize that follows, the eye cannot tell it from full scale.
             image.draft(self.config.mode, (2 * self.config.width, 2 * self.config.height))
             image.load()
             return self._to_mode(ImageOps.exif_transpose(image))
@@ -93,10 +93,12 @@ class ImageProcessor(StackingProcessor):
             raise
         except UnidentifiedImageError as error:
             raise InvalidInput(
-                field, f"{len(data)} bytes of no known format", f"an image: {_names()}"
+                field, f"{counted(len(data), 'byte')} of no known format", f"an image: {_names()}"
             ) from error
         except Exception as error:  # Pillow's decoders raise what they like on broken files
-            raise InvalidInput(field, f"{len(data)} bytes ({error})", f"an image: {_names()}") from error
+            raise InvalidInput(
+                field, f"{counted(len(data), 'byte')} ({error})", f"an image: {_names()}"
+            ) from error
 
     def preprocess(self, decoded: Image.Image) -> Features:
         """uint8 pixels [1, height, width, channels]."""
@@ -117,7 +119,7 @@ class ImageProcessor(StackingProcessor):
         return self.classification.answer(outputs)
 
     def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
-        """Mean and standard deviation of the pixels, and what was answered."""
+        """Mean and standard deviation of the pixels, and the answer's label and confidence."""
         step = max(1, max(self.config.height, self.config.width) // _SUMMARY_SIDE)
         pixels = features.tensors[INPUT][:, ::step, ::step]
         flat = pixels.reshape(len(pixels), -1)
@@ -126,7 +128,7 @@ class ImageProcessor(StackingProcessor):
     def variants(self, decoded: Image.Image, parameters: Mapping[str, JsonValue]) -> Variants:
         """The image with one cell of a grid at a time in its median colour; `grid` is the cells on a side.
 
-        The median is what is least like a thing: of an image on plain ground, that ground.
+        The median is least like any object: of an image on plain ground, it is that ground.
         """
         check_names(parameters, "grid")
         height, width = self.config.height, self.config.width

@@ -1,9 +1,9 @@
-"""Explanation by occlusion: what becomes of an answer when one part of its input is taken away.
+"""Explanation by occlusion: how an answer changes when one part of its input is taken away.
 
     decode → variants → (run the row as it is) → target → (run the row without each part) → attribute
 
-A part is a cell of an image, a word of a text, an item of a history. What it weighs is the drop of the value
-that is explained: above 0 where the part speaks for the answer, below where it speaks against it.
+A part is a cell of an image, a word of a text, an item of a history. Its weight is the drop of the explained value:
+above 0 where the part speaks for the answer, below 0 where it speaks against it.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ class Variants(NamedTuple):
     without: Callable[[int], Tensors]
     """The row without one part, 0 ≤ part < size; its first axis is 1."""
     parts: Any
-    """What `attribute` needs to say which part is which."""
+    """The names or places of the parts, for `attribute`."""
 
 
 class AttributionTarget(NamedTuple):
@@ -43,11 +43,11 @@ class Occludes(Processor, Protocol):
     """A processor whose answers can be explained."""
 
     def variants(self, decoded: Any, parameters: Mapping[str, JsonValue]) -> Variants:
-        """What has to be run; `parameters` are the caller's, and one that is not known is refused by name."""
+        """The rows to run; `parameters` are the client's, and an unknown one is refused by name."""
         ...
 
     def target(self, outputs: Tensors, variants: Variants) -> AttributionTarget:
-        """What is explained: the value behind the answer that `outputs` of the whole row give."""
+        """The value to explain: the one behind the answer that `outputs` of the whole row give."""
         ...
 
     def attribute(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from inference.configs import RecommendationConfig
-from inference.errors import InputTooLarge, InvalidInput, Unsupported
+from inference.errors import InputTooLarge, InvalidInput, Unsupported, counted
 from inference.processors.base import StackingProcessor, check_ids, check_length
 from inference.processors.catalogue import Catalogue, ItemId, Items, indexes_of, read_ids, read_items
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
@@ -100,7 +100,7 @@ class RecommendationProcessor(StackingProcessor):
         return {HISTORY: pad_left([part[HISTORY] for part in parts])}
 
     def postprocess(self, outputs: Tensors, context: Wish) -> Prediction:
-        """The best items that the caller may see, best first.
+        """The best items that are not left out, best first.
 
         `source` is "model", or "popularity" where nothing of the history is known: the score is then the number of
         training baskets with the item.
@@ -115,10 +115,10 @@ class RecommendationProcessor(StackingProcessor):
         return answer
 
     def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
-        """Items of the history that the model reads, the share that it does not know, and where the item that it
-        scores highest stands among the most popular, from 1.
+        """Items of the history that the model reads, the share of unknown ones, and the popularity rank, from 1, of
+        the item with the highest score.
 
-        That item may be one that the answer leaves out: the rank is the graph's own, whoever asks.
+        That item may be one that the answer leaves out: the rank is the graph's own, the same for every client.
         """
         found: dict[str, Array] = {TOP_RANK: self.catalogue.rank[outputs[SCORES].argmax(axis=1)]}
         if HISTORY in features.tensors:
@@ -161,11 +161,13 @@ class RecommendationProcessor(StackingProcessor):
         return Variants(self.preprocess(decoded), len(used), without, used)
 
     def target(self, outputs: Tensors, variants: Variants) -> AttributionTarget:
-        """The score of the best item that the caller may see."""
+        """The score of the best item that is not left out."""
         wish: Wish = variants.whole.context
         best = self.best(self._scores(outputs, wish), wish)
         if not best:
-            raise InvalidInput("exclude", f"{len(wish.exclude)} items", "an item that is left to recommend")
+            raise InvalidInput(
+                "exclude", counted(len(wish.exclude), "item"), "an item that is left to recommend"
+            )
         return AttributionTarget(SCORES, best[0])
 
     def attribute(
@@ -188,7 +190,7 @@ class RecommendationProcessor(StackingProcessor):
         return self.config.subject == HISTORY and not len(wish.known)
 
     def _scores(self, outputs: Tensors, wish: Wish) -> Array:
-        """What the items are ranked by, float32 [items]."""
+        """The scores by which the items are ranked, float32 [items]."""
         scores = self.catalogue.popularity if self._says_nothing(wish) else outputs[SCORES][0]
         return scores.astype(np.float32)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TensorProcessor(StackingProcessor):
-    """No task is known, so there is nothing to decode; callers speak tensors over `/v2/…/infer`."""
+    """No task is known, so there is nothing to decode; clients send tensors to `/v2/…/infer`."""
 
     media_types: tuple[str, ...] = ()
 
@@ -21,7 +21,7 @@ class TensorProcessor(StackingProcessor):
         return cls()
 
     def decode(self, payload: Payload) -> Any:
-        """Always `Unsupported`: the bundle does not say what an instance is."""
+        """Always `Unsupported`: the bundle has no instances, only tensors."""
         raise Unsupported(
             "this model has no task: send tensors to /v2/models/{name}/infer instead of :predict"
         )

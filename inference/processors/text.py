@@ -2,8 +2,8 @@
 
     text → tokenizer.json: normalise, split, look up → the first `max_length` ids → int64 [1, length]
 
-Lower-casing and splitting are part of `tokenizer.json`, so that whoever sends tensors makes the same ids
-with that file alone. Rows are as long as their text; only a batch is padded, and only at the end.
+Lower-casing and splitting are part of `tokenizer.json`, so that a client makes the same ids with that file alone. Rows
+are as long as their text; only a batch is padded, and only at the end.
 """
 
 from bisect import bisect_left
@@ -32,7 +32,7 @@ LENGTH, UNKNOWN_SHARE = "length", "unknown_share"
 
 
 class Reading(NamedTuple):
-    """What was read of a text: `tokens` reached the model, `unknown` of them it has no word for."""
+    """How much of a text was read: `tokens` reached the model, and for `unknown` of them it has no word."""
 
     tokens: int
     unknown: int
@@ -78,8 +78,8 @@ class TextProcessor(StackingProcessor):
         """The text: a JSON string, or a body in UTF-8."""
         text, field = _text_of(payload), payload.field
         if len(text) > self.config.max_characters:
-            seen = f"a text of {len(text)} characters"
-            raise InputTooLarge(field, seen, f"at most {self.config.max_characters}")
+            actual = f"a text of {len(text)} characters"
+            raise InputTooLarge(field, actual, f"at most {self.config.max_characters}")
         if not text.strip():
             raise InvalidInput(field, "an empty text", "a text with at least one word")
         return text
@@ -122,13 +122,13 @@ class TextProcessor(StackingProcessor):
         return {INPUT: pad([part[INPUT] for part in parts], self.config.pad_id)}
 
     def postprocess(self, outputs: Tensors, context: Any) -> Prediction:
-        """The class, as `Classification.answer` words it, and what was read of the text."""
+        """The class, as `Classification.answer` words it, and the `Reading` of the text."""
         if self.classification is None:
             raise TypeError("this processor was built to prepare inputs and has no labels")
         return {**self.classification.answer(outputs), **context._asdict()}
 
     def summarise(self, features: Features, outputs: Tensors) -> dict[str, Array]:
-        """Tokens that the model reads, the share of them that it has no word for, and what was answered."""
+        """Tokens that the model reads, the share of unknown ones, and the answer's label and confidence."""
         ids = features.tensors[INPUT]
         length = (ids != self.config.pad_id).sum(axis=1)
         unknown = (ids == self.config.unknown_id).sum(axis=1)
@@ -243,5 +243,5 @@ def _text_of(payload: Payload) -> str:
     try:
         return bytes(payload.data).decode("utf-8")
     except UnicodeDecodeError as error:
-        seen = f"byte 0x{error.object[error.start]:02x} at {error.start}"
-        raise InvalidInput(payload.field, seen, "a text in UTF-8") from error
+        actual = f"byte 0x{error.object[error.start]:02x} at {error.start}"
+        raise InvalidInput(payload.field, actual, "a text in UTF-8") from error

@@ -1,1 +1,1 @@
-"""What is proved of a model before it answers: golden examples, and that rows of one batch are independent."""
+"""Proofs before a model answers: its golden examples, and that the rows of one batch are independent."""

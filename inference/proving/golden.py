@@ -47,7 +47,7 @@ class Golden(Record):
 
     @classmethod
     def read(cls, bundle: Bundle) -> "Golden":
-        """Read from the bundle; `ManifestInvalid` where it says what this schema does not know."""
+        """Read from the bundle; `ManifestInvalid` where it does not fit this schema."""
         try:
             return cls.model_validate_json(bundle.read(GOLDEN_FILE))
         except ValidationError as error:
@@ -55,7 +55,7 @@ class Golden(Record):
 
 
 def payload_of(bundle: Bundle, example: Example) -> Payload:
-    """The example as a caller would have sent it."""
+    """The example as a client would have sent it."""
     if example.file is None:
         return Payload(example.instance, field=GOLDEN_FILE)
     return Payload(bundle.read(example.file), example.media_type, field=example.file)
@@ -83,13 +83,15 @@ def _compare(path: Path, example: Example, outputs: Tensors, tolerance: Toleranc
     for name, expected_list in example.outputs.items():
         if name not in outputs:
             raise GoldenMismatch(path, f"{source}: got no output named {name}")
-        seen, expected = np.asarray(outputs[name][0], np.float64), np.asarray(expected_list, np.float64)
-        if seen.shape != expected.shape:
-            raise GoldenMismatch(path, f"{source}: {name} has shape {seen.shape}, expected {expected.shape}")
-        if not np.allclose(seen, expected, rtol=tolerance.rtol, atol=tolerance.atol):
-            worst = int(np.argmax(np.abs(seen - expected)))
+        actual, expected = np.asarray(outputs[name][0], np.float64), np.asarray(expected_list, np.float64)
+        if actual.shape != expected.shape:
+            raise GoldenMismatch(
+                path, f"{source}: {name} has shape {actual.shape}, expected {expected.shape}"
+            )
+        if not np.allclose(actual, expected, rtol=tolerance.rtol, atol=tolerance.atol):
+            worst = int(np.argmax(np.abs(actual - expected)))
             raise GoldenMismatch(
                 path,
-                f"{source} {how}: {name}[{worst}] is {seen.flat[worst]:.6g}, expected {expected.flat[worst]:.6g} "
+                f"{source} {how}: {name}[{worst}] is {actual.flat[worst]:.6g}, expected {expected.flat[worst]:.6g} "
                 f"within {tolerance.atol:g} + {tolerance.rtol:g} of it",
             )

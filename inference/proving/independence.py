@@ -1,10 +1,10 @@
-"""Whether rows of several callers may share a run: proved by running them, never taken from a shape.
+"""Whether rows of several requests may share a run: proved by running them, never taken from a shape.
 
-A first axis that is dynamic is not yet a batch: it may be time, or a table, or the graph may compare its rows (a
-softmax over axis 0, suppression of boxes, a scale taken over all of them). So a few different rows are run alone, and
-then together in different company: each must come out as it did alone, in its own place, and as many as went in.
+A dynamic first axis is not yet a batch. It may be time, or a table, or the graph may compare its rows: a softmax over
+axis 0, suppression of boxes, one scale for all. So a few different rows are run alone, and then together in different
+company. Each must come out as it did alone, in its own place, and as many as went in.
 
-What cannot be proved counts as failed: such a model answers one request at a time, which is always right.
+A proof that cannot be made counts as failed: such a model answers one request at a time, which is always right.
 """
 
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -45,7 +45,7 @@ MIXES = {
         _CHANCE,
     ),
 }
-"""Operators by design of which rows depend on what else is in the batch; a few rows may happen not to show it."""
+"""Operators by design of which a row depends on the rest of the batch; a few rows may happen not to show it."""
 
 
 def mixes_by_design(operators: Set[str]) -> str:
@@ -55,14 +55,14 @@ def mixes_by_design(operators: Set[str]) -> str:
 
 
 class BatchProof(BaseModel):
-    """What is known of a graph's first axis. `reason` says why requests do not share runs; "" where they may."""
+    """The finding about a graph's first axis. `reason` says why requests do not share runs; "" where they may."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batched: bool
     reason: str = ""
     worst: float = 0.0
-    """The largest difference seen between a row together with others and alone, as a share of what is allowed."""
+    """The largest difference between a row in company and alone, as a share of the allowed one."""
 
 
 class Stacks(Protocol):
@@ -101,8 +101,8 @@ def prove(
 ) -> BatchProof:
     """Run `rows`, of first axis 1 and different, alone and together; only the first `compared` must differ in nothing.
 
-    An error of ONNX Runtime's is a reason like others: what fails together must not be run together. `must_differ`:
-    rows that all have one answer prove nothing.
+    An error of ONNX Runtime's is a reason like others: rows that fail together must not be run together.
+    `must_differ`: rows that all have one answer prove nothing.
     """
     compared = min(compared, len(rows))
     return _proved(lambda: _compare_all(session, rows, stacks, compared, must_differ=must_differ))
@@ -153,7 +153,7 @@ def _compare_all(
 def _compare(
     session: Runs, rows: Sequence[Tensors], stacks: Stacks, alone: Sequence[Tensors], places: Sequence[int]
 ) -> float:
-    """The rows of these places in one run, against what those of them gave alone that are in `alone`."""
+    """The rows of these places in one run, held against those outputs that are in `alone`."""
     together = session.run(stacks.collate([rows[place] for place in places]))
     _check_rows(together, len(places))
     worst, how = 0.0, f"beside {len(places) - 1} others"
@@ -180,31 +180,31 @@ def _differ(answers: Sequence[Tensors]) -> bool:
     )
 
 
-def _difference(alone: Tensors, seen: Tensors, how: str, depends: str) -> float:
-    """The largest difference as a share of what is allowed; `NotProved` above 1."""
+def _difference(alone: Tensors, actual: Tensors, how: str, depends: str) -> float:
+    """The largest difference as a share of the allowed one; `NotProved` above 1."""
     return max(
-        (_of_output(name, array, seen[name], how, depends) for name, array in alone.items()), default=0.0
+        (_of_output(name, array, actual[name], how, depends) for name, array in alone.items()), default=0.0
     )
 
 
-def _of_output(name: str, alone: Array, seen: Array, how: str, depends: str) -> float:
-    if alone.shape != seen.shape:
-        raise NotProved(f"output {name}: shape {list(alone.shape)} alone, and {list(seen.shape)} {how}")
+def _of_output(name: str, alone: Array, actual: Array, how: str, depends: str) -> float:
+    if alone.shape != actual.shape:
+        raise NotProved(f"output {name}: shape {list(alone.shape)} alone, and {list(actual.shape)} {how}")
     if not _is_float(alone):
-        if not np.array_equal(alone, seen):
+        if not np.array_equal(alone, actual):
             raise NotProved(f"output {name} changes {depends}")
         return 0.0
-    share, place = _worst_share(alone.reshape(-1), seen.reshape(-1))
+    share, place = _worst_share(alone.reshape(-1), actual.reshape(-1))
     if share > 1.0:
-        was, came = float(alone.flat[place]), float(seen.flat[place])
+        was, came = float(alone.flat[place]), float(actual.flat[place])
         raise NotProved(f"output {name} changes {depends}: {was:.6g} alone, and {came:.6g} {how}")
     return share
 
 
-def _worst_share(alone: Array, seen: Array) -> tuple[float, int]:
-    """The difference over what is allowed where it is worst, and that place."""
+def _worst_share(alone: Array, actual: Array) -> tuple[float, int]:
+    """The worst difference as a share of the allowed one, and its place."""
     allowed = RTOL_BY_ITEMSIZE[alone.dtype.itemsize]
-    was, came = alone.astype(np.float64), seen.astype(np.float64)
+    was, came = alone.astype(np.float64), actual.astype(np.float64)
     finite = np.isfinite(was)
     same = finite == np.isfinite(came)
     same &= finite | (was == came) | (np.isnan(was) & np.isnan(came))
@@ -221,7 +221,7 @@ def _worst_share(alone: Array, seen: Array) -> tuple[float, int]:
 def _scale(values: Array) -> float:
     """The largest number of a row's output by which its small ones may be off, since they are sums of such.
 
-    What is out of all proportion is not counted: a logit that is masked with -1e9 says nothing of the others.
+    A number out of all proportion is not counted: a logit that is masked with -1e9 says nothing of the others.
     """
     sizes = np.abs(values)
     middle = float(np.median(sizes[sizes > 0])) if sizes.any() else 0.0

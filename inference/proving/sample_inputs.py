@@ -1,9 +1,9 @@
-"""Inputs for a graph that says nothing of what it takes: tried until one runs, small and plain ones first.
+"""Inputs for a graph that does not describe them: tried until one runs, small and plain ones first.
 
-Nobody knows what a dynamic axis means: a detector wants sides that are multiples of 32, a voice detector 512 samples,
-a table ids that it has. One size is tried for each axis that the graph names alike, first those that the file's own
-metadata name, and for whole numbers a few ranges. What runs is no proof that callers ask for such shapes; it is what
-the graph is measured and proved with until somebody asks.
+The meaning of a dynamic axis is unknown: a detector takes sides that are multiples of 32, a voice detector 512
+samples, a table ids that it has. One size is tried for each axis that the graph names alike, first those that the
+file's own metadata name, and for whole numbers a few ranges. An input that runs is no proof that clients send such
+shapes; the graph is measured and proved with it until a request comes.
 """
 
 import ast
@@ -27,7 +27,7 @@ RANKS: tuple[Axes, ...] = ((None, None), (None,), (), (None, None, None, None))
 # sides five times, so multiples of 32 come first; a small one may be too small for a kernel.
 SIDES = (224, 64, 256, 320, 640, 512, 32, 128, 48, 16, 1)
 LENGTHS = (16, 32, 64, 8, 128, 256, 512, 576, 2, 1, 80, 1024)
-# Whole numbers from … up to, but not including, …: ids of a small table, masks, zeros, ones, then what is past them.
+# Whole numbers from … up to, but not including, …: ids of a small table, masks, zeros, ones, then larger ids.
 RANGES = ((0, 10), (0, 2), (0, 1), (1, 2), (9, 20), (100, 200))
 # First axes for a graph that one row does not suit: it does not take batches then.
 FIRST = (1, 2, 3, 4, 8, 16)

@@ -11,7 +11,7 @@ from inference.values import Array, DataType, Tensors
 
 
 class Guess(NamedTuple):
-    """What every input is made with: the size of each axis, and how values are drawn."""
+    """The size of each axis of every input, and the range of its values."""
 
     shapes: dict[str, tuple[int, ...]]
     low: int
@@ -90,9 +90,9 @@ def _past_ids(shape: Sequence[int], generator: np.random.Generator) -> Array:
 
 
 def _big_whole(shape: Sequence[int], dtype: np.dtype[Any], generator: np.random.Generator) -> Array:
-    """Past what a byte holds, and of either sign; of ids and lengths not much, and none below 0.
+    """Numbers past a byte's, and of either sign; of ids and lengths not much larger, and none below 0.
 
-    Not every kernel looks whether it has what an id asks for.
+    Not every kernel checks that an id is inside its table.
     """
     known = np.iinfo(dtype)
     if dtype in (np.int32, np.int64):
@@ -100,9 +100,9 @@ def _big_whole(shape: Sequence[int], dtype: np.dtype[Any], generator: np.random.
     return generator.integers(max(known.min, -(1 << 31)), min(known.max, 1 << 31), shape).astype(dtype)
 
 
-# What a row meets: numbers that a scale over the batch would follow, an image's samples, nothing at all, numbers past
-# any threshold, and such as are none, which a sum or a largest number over the batch would hand on. The last is for
-# whole numbers, and has its own place since a table takes no ids past its end.
+# The company of a row: numbers that a scale over the batch would follow, an image's samples, zeros, numbers past any
+# threshold. Then NaN and infinity, which a sum or a largest number over the batch would hand on. The last is for whole
+# numbers, and has its own place since a table takes no ids past its end.
 _COMPANY: tuple[Callable[[Sequence[int], np.random.Generator], Array], ...] = (
     lambda shape, generator: 50 * generator.standard_normal(shape),
     lambda shape, generator: generator.integers(0, 256, shape).astype(np.float64),

@@ -138,7 +138,7 @@ class BufferPool:
         return self._allocate(kept)
 
     def give_back(self, buffers: Iterable[Array]) -> None:
-        """Keep them for the next who asks; of too many, those of the size that was used longest ago go."""
+        """Keep them for the next run; of too many, those of the size that was used longest ago go."""
         with self._lock:
             for buffer in buffers:
                 self._idle[buffer.nbytes] = [*self._idle.pop(buffer.nbytes, ()), buffer]
@@ -175,8 +175,8 @@ def _value(buffer: Array, datatype: DataType) -> ort.OrtValue:
 def _pinned(size: int) -> Array:
     """Bytes that a CUDA device may read and write by itself, as soon as CUDA is loaded.
 
-    Whole pages of its own: CUDA refuses to copy what begins on a page that another buffer has locked and ends on one
-    that nobody has (cudaErrorInvalidValue).
+    Whole pages of its own: CUDA refuses to copy from a buffer that begins on a pinned page and ends on one that is not
+    (cudaErrorInvalidValue).
     """
     buffer: Array = np.frombuffer(mmap.mmap(-1, size), np.uint8)
     runtime = _cuda_runtime()
@@ -189,7 +189,7 @@ def _pinned(size: int) -> Array:
 
 
 def _accepts(runtime: Any, function: str, *arguments: Any) -> bool:
-    """Whether a call of the CUDA runtime succeeds; what it says otherwise is taken back.
+    """Whether a call of the CUDA runtime succeeds; its error is taken back otherwise.
 
     ONNX Runtime asks behind each kernel for the last error of its thread, and would answer a request with that.
     """

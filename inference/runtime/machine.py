@@ -1,4 +1,4 @@
-"""How much processor this process may really use, which is seldom what the host has."""
+"""How much processor this process may really use, which is seldom all of the host's."""
 
 import os
 from pathlib import Path

@@ -11,7 +11,7 @@ _LOCALE_HELP = (
     "or name another in the attribute `locale` of its StringNormalizer"
 )
 
-# What ONNX Runtime says of graphs that it cannot load, and what to say of it: the numbers, and the way out.
+# ONNX Runtime's words for graphs that it cannot load, and ours: the numbers, and the way out.
 _REASONS = (
     (
         r"Opset (?P<seen>\d+) is under development.*domain (?P<domain>\S+) is till opset (?P<known>\d+)",
@@ -31,7 +31,7 @@ _LOCATION = re.compile(r"/\S+:\d+ .*?\)(?: const)? (?=\S)")
 
 
 def brief(error: Exception) -> str:
-    """What ONNX Runtime said, without the place in its own source."""
+    """ONNX Runtime's words, without the place in its own source."""
     said = str(error).split("Status Message: ")[-1]
     return shorten(_LOCATION.sub("", re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", said)))
 

@@ -41,7 +41,7 @@ def check_device(device: Device) -> str:
 
 
 def provider_list(first: str, tensorrt_options: dict[str, Any]) -> list[Any]:
-    """What a session is made with: `first`, and behind it what takes the nodes that it cannot run."""
+    """A session's providers: `first`, and behind it those that take the nodes that it cannot run."""
     if first == CPU:
         return [CPU]
     if first == TENSORRT:
@@ -58,8 +58,8 @@ def tensorrt_options(
 ) -> dict[str, Any]:
     """TensorRT's options: engines for every batch up to the biggest at once, kept in `cache` if there is one.
 
-    An engine takes minutes to build. Its name in the cache says nothing of the graph's weights, so that a model
-    trained again would get the old one's (LeelaChessZero/lc0 pull request 2214): each graph has a folder of its own.
+    An engine takes minutes to build. Its name in the cache says nothing of the graph's weights: a model trained again
+    would get the old one's (LeelaChessZero/lc0 pull request 2214). So each graph has a folder of its own.
     """
     options: dict[str, Any] = {**_profile_shapes(inputs, max_batch_size)}
     if cache is not None:

@@ -28,14 +28,15 @@ _LEVELS = {
     "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 
-# Fusions of ONNX Runtime that its CPU provider runs slower than what they replace. Its SkipLayerNormalization sums up
-# one number after the other: 2 to 7 times the time of Add and LayerNormalization (`python -m benchmarks.fusions`).
+# Fusions of ONNX Runtime that its CPU provider runs slower than the nodes that they replace. Its
+# SkipLayerNormalization sums up one number after the other: 2 to 7 times the time of Add and LayerNormalization
+# (`python -m benchmarks.fusions`).
 SLOWER_ON_CPU = ["SkipLayerNormFusion"]
 
 
-# Elements of a row over which a graph whose shapes vary gives memory back behind the run: an image of 836x836 in three
-# colours, or as many tokens as make attention's table 16 MB a head. Shrinking costs a run the memory that the next has
-# to ask the system for again: 10 to 20 % of a small convolution's.
+# Elements of a row over which a graph whose shapes vary gives memory back behind the run. They are an image of 836x836
+# in three colours, or as many tokens as make attention's table 16 MB a head. Shrinking costs a run the memory that the
+# next has to ask the system for again: 10 to 20 % of a small convolution's.
 _BIG_ELEMENTS = 1 << 21
 _BIG_TOKENS = 2048
 
@@ -55,7 +56,7 @@ _QUIET.log_severity_level = 4
 class SessionOptions(NamedTuple):
     """How a graph is run: `threads` of one run (0: all this process may use), and where.
 
-    `engine_cache` is a folder that keeps what TensorRT builds. `inputs` and `max_batch_size` (0: no batch axis, or not
+    `engine_cache` is a folder that keeps TensorRT's engines. `inputs` and `max_batch_size` (0: no batch axis, or not
     known) are the manifest's, for devices that run batches at fixed sizes: see `for_manifest`. `batch_sizes` are sizes
     that each get a session of their own there, ascending: see `inference.runtime.binding`.
     """
@@ -85,7 +86,7 @@ class OrtSession:
     """A loaded graph. `run` may be called from several threads at once."""
 
     def __init__(self, graph: bytes | Path, bundle: Path, options: SessionOptions = SessionOptions()) -> None:
-        """Load `graph`; `bundle` is what an error names. `GraphInvalid` or `ProviderUnavailable`."""
+        """Load `graph`; an error names `bundle`. `GraphInvalid` or `ProviderUnavailable`."""
         self.options = options
         expected = check_device(options.device)
         built = {} if expected != TENSORRT else tensorrt_options(
@@ -119,7 +120,7 @@ class OrtSession:
         }
         """Input shapes with the names that the graph gives to dynamic axes; None for one without a name."""
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        """What whoever exported the file wrote into it."""
+        """The exporter's own entries in the file."""
         self._output_names = [spec.name for spec in self.outputs]
         self._zipped = tuple(
             place for place, each in enumerate(self._session.get_outputs()) if ZIPPED.fullmatch(each.type)
@@ -129,7 +130,7 @@ class OrtSession:
         self._big = {} if self._bound is not None or self.provider != CPU else _big_over(self.inputs)
 
     def run(self, *parts: Tensors) -> dict[str, Array]:
-        """Every output by name, for inputs by name. `InferenceFailed` says what ONNX Runtime said.
+        """Every output by name, for inputs by name. `InferenceFailed` has ONNX Runtime's message.
 
         Several `parts` are one batch, which only some sessions take: `run_together` knows.
         """
@@ -167,13 +168,13 @@ class OrtSession:
     def _is_big(self, tensors: Tensors) -> bool:
         """Whether a run needs much more memory than is worth keeping for the next.
 
-        The arena grows with the shapes that it has seen and never shrinks by itself (triton onnxruntime_backend issue
-        102): one image of 2000x2000 left 600 MB behind in a detector that is mostly asked about small ones.
+        The arena grows with the shapes of its runs and never shrinks by itself (triton onnxruntime_backend issue 102).
+        One image of 2000x2000 left 600 MB behind in a detector that mostly gets small ones.
         """
         return any(tensors[name].size > most * len(tensors[name]) for name, most in self._big.items())
 
     def attempt(self, tensors: Tensors) -> None:
-        """`run` of what may well be refused: `InferenceFailed`, of which nothing is written to the log."""
+        """`run` of tensors that the graph may well refuse: `InferenceFailed`, and nothing in the log."""
         if self._bound is not None:
             self.run(tensors)
             return
@@ -221,7 +222,7 @@ def _ort_options(options: SessionOptions) -> ort.SessionOptions:
     made.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     # Threads that spin between runs take the CPU from everything else: roboflow/rf-detr issue 1456.
     made.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Errors reach the caller as exceptions. At level 3 ONNX Runtime writes each to the log as well, in colours, past
-    # the server's own format: a line for every request whose values a graph does not take.
+    # Errors are raised as exceptions. At level 3 ONNX Runtime also writes a line to the log for every request that a
+    # graph refuses, in colours, past the server's own format.
     made.log_severity_level = 4
     return made

@@ -11,9 +11,9 @@ from inference.errors import GraphInvalid
 from inference.manifest import TensorSpec
 from inference.values import Array, DataType
 
-# What the ONNX form of a scikit-learn classifier gives unless it is told `zipmap: False`: a dict of label and
-# probability for each row, which ONNX Runtime 1.32 sorts by label, whatever the order of the classes was. Clients of
-# the protocol get the probabilities in that order.
+# The type of a scikit-learn classifier's output in ONNX without `zipmap: False`: a dict of label and probability for
+# each row. ONNX Runtime 1.32 sorts it by label, whatever the order of the classes was. Clients of the protocol get the
+# probabilities in that order.
 ZIPPED = re.compile(r"seq\(map\((?:int64|string),tensor\((float|double)\)\)\)")
 
 

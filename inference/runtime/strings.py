@@ -1,8 +1,8 @@
 """Strings that are no UTF-8, which ONNX Runtime passes through its graphs and its binding for Python does not.
 
-The binding takes and gives text alone. A string is text here too, in which a byte that is no UTF-8 is a surrogate
-(PEP 383), so that nobody has to look for such bytes: ONNX Runtime refuses the text, and the run is made again as here.
-Into a session go strings as the constant of a graph that is made for it (0.3 ms); what comes out is read where it lies.
+The binding takes and gives text alone. A string is text here too, in which a byte that is no UTF-8 is a surrogate (PEP
+383). So nothing has to look for such bytes: ONNX Runtime refuses the text, and the run is made again as here. Strings
+enter a session as the constant of a graph that is made for it (0.3 ms); outputs are read where they lie.
 """
 
 import ctypes

@@ -1,7 +1,7 @@
 """A bundle on disk: `models/<name>/<version>/`, opened only if it is exactly what was published.
 
-What a manifest lists is there, unchanged; what it does not list is not there; and no path leaves the folder.
-A folder that holds only a graph somebody else made is opened too, with a manifest derived from the graph.
+Every listed file is there, unchanged; no other file is there; and no path leaves the folder. A folder that holds only
+a graph somebody else made is opened too, with a manifest derived from the graph.
 """
 
 import hashlib
@@ -12,13 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from inference.errors import (
-    DigestMismatch,
-    FileMissing,
-    FileUnknown,
-    ManifestInvalid,
-    PathOutside,
-)
+from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid, PathOutside, counted
 from inference.folder import passed_over, shown
 from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.options import Precision
@@ -28,7 +22,7 @@ from inference.store.graph_file import GraphFile
 from inference.store.located import MANIFEST_FILE, Located
 from inference.triton.config import TritonConfig
 from inference.triton.reading import read_config
-from inference.triton.tensors import Asked, asked, bounded
+from inference.triton.tensors import ClientView, bounded, client_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +33,18 @@ class Bundle:
     manifest: Manifest
     derived: bool = False
     session: OrtSession | None = None
-    """Of a derived one: what its manifest was read from, so that it need not be made again."""
+    """Of a derived one: the session that its manifest was read from, so that it need not be made again."""
     ops: frozenset[str] = frozenset()
     """Of a derived one: the operators of its graph."""
     config: TritonConfig | None = None
-    """What Triton's `config.pbtxt` beside it says; `manifest` is bounded by it already."""
+    """Triton's `config.pbtxt` beside it; `manifest` is bounded by it already."""
 
     @classmethod
     def open(cls, path: Path | Located, options: SessionOptions = SessionOptions()) -> "Bundle":
         """Open and check everything that needs no session; raises one of `BundleRefused`'s kinds.
 
-        A bare graph has to be loaded to be read, which `options` are for. What is cheap comes first, since a bundle
-        that is being copied is opened again and again.
+        A bare graph has to be loaded to be read, which `options` are for. Cheap checks come first, since a bundle that
+        is being copied is opened again and again.
         """
         located = path if isinstance(path, Located) else Located.at(path)
         config = read_config(located.path)
@@ -59,8 +53,8 @@ class Bundle:
         manifest = _read_manifest(located.path)
         bundle = cls(located.path, manifest)
         if (manifest.name, manifest.version) != (located.name, located.version):
-            seen, expected = f"{manifest.name}/{manifest.version}", f"{located.name}/{located.version}"
-            raise ManifestInvalid(located.path, f"it is for {seen}, expected {expected}")
+            actual, expected = f"{manifest.name}/{manifest.version}", f"{located.name}/{located.version}"
+            raise ManifestInvalid(located.path, f"it is for {actual}, expected {expected}")
         _refuse_unlisted(located.path, manifest)
         for name in manifest.files:
             bundle._check_size(name)
@@ -86,9 +80,9 @@ class Bundle:
         manifest = bounded(config, self.manifest, self.path, derived=self.derived)
         return replace(self, manifest=manifest, config=config)
 
-    def asked(self) -> Asked:
-        """The model as callers see it, which `config.pbtxt` may make another than the graph."""
-        return asked(self.config, self.manifest)
+    def client_view(self) -> ClientView:
+        """The model as clients see it, which `config.pbtxt` may make another than the graph."""
+        return client_view(self.config, self.manifest)
 
     def _check_size(self, name: str) -> None:
         record, path = self._record(name), self._locate(name)
@@ -115,7 +109,7 @@ class Bundle:
     def _compare(self, name: str, record: FileRecord, size: int, sha256: str | None = None) -> None:
         """`sha256` None: only the size is known yet."""
         if size != record.size:
-            raise DigestMismatch(self.path, f"{name} has {size} bytes, expected {record.size}")
+            raise DigestMismatch(self.path, f"{name} has {counted(size, 'byte')}, expected {record.size}")
         if sha256 is not None and sha256 != record.sha256:
             raise DigestMismatch(self.path, f"{name} has sha256 {sha256}, expected {record.sha256}")
 
@@ -134,7 +128,7 @@ class Bundle:
         return self.manifest.graphs[expected]
 
     def graph_source(self, precision: Precision | None = None) -> bytes | Path:
-        """What a session is made from: checked bytes, or a bare graph's path, since it may keep weights beside it."""
+        """The source of a session: checked bytes, or a bare graph's path, since it may keep weights beside it."""
         name = self.graph(precision).file
         return self.path / name if self.derived else self.read(name)
 

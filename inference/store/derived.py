@@ -11,11 +11,11 @@ from inference.runtime.session import OrtSession
 from inference.store.graph_file import GraphFile
 from inference.store.located import MANIFEST_FILE, Located
 
-# A graph of somebody else's that takes batches is given this limit; Triton's own default is 4, which
-# starves it. The server measures what pays below it.
+# A graph of somebody else's that takes batches is given this limit; Triton's own default is 4, which starves it. The
+# server measures which size pays below it.
 DERIVED_MAX_BATCH_SIZE = 64
 
-# What is found in the place of a graph, by its first bytes.
+# Files that are found in the place of a graph, by their first bytes.
 _NO_GRAPHS = {
     b"version https://git-lfs": "a pointer of Git LFS, expected the graph that it stands for: `git lfs pull`",
     b"<": "a page of the web or XML, expected an ONNX graph: was it downloaded from its own address?",

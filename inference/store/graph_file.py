@@ -1,7 +1,7 @@
-"""What an ONNX file says that ONNX Runtime does not tell: its operators, opsets, number formats and unknown ranks.
+"""The facts of an ONNX file that ONNX Runtime does not tell: operators, opsets, number formats and unknown ranks.
 
-The file is walked as Protocol Buffers lay it out, weights are stepped over and never held in memory: the `onnx`
-package, which serving does not need otherwise, reads a file whole. Field numbers are those of onnx.proto.
+The file is read field by field as Protocol Buffers lay it out. Weights are stepped over and never held in memory; the
+`onnx` package, which serving does not need otherwise, reads a file whole. Field numbers are those of onnx.proto.
 """
 
 import mmap
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inference.errors import counted
 from inference.options import Precision
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -130,7 +131,7 @@ class GraphFile:
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Field numbers with their values: a number, or the bytes of what has a length."""
+    """Field numbers with their values: a number, or the bytes of a field with a length."""
     place, end = 0, len(view)
     while place < end:
         key, place = _varint(view, place)
@@ -141,7 +142,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif kind == _BYTES:
             size, place = _varint(view, place)
             if place + size > end:
-                raise ValueError(f"field {number} ends {place + size - end} bytes behind the end")
+                raise ValueError(f"field {number} ends {counted(place + size - end, 'byte')} behind the end")
             yield number, view[place : place + size]
             place += size
         elif kind in (_FIXED64, _FIXED32):

@@ -1,11 +1,11 @@
-"""How one model's folder is understood: which versions lie in it, and in a sentence what lies otherwise.
+"""How one model's folder is understood: its versions, and a sentence for anything else.
 
     NAME/3/manifest.json, model.onnx, …     a bundle
     NAME/3/model.onnx                       a graph of somebody else's; also NAME/003/ and NAME/v3/
     NAME/model.onnx, NAME/manifest.json     without a version's folder: version 1, or what the manifest says
 
-A graph alone in its folder may have any name that ends with `.onnx`; `model.onnx/model.onnx` is Triton's form for
-one that keeps its weights beside it. What is not clear is not guessed.
+A graph alone in its folder may have any name that ends with `.onnx`; `model.onnx/model.onnx` is Triton's form for one
+that keeps its weights beside it. Nothing is guessed.
 """
 
 import re
@@ -21,9 +21,9 @@ from inference.triton.config import VersionPolicy
 from inference.triton.fields import CONFIG_FILE
 from inference.triton.reading import Outline, outline
 
-WANTED = f"{MANIFEST_FILE} or {GRAPH_FILE}"
+EXPECTED = f"{MANIFEST_FILE} or {GRAPH_FILE}"
 
-# What people put where a graph belongs. Everything else (notes, licences, images) says nothing of a model.
+# File formats that people put where a graph belongs. Other files (notes, licences, images) say nothing of a model.
 _OTHER_FORMATS = (
     ".pt", ".pth", ".ckpt", ".safetensors", ".pb", ".tflite", ".h5", ".keras", ".pkl", ".joblib", ".plan", ".engine",
     ".mlmodel", ".gguf", ".bin", ".ort", ".pbtxt",
@@ -44,7 +44,7 @@ class Fault:
     serious: bool = True
     """Whether somebody meant a model by it; nothing in a folder of notes looks like one."""
     seen: Fingerprint = ()
-    """What lay there, so that two looks can be compared."""
+    """The files' states, so that two looks can be compared."""
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.name, self.version)))
@@ -52,7 +52,7 @@ class Fault:
 
 @dataclass(slots=True)
 class ModelFolder:
-    """What was found in one model's folder."""
+    """The content of one model's folder."""
 
     name: str
     path: Path
@@ -73,7 +73,7 @@ class ModelFolder:
 
 
 def read_model(name: str, path: Path) -> ModelFolder:
-    """Understand a model's folder; `OSError` where it cannot be read. An unreadable version is left to who opens it."""
+    """Understand a model's folder; `OSError` where it cannot be read. A version's files are read later."""
     found, said = listing(path), outline(path)
     model = ModelFolder(name, path, policy=said.version_policy)
     _read_versions(model, found, said)
@@ -145,7 +145,7 @@ def is_alias(path: Path, model: Path) -> bool:
 
 
 def _content_of(path: Path, said: Outline) -> tuple[Located | None, str]:
-    """What a version's folder holds, or why it is nothing; one that cannot be read may hold anything."""
+    """The content of a version's folder, or why it has none; an unreadable folder may hold anything."""
     try:
         return _content(path, listing(path), said)
     except OSError:
@@ -183,20 +183,20 @@ def _why_nothing(path: Path, found: Listing) -> str:
         return f"got {_named(graphs)}, expected one graph, or one named {GRAPH_FILE}"
     for folder in found.folders:
         if _direct_in(path / folder):
-            return f"what it holds lies one folder too deep, in {shown(folder)}: expected {WANTED} here"
+            return f"what it holds lies one folder too deep, in {shown(folder)}: expected {EXPECTED} here"
     if found.broken:
-        return f"{shown(found.broken[0])} is {_broken(path, found.broken[0])}, expected {WANTED}"
+        return f"{shown(found.broken[0])} is {_broken(path, found.broken[0])}, expected {EXPECTED}"
     for endings, what in ((_OTHER_FORMATS, "no ONNX graph"), (_PACKED, "packed")):
         others = [name for name in found.files if name.lower().endswith(endings) and name != CONFIG_FILE]
         if others:
-            return f"got {_named(others)}, which is {what}, expected {WANTED}"
+            return f"got {_named(others)}, which is {what}, expected {EXPECTED}"
     if found.files or found.folders:
-        return f"got {_named([*found.files, *found.folders])}, expected {WANTED}"
-    return f"it is empty, expected {WANTED}"
+        return f"got {_named([*found.files, *found.folders])}, expected {EXPECTED}"
+    return f"it is empty, expected {EXPECTED}"
 
 
 def _one_deeper(model: ModelFolder, found: Listing) -> str | None:
-    """What to say of a folder of models within the folder of models; None where there is none."""
+    """The fault of a folder of models within the folder of models; None where there is none."""
     for folder in found.folders:
         for version in _folders_in(model.path / folder):
             if version_named(version) is not None and _direct_in(model.path / folder / version):
@@ -248,7 +248,7 @@ def _named(names: list[str]) -> str:
 
 
 def fault_of_file(path: Path) -> Fault | None:
-    """Why a file that lies in the folder of models itself is not served; None for what is nobody's model."""
+    """Why a file directly in the folder of models is not served; None for a file that is no model."""
     expected = f"expected {_address(path.stem) or 'NAME'}/{GRAPH_FILE}"
     for endings, what in (
         ((".onnx",), "a graph wants a folder of its own"),

@@ -18,7 +18,7 @@ GOLDEN_FILE = "golden.json"
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A version where it lies: what it is called there, which its path need not say, and the graph that it is."""
+    """A version where it lies: its name there, which its path need not say, and its graph."""
 
     name: str
     version: int
@@ -29,7 +29,7 @@ class Located:
 
     @classmethod
     def at(cls, path: Path) -> "Located":
-        """What a folder is taken for that stands alone: `NAME/VERSION`, or `NAME`; raises nothing."""
+        """The meaning of a folder that stands alone: `NAME/VERSION`, or `NAME`; raises nothing."""
         known = path.absolute()
         version = version_named(known.name)
         try:

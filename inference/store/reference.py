@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from inference.configs import Record
-from inference.errors import ManifestInvalid
+from inference.errors import ManifestInvalid, counted
 from inference.values import Array
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Reference(Record):
         for name, histogram in self.features.items():
             if sum(histogram.counts) != self.rows:
                 raise ValueError(
-                    f"features.{name}: got {sum(histogram.counts)} rows, expected the {self.rows} of all"
+                    f"features.{name}: got {counted(sum(histogram.counts), 'row')}, expected the {self.rows} of all"
                 )
         return self
 

@@ -1,7 +1,7 @@
-"""The folder of bundles: which models and versions are on disk. What is in memory is `serving.engine.registry`'s.
+"""The folder of bundles: which models and versions are on disk. The models in memory are `serving.engine.registry`'s.
 
-`<root>/<name>/<version>/` with an integer version, which is also a Triton model repository. `inference.store.layout`
-says what else is understood. A root that is itself a model's folder, or a version's, is a repository of that model.
+`<root>/<name>/<version>/` with an integer version, which is also a Triton model repository. Other forms are
+`inference.store.layout`'s. A root that is itself a model's folder, or a version's, is a repository of that model.
 """
 
 import re
@@ -27,7 +27,7 @@ class Sight:
     policies: dict[str, VersionPolicy] = field(default_factory=dict)
     """By model, where its `config.pbtxt` says which versions it wants served."""
     unreadable: frozenset[str] = frozenset()
-    """Models whose folder is there and could not be read, so that nobody knows what is in it."""
+    """Models whose folder is there and could not be read, so that its content is unknown."""
     root: tuple[int, int] = (0, 0)
     """Device and inode of the folder itself: another one has been mounted where they differ."""
 
@@ -131,7 +131,7 @@ class ModelRepository:
         return check_name(own) if own.versions else None
 
     def _named(self, own: ModelFolder, known: Path) -> ModelFolder:
-        """A root that is itself the folder of one version: what it is called where it lies, or in its manifest."""
+        """A root that is itself the folder of one version: its name is the folder's, or the manifest's."""
         (located,) = own.versions.values()
         name, version = own.name, located.version
         if located.graph_file is None:

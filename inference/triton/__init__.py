@@ -1,1 +1,1 @@
-"""Triton's `config.pbtxt`: its schema, what it says, and what the tensors of a model look like under it."""
+"""Triton's `config.pbtxt`: its schema, its fields, and a model's tensors under it."""

@@ -23,7 +23,7 @@ class Check:
         limit = self.config.max_batch_size
         for kind, specs in (("input", manifest.inputs), ("output", manifest.outputs)):
             for spec in specs:
-                # ONNX Runtime tells an unknown rank and no axes alike: what an output then has is found when it runs.
+                # ONNX Runtime tells an unknown rank and no axes alike: an output's axes are then found when it runs.
                 if spec.shape[:1] != (-1,) and (spec.shape or kind == "input"):
                     raise self.fault(
                         "max_batch_size",
@@ -48,13 +48,13 @@ class Check:
             (self.config.outputs, manifest.outputs),
         ):
             known = {spec.name: spec for spec in specs}
-            seen: set[str] = set()
+            listed: set[str] = set()
             for entry in entries:
                 spec = known.get(entry.name)
-                if spec is None or entry.name in seen:
+                if spec is None or entry.name in listed:
                     expected = "each tensor once" if spec else f"one of the graph's, {', '.join(known)}"
                     raise self.fault(f"{entry.field}.name", f"got {entry.name!r}, expected {expected}")
-                seen.add(entry.name)
+                listed.add(entry.name)
                 self._tensor(entry, spec)
 
     def _tensor(self, entry: TensorEntry, spec: TensorSpec) -> None:
@@ -88,7 +88,7 @@ class Check:
         )
 
     def _hint(self, dims: Shape, spec: TensorSpec) -> str:
-        """What people forget: whether the batch is among the dims."""
+        """The usual mistake: whether the batch is among the dims."""
         if self.config.max_batch_size and len(dims) == len(spec.shape):
             return " (with a max_batch_size, dims leave out the batch)"
         if not self.config.max_batch_size and len(dims) == len(spec.shape) - 1:

@@ -4,7 +4,7 @@ A field is honoured, or harmless and named in the log, or refused by name, since
 field that Triton does not know is refused with its line. Settings of our own stand under `parameters`, where Triton
 lets anybody put anything, so that the folder stays one that Triton serves.
 
-What the tensors look like then, to callers and to the graph, is `inference.triton.tensors`.
+The tensors under it, as clients and the graph have them, are `inference.triton.tensors`'s.
 """
 
 import logging
@@ -33,7 +33,7 @@ class VersionPolicy(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """What is said of one input or output; `dims` and `reshape` leave out the batch where there is a max_batch_size."""
+    """One input or output; `dims` and `reshape` leave out the batch where there is a max_batch_size."""
 
     field: str
     name: str
@@ -76,7 +76,7 @@ class Warmup(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TritonConfig:
-    """What a `config.pbtxt` says that has a meaning here. None: it says nothing of it."""
+    """The fields of a `config.pbtxt` that have a meaning here. None: it says nothing of it."""
 
     file: Path
     inputs: tuple[TensorEntry, ...]
@@ -84,7 +84,7 @@ class TritonConfig:
     max_batch_size: int | None
     """0: the first axis belongs to the request; else the rows of a batch at most."""
     trusted: bool
-    """Whether the operator vouches for rows of different callers in one batch, whatever a proof says."""
+    """Whether the operator vouches for rows of different requests in one batch, whatever a proof says."""
     version_policy: VersionPolicy | None
     graph_file: str | None
     instance_groups: tuple[InstanceGroup, ...]
@@ -113,11 +113,11 @@ class TritonConfig:
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
-        """What the elements of a row are called, by output."""
+        """The labels of a row's elements, by output."""
         return {entry.name: entry.labels for entry in self.outputs if entry.labels}
 
     def log_ignored(self, device: Device | None = None) -> None:
-        """One line that names what is set and has no effect here."""
+        """One line with the fields that are set and have no effect here."""
         names = [*self.ignored]
         if device is not None and any(not group.runs_on(device) for group in self.instance_groups):
             names.append(f"instance_group for another device than {device}")

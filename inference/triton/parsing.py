@@ -12,7 +12,7 @@ _LONGEST = 1 << 20  # bytes of a configuration; people's have a few hundred
 
 
 class ConfigFault(Exception):
-    """What is wrong, as the operator is told."""
+    """A faulty field, as the operator is told."""
 
     def __init__(self, field: str, reason: str, line: int = 0) -> None:
         where = f"{CONFIG_FILE}:{line}" if line else CONFIG_FILE
@@ -37,9 +37,9 @@ def parse(file: Path) -> Any:
             raise ConfigFault(field, f"got it set, and without it answers would change: {REFUSED[field]}",
                          _line_of(text, field))  # fmt: skip
     for field, expected in BACKENDS.items():
-        seen = getattr(message, field)
-        if seen not in ("", expected):
-            raise ConfigFault(field, f"got {seen!r}, expected {expected!r}", _line_of(text, field))
+        actual = getattr(message, field)
+        if actual not in ("", expected):
+            raise ConfigFault(field, f"got {actual!r}, expected {expected!r}", _line_of(text, field))
     return message
 
 
@@ -56,7 +56,7 @@ def _read_text(file: Path) -> str:
 
 
 def _parse_fault(error: Any) -> ConfigFault:
-    """protobuf's complaint; of an unknown field, what it may have been meant to be."""
+    """protobuf's complaint; of an unknown field also the known name that is close to it."""
     line, text = error.GetLine() or 0, re.sub(r"^\d+:\d+ : ", "", str(error))
     found = re.search(r'Message type "[\w.]+\.(\w+)" has no field named "([^"]+)"', text)
     if found is None:

@@ -26,7 +26,7 @@ _LEVELS: dict[int, Literal["all", "extended", "basic", "disabled"]] = {
     1: "extended",
     2: "disabled",
 }
-"""What Triton's ONNX Runtime backend makes of `optimization.graph.level`."""
+"""The meaning that `optimization.graph.level` has for Triton's ONNX Runtime backend."""
 
 
 def read_config(bundle: Path) -> TritonConfig | None:
@@ -41,7 +41,7 @@ def read_config(bundle: Path) -> TritonConfig | None:
 
 
 class Outline(NamedTuple):
-    """What has to be known of a model's folder before a version of it is opened."""
+    """The facts of a model's folder that are needed before a version of it is opened."""
 
     graph_file: str | None = None
     version_policy: VersionPolicy | None = None
@@ -199,7 +199,8 @@ def _threads(parameters: Mapping[str, str]) -> int | None:
     text = parameters.get(THREADS, "0")
     if not (text.isascii() and text.isdigit() and len(text) < 5):
         raise ConfigFault(
-            f"parameters.{THREADS}", f"got {text!r}, expected a number of threads, 0 as measured"
+            f"parameters.{THREADS}",
+            f"got {text!r}, expected a number of threads, or 0 for the measured number",
         )
     return int(text) or None
 

@@ -1,9 +1,8 @@
 """The messages of Triton's `config.pbtxt`, as one table: names, types and numbers of every field that Triton knows.
 
 A text in protobuf's text format can only be read against the messages that it is in. These are made in code, in a pool
-of their own, so that nothing is generated, and whoever has Triton's own messages loaded too is not in the way. Fields
-and numbers follow triton-inference-server/common, protobuf/model_config.proto; that they agree with those of Triton's
-client is a test.
+of their own. So nothing is generated, and Triton's own messages may be loaded beside them. Fields and numbers follow
+triton-inference-server/common, protobuf/model_config.proto; that they agree with those of Triton's client is a test.
 
 Every field here can say whether it was set, which Triton's cannot: an absent `max_batch_size` is not one of 0.
 """
@@ -15,8 +14,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 ROOT = "ModelConfig"
 
-# A line of a message is `name type number`. The type ends in * where the field is repeated, `key:value` is a map, and
-# one | marks the fields of a message of which a text may set one only.
+# A line of a message is `name type number`. The type ends in * where the field is repeated, and `key:value` is a map.
+# A | marks the fields of a message of which a text may set one only.
 MESSAGES = {
     "ModelConfig": """
         name string 1; platform string 2; version_policy ModelVersionPolicy 3; max_batch_size int32 4

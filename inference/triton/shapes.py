@@ -27,7 +27,7 @@ class Reshape:
 
 
 def shown_spec(spec: TensorSpec, entry: TensorEntry | None, *, batched: bool) -> TensorSpec:
-    """The tensor as callers see it: the entry's dims where they say more than the graph."""
+    """The tensor as clients see it: the entry's dims where they say more than the graph."""
     if entry is None or not entry.dims:
         return spec
     dims = entry.dims
@@ -63,7 +63,7 @@ def is_scalar(entry: TensorEntry, spec: TensorSpec, *, batched: bool) -> bool:
 
 
 def same_elements(dims: Shape, shape: Shape) -> bool:
-    """As many elements between the axes that vary, so that what varies is carried over one to one."""
+    """As many elements between the axes that vary, so that each varying axis is carried over."""
     return _counts(dims) == _counts(shape)
 
 

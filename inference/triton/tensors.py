@@ -1,7 +1,7 @@
-"""A model's tensors as its `config.pbtxt` has them: held against the graph, as callers see them, and in between.
+"""A model's tensors under its `config.pbtxt`: held against the graph, and as clients see them.
 
-Two manifests of one model: what the graph takes, by which it is loaded, batched and run, and what callers are shown
-and held to, which is the same but for narrower axes, reshapes and outputs that are kept back.
+A model then has two manifests. By the graph's own it is loaded, batched and run. Clients are held to the other, which
+differs in narrower axes, reshapes and outputs that are kept back.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from inference.triton.warmup import warmup_tensors
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A model as callers see it: its manifest to them, and the reshapes between them and the graph, by tensor."""
+class ClientView:
+    """A model as clients see it: its manifest for them, and by tensor the reshapes between them and the graph."""
 
     manifest: Manifest
     inputs: Mapping[str, Reshape]
@@ -43,10 +43,10 @@ def bounded(config: TritonConfig, manifest: Manifest, bundle: Path, *, derived: 
     return found
 
 
-def asked(config: TritonConfig | None, manifest: Manifest) -> Asked:
-    """What callers see of a model whose `manifest` is `bounded` already."""
+def client_view(config: TritonConfig | None, manifest: Manifest) -> ClientView:
+    """The client's side of a model whose `manifest` is `bounded` already."""
     if config is None:
-        return Asked(manifest, {}, {})
+        return ClientView(manifest, {}, {})
     batched = bool(config.max_batch_size)
     inputs = [(spec, entry_of(config.inputs, spec.name)) for spec in manifest.inputs]
     outputs = [(spec, entry_of(config.outputs, spec.name)) for spec in manifest.outputs]
@@ -58,7 +58,7 @@ def asked(config: TritonConfig | None, manifest: Manifest) -> Asked:
             "outputs": tuple(shown_spec(spec, entry, batched=batched) for spec, entry in outputs),
         }
     )
-    return Asked(
+    return ClientView(
         shown,
         {
             spec.name: Reshape(entry.dims, target, batched)
@@ -80,7 +80,7 @@ def _rows(config: TritonConfig, manifest: Manifest, *, derived: bool) -> int:
     limit, own = config.max_batch_size, manifest.max_batch_size
     entries = (*config.inputs, *config.outputs)
     if limit is None:
-        # Without a max_batch_size `dims` are whole shapes: what they say of the first axis holds for it.
+        # Without a max_batch_size `dims` are whole shapes: the first of them is the first axis.
         whole = all(entry.reshape is None and entry.dims[:1] in ((), (-1,)) for entry in entries)
         return own if whole or not derived else 0
     if derived:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from inference.errors import counted
 from inference.manifest import TensorSpec
 from inference.triton.checks import Check, typed
 from inference.triton.config import TritonConfig, Warmup, WarmupInput
@@ -105,7 +106,7 @@ def _from_file(check: Check, field: str, data: bytes, datatype: DataType, dims: 
         if len(data) != expected * datatype.dtype.itemsize:
             raise check.fault(
                 f"{field}.input_data_file",
-                f"got {len(data)} bytes, expected {expected * datatype.dtype.itemsize} for {list(dims)}",
+                f"got {counted(len(data), 'byte')}, expected {expected * datatype.dtype.itemsize} for {list(dims)}",
             )
         return np.frombuffer(data, datatype.dtype).reshape(dims)
     elements: list[str] = []
@@ -117,6 +118,7 @@ def _from_file(check: Check, field: str, data: bytes, datatype: DataType, dims: 
     if len(elements) != expected or place != len(data):
         raise check.fault(
             f"{field}.input_data_file",
-            f"got {len(elements)} elements in {len(data)} bytes, expected {expected}, each behind its length",
+            f"got {counted(len(elements), 'element')} in {counted(len(data), 'byte')}, "
+            f"expected {expected}, each behind its length",
         )
     return np.array(elements, dtype=np.object_).reshape(dims)

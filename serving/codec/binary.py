@@ -6,9 +6,8 @@ from math import prod
 
 import numpy as np
 
-from inference.errors import InvalidInput
+from inference.errors import InvalidInput, counted
 from inference.values import Array, DataType
-from inference.wording import counted
 
 _LENGTH = struct.Struct("<I")  # before each element of BYTES
 

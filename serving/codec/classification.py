@@ -5,9 +5,8 @@ from math import prod
 
 import numpy as np
 
-from inference.errors import InvalidInput
+from inference.errors import InvalidInput, counted
 from inference.values import Array, DataType
-from inference.wording import counted
 
 MAX_ELEMENTS = 1_000_000  # every row is sorted whole
 _REFUSED = (DataType.BYTES, DataType.FP16, DataType.BF16)

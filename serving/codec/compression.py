@@ -2,8 +2,7 @@
 
 import zlib
 
-from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
-from inference.wording import counted
+from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, counted
 
 _WINDOW = {"gzip": 31, "deflate": 15}  # zlib's word for a gzip member and for a zlib stream
 LEVEL = 1

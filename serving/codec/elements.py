@@ -11,9 +11,8 @@ import msgspec
 import numpy as np
 import orjson
 
-from inference.errors import InvalidInput
+from inference.errors import InvalidInput, counted
 from inference.values import Array, DataType, JsonValue
-from inference.wording import counted
 from serving.codec.bf16 import narrow, widen
 from serving.codec.binary import bytes_of
 from serving.codec.json_faults import mismatch

@@ -5,10 +5,9 @@ from math import prod
 
 import numpy as np
 
-from inference.errors import InvalidInput
+from inference.errors import InvalidInput, counted
 from inference.manifest import Manifest, TensorSpec
 from inference.values import Array, DataType
-from inference.wording import counted
 from serving.codec.binary import decode_binary, text_of
 from serving.codec.elements import decode_elements
 from serving.codec.request import NO_DATA, InputHead, has_data, refuse_shared_memory, whole_number

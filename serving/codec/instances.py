@@ -6,10 +6,9 @@ from typing import Any
 import msgspec
 import orjson
 
-from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
+from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, counted
 from inference.processors.occlusion import Explanation
 from inference.values import JsonValue, Payload, Prediction
-from inference.wording import counted
 from serving.codec.json_faults import json_fault
 from serving.codec.multipart import decode_parts
 

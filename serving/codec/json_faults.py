@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from inference.errors import MISSING, InvalidInput
-from inference.wording import counted
+from inference.errors import MISSING, InvalidInput, counted
 
 _COMPLAINT = re.compile(r"(?P<text>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `(?P<kind>[^`]+)`(?:, got `(?P<actual>[^`]+)`| (?P<bound>.+))")

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from inference.errors import InputTooLarge, InvalidInput
-from inference.wording import counted
+from inference.errors import InputTooLarge, InvalidInput, counted
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from inference.errors import InvalidInput
+from inference.errors import InvalidInput, counted
 from inference.values import Array
-from inference.wording import counted
 
 # A string is taken whole, closed or not, so that no word in it counts and each byte is looked at once.
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|NaN|-?Infinity', re.DOTALL)

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from inference.errors import InvalidInput, Unsupported
-from inference.wording import counted
+from inference.errors import InvalidInput, Unsupported, counted
 from serving.codec.json_faults import json_fault
 from serving.codec.nonfinite import may_hold_nonfinite, parse_nonfinite, with_zero
 

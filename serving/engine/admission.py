@@ -29,8 +29,8 @@ class Admission:
         `InputTooLarge` for more rows than an operator lets wait at once.
         """
         plan = self.plan
-        if rows > plan.max_pending_rows and plan.max_wait_s is None:
-            raise InputTooLarge("instances", rows, f"at most {plan.max_pending_rows} in a request")
+        if plan.max_queue_rows is not None and rows > plan.max_queue_rows:
+            raise InputTooLarge("instances", rows, f"at most {plan.max_queue_rows} in a request")
         if self._draining:
             raise ModelNotReady(self._model, "it is draining")
         # The first rows are let in at any pace, so most requests need no look at it.

@@ -32,7 +32,7 @@ log = logging.getLogger("baton.batching")
 
 _NS = 1e-9
 # After a run as short as this a thread would wait for the loop about as long again, so the batch that follows is
-# prefetched. Behind a longer run it is formed when that ends, so that what is urgent may still go before it.
+# prefetched. Behind a longer run it is formed when that ends, so that an urgent request may still go before it.
 _SHORT_RUN_S = 0.02
 
 
@@ -45,7 +45,7 @@ class BatchObserver(Protocol):
 
 
 class Outcome(NamedTuple):
-    """What a run gave: one result or error an entry (None: its client did not wait for it), and how long it took.
+    """The end of a run: one result or error an entry (None: its client did not wait), and how long it took.
 
     `chained`: the run's slot has gone on to the batch that was prefetched.
     """
@@ -141,7 +141,7 @@ class DynamicBatcher:
         return 0.0 if oldest_ns is None else (self._clock_ns() - oldest_ns) * _NS
 
     def adopt(self, plan: Plan, session: Runs, alone: Runs | None) -> None:
-        """Run by another plan from now on, of what was measured meanwhile; runs under way end as they began."""
+        """Run by another plan from now on, measured meanwhile; runs under way end as they began."""
         self._free += plan.instances - self._plan.instances
         self.plan, self._session, self._alone = plan, session, alone
         self.pace.forget()
@@ -158,7 +158,7 @@ class DynamicBatcher:
         return reply.future
 
     def enqueue(self, tensors: Tensors, rows: int, context: RequestContext, reply: Reply) -> None:
-        """`submit` with a reply of the caller's own."""
+        """`submit` with another kind of reply."""
         entry = Entry(tensors, rows, context, reply, self._clock_ns())
         if context.deadline_s is not None:
             left_s = context.deadline_s - entry.queued_ns * _NS
@@ -263,7 +263,7 @@ class DynamicBatcher:
         return Outcome(results, self._clock_ns() - started)
 
     def _separate(self, error: RowsChanged) -> None:
-        """Never again put two requests into one run: what was proved of this graph does not hold."""
+        """Never again put two requests into one run: the proof of this graph does not hold."""
         if not self.one_by_one:
             self.one_by_one = str(error)
             log.error("%s: requests are run one at a time from now on: %s", self.name, error)
@@ -290,7 +290,7 @@ class DynamicBatcher:
             tell, self._on_answer = self._on_answer, None
             tell(batch[0].tensors)
         if rows:
-            if slots == 1:  # what a run alone takes says nothing of runs side by side
+            if slots == 1:  # a run alone says nothing of runs side by side
                 self.pace.observe(outcome.run_ns * _NS / rows)
             self._observer.observe_batch(rows, len(ran), outcome.run_ns)
         if self._free == self._plan.instances:

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from serving.codec.configured import ConfiguredCodec, Reshapes
 from serving.codec.infer import InferCodec
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 
 def codec_of(model: ServedModel, *, strict: bool = False) -> InferCodec:
     """The codec of a model, which is a plain one unless a `config.pbtxt` says otherwise."""
     manifest, bundle = model.manifest, model.predictor.bundle
     check = None if manifest.task == "tensor" else model.predictor.processor.check
-    asked, timeout_us = bundle.asked(), bundle.config and bundle.config.default_timeout_us
+    asked, timeout_us = bundle.client_view(), bundle.config and bundle.config.default_timeout_us
     if not (asked.inputs or asked.outputs or timeout_us):
         return InferCodec(manifest, labels_of(model), check, strict=strict)
     reshapes = Reshapes(asked.inputs, asked.outputs)
@@ -19,7 +19,7 @@ def codec_of(model: ServedModel, *, strict: bool = False) -> InferCodec:
 
 
 def labels_of(model: ServedModel) -> Mapping[str, Sequence[str]]:
-    """What the elements of an output's row are called, for outputs that have one element a label."""
+    """The labels of an output's elements, for outputs that have one element a label."""
     classification = getattr(model.predictor.processor, "classification", None)
     labels: Sequence[str] = getattr(classification, "labels", ())
     config = model.predictor.bundle.config

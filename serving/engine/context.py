@@ -1,4 +1,4 @@
-"""One request as the layers below HTTP see it: what bounds it, and where its time went."""
+"""One request as the layers below HTTP see it: its bounds, and where its time went."""
 
 import time
 from collections.abc import Callable

@@ -14,7 +14,7 @@ import numpy as np
 from inference.errors import BatonError, ClientDisconnected, InferenceFailed, RowsChanged
 from inference.values import Features, Payload, Prediction, Tensors
 from serving.engine.context import RequestContext, clock_ns
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 ResultT = TypeVar("ResultT")
 
@@ -23,7 +23,7 @@ Then = Callable[[ResultT | None, BaseException | None], None]
 
 
 class DataPlane:
-    """Runs requests on models that the registry has given. `pool` decodes what is too big for the loop."""
+    """Runs requests on models that the registry has given. `pool` decodes payloads that are too big for the loop."""
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
@@ -263,7 +263,7 @@ class _RowReply:
 
 
 def named(error: BaseException, model: str) -> BaseException:
-    """The error as the client is told it: what is not one of ours names the model and its kind."""
+    """The error as the client is told it: one that is not ours names the model and its kind."""
     if isinstance(error, BatonError) or not isinstance(error, Exception):
         return error
     failure = InferenceFailed(f"model '{model}': {type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ from inference.values import DataType
 from serving.codec.inputs import is_column
 from serving.engine.context import STAGES
 from serving.engine.metrics import ModelMetrics
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 PLATFORM = "onnxruntime_onnx"  # Triton's word for it
 

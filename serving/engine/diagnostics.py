@@ -7,7 +7,8 @@ from typing import Any
 
 from inference.runtime.machine import available_cpus, cpu_quota
 from inference.runtime.providers import available_providers
-from serving.engine.registry import ModelRegistry, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ServedModel
 
 SERVER_NAME = "baton"
 _LIBRARIES = (

@@ -1,7 +1,5 @@
 """What a model is measured and warmed up with: its golden inputs, or some that its graph was found to take."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +13,11 @@ from inference.runtime.session import OrtSession
 from inference.store.bundle import Bundle
 from inference.triton.warmup import warmup_tensors
 from inference.values import Payload, Tensors
+from serving.engine.timing import seconds_taken
 
 # Preparing an input on the event loop keeps every other caller waiting for so long at most; beyond it the
 # hop to a worker thread is the smaller cost.
 INLINE_PREPARE_S = 0.3e-3
-
-
-_LONG_S = 0.05  # of a run that need not be made twice to know what it costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ class Example:
         """The size up to which payloads may be prepared on the event loop: twice the examples', if quick."""
         if not self.payloads:
             return 0
-        seconds = min(_seconds(lambda: [processor.preprocess(processor.decode(each)) for each in self.payloads])
+        seconds = min(seconds_taken(lambda: [processor.preprocess(processor.decode(each)) for each in self.payloads])
                       for _ in range(3))  # fmt: skip
         if seconds / len(self.payloads) > INLINE_PREPARE_S:
             return 0
@@ -76,15 +72,3 @@ def _like(told: Tensors, bundle: Bundle, session: OrtSession) -> Example:
     except InferenceFailed:
         return Example((), ({name: array[:1] for name, array in told.items()},))
     return Example((), rows)
-
-
-def seconds_of(session: OrtSession, tensors: Tensors) -> float:
-    """Of a run; the better of two where that is not long, since the first prepares what the second has."""
-    first = _seconds(lambda: session.run(tensors))
-    return first if first > _LONG_S else min(first, _seconds(lambda: session.run(tensors)))
-
-
-def _seconds(act: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    act()
-    return time.perf_counter() - start

@@ -1,6 +1,6 @@
 """Explanations by occlusion on the request path, which knows no HTTP.
 
-`inference.processors.occlusion` says what has to be run. The rows go through the model's own batcher at the lower
+`inference.processors.occlusion` says which rows have to be run. They go through the model's own batcher at the lower
 priority, so predictions go first. They go a chunk at a time, so a run that has begun keeps a prediction waiting for
 20 ms at most. Only one chunk of a request is ever admitted, and a client that leaves stops it there.
 """
@@ -17,7 +17,7 @@ from inference.processors.occlusion import Explanation, Occludes, Variants
 from inference.values import Array, JsonValue, Payload, Tensors
 from serving.engine.context import RequestContext, clock_ns
 from serving.engine.dataplane import Then, named
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 LOW_PRIORITY = 1
 _CHUNK_ROWS = 32
@@ -194,4 +194,4 @@ def _collate(
 
 def _check_here(context: RequestContext) -> None:
     if context.is_disconnected():
-        raise ClientDisconnected("the caller closed the connection while its answer was explained")
+        raise ClientDisconnected("the client closed the connection while its answer was explained")

@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry, Metric
 
 from serving.engine.description import statistics
 from serving.engine.diagnostics import diagnose
-from serving.engine.registry import IndexEntry, ModelRegistry, give_memory_back
+from serving.engine.memory import give_memory_back
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import IndexEntry
 
 log = logging.getLogger("baton.app")
 

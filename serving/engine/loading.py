@@ -19,12 +19,12 @@ from inference.manifest import Manifest
 from inference.options import Device, Precision
 from inference.predictor import Predictor
 from inference.processors import build_processor
-from inference.proving.independence import BatchProof, confirm, mixes_by_design, prove
+from inference.proving.independence import BatchProof
 from inference.proving.sample_inputs import rows_like
 from inference.runtime.machine import available_cpus, gpus
 from inference.runtime.messages import brief
 from inference.runtime.providers import CUDA, check_device
-from inference.runtime.session import OrtSession, SessionOptions
+from inference.runtime.session import OrtSession
 from inference.store.bundle import Bundle
 from inference.store.located import Located
 from inference.triton.config import TritonConfig
@@ -32,24 +32,16 @@ from inference.triton.reading import read_config
 from inference.values import Tensors
 from serving.engine.batching import DynamicBatcher
 from serving.engine.drift import Drift
-from serving.engine.example import Example, find_example, seconds_of
+from serving.engine.example import Example, find_example
+from serving.engine.measuring import measure, measure_on_device, seconds_to_measure
 from serving.engine.metrics import ModelMetrics
 from serving.engine.plan import Plan
-from serving.engine.profile import (
-    AS_MEASURED,
-    HOP_S,
-    UNKNOWN_RUN_S,
-    Overrides,
-    Profile,
-    ProfileCache,
-    Rows,
-    assume,
-    cache_key,
-    measure,
-    measure_on_device,
-    seconds_to_measure,
-)
-from serving.engine.registry import Loaded, ServedModel
+from serving.engine.planning import UNKNOWN_RUN_S, assume, make_plan, most_rows
+from serving.engine.profile import AS_MEASURED, HOP_S, Overrides, Profile, ProfileCache, cache_key
+from serving.engine.proving import CONFIRMED_ROWS, NOT_YET, Prover
+from serving.engine.served_model import Loaded, ServedModel
+from serving.engine.sessions import Sessions
+from serving.engine.timing import Rows, seconds_of
 from serving.engine.turns import Turns
 
 log = logging.getLogger("baton.loading")
@@ -58,17 +50,13 @@ log = logging.getLogger("baton.loading")
 # least, so that a small graph is known whole when its first request comes.
 BUDGET_OF_CREATION = 1.3
 LEAST_BUDGET_S = 0.5
-_RUNS_TO_PROVE = 30  # of one row
-_CONFIRMED_ROWS = 16  # of one batch at least, however small those are that will be run
-_QUIET_S = 0.005
+_QUIET_S = 0.005  # between two looks whether it is quiet
 _PATIENCE_S = 0.5  # for a moment without requests, before each measurement under way
-
-NOT_YET = BatchProof(batched=False, reason="it is not proved yet that rows may share a run")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelLoader:
-    """Loads versions on a thread; what it is made with holds for every model of the server."""
+    """Loads versions on a thread; its fields hold for every model of the server."""
 
     device: Device
     precision: Precision | None
@@ -84,12 +72,12 @@ class ModelLoader:
     cpus: int = field(default_factory=available_cpus)
     """That this process may use for its runs."""
     at_once: bool = False
-    """Measure everything before a model serves; else what takes long is measured under way."""
+    """Measure everything before a model serves; else long measurements are made under way."""
     measuring: Executor | None = None
     """Where that is done; None: on the event loop's own threads."""
     turns: Turns = field(default_factory=Turns)
     serving: WeakSet[DynamicBatcher] = field(default_factory=WeakSet)
-    """What answers here, so that what is measured under way keeps out of its way."""
+    """The batchers that answer here: measuring under way keeps out of their way."""
 
     def is_busy(self) -> bool:
         """Whether a measurement would be disturbed now, and disturb."""
@@ -107,7 +95,7 @@ class ModelLoader:
         return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
 
     def _wherever_it_starts(self, path: Path | Located) -> Loaded:
-        """What `auto` comes to: CUDA, or else what the CPU is given."""
+        """`auto` is CUDA, or else the CPU."""
         if check_device("auto") == CUDA:
             try:
                 return replace(self, device="cuda")(path)
@@ -135,17 +123,18 @@ class ModelLoader:
 
 
 class _Stopped(Exception):
-    """Nobody wants to know any more what is measured."""
+    """The server ends, or the model is gone: nobody needs the measurement any more."""
 
 
 class _Load:
-    """One version on its way: what it takes to serve, on a thread, then the rest under way."""
+    """One version on its way: opened, proved and measured on a thread, then the rest under way."""
 
     def __init__(self, loader: ModelLoader, located: Located) -> None:
         self._loader, self._stopped = loader, Event()
         self._located = located
         self._bundle: Bundle
-        self._sessions: dict[tuple[int, tuple[int, ...], int], OrtSession] = {}
+        self._sessions: Sessions
+        self._prover: Prover
         self._example: Example | None = None
         self._told: Tensors = {}
         self._by_hand = self._told_by_hand = loader.overrides
@@ -162,16 +151,17 @@ class _Load:
         created_s = time.perf_counter() - began
         budget_s = inf if self._loader.at_once or loader.device != "cpu" else self._budget_s(created_s)
         self._processor = build_processor(self._bundle)
+        vouched_for = self._config is not None and self._config.trusted
+        self._prover = Prover(self._bundle, self._processor, trusted=vouched_for)
         profile = self._first_profile(budget_s)
         prepared = self._prepared(profile)
         inline_bytes = 0 if self._example is None else self._example.inline_bytes(self._processor)
         return partial(self._serve, *prepared, inline_bytes, time.time())
 
     async def rest(self) -> Callable[[], ServedModel] | None:
-        """Measure what was not measured before it served; what takes the model's place, made on the event loop.
+        """Measure the points that were left when it began to serve; the result makes its successor on the event loop.
 
-        None if there is nothing more to know. A graph of which nobody knew what it takes is measured by its first
-        request.
+        None if there is nothing more to know. A graph for which no input was found is measured by its first request.
         """
         loop = asyncio.get_running_loop()
         if self._example is None:
@@ -193,45 +183,23 @@ class _Load:
                 config.threads or threads, config.instances(self._loader.device) or runs
             )
         self._config, self._told_by_hand = config, self._by_hand
-        self._bundle = bundle = Bundle.open(self._located, self._options(self._threads, ()))
-        self._limit = self._candidate = bundle.manifest.max_batch_size
+        self._sessions = Sessions(self._loader.device, self._loader.engine_cache, config)
+        bundle = Bundle.open(self._located, self._sessions.options(self._threads))
+        self._limit = bundle.manifest.max_batch_size
         self._precision = self._loader.precision_of(bundle)
-        if bundle.session is not None:  # here, and let go of if another serves
-            if self._loader.device == "cpu":
-                self._sessions[self._threads, (), 0] = bundle.session
-            self._bundle = replace(bundle, session=None)
+        self._sessions.begin(bundle, self._precision, self._threads)
+        self._bundle = replace(bundle, session=None)  # its session is let go of if another serves
         self._first_session()
 
     @property
     def _threads(self) -> int:
         return self._by_hand.threads or 1
 
-    def _options(self, threads: int, batch_sizes: tuple[int, ...]) -> SessionOptions:
-        loader = self._loader
-        options = SessionOptions(
-            threads=threads, device=loader.device, engine_cache=loader.engine_cache, batch_sizes=batch_sizes
-        )
-        level = self._config and self._config.optimization
-        return options._replace(optimization=level) if level else options
-
     def _session(self, threads: int, batch_sizes: tuple[int, ...] = ()) -> OrtSession:
-        """What was measured is what serves."""
-        # A device runs batches at fixed sizes, filled up with rows: not where rows are no batch.
-        key = threads, batch_sizes, 0 if self._loader.device == "cpu" else self._limit
-        if key not in self._sessions:
-            bundle = self._bundle
-            options = self._options(threads, batch_sizes).for_manifest(bundle.manifest)
-            options = options._replace(max_batch_size=self._limit)
-            self._sessions[key] = OrtSession(bundle.graph_source(self._precision), bundle.path, options)
-        return self._sessions[key]
+        return self._sessions.get(threads, batch_sizes, self._limit)
 
     def _first_session(self) -> OrtSession:
         return self._session(self._threads)
-
-    @property
-    def _trusted(self) -> bool:
-        """Whether the operator vouches for a batch, whatever a proof would say of it."""
-        return self._config is not None and self._config.trusted and self._candidate > 0
 
     @staticmethod
     def _budget_s(created_s: float) -> float:
@@ -259,44 +227,27 @@ class _Load:
     def _within(self, budget_s: float, example: Example, run_s: float) -> Profile:
         """Prove and measure as far as the budget goes; the rest is assumed, and rows stay apart until proved."""
         loader = self._loader
-        is_quick = not self._candidate or _RUNS_TO_PROVE * run_s <= budget_s
-        batching = self._prove(example) if is_quick else NOT_YET
+        is_quick = self._prover.is_quick(run_s, budget_s)
+        batching = self._prover.prove(self._first_session(), example) if is_quick else NOT_YET
         if seconds_to_measure(run_s) <= budget_s:
             with loader.turns.measure():
                 return self._measure(example, batching, example.batch)
         return assume(run_s, loader.cpus, self._by_hand).model_copy(update={"batching": batching})
 
-    def _prove(self, example: Example) -> BatchProof | None:
-        """Whether rows may share runs; None where a bundle has too few examples, and its publisher's proof says it."""
-        if self._trusted:
-            return BatchProof(batched=True)
-        if not self._bundle.derived:
-            # That its rows are a batch was proved when it was published, over many more of them; but not here.
-            if len(example.rows) < 2:
-                return None
-            return prove(self._first_session(), example.rows, self._processor, must_differ=False)
-        if not self._candidate:
-            return BatchProof(batched=False, reason=_fixed_axis(self._bundle.manifest))
-        if by_design := mixes_by_design(self._bundle.ops):
-            return BatchProof(batched=False, reason=by_design)
-        if any(len(array) != 1 for array in example.rows[0].values()):
-            return BatchProof(batched=False, reason="the graph does not run one row alone")
-        return prove(self._first_session(), example.rows, self._processor)
-
     def _measure(self, example: Example, batching: BatchProof | None, rows: Rows) -> Profile:
         """The whole curve; of a graph whose rows may share runs the biggest batch is proved too."""
         loader = self._loader
-        self._limit = limit = self._limit_by(batching)
+        self._limit = limit = self._prover.limit(batching)
         made = rows if limit else lambda _: (rows(1), example.rows[0])[1]
         if loader.device != "cpu":
             profile = measure_on_device(self._session, made, limit, self._by_hand)
         else:
             profile = measure(self._session, made, loader.cpus, limit, self._by_hand)
-        # Also what is cut into runs has to be what it would be in one.
-        most = max(self._most_rows(profile, limit), min(_CONFIRMED_ROWS, limit))
-        if self._bundle.derived and limit and not self._trusted:
+        # Rows that are cut into several runs must answer as they would in one.
+        most = max(self._most_rows(profile, limit), min(CONFIRMED_ROWS, limit))
+        if limit and self._prover.must_confirm:
             session = self._session(profile.chosen.threads, profile.batch_sizes)
-            confirmed = confirm(session, example.rows, self._processor, most)
+            confirmed = self._prover.confirm(session, example, most)
             if not confirmed.batched:
                 return self._measure(example, confirmed, rows)
             batching = confirmed
@@ -304,13 +255,9 @@ class _Load:
         loader.cache.put(self._key(), profile)
         return profile
 
-    def _limit_by(self, batching: BatchProof | None) -> int:
-        """Rows that a run may have; 0 where they were not proved to be a batch."""
-        return self._candidate if batching is None or batching.batched else 0
-
     def _most_rows(self, profile: Profile, limit: int) -> int:
         """Rows of the biggest batch that will be run."""
-        return min(self._loader.max_batch_size or profile.most_rows, limit) or 1
+        return min(self._loader.max_batch_size or most_rows(profile), limit) or 1
 
     def _measure_rest(self) -> Callable[[], ServedModel] | None:
         """On a thread, between requests."""
@@ -323,7 +270,7 @@ class _Load:
 
         batching = profile.batching
         if batching is None or batching is NOT_YET:
-            batching = self._prove(example)
+            batching = self._prover.prove(self._first_session(), example)
         try:
             profile = self._measure(example, batching, rows)
         except _Stopped:
@@ -353,11 +300,10 @@ class _Load:
     def _prepared(self, profile: Profile) -> tuple[Profile, Predictor, OrtSession | None]:
         """Sessions as the profile wants them, proved and warm."""
         self._profile, bundle = profile, self._bundle
-        self._limit = self._limit_by(profile.batching)
+        self._limit = self._prover.limit(profile.batching)
         session = self._session(profile.chosen.threads, profile.batch_sizes)
         alone = self._session(profile.alone.threads) if profile.alone else None
-        for unused in [key for key, each in self._sessions.items() if each not in (session, alone)]:
-            del self._sessions[unused]
+        self._sessions.keep_only(session, alone)
         predictor = Predictor.from_bundle(bundle, self._precision, processor=self._processor, session=session)
         example = self._example
         if example is not None:
@@ -365,20 +311,20 @@ class _Load:
                 session.shrink(example.rows[0])
             for size in profile.batch_sizes:  # each prepares its kernels, unless it was measured just now
                 session.run(example.batch(size))
-            # What libraries put off until their first use (40 ms in NumPy) is not put off until a caller's request.
+            # Libraries put work off until their first use (40 ms in NumPy), which must not be a client's request.
             list(predictor.predict(example.payloads[:1]))
         return profile, predictor, alone
 
     def _manifest(self, profile: Profile) -> Manifest:
         """As the bundle has it, or without batches where those were not proved."""
-        manifest, batching = self._bundle.asked().manifest, profile.batching
+        manifest, batching = self._bundle.client_view().manifest, profile.batching
         apart = batching is not None and not batching.batched
         return manifest.model_copy(update={"max_batch_size": 0}) if apart else manifest
 
     def _plan(self, profile: Profile, manifest: Manifest) -> Plan:
         loader = self._loader
         batch_size = self._most_rows(profile, manifest.max_batch_size)
-        plan = profile.plan(loader.p99_ms, batch_size, self._max_pending_rows(batch_size, profile))
+        plan = make_plan(profile, loader.p99_ms, batch_size, self._max_pending_rows(batch_size, profile))
         preferred = self._config and self._config.preferred_batch_size
         return plan._replace(preferred_batch_size=min(preferred, batch_size)) if preferred else plan
 
@@ -440,12 +386,3 @@ def _tell(model: ServedModel) -> None:
         log.warning("%s/%s: not measured: %s", model.name, model.version, note)
     if batching is not None and not batching.batched:
         log.info("%s/%s: requests are run one at a time: %s", model.name, model.version, batching.reason)
-
-
-def _fixed_axis(manifest: Manifest) -> str:
-    """Which tensor has no batch axis."""
-    for kind, specs in (("input", manifest.inputs), ("output", manifest.outputs)):
-        for spec in specs:
-            if spec.shape[:1] != (-1,):
-                return f"the first axis of {kind} {spec.name} is fixed: its shape is {list(spec.shape)}"
-    return "it is set so"

@@ -1,4 +1,4 @@
-"""Who is told of each request: the names that both front doors call, and that `serving.observe` implements."""
+"""Observers of requests: the names that both front doors call, and that `serving.observe` implements."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ RawHeaders = Mapping[bytes, bytes]
 
 
 class Addressed(Protocol):
-    """What a request asks for."""
+    """The verb, model and version that a request names."""
 
     @property
     def verb(self) -> str:
@@ -53,7 +53,7 @@ class Answered(Protocol):
 
 
 Observer = Callable[[Addressed, RawHeaders, StageTimes, int], None]
-"""Told of each answer: what was asked, its headers, its times, the status."""
+"""Is told of each answer: the request, its headers, its times, the status."""
 
 
 class PayloadObserver(Protocol):

@@ -7,14 +7,15 @@ _COST_WEIGHT = 0.1  # of the newest batch in the moving mean of a row's cost: ab
 
 
 class Plan(NamedTuple):
-    """How a model is run; `serving.engine.profile` derives it from measurements.
+    """How a model is run; `serving.engine.planning` derives it from measurements.
 
     `inline`: on the event loop itself, for graphs that cost less than the hop to a thread and back.
     `instances`: batches under way at once. `max_batch_size`: most rows in a batch. `preferred_batch_size` rows
     are one while few wait, since more of them cost as much by the row and would leave the other runs with little.
     `max_pending_rows`: rows admitted and not yet answered. `max_wait_s`: seconds that the last of those may wait at
     the pace of the latest batches (None: for ever), since a machine that others use too is not always as fast as it
-    was measured. `least_pending_rows` are let in at any pace.
+    was measured. `least_pending_rows` are let in at any pace. `max_queue_rows`: an operator's own limit, which holds
+    for a request that comes alone too.
     """
 
     inline: bool
@@ -24,6 +25,7 @@ class Plan(NamedTuple):
     max_pending_rows: int
     max_wait_s: float | None = None
     least_pending_rows: int = 1
+    max_queue_rows: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Its fields, and `concurrent_runs`, which clients of 0.1 read where it is `instances` now."""

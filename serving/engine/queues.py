@@ -18,7 +18,7 @@ Key = tuple[int, Hashable]
 
 
 class Timer(Protocol):
-    """What scheduling a callback gives back."""
+    """A scheduled callback."""
 
     def cancel(self) -> None:
         """Do not call it."""

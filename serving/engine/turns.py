@@ -1,4 +1,4 @@
-"""Who may use the CPUs while models are loaded: several that are created, or one that is measured.
+"""Turns on the CPUs while models are loaded: several are created side by side, or one is measured.
 
 Nobody waits for ever: a disk that hangs while one model is read must not keep the others.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-PATIENCE_S = 10.0
+MAX_WAIT_S = 10.0  # for the turn of another model, after which a model goes on without it
 
 
 class Turns:
@@ -25,9 +25,9 @@ class Turns:
 
     @contextmanager
     def create(self) -> Iterator[None]:
-        """Wait for who measures, then create."""
+        """Wait until no model is measured, then create."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._measuring, PATIENCE_S)
+            self._changed.wait_for(lambda: not self._measuring, MAX_WAIT_S)
             self._creating += 1
         try:
             yield
@@ -38,9 +38,9 @@ class Turns:
 
     @contextmanager
     def measure(self) -> Iterator[None]:
-        """Wait for who creates or measures, then measure."""
+        """Wait until no other model is created or measured, then measure."""
         with self._changed:
-            self._changed.wait_for(lambda: not (self._measuring or self._creating), PATIENCE_S)
+            self._changed.wait_for(lambda: not (self._measuring or self._creating), MAX_WAIT_S)
             self._measuring = True
         try:
             yield

@@ -52,7 +52,7 @@ def _check_size(size: int, limit: int) -> None:
 
 
 def watch(receive: Receive) -> tuple[Callable[[], bool], Callable[[], object] | None]:
-    """Asks whether the client has left; and what to call when the answer is sent (None: nothing).
+    """A question whether the client has left, and a callback for when the answer is sent (or None).
 
     uvicorn's `receive` is a method of the request's cycle, which knows; asking it costs no task. Elsewhere a
     task waits for the disconnect message. Call it when the body has been read.

@@ -5,7 +5,7 @@ Sizes and times are counted here; the connection that is refused or closed for t
 
 from collections.abc import Iterable
 
-from inference.wording import counted
+from inference.errors import counted
 from serving.http.refusal import Refused
 
 MAX_HEAD_BYTES = 64 * 1024

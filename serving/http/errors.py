@@ -1,4 +1,4 @@
-"""What status each kind of error gets over HTTP: one table, and the one body that every error has.
+"""The status of each kind of error over HTTP, in one table, and the one body that every error has.
 
 The kinds themselves are `inference.errors`; whoever raises one knows nothing of HTTP.
 """
@@ -24,7 +24,7 @@ STATUS: dict[type[errors.BatonError], int] = {
     errors.InferenceFailed: 500,
     errors.RowsChanged: 500,
     errors.ProviderUnavailable: 503,
-    # A bundle is refused while it is loaded, so a caller sees these only in answer to `load`.
+    # A bundle is refused while it is loaded, so a client sees these only in answer to `load`.
     errors.BundleRefused: 503,
     errors.ManifestInvalid: 503,
     errors.ConfigInvalid: 503,
@@ -49,7 +49,7 @@ def status_of(error: errors.BatonError) -> int:
 
 def error_body(message: str) -> bytes:
     """`{"error": "…"}`, which both of Triton's clients insist on."""
-    # A caller may send what is no text, and the message may quote it.
+    # A client may send bytes that are no text, and the message may quote them.
     return orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
 
 
@@ -59,7 +59,7 @@ def retry_after_s(error: errors.Overloaded) -> int:
 
 
 def error_headers(error: errors.BatonError) -> Headers:
-    """What an error says beside its body: when to come again, or which encodings are understood."""
+    """The headers of an error: when to come again, or which encodings are understood."""
     if isinstance(error, errors.Overloaded):
         return [(b"retry-after", b"%d" % retry_after_s(error))]
     if isinstance(error, errors.UnsupportedMediaType) and error.field == "Content-Encoding":

@@ -21,7 +21,7 @@ from serving.engine.context import RequestContext, clock_ns
 from serving.engine.dataplane import DataPlane, Then
 from serving.engine.explaining import ExplanationPlane
 from serving.engine.observers import RawHeaders
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 from serving.http.answer import BINARY, JSON, Answer
 from serving.http.matching import Route
 

@@ -18,7 +18,8 @@ from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
-from serving.engine.registry import ModelRegistry, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ServedModel
 from serving.http.answer import JSON, Answer, on_the_wire, refusal
 from serving.http.asgi import Receive, Scope
 from serving.http.body import read_body, watch
@@ -60,7 +61,7 @@ class FastPath:
         observer: Observer | None = None,
         payload_log: PayloadObserver | None = None,
     ) -> None:
-        """`pool` takes what would keep the event loop for long: big compressed bodies.
+        """`pool` takes the work that would keep the event loop for long: big compressed bodies.
 
         `observer` is told of each answer, `payload_log` of those that it picks.
         """

@@ -10,7 +10,7 @@ import logging
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inference.wording import counted
+from inference.errors import counted
 from serving.http.bounds import (
     MAX_HEAD_BYTES,
     HeadBuffer,

@@ -7,7 +7,7 @@ from inference.errors import InvalidInput
 from inference.manifest import Manifest
 from serving.codec.infer import InferCodec
 from serving.engine.codecs import codec_of
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 
 Verb = Literal["infer", "predict", "explain"]
 

@@ -1,4 +1,4 @@
-"""Methods: which a path takes, and what a request gets that came with another."""
+"""Methods: which a path takes, and the answer to a request that came with another."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ ASKED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def other_method(method: str, takes: Iterable[str]) -> Answer:
-    """What a path that `takes` these methods answers to another one; to OPTIONS, what they are.
+    """The answer of a path that `takes` these methods to another one; to OPTIONS, their list.
 
     HEAD is taken wherever GET is.
     """

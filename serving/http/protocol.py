@@ -51,7 +51,7 @@ class FastCycle:
     def __init__(
         self, protocol: "FastProtocol", route: Route, headers: RawHeaders, refused: Answer | None
     ) -> None:
-        """`refused`: what is answered once the body has gone by, unread."""
+        """`refused`: the answer, where the body is to go by unread."""
         self._protocol, self.route, self.headers, self.refused = protocol, route, headers, refused
         self._body: bytes | list[bytes] = b""
         self.disconnected = self.response_complete = False
@@ -128,8 +128,8 @@ class FastProtocol(BoundedProtocol):
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a request; parsed, unless it is whole and its head was parsed before.
 
-        Finding the head in a table takes some 0.3 µs, parsing it again 4; looking for its end in the rest of a body of
-        megabytes would take more than all else that is done with that.
+        Finding the head in a table takes some 0.3 µs, parsing it again 4. Its end is looked for in the first bytes
+        only: a search through a body of megabytes would take longer than all else.
         """
         end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES) + 4 if self._awaits_request else 0
         whole = end >= 4
@@ -203,7 +203,7 @@ class FastProtocol(BoundedProtocol):
         super().refuse(status, message)
 
     def resume_writing(self) -> None:
-        """asyncio: the caller has read what was waiting for it."""
+        """asyncio: the client has read the answers that were waiting for it."""
         super().resume_writing()
         cycle, self.unwritten = self.unwritten, None
         if cycle is not None:
@@ -213,7 +213,7 @@ class FastProtocol(BoundedProtocol):
             self.on_response_complete()
 
     def on_response_complete(self) -> None:
-        """An answer is written: start what was pipelined behind it, or wait for the next request."""
+        """An answer is written: start the request that was pipelined behind it, or wait for the next."""
         if self.pipeline or self._ignores_input or self.flow.read_paused or self.transport.is_closing():
             super().on_response_complete()
             return
@@ -257,7 +257,7 @@ class FastProtocol(BoundedProtocol):
             self.heads[data[:end]] = Head(cycle.route, cycle.headers, body_bytes, _is_binary(cycle))
 
     def _fast_route(self) -> Route | None:
-        """What is asked for, if it may take the fast path, as far as that does not depend on the headers."""
+        """The route, if the request may take the fast path as far as that does not depend on the headers."""
         if self.cycle is not None and not self.cycle.response_complete:
             return None  # pipelined: uvicorn keeps the order
         route, parser = self.fast_path.routes.find_url(self.url), self.parser

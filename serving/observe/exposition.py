@@ -28,7 +28,7 @@ from serving.engine.metrics import (
     Distribution,
     ModelMetrics,
 )
-from serving.engine.registry import IndexEntry, ModelState, ServedModel
+from serving.engine.served_model import IndexEntry, ModelState, ServedModel
 
 MAX_LABELS = 64
 """Labels of a model that have a series of their own; a model of a thousand classes must not fill Prometheus."""

@@ -15,7 +15,7 @@ from prometheus_client.samples import Sample as Line
 
 from inference.errors import BatonError, LoadRefused, ModelNotFound, ModelNotReady
 from serving.engine.group import Collected, Process, settle
-from serving.engine.registry import IndexEntry, ModelState, in_order
+from serving.engine.served_model import IndexEntry, ModelState, in_order
 from serving.workers.merging import add_ended, add_ended_statistics, merge_families, merge_statistics
 from serving.workers.messages import (
     Answer,

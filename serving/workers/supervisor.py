@@ -187,6 +187,8 @@ def supervise(settings: Settings, arguments: Sequence[str]) -> int:
     except OSError as error:
         return _refuse(f"--host {settings.host} --port {settings.port}: {error}")
     set_up_logging(settings.log_level, settings.log_format, "supervisor")
+    for line in settings.deprecations():
+        log.warning("%s", line)
     host, port = listener.getsockname()[:2]
     url = url_of(host, port, tls=settings.tls_cert is not None, root_path=settings.root_path)
     log.info("%d workers on %s", settings.workers, url)

@@ -5,7 +5,7 @@ import re
 from xml.etree import ElementTree
 
 from scripts.draw_wings import FILE, NOTES, TITLES, drawing
-from scripts.wings import ORDER
+from scripts.wings import ORDER, ROOT
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -19,6 +19,11 @@ def test_each_wing_has_a_note_and_each_package_a_title() -> None:
     floors = {package: set(itertools.chain(*order)) for package, order in ORDER.items()}
     assert {package: set(notes) for package, notes in NOTES.items()} == floors
     assert set(TITLES) == set(ORDER)
+
+
+def test_each_wing_that_is_drawn_is_there() -> None:
+    drawn = [ROOT / package / wing for package, floors in ORDER.items() for wing in itertools.chain(*floors)]
+    assert [wing for wing in drawn if not wing.is_dir() and not wing.with_suffix(".py").is_file()] == []
 
 
 def test_a_wing_stands_lower_than_those_that_may_import_it() -> None:

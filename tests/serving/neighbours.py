@@ -29,7 +29,7 @@ class Case:
     `ask` makes a request of so many rows. `minds`: what comes for a row depends on the rows beside it, so that only
     a run alone is right, to the bit. `random`: no two answers are alike, so that nothing but their form can be held.
     `placed`: ONNX Runtime's sum over all numbers depends, in its last bit, on whether they begin in memory at a
-    multiple of 16 bytes, which those of an array do and those in the middle of a request's body need not.
+    multiple of 16 bytes. Those of an array do, and those in the middle of a request's body need not.
     """
 
     name: str
@@ -81,10 +81,6 @@ def _weights(*shape: int) -> Array:
     return (np.random.default_rng(sum(shape)).normal(size=shape) / 2).astype(np.float32)
 
 
-def _ints(*values: int) -> Array:
-    return np.array(values, np.int64)
-
-
 def spoilt(bad: float) -> Callable[[Generator, int], Tensors]:
     """Three normal numbers a row; now and then one of them is `bad`."""
 
@@ -113,7 +109,7 @@ def _two_batches(rng: Generator, rows: int) -> Tensors:
 
 
 def _pictures_and_texts(rng: Generator, rows: int) -> Tensors:
-    """As CLIP is asked: one picture, and the texts that it may be."""
+    """As CLIP is asked: one image, and the texts that it may be."""
     return {
         "image": rng.normal(size=(1, 8)).astype(np.float32),
         "text": rng.normal(size=(rows + 1, 8)).astype(np.float32),
@@ -257,7 +253,7 @@ MIND = (
            "int64[1] column = {1}> "
            "{ rows = Shape<start=0, end=1>(x) n = Squeeze(rows) ids = Range(zero, n, one) near = Less(ids, most) "
            "  real = Cast<to=1>(near) kept = Unsqueeze(real, column) y = Mul(x, kept) }", rows_of(3)),
-    # Several inputs: what one caller's rows meet in the other input are another caller's.
+    # Several inputs: what one client's rows meet in the other input are another client's.
     _minds("each-with-each", "(float[N,4] a, float[M,4] b) => (float[N,M] y) { bt = Transpose(b) y = MatMul(a, bt) }",
            _two_batches),
     _minds("clip", "(float[I,8] image, float[T,8] text) => (float[I,T] per_image, float[T,I] per_text) "

@@ -1,4 +1,4 @@
-"""Graphs that other packages ship, each as its package has it: the bits of ONNX Runtime alone, under 16 callers.
+"""Graphs that other packages ship, each as its package has it: the bits of ONNX Runtime alone, under 16 clients.
 
 `BATON_FOREIGN_GRAPHS` is the folder in which `.ci/clients` lays the unpacked wheels; those of the `onnx` package
 are always there.
@@ -18,20 +18,20 @@ from inference.runtime.session import SLOWER_ON_CPU
 from inference.values import Array, Tensors
 from tests.bundles import write_bare
 from tests.deploy.tools import missing
-from tests.serving.callers import Callers, callers, same
 from tests.serving.neighbours import ROUNDING
+from tests.serving.parallel_clients import ParallelClients, parallel_clients, same
 from tests.serving.servers import start
 
 pytestmark = pytest.mark.slow
 
-CALLERS = 16
+CLIENTS = 16
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 
 Ask = Callable[[Generator], Tensors]
 """A valid request."""
 
 
-def picture(name: str, *axes: int | tuple[int, ...]) -> Ask:
+def image(name: str, *axes: int | tuple[int, ...]) -> Ask:
     """float32 between -1 and 1; an axis of which there are several to choose is another one each time."""
 
     def made(rng: Generator) -> Tensors:
@@ -66,9 +66,9 @@ def file_bytes(rng: Generator) -> Tensors:
     return {"bytes": rng.integers(0, 257, (int(rng.integers(1, 3)), 2048)).astype(np.int32)}
 
 
-TEXT_LINES = picture("x", (1, 2), 3, 48, (96, 128, 160))
-WHOLE_PAGES = picture("x", (1, 2), 3, (64, 96), (64, 128))
-UPRIGHT = picture("x", (1, 2), 3, 48, 192)
+TEXT_LINES = image("x", (1, 2), 3, 48, (96, 128, 160))
+WHOLE_PAGES = image("x", (1, 2), 3, (64, 96), (64, 128))
+UPRIGHT = image("x", (1, 2), 3, 48, 192)
 
 PACKAGES: Mapping[str, Mapping[str, Ask]] = {
     "magika": {"magika/models/standard_v3_3/model.onnx": file_bytes},
@@ -81,11 +81,11 @@ PACKAGES: Mapping[str, Mapping[str, Ask]] = {
         "silero_vad/data/silero_vad_16k_sequence.onnx": whole_speech,
     },
     "ddddocr": {
-        "ddddocr/common.onnx": picture("input1", 1, 1, 64, (128, 160)),
-        "ddddocr/common_old.onnx": picture("input1", 1, 1, 64, (128, 160)),
-        "ddddocr/common_det.onnx": picture("images", 1, 3, 416, 416),
+        "ddddocr/common.onnx": image("input1", 1, 1, 64, (128, 160)),
+        "ddddocr/common_old.onnx": image("input1", 1, 1, 64, (128, 160)),
+        "ddddocr/common_det.onnx": image("images", 1, 3, 416, 416),
     },
-    "nudenet": {"nudenet/320n.onnx": picture("images", (1, 2), 3, (160, 320), (160, 320))},
+    "nudenet": {"nudenet/320n.onnx": image("images", (1, 2), 3, (160, 320), (160, 320))},
     "rapidocr_onnxruntime": {
         "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx": WHOLE_PAGES,
         "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx": TEXT_LINES,
@@ -132,18 +132,18 @@ def served_name(file: str) -> str:
     return file.removesuffix("/model.onnx").removesuffix(".onnx").rpartition("/")[2]
 
 
-def check(asking: Callers, model: str, graph: Path, ask: Ask, requests: int) -> None:
-    """So many different requests, each of 16 callers with one of them at a time: every answer against it alone.
+def check(asking: ParallelClients, model: str, graph: Path, ask: Ask, requests: int) -> None:
+    """So many different requests, each of 16 clients with one of them at a time: every answer against it alone.
 
-    To the bit, but where rows share runs: there a request of two rows may be run as two, or beside others, and ONNX
-    Runtime sums up in another order (of these graphs PP-OCRv6's reader alone differs then, by 1.3e-6).
+    To the bit, but where rows share runs: there a request of two rows may be run as two, or beside others. ONNX Runtime
+    then sums up in another order: of these graphs PP-OCRv6's reader alone differs, by 1.3e-6.
     """
     rng, alone = np.random.default_rng(7), Alone(graph)
     asked = [ask(rng) for _ in range(requests)]
     expected = [alone.run(each) for each in asked]
     rtol = ROUNDING if asking.batches(model) else 0.0
-    for start_at in range(0, max(requests, CALLERS), CALLERS):
-        places = [place % requests for place in range(start_at, start_at + CALLERS)]
+    for start_at in range(0, max(requests, CLIENTS), CLIENTS):
+        places = [place % requests for place in range(start_at, start_at + CLIENTS)]
         answers = asking.ask(model, [asked[place] for place in places])
         assert all(
             same(answer, expected[place], rtol) for place, answer in zip(places, answers, strict=True)
@@ -159,17 +159,17 @@ def test_what_a_package_ships_is_answered_as_by_onnx_runtime_alone(
     assert shipped == set(graphs)
     for file in graphs:
         write_bare(tmp_path, served_name(file), (folder / file).read_bytes())
-    with start(models=tmp_path) as server, callers(server.url, CALLERS) as asking:
+    with start(models=tmp_path) as server, parallel_clients(server.url, CLIENTS) as asking:
         for file, ask in graphs.items():
-            check(asking, served_name(file), folder / file, ask, 2 * CALLERS)
+            check(asking, served_name(file), folder / file, ask, 2 * CLIENTS)
 
 
 @pytest.mark.parametrize("name", LIGHT_INPUTS)
 def test_the_light_models_of_the_onnx_package(tmp_path: Path, name: str) -> None:
     graph = LIGHT / f"light_{name}.onnx"
     write_bare(tmp_path, name, graph.read_bytes())
-    with start(models=tmp_path) as server, callers(server.url, CALLERS) as asking:
-        check(asking, name, graph, picture(LIGHT_INPUTS[name], 1, 3, 224, 224), 4)
+    with start(models=tmp_path) as server, parallel_clients(server.url, CLIENTS) as asking:
+        check(asking, name, graph, image(LIGHT_INPUTS[name], 1, 3, 224, 224), 4)
 
 
 def test_every_light_model_is_tried() -> None:

@@ -448,7 +448,7 @@ def test_how_a_model_is_run_can_be_set_by_hand(tmp_path: Path) -> None:
     """More runs at once than there are CPUs: each of them waits here for all the others."""
     write_bare(tmp_path, "sum", sum_graph())
     runs = available_cpus() + 2
-    overrides = {"concurrent_runs": runs, "run_threads": 2, "max_batch_size": 1, "max_queue_rows": 300}
+    overrides = {"instances": runs, "intra_op_threads": 2, "max_batch_size": 1, "max_queue_rows": 300}
     with start(models=tmp_path, **overrides) as server, httpx.Client(base_url=server.url) as http:
         told = http.get("/v2/models/sum/profile").json()
         assert {point["threads"] for point in told["profile"]["points"]} == {2}

@@ -1,4 +1,4 @@
-"""Callers at the same moment get what each gets alone, whatever the graph does with the rows of a run.
+"""Clients at the same moment get what each gets alone, whatever the graph does with the rows of a run.
 
 The other side is ONNX Runtime itself, asked for one request after the other.
 """
@@ -12,13 +12,13 @@ import pytest
 
 from inference.proving.independence import BatchProof
 from inference.values import Array, Tensors
-from serving.engine import loading
+from serving.engine import proving
 from tests.bundles import write_bare
-from tests.serving.callers import callers, same
 from tests.serving.neighbours import CASES, MIND, RANDOM, RARE, ROUNDING, WELL, Case
+from tests.serving.parallel_clients import parallel_clients, same
 from tests.serving.servers import ThreadedServer, start
 
-CALLERS = 16
+CLIENTS = 16
 ROUNDS = 8
 
 
@@ -44,16 +44,16 @@ def run(session: ort.InferenceSession, tensors: Tensors) -> dict[str, Array]:
 
 
 def rounds(case: Case) -> Iterator[list[Tensors]]:
-    """What the callers ask at once, again and again: one row each, then some more than one."""
+    """What the clients ask at once, again and again: one row each, then some more than one."""
     rng = np.random.default_rng(13)
     for turn in range(ROUNDS):
-        yield [case.ask(rng, 1 + (caller % 3 if turn % 2 else 0)) for caller in range(CALLERS)]
+        yield [case.ask(rng, 1 + (client % 3 if turn % 2 else 0)) for client in range(CLIENTS)]
 
 
 def wrong_answers(server: ThreadedServer, case: Case, rtol: float) -> int:
     """How many of all the answers are not what their request gets alone."""
     session, wrong = alone(case), 0
-    with callers(server.url, CALLERS) as asking:
+    with parallel_clients(server.url, CLIENTS) as asking:
         for requests in rounds(case):
             answers = asking.ask(case.name, requests)
             expected = (run(session, request) for request in requests)
@@ -81,8 +81,8 @@ def test_rows_that_mix_well_are_answered_as_alone_but_for_rounding(
     assert wrong_answers(server, case, ROUNDING) == 0
 
 
-def test_those_of_different_callers_do_share_runs(server: ThreadedServer) -> None:
-    with callers(server.url, 1) as asking:
+def test_those_of_different_clients_do_share_runs(server: ThreadedServer) -> None:
+    with parallel_clients(server.url, 1) as asking:
         assert [case.name for case in WELL if not asking.batches(case.name)] == []
         # What no trial happened to hold, a word that is left out, is found by the first run that gives too few rows.
         mind = [case.name for case in (*MIND, *RANDOM) if asking.batches(case.name)]
@@ -91,18 +91,18 @@ def test_those_of_different_callers_do_share_runs(server: ThreadedServer) -> Non
 
 @pytest.mark.parametrize("case", RANDOM, ids=lambda case: case.name)
 def test_chance_has_the_form_of_what_was_asked(server: ThreadedServer, case: Case) -> None:
-    with callers(server.url, CALLERS) as asking:
+    with parallel_clients(server.url, CLIENTS) as asking:
         for requests in rounds(case):
             for request, answer in zip(requests, asking.ask(case.name, requests), strict=True):
                 assert answer["y"].shape == request["x"].shape
 
 
 @pytest.mark.slow
-def test_without_the_proof_callers_get_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_proof_clients_get_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     believed = BatchProof(batched=True)
-    monkeypatch.setattr(loading, "prove", lambda *_: believed)
-    monkeypatch.setattr(loading, "confirm", lambda *_: believed)
-    monkeypatch.setattr(loading, "mixes_by_design", lambda _: "")
+    monkeypatch.setattr(proving, "prove", lambda *_: believed)
+    monkeypatch.setattr(proving, "confirm", lambda *_: believed)
+    monkeypatch.setattr(proving, "mixes_by_design", lambda _: "")
     spoilt = [case for case in MIND if case.name in {"share", "running-sum", "dynamic-int8", "backwards"}]
     for case in spoilt:
         write_bare(tmp_path, case.name, case.graph)

@@ -1,4 +1,4 @@
-"""Tensors that a caller makes for a bundle of a task are held to what its processor makes, before anything is run."""
+"""Tensors that a client makes for a bundle of a task are held to what its processor makes, before anything is run."""
 
 import json
 import struct
@@ -63,7 +63,7 @@ def test_a_history_of_megabytes_is_refused_unread(http: httpx.Client) -> None:
     )
 
 
-def test_a_caller_whose_id_has_more_than_64_bits_is_told_so(http: httpx.Client) -> None:
+def test_a_client_whose_id_has_more_than_64_bits_is_told_so(http: httpx.Client) -> None:
     body = b'{"instances":[{"history":[18446744073709551616]}]}'
     headers = {"content-type": "application/json"}
     answer = http.post("/v1/models/retail:predict", content=body, headers=headers)

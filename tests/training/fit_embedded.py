@@ -36,20 +36,20 @@ FLAGS = {
 def killer(at: int) -> Callable[[int], None]:
     """SIGKILL, which nobody can catch, when that many steps are done."""
 
-    def watch(step: int) -> None:
+    def callback(step: int) -> None:
         if step == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return watch
+    return callback
 
 
 def due(self: Fit) -> bool:
     """In the place of seconds, which no two machines count alike."""
-    return self.reached.step % KEPT_EVERY_STEPS == 0
+    return self.state.step % KEPT_EVERY_STEPS == 0
 
 
 def fit_embedded(task: str, root: Path, die_at: Sequence[int] = ()) -> None:
-    Fit._due = due  # type: ignore[method-assign]
+    Fit._is_due = due  # type: ignore[method-assign]
     config = load_config(task, [*FLAGS[task], *SHARED, "--run", str(root)])
     files = open_run(config)
-    fit(config, files, load_data(config, files), watchers=[killer(step) for step in die_at])
+    fit(config, files, load_data(config, files), callbacks=[killer(step) for step in die_at])

@@ -10,7 +10,7 @@ import torch
 from training.__main__ import TASKS, help_of
 from training.architectures.registry import ARCHITECTURES
 from training.config import EMBEDDED, load_config, make_config, shipped_recipe
-from training.data.sources import PUBLIC_SETS
+from training.data.public_sets import PUBLIC_SETS
 from training.errors import ConfigError
 from training.fit.train import choose_precision
 from training.release.provenance import command

@@ -34,7 +34,7 @@ class Fault:
     stops: bool = False
 
 
-def pictures(*classes: str, root: str = "photos", each: int = 6) -> Path:
+def images(*classes: str, root: str = "photos", each: int = 6) -> Path:
     for name in classes:
         (Path(root) / name).mkdir(parents=True)
         for number in range(each):
@@ -44,26 +44,26 @@ def pictures(*classes: str, root: str = "photos", each: int = 6) -> Path:
     return Path(root)
 
 
-def broken_picture() -> str:
-    root = pictures("cat", "dog")
-    (root / "cat" / "9.png").write_bytes(b"no picture")
+def broken_image() -> str:
+    root = images("cat", "dog")
+    (root / "cat" / "9.png").write_bytes(b"no image")
     return str(root)
 
 
-def copied_picture() -> str:
-    root = pictures("cat", "dog")
+def copied_image() -> str:
+    root = images("cat", "dog")
     (root / "dog" / "copy.png").write_bytes((root / "cat" / "0.png").read_bytes())
     return str(root)
 
 
 def nearly_empty_class() -> str:
-    pictures("cat", "dog")
-    return str(pictures("emu", each=1))
+    images("cat", "dog")
+    return str(images("emu", each=1))
 
 
 def split_without_a_class() -> str:
-    pictures("cat", "dog", root="photos/train")
-    pictures("cat", root="photos/test")
+    images("cat", "dog", root="photos/train")
+    images("cat", root="photos/test")
     return "photos"
 
 
@@ -93,37 +93,34 @@ def shop(*lines: str) -> Callable[[], str]:
 
 
 JSON = [f'{{"text": "note {n}", "label": "{"ab"[n % 2]}"}}' for n in range(12)]
-PARQUET = (
-    "Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file."
-)
 NAMED = "(shop, online-retail, movielens-1m, movielens-1m-ncf, movielens-100k)"
 COLUMNS = "(--user-column, --item-column, --time-column and --title-column name them)"
 
 FAULTS = [
     Fault(
         "vision",
-        "a file that is no picture",
-        broken_picture,
-        "photos/cat/9.png: got 10 bytes of no known format, expected an image: "
+        "a file that is no image",
+        broken_image,
+        "photos/cat/9.png: got 8 bytes of no known format, expected an image: "
         "image/png, image/jpeg, image/webp, image/gif, image/bmp",
     ),
     Fault(
         "vision",
-        "a picture twice, or in train and test",
-        copied_picture,
-        "photos/dog/copy.png: the same picture as photos/cat/0.png",
+        "an image twice, or in train and test",
+        copied_image,
+        "photos/dog/copy.png: the same image as photos/cat/0.png",
     ),
     Fault(
         "vision",
-        "a class of one picture",
+        "a class of one image",
         nearly_empty_class,
-        "photos/emu: a class needs at least two readable pictures",
+        "photos/emu: a class needs at least two readable images",
         stops=True,
     ),
     Fault(
         "vision",
         "one class",
-        lambda: str(pictures("cat")),
+        lambda: str(images("cat")),
         "photos: expected a folder for each of at least two classes, found ['cat']",
         stops=True,
     ),

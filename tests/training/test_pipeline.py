@@ -185,6 +185,6 @@ def test_what_a_baseline_scores_is_told_on_a_line_of_its_own() -> None:
 
 
 def test_unknown_slice_is_a_fault_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="slice: 'colour' is no column of pictures"):
+    with pytest.raises(ConfigError, match="slice: 'colour' is no column of images"):
         train(configure(tmp_path, "--slice", "colour"))
     assert not (tmp_path / "run").exists()

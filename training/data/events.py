@@ -1,6 +1,6 @@
 """Your own interactions: a CSV, TSV or Parquet file with a user, an item and, best, a time on each row.
 
-A row that says nothing is skipped and named by file and row (row 1 is the first after the header); `strict`
+An unusable row is skipped and named by file and row (row 1 is the first after the header); `strict`
 refuses the file instead.
 """
 
@@ -19,7 +19,7 @@ from training.data.interactions import Catalogue, InteractionSet, make_log
 from training.errors import DataError
 
 LISTED = 20
-"""Users with too little to foresee anything of them that are named one by one; the rest are counted."""
+"""Users with events at one time only that are named one by one; the rest are counted."""
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -79,11 +79,11 @@ def read_events(path: Path, columns: Columns, *, repeats: bool, strict: bool) ->
 
 
 def _read(path: Path, columns: Columns) -> tuple[pa.Table, list[int], list[str]]:
-    """The wanted columns, as text where the file is text; the row numbers; a fault for each malformed row."""
+    """The configured columns, as text where the file is text; the row numbers; a fault for each malformed row."""
     malformed: dict[int, str] = {}
 
     def skip(row: Any) -> str:
-        number = row.number - 1  # it counts the header
+        number = row.number - 1  # pyarrow counts the header
         malformed[number] = f"{row.actual_columns} fields, expected {row.expected_columns}"
         return "skip"
 
@@ -161,7 +161,7 @@ def _whole(value: float) -> str:
 
 
 def _seconds(time: Any) -> float | None:
-    """A point in time as a number that sorts; None where it is none."""
+    """A point in time as a number that sorts; None for any other value."""
     if isinstance(time, datetime):
         return _utc(time)
     try:
@@ -191,7 +191,7 @@ def _first_of_each(path: Path, events: list[Event], faults: list[str]) -> list[E
 
 
 def _lonely(path: Path, events: list[Event]) -> list[str]:
-    """Users of whom nothing can be foreseen: they count for popularity, and are neither validation nor test."""
+    """Users with events at one time only: they count for popularity, and are neither validation nor test."""
     moments = Counter(user for user, _ in {(event.user, event.time) for event in events})
     first = {event.user: event.row for event in reversed(events)}
     lonely = sorted((user for user, count in moments.items() if count == 1), key=lambda user: first[user])

@@ -1,4 +1,4 @@
-"""Examples and the loader: what the loop needs to know of a data set, whatever the task."""
+"""Examples and the loader: all that the loop needs of a data set, whatever the task."""
 
 from collections.abc import Iterator, Mapping
 from typing import Protocol
@@ -12,8 +12,17 @@ from inference.values import Tensors
 Batch = dict[str, Tensor]
 """Tensors by name, the first axis of each the example: the model's inputs, and `label`."""
 
+# Rows at once where nothing is learned. Published scores and temperatures were taken with these sizes: another one
+# may add floats in another order, and so change a figure's last digit.
+
 EVALUATION_BATCH = 500
-"""Rows of a batch where nothing is learned."""
+"""Of examples in memory: validation in the fit and of an int8 graph, and ranking on test."""
+
+BUNDLE_BATCH = 250
+"""Through a candidate bundle, which takes at most 256 (`release.publish.MAX_BATCH_SIZE`), and its model in PyTorch."""
+
+CATALOGUE_BATCH = 64
+"""Through a recommender's bundle: every row's answer is a score for each item of the catalogue."""
 
 
 class Examples(Protocol):
@@ -22,7 +31,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
-        """Collate `rows` (int64 [n]); whatever is drawn (negatives, crops of a text) comes from `generator`."""
+        """Collate `rows` (int64 [n]); every draw (negatives, crops of a text) comes from `generator`."""
         ...
 
     def order(self, generator: torch.Generator, batch_size: int) -> Tensor:
@@ -32,12 +41,14 @@ class Examples(Protocol):
 
 def seeded(*parts: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator that is a function of `parts` alone, such as (seed, epoch, step)."""
+    # A hash of the parts: their sum would give (seed 0, step 1) and (seed 1, step 0) the same draws. Zeros at the end
+    # do not count, as in every `SeedSequence`.
     state = np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(state) >> 1)
+    return torch.Generator(device).manual_seed(int(state) >> 1)  # PyTorch takes 63 bits
 
 
 def restart(*parts: int, device: torch.device | str = "cpu") -> None:
-    """Let PyTorch's own generators, which dropout draws from, begin where `parts` say.
+    """Seed PyTorch's own generators, which dropout draws from, by `parts`.
 
     Without `torch.manual_seed`, which also notes the whole stack of its callers for each kind of device that may be
     used later: a tenth of a millisecond, or two where the stack is deep.
@@ -54,7 +65,7 @@ class Loader:
     """Batches of an epoch, a pure function of (seed, epoch, position), so that a killed run resumes exactly.
 
     With several processes every process draws the same order and takes its own slice of each global batch:
-    two processes see what one with the doubled batch size would. `training` shuffles and drops the
+    two processes see the same rows as one with the doubled batch size. `training` shuffles and drops the
     incomplete last batch; otherwise rows come in order, all of them.
     """
 
@@ -93,5 +104,5 @@ class Loader:
 
 
 def as_arrays(tensors: Mapping[str, Tensor]) -> Tensors:
-    """Tensors as ONNX Runtime takes them."""
+    """Tensors as contiguous arrays, which ONNX Runtime takes without a copy."""
     return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""Examples for recommenders: what a batch of histories, baskets, users or pairs looks like as tensors.
+"""Examples for recommenders: batches of histories, baskets, users or pairs as tensors.
 
 Histories are padded with 0 on the left, so that the newest item is always the last.
 """
@@ -11,11 +11,10 @@ from torch import Tensor
 from training.data.examples import Batch
 
 POOL_BATCHES = 50
-"""Batches among which sequences are sorted by length."""
+"""Batches among which sequences are sorted by length: much less padding, hardly less chance."""
 
-_DRAWS = (
-    100  # of an item that a user does not have; who has nine tenths of all fails them once in 40,000 times
-)
+_DRAWS = 100
+"""Of an item that a user does not have: a user with nine tenths of all items fails them once in 40,000 times."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,15 @@ class Spans:
         if most is not None:
             length = length.clamp(max=most)
         width = max(1, int(length.max())) if len(rows) else 1
-        place = stop[:, None] - width + torch.arange(width)
-        inside = place >= (stop - length)[:, None]
+        position = stop[:, None] - width + torch.arange(width)
+        inside = position >= (stop - length)[:, None]
         if not len(self.values):
             return torch.zeros(len(rows), width, dtype=torch.int64)
-        return self.values[place.clamp(min=0)].where(inside, 0)
+        return self.values[position.clamp(min=0)].where(inside, 0)
 
 
 class Shuffled:
-    """A plain random order, which is all that these examples need."""
+    """A plain random order."""
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -59,9 +58,9 @@ class Shuffled:
 
 @dataclass(frozen=True)
 class Windows(Shuffled):
-    """Stretches of single events; every position is an example of what comes next.
+    """Stretches of single events; every position is an example of the next item.
 
-    Batch: history int64 [n, length] and next int64 [n, length], what followed each item.
+    Batch: history int64 [n, length] and next int64 [n, length], the item after each.
     """
 
     sequences: Spans
@@ -145,7 +144,7 @@ class Pairs(Shuffled):
     def _unseen(self, user: Tensor, generator: torch.Generator) -> Tensor:
         """An item for each of these users that they do not have, every such one as likely: int64 [n].
 
-        Drawn again until it is one. Who has nearly everything gets the next that is free instead, in the end.
+        Drawn again until it is one; after `_DRAWS` turns a user gets the next free item instead.
         """
         drawn = torch.randint(1, self.items + 1, user.shape, generator=generator)
         left = self._taken(user, drawn).nonzero().squeeze(1)
@@ -162,17 +161,16 @@ class Pairs(Shuffled):
     def _taken(self, user: Tensor, item: Tensor) -> Tensor:
         """Whether the user has the item: bool [n]."""
         key = user * (self.items + 1) + item
-        place = torch.searchsorted(self.seen, key).clamp(max=len(self.seen) - 1)
-        return self.seen[place] == key
+        position = torch.searchsorted(self.seen, key).clamp(max=len(self.seen) - 1)
+        return self.seen[position] == key
 
 
 @dataclass(frozen=True)
 class Held(Shuffled):
-    """Validation or test: a history or a user, what they took next, and what it is to be ranked among.
+    """Validation or test: a history or a user, their next items, and the items to rank these among.
 
-    Batch: history int64 [n, ≤ length] (or user int64 [n]); target int64 [n, largest basket]; seen int64
-    [n, longest], the items that the answer leaves out (if any are); others int64 [n, negatives] (if the
-    protocol samples).
+    Batch: history int64 [n, ≤ length] (or user int64 [n]) and target int64 [n, largest basket]. If the answer leaves
+    items out, seen int64 [n, longest]. If the protocol samples, others int64 [n, negatives].
     """
 
     user: Tensor

@@ -1,6 +1,6 @@
-"""Who took what, in order: the log of a recommendation data set, its catalogue, and how it is split.
+"""The log of a recommendation data set (users, items, time), its catalogue, and its split.
 
-Users are numbered from 0 and items from 1, since 0 pads a history. What one user took at one time is a basket;
+Users are numbered from 0 and items from 1, since 0 pads a history. All items of one user at one time are a basket;
 where every event has its own time, every basket is one item.
 """
 
@@ -82,10 +82,10 @@ class InteractionSet:
 
 @dataclass(frozen=True)
 class Baskets:
-    """Where the baskets of a log lie: events `start[b]:stop[b]` of user `user[b]`, all int64 [baskets].
+    """The baskets of a log: events `start[b]:stop[b]` of user `user[b]`, all int64 [baskets].
 
     first: the event at which the history of the basket's user begins.
-    part: what each basket is for.
+    part: the split of each basket.
     """
 
     user: Ints
@@ -120,7 +120,7 @@ def hold_out(log: Log, share: float, seed: int, *, test: bool = True) -> Baskets
     """Each user's last basket is test; the last but one is validation for a seeded `share` of the users.
 
     The other users' last but one stays in train, as in the published runs of gSASRec (validation on 512 of
-    6,040 users): it is the newest thing known of them. Users with a single basket are only trained on. Without
+    6,040 users): it is their newest known basket. Users with a single basket are only trained on. Without
     `test` the last basket is the one that may be validation.
     """
     start = np.flatnonzero(np.diff(log.basket, prepend=-1))

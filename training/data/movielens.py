@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from training.data.interactions import Catalogue, InteractionSet, Ints, Sampled, make_log
-from training.data.sources import PUBLIC_SETS, local_files
+from training.data.public_sets import PUBLIC_SETS
+from training.data.sources import local_files
 from training.errors import DataError
 
 
@@ -37,9 +38,9 @@ def read_movielens_1m(name: str) -> InteractionSet:
 def read_movielens_1m_ncf(name: str) -> InteractionSet:
     """The split of He et al. 2017 with its 99 given negatives.
 
-    Its training pairs come without their times here, and are put in the order that SASRec's file of the same ratings
-    has them in, so that validation holds out a user's latest movie, as test does. Movies of less than five ratings,
-    which that file leaves out, count as the oldest.
+    Its training pairs have no times here. They are put in the order of SASRec's file of the same ratings, so that
+    validation holds out a user's latest movie, as test does. Movies of less than five ratings, which that file leaves
+    out, count as the oldest.
     """
     public = PUBLIC_SETS[name]
     train, test, negatives, items, *timed, movies = local_files(public)
@@ -91,9 +92,9 @@ def _sasrec_pairs(events: Path, users: Path, items: Path) -> Ints:
 
 
 def _in_time(pairs: Ints, timed: Ints, to_item: dict[int, int]) -> Ints:
-    """NCF's pairs (users from 0, movies by column), each user's in the order of `timed`; what it lacks comes first."""
-    place = {(user, movie): line for line, (user, movie) in enumerate(timed.tolist())}
-    when = np.array([place.get((user + 1, to_item[column]), -1) for user, column in pairs.tolist()])
+    """NCF's pairs (users from 0, movies by column), each user's in the order of `timed`; missing ones come first."""
+    lines = {(user, movie): line for line, (user, movie) in enumerate(timed.tolist())}
+    when = np.array([lines.get((user + 1, to_item[column]), -1) for user, column in pairs.tolist()])
     return pairs[np.lexsort((when, pairs[:, 0]))]
 
 

@@ -2,8 +2,7 @@
 
     InteractionSet → hold_out → train: Windows, Steps, Liked or Pairs · validation and test: Held
 
-What a history becomes before it is a tensor belongs to `inference.processors`; reading files to the modules
-beside this one.
+Turning a history into a tensor belongs to `inference.processors`, reading files to the modules beside this one.
 """
 
 from dataclasses import dataclass
@@ -19,13 +18,13 @@ from training.data.examples import Examples
 from training.data.histories import Held, Liked, Pairs, Spans, Steps, Windows
 from training.data.interactions import Baskets, InteractionSet, Ints, Log, hold_out
 from training.data.movielens import read_movielens_1m, read_movielens_1m_ncf, read_movielens_100k
+from training.data.public_sets import PUBLIC_SETS
 from training.data.retail import read_retail
 from training.data.shop import read_shop
-from training.data.sources import PUBLIC_SETS
 from training.errors import DataError
 
 Learns = Literal["sequences", "baskets", "users", "pairs"]
-"""What an architecture is trained on: see `training.data.histories`."""
+"""The kind of training example: see `training.data.histories`."""
 
 _READERS = {
     "shop": read_shop,
@@ -63,7 +62,7 @@ class Splits:
 def make_splits(
     found: InteractionSet, learns: Learns, length: int, negatives: int, share: float, seed: int
 ) -> Splits:
-    """Cut the set up; `length` is that of the longest history that the model sees, `share` that of `hold_out`."""
+    """Cut the set up; `length`: items of the longest history; `share`: as in `hold_out`."""
     try:
         baskets = hold_out(found.log, share, seed, test=found.sampled is None)
     except DataError as error:
@@ -136,10 +135,10 @@ class _Maker:
         return Spans(items, first, start), Spans(items, start, stop)
 
     def _sampled(self, log: Log, users: Tensor, items: Tensor, others: Tensor) -> Held:
-        """The history of a user is what they have in train, in no order."""
+        """The history of a user is their items in train, in no order."""
         owner, spans = _by_user(log)
-        place = torch.searchsorted(owner, users.contiguous())
-        histories = Spans(spans.values, spans.start[place], spans.stop[place])
+        row = torch.searchsorted(owner, users.contiguous())
+        histories = Spans(spans.values, spans.start[row], spans.stop[row])
         each = torch.arange(len(items))
         return self._make(users, histories, Spans(items, each, each + 1), True, False, others)
 
@@ -193,7 +192,7 @@ def _draw_unseen(found: InteractionSet, users: Tensor, seed: int, count: int = 9
     draw = np.random.default_rng([seed, count])
     everything = np.arange(1, len(found.catalogue) + 1)
     rows = []
-    for place in torch.searchsorted(owner, users.contiguous()).tolist():
-        free = np.setdiff1d(everything, spans.row(place))
+    for row in torch.searchsorted(owner, users.contiguous()).tolist():
+        free = np.setdiff1d(everything, spans.row(row))
         rows.append(draw.choice(free, size=count, replace=len(free) < count))
     return torch.from_numpy(np.stack(rows))

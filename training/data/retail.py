@@ -1,15 +1,15 @@
 """Online Retail as a log of baskets (Chen, Sain & Guo 2012; UCI Machine Learning Repository, CC BY 4.0).
 
-What is left out, and why:
+Left out, with the reason:
   cancellations (InvoiceNo begins with C) and lines of no or negative quantity: nothing was bought;
   lines that are no product: postage, manual entries, discounts, fees, samples, vouchers. A product's StockCode is
   five digits with up to two letters; POST, M, D, BANK CHARGES, gift_0001_10 and DCGS… are not;
   lines without CustomerID (about a quarter): nobody's history.
 A basket is an invoice, its time the invoice's first line, and a product counts once in it.
 
-The protocol is next basket: each customer's last invoice is test, the last but one validation, everything before is
-the history; all products of the catalogue are ranked, and those already bought stay on the list, since shops
-buy the same again.
+The protocol is next basket: each customer's last invoice is test, the last but one validation, and all before is the
+history. All products of the catalogue are ranked. Those already bought stay on the list, since shops buy the same
+again.
 """
 
 import io
@@ -24,7 +24,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from training.data.interactions import Catalogue, InteractionSet, make_log
-from training.data.sources import PUBLIC_SETS, local_files
+from training.data.public_sets import PUBLIC_SETS
+from training.data.sources import local_files
 
 PRODUCT = re.compile(r"\d{5}[A-Z]{0,2}")
 

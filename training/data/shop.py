@@ -8,7 +8,7 @@ works, and nothing about any model in the world.
 import numpy as np
 
 from training.data.interactions import Catalogue, InteractionSet, make_log
-from training.data.sources import PUBLIC_SETS
+from training.data.public_sets import PUBLIC_SETS
 
 DEPARTMENTS = {
     "coffee": "espresso beans,filter beans,decaf beans,milk frother,moka pot,paper filters,grinder,cleaning tablets",

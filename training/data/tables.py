@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 from training.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-_LONGEST_CELL = 1 << 24  # characters; the csv module's own limit of 131,072 is shorter than a long article
+_LONGEST_CELL = 1 << 24
+"""Characters: the csv module's own limit of 131,072 is shorter than a long article."""
 
 Record = tuple[int, Any]
 """Row number, and the row: a mapping by column, or an exception's text where it could not be read."""
 
 
 class Row(NamedTuple):
-    """One text with its label, and where it stood."""
+    """One text with its label, its file and row."""
 
     text: str
     label: str
@@ -59,7 +60,7 @@ def read_table(path: Path, text_column: str, label_column: str) -> Table:
 
 
 def _row(record: Any, text_column: str, label_column: str, where: str) -> Row | str:
-    """The row, or what is wrong with it."""
+    """The row, or its fault."""
     if isinstance(record, str):
         return f"{where}: {record}"
     text, label = record.get(text_column), record.get(label_column)

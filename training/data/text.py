@@ -53,9 +53,9 @@ class Texts:
     def batch(self, rows: Tensor, generator: Generator) -> Batch:
         """`ids` int64 [n, longest], padded at the end, and `label` int64 [n]."""
         starts, lengths = self.starts[rows], self.lengths[rows]
-        place = torch.arange(int(lengths.max()))
-        inside = place < lengths[:, None]
-        found = self.ids[torch.where(inside, starts[:, None] + place, 0)]
+        position = torch.arange(int(lengths.max()))
+        inside = position < lengths[:, None]
+        found = self.ids[torch.where(inside, starts[:, None] + position, 0)]
         return {INPUT: torch.where(inside, found, PAD).long(), "label": self.labels[rows]}
 
     def order(self, generator: Generator, batch_size: int) -> Tensor:
@@ -70,4 +70,4 @@ class Texts:
         # An incomplete batch stays last, where the loader drops it.
         whole = len(self) // batch_size
         chosen = torch.randperm(whole, generator=generator).tolist()
-        return torch.cat([batches[place] for place in chosen] + list(batches[whole:]))
+        return torch.cat([batches[number] for number in chosen] + list(batches[whole:]))

@@ -1,29 +1,24 @@
 """Text data sets: the named ones, and the user's own table or folder of tables.
 
-What comes out has its splits decided as far as their publishers did, and no text twice: a training text that
-is also in test or validation, or was there before, is left out and reported.
+Splits are decided as far as their publishers did, and no text occurs twice: a training text that is also in test or
+validation, or came before, is left out and reported.
 """
 
-import csv
-import gzip
 import hashlib
-import lzma
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
-from training.data import tickets
-from training.data.sources import PUBLIC_SETS, local_files
+from training.data.public_sets import PUBLIC_SETS, PublicSet
+from training.data.public_texts import read_public
 from training.data.splits import stratified_holdout
 from training.data.tables import SUFFIXES, Row, Table, read_table
 from training.errors import DataError
 
-# A table without a test split: this share of each class is held out as test, before anything else.
-TEST_SHARE = 0.2
-TEST_SEED = 20
+TEST_SHARE, TEST_SEED = 0.2, 20
+"""A table without a test split: this share of each class is held out as test, before anything else."""
+
 FEWEST_ROWS = 3
 """Rows of a class: one each to train on, to validate on and to test on."""
 
@@ -51,7 +46,7 @@ def load_texts(data: str, text_column: str, label_column: str, *, strict: bool) 
     if data in PUBLIC_SETS:
         if PUBLIC_SETS[data].task != "text":
             raise DataError(f"data set {data!r} is for {PUBLIC_SETS[data].task}, not for text")
-        return without_repeats(_READERS[data](data))
+        return without_repeats(_named(PUBLIC_SETS[data]))
     path = Path(data)
     if not path.exists():
         known = ", ".join(name for name, public in PUBLIC_SETS.items() if public.task == "text")
@@ -72,9 +67,9 @@ def without_repeats(texts: TextSet) -> TextSet:
 
 
 def _first_of_each(
-    rows: Iterable[Row], seen: dict[str, tuple[Row, str]] | None = None
+    rows: Iterable[Row], elsewhere: dict[str, tuple[Row, str]] | None = None
 ) -> tuple[list[Row], list[str]]:
-    known = dict(seen or {})
+    known = dict(elsewhere or {})
     kept: list[Row] = []
     faults: list[str] = []
     for row in rows:
@@ -83,13 +78,10 @@ def _first_of_each(
             kept.append(row)
             continue
         first, split = known[row.text]
-        place = f"{first.where} of the {split} split" if split else first.where
+        where = f"{first.where} of the {split} split" if split else first.where
         other = "" if first.label == row.label else f", with the label {row.label!r} and not {first.label!r}"
-        faults.append(f"{row.where}: the same text as {place}{other}")
+        faults.append(f"{row.where}: the same text as {where}{other}")
     return kept, faults
-
-
-# The user's own
 
 
 def _read_file(path: Path, text_column: str, label_column: str) -> TextSet:
@@ -101,8 +93,8 @@ def _read_file(path: Path, text_column: str, label_column: str) -> TextSet:
     return _own(
         path,
         classes,
-        train=[rows[place] for place in held.train],
-        test=[rows[place] for place in held.held],
+        train=[rows[number] for number in held.train],
+        test=[rows[number] for number in held.held],
         faults=(*table.faults, *repeats),
         digest=_digest([path]),
     )
@@ -127,19 +119,6 @@ def _read_folder(root: Path, text_column: str, label_column: str) -> TextSet:
         faults=tuple(fault for table in tables.values() for fault in table.faults),
         digest=_digest(found.values()),
     )
-
-
-def _own(
-    path: Path,
-    classes: tuple[str, ...],
-    *,
-    train: list[Row],
-    test: list[Row],
-    faults: tuple[str, ...],
-    digest: str,
-    validation: list[Row] | None = None,
-) -> TextSet:
-    return TextSet(path.name, classes, train, validation or [], test, "the user's own", digest, None, faults)
 
 
 def _split_file(root: Path, split: str) -> Path | None:
@@ -177,99 +156,27 @@ def _digest(files: Iterable[Path]) -> str:
     return whole.hexdigest()
 
 
-# The named ones
-
-
-def _named(
-    name: str, train: list[Row], test: list[Row], validation: list[Row] | None = None, digest: str = ""
+def _own(
+    path: Path,
+    classes: tuple[str, ...],
+    *,
+    train: list[Row],
+    test: list[Row],
+    faults: tuple[str, ...],
+    digest: str,
+    validation: list[Row] | None = None,
 ) -> TextSet:
-    public = PUBLIC_SETS[name]
+    return TextSet(path.name, classes, train, validation or [], test, "the user's own", digest, None, faults)
+
+
+def _named(public: PublicSet) -> TextSet:
+    train, test, validation = read_public(public)
+    digest = public.digest() if public.files else _content_digest(train + test)
     return TextSet(
-        name,
-        public.classes,
-        train,
-        validation or [],
-        test,
-        public.licence,
-        digest or public.digest(),
-        public.homepage,
+        public.name, public.classes, train, validation, test, public.licence, digest, public.homepage
     )
 
 
-def _rows(file: str, pairs: Iterable[tuple[str, str]]) -> list[Row]:
-    return [Row(text, label, f"{file}, row {number}") for number, (text, label) in enumerate(pairs, start=2)]
-
-
-def _open(path: Path) -> AbstractContextManager[IO[str]]:
-    if path.suffix == ".xz":
-        return lzma.open(path, "rt", encoding="utf-8", newline="")
-    return gzip.open(path, "rt", encoding="utf-8", newline="")
-
-
-def _read_imdb(name: str) -> TextSet:
-    classes = PUBLIC_SETS[name].classes
-
-    def pairs(path: Path) -> Iterator[tuple[str, str]]:
-        with _open(path) as stream:
-            for row in csv.DictReader(stream):
-                yield row["text"], classes[int(row["label"])]
-
-    train, test = local_files(PUBLIC_SETS[name])
-    return _named(name, _rows("train", pairs(train)), _rows("test", pairs(test)))
-
-
-def _read_sst2(name: str) -> TextSet:
-    """Phrases to train on, sentences to validate and test on, as in Kim 2014."""
-    classes = PUBLIC_SETS[name].classes
-
-    def pairs(path: Path) -> Iterator[tuple[str, str]]:
-        with _open(path) as stream:
-            for row in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE):
-                yield row["sentence"].strip(), classes[int(row["label"])]
-
-    files = zip(("train", "dev", "test"), local_files(PUBLIC_SETS[name]), strict=True)
-    train, validation, test = (_rows(split, pairs(path)) for split, path in files)
-    return _named(name, train, test, validation)
-
-
-def _read_ag_news(name: str) -> TextSet:
-    """Training articles come as tokens; the test articles are made into tokens the same way."""
-    classes = PUBLIC_SETS[name].classes
-    train, test = local_files(PUBLIC_SETS[name])
-    with _open(train) as stream:
-        train_rows = _rows(
-            "train", [(row["text"], classes[int(row["label"]) - 1]) for row in csv.DictReader(stream)]
-        )
-    with _open(test) as stream:
-        test_rows = _rows(
-            "test",
-            [
-                (news_tokens(f"{title} {text}"), classes[int(label) - 1])
-                for label, title, text in csv.reader(stream)
-            ],
-        )
-    return _named(name, train_rows, test_rows)
-
-
-def news_tokens(text: str) -> str:
-    """The replacements that the stored training file was made with, in their order (its README)."""
-    text = text.lower().replace("'", " ' ").replace('"', "")
-    for mark in ".,()!?":
-        text = text.replace(mark, f" {mark} ")
-    return " ".join(text.replace(";", " ").replace(":", " ").split()[:200])
-
-
-def _read_tickets(name: str) -> TextSet:
-    train, test = (
-        _rows(split, rows) for split, rows in zip(("train", "test"), tickets.compose(), strict=True)
-    )
-    whole = hashlib.sha256("\n".join(f"{row.label}\t{row.text}" for row in train + test).encode())
-    return _named(name, train, test, digest=whole.hexdigest())
-
-
-_READERS: dict[str, Callable[[str], TextSet]] = {
-    "ag_news": _read_ag_news,
-    "imdb": _read_imdb,
-    "sst2": _read_sst2,
-    "tickets": _read_tickets,
-}
+def _content_digest(rows: Iterable[Row]) -> str:
+    """Of a set that is composed here and has no files."""
+    return hashlib.sha256("\n".join(f"{row.label}\t{row.text}" for row in rows).encode()).hexdigest()

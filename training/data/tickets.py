@@ -1,7 +1,7 @@
 """The embedded text set: 4,000 messages to a support desk, composed by a grammar. Synthetic, and easy.
 
-Nobody wrote these messages; they show the whole way from text to answer without a network, and say nothing
-about how a model does on real mail. Each is an opening, a matter and a closing, drawn with a fixed seed; the
+Nobody wrote these messages. They show the whole way from text to answer without a network; scores on them tell
+nothing about real mail. Each is an opening, a matter and a closing, drawn with a fixed seed; the
 test split's messages come from the same grammar, and no message occurs twice.
 """
 

@@ -1,4 +1,4 @@
-"""Learning a tokenizer from the training texts: what becomes `tokenizer.json` in the bundle.
+"""Learning a tokenizer from the training texts: `tokenizer.json` of the bundle.
 
     text → NFKC, lower case, line-break tags to spaces → words, numbers and single marks → ids
 
@@ -50,7 +50,7 @@ def _numbered(vocabulary: dict[str, int]) -> dict[str, int]:
 
 
 def _empty(model: models.Model, kind: Kind) -> Tokenizer:
-    """How every text is normalised and split, whatever the words are."""
+    """A tokenizer without words, which normalises and splits every text alike."""
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace(_LINE_BREAK, " ")]

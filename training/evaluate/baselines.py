@@ -1,6 +1,6 @@
-"""What a recommender has to beat: popularity, item neighbours, and buying the same again.
+"""The baselines that a recommender has to beat: popularity, item neighbours, and buying the same again.
 
-They are fitted on the same training log as the model and judged on the same examples in the same command.
+They are fitted on the same training log as the model and scored on the same examples in the same command.
 """
 
 from typing import Protocol
@@ -40,7 +40,7 @@ class ItemNeighbours:
 
     Two items are alike when the same users have both (Sarwar et al. 2001, doi:10.1145/371920.372071). Ties, and
     items without a neighbour in the history, go by popularity. An item is its own neighbour, with cosine 1, so
-    what was bought before can come again.
+    that it can be bought again.
     """
 
     def __init__(self, log: Log, items: int, neighbours: int) -> None:
@@ -67,7 +67,7 @@ class ItemNeighbours:
 
 
 class Repetition:
-    """What the user took most often, the more recent first, then popularity: hard to beat in shops."""
+    """The user's most frequent items, the more recent first, then popularity: hard to beat in shops."""
 
     def __init__(self, log: Log, items: int) -> None:
         counts = popularity(log, items)

@@ -1,7 +1,7 @@
-"""What validation tells about trust: temperature, conformal quantiles, an out-of-distribution threshold.
+"""Calibration on validation: temperature, conformal quantiles, an out-of-distribution threshold.
 
 All are fitted on the logits of validation examples. The temperature goes into the graph; the others into
-the manifest, measured behind that temperature.
+the manifest, measured after that temperature.
 """
 
 import math
@@ -14,10 +14,11 @@ from torch import Tensor
 COVERAGES = (0.9, 0.95, 0.99)
 DEFAULT_COVERAGE = 0.95
 FALSE_ALARM_RATE = 0.01
+"""Share of validation that lies above the out-of-distribution threshold."""
 
 
 class Calibrated(BaseModel):
-    """What a classifier's answers are corrected and judged by; the defaults change nothing."""
+    """The corrections of a classifier's answers and the thresholds on them; the defaults change nothing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

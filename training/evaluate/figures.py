@@ -1,4 +1,4 @@
-"""Pictures of a run, for the card and for the eye; drawn without a display."""
+"""Plots of a run, for the card; drawn without a display."""
 
 import csv
 from collections import defaultdict
@@ -14,6 +14,7 @@ Points = list[tuple[float, float]]
 
 TRAIN_COLOUR, VALIDATION_COLOUR, GRID_COLOUR = "#9aa7b8", "#0b62c4", "#e3e7ee"
 MOST_CLASSES_WRITTEN = 30
+"""In a confusion matrix: with more, the counts overlap."""
 SIZE_INCHES, DOTS_PER_INCH = (9.0, 3.6), 120
 
 

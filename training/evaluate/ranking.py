@@ -1,6 +1,6 @@
-"""Ranks and what is made of them: hit rate, NDCG, reciprocal rank, coverage, intervals by resampling.
+"""Ranks and their metrics: hit rate, NDCG, reciprocal rank, coverage, intervals by resampling.
 
-A rank counts from 0. Where several items are wanted (a basket), each has its rank in the same list.
+A rank counts from 0. Where the target is several items (a basket), each has its rank in the same list.
 """
 
 import math
@@ -14,20 +14,21 @@ from torch import Tensor
 from torchmetrics import Metric
 
 MISSING = -1
-"""The rank of padding: no item is wanted there."""
+"""The rank of padding: no target item is there."""
 
 
 def full_ranks(scores: Tensor, target: Tensor, seen: Tensor | None = None) -> Tensor:
-    """Ranks of the wanted items in the whole catalogue, int64 [n, most], `MISSING` where target is 0.
+    """Ranks of the target items in the whole catalogue, int64 [n, most], `MISSING` where target is 0.
 
     scores: float [n, items], column j for index j + 1; target: int64 [n, most] indexes; seen: int64
-    [n, longest] indexes that are taken off the list (wanted ones stay on it).
+    [n, longest] indexes that are taken off the list (target items stay on it).
     """
     if seen is not None:
         off = torch.zeros(len(scores), scores.shape[1] + 1, dtype=torch.bool, device=scores.device)
         off = off.scatter(1, seen, True)
         off = off.scatter(1, target, False)
         scores = scores.masked_fill(off[:, 1:], -math.inf)
+    # Stable: equal scores keep the order of the catalogue on every machine.
     order = scores.argsort(dim=1, descending=True, stable=True)
     ranks = torch.empty_like(order).scatter(
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
@@ -36,18 +37,18 @@ def full_ranks(scores: Tensor, target: Tensor, seen: Tensor | None = None) -> Te
 
 
 def sampled_ranks(scores: Tensor, target: Tensor, others: Tensor) -> Tensor:
-    """Rank of one wanted item among `others`, int64 [n, 1].
+    """Rank of one target item among `others`, int64 [n, 1].
 
     target: int64 [n, 1]; others: int64 [n, negatives]. An item that is among the others itself counts once,
     as in the authors' scorer; an equal score counts as better, so that a constant model ranks last.
     """
-    expected = scores.gather(1, target - 1)
-    better = (scores.gather(1, others - 1) >= expected) & (others != target)
+    own = scores.gather(1, target - 1)
+    better = (scores.gather(1, others - 1) >= own) & (others != target)
     return better.sum(1, keepdim=True)
 
 
 def hit_rate(ranks: Tensor, k: int) -> Tensor:
-    """1 where at least one wanted item is among the first `k`, float64 [n]."""
+    """1 where at least one target item is among the first `k`, float64 [n]."""
     return ((ranks >= 0) & (ranks < k)).any(1).double()
 
 
@@ -55,12 +56,12 @@ def ndcg(ranks: Tensor, k: int) -> Tensor:
     """Normalised discounted cumulative gain at `k` with gains of 0 and 1, float64 [n]."""
     gains = torch.where((ranks >= 0) & (ranks < k), 1 / (ranks.clamp(min=0) + 2).double().log2(), 0.0)
     ideal = (1 / (torch.arange(k, device=ranks.device) + 2).double().log2()).cumsum(0)
-    expected = (ranks >= 0).sum(1).clamp(1, k)
-    return gains.sum(1) / ideal[expected - 1]
+    relevant = (ranks >= 0).sum(1).clamp(1, k)
+    return gains.sum(1) / ideal[relevant - 1]
 
 
 def reciprocal_rank(ranks: Tensor) -> Tensor:
-    """1 / (1 + rank) of the first wanted item, float64 [n]."""
+    """1 / (1 + rank) of the first target item, float64 [n]."""
     first = ranks.masked_fill(ranks < 0, torch.iinfo(ranks.dtype).max // 2).min(1).values
     return 1 / (first.double() + 1)
 
@@ -77,7 +78,7 @@ def coverage(scores: Tensor, k: int) -> set[int]:
 
 
 class MeanFigure(Metric):
-    """The mean over examples of a figure of their ranks, as torchmetrics wants it."""
+    """The mean over examples of a figure of their ranks, as a metric of torchmetrics."""
 
     total: Tensor
     rows: Tensor
@@ -95,7 +96,7 @@ class MeanFigure(Metric):
         self.rows += len(ranks)
 
     def compute(self) -> Tensor:
-        """float32, since that is what checkpoints compare by."""
+        """float32: checkpoints hold and compare scores in it."""
         return (self.total / self.rows).float()
 
 

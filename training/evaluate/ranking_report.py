@@ -1,4 +1,4 @@
-"""The evaluation of a recommender on test: its figures, the baselines', the margins, slices, a picture.
+"""The evaluation of a recommender on test: its figures, the baselines', the margins, slices, a plot.
 
 Model and baselines are ranked on the same examples in the same run; margins are paired, user by user.
 """
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from inference.manifest import Evaluation, SliceScore
-from training.data.examples import Batch
+from training.data.examples import EVALUATION_BATCH, Batch
 from training.data.histories import Held
 from training.data.interactions import Log
 from training.evaluate.baselines import NEIGHBOURS, Baseline, ItemNeighbours, Popularity, Repetition
@@ -20,10 +20,7 @@ from training.evaluate.figures import DOTS_PER_INCH, GRID_COLOUR, TRAIN_COLOUR, 
 from training.evaluate.ranking import by_example, coverage, full_ranks, interval_of_mean, sampled_ranks
 from training.evaluate.report import Report
 
-CHUNK = 500
-"""Examples ranked at once: their scores are a matrix of so many rows over the catalogue."""
-
-PICTURE = "baselines.png"
+PLOT = "baselines.png"
 MAIN = "ndcg@10"
 LENGTHS = (1, 10, 50, 200)
 """Lower edges of the slices by length of history, in items."""
@@ -42,8 +39,8 @@ def ranks_of(scores: Tensor, batch: Batch) -> Tensor:
     return full_ranks(scores, batch["target"], batch.get("seen"))
 
 
-def judge(held: Held, score: Scorer) -> tuple[Figures, float]:
-    """Figures of every example, and the share of the catalogue that anybody would be shown among ten."""
+def score_all(held: Held, score: Scorer) -> tuple[Figures, float]:
+    """Figures of every example, and the share of the catalogue that is among the first ten of any."""
     parts: list[Figures] = []
     shown: set[int] = set()
     items = 1
@@ -58,17 +55,17 @@ def judge(held: Held, score: Scorer) -> tuple[Figures, float]:
 def baselines(log: Log, items: int, validation: Held, *, repeats: bool) -> dict[str, Baseline]:
     """The baselines by name; the neighbours are as many as are best on validation."""
     neighbours = [ItemNeighbours(log, items, count) for count in NEIGHBOURS]
-    best = max(neighbours, key=lambda knn: float(judge(validation, _of(knn, validation))[0][MAIN].mean()))
+    best = max(neighbours, key=lambda knn: float(score_all(validation, _of(knn, validation))[0][MAIN].mean()))
     found: dict[str, Baseline] = {"popularity": Popularity(log, items), "item_knn": best}
     return {**found, "repetition": Repetition(log, items)} if repeats else found
 
 
 def report(
-    held: Held, score: Scorer, rivals: Mapping[str, Baseline], pictures: Path, *, history_lengths: bool
+    held: Held, score: Scorer, rivals: Mapping[str, Baseline], plots: Path, *, history_lengths: bool
 ) -> Report:
     """Everything on test. `score` asks the bundle."""
-    own, covered = judge(held, score)
-    others = {name: judge(held, _of(rival, held)) for name, rival in rivals.items()}
+    own, covered = score_all(held, score)
+    others = {name: score_all(held, _of(rival, held)) for name, rival in rivals.items()}
     metrics = {**_means(own), "coverage@10": covered}
     for name, (figures, share) in others.items():
         metrics |= {f"{name}: {figure}": value for figure, value in _means(figures).items()}
@@ -79,18 +76,16 @@ def report(
             f"margin over {name}: {MAIN}, 95% low": low,
             f"margin over {name}: {MAIN}, 95% high": high,
         }
-    _picture(
-        pictures / PICTURE, {"this model": own, **{name: figures for name, (figures, _) in others.items()}}
-    )
+    _plot(plots / PLOT, {"this model": own, **{name: figures for name, (figures, _) in others.items()}})
     slices = _slices(held, own[MAIN]) if history_lengths else ()
     return Report(
         evaluation=Evaluation(split="test", rows=len(held), metrics=metrics, slices=slices),
-        pictures={PICTURE: f"{MAIN} on test with 95 % intervals, beside the baselines of the same run"},
+        pictures={PLOT: f"{MAIN} on test with 95 % intervals, beside the baselines of the same run"},
     )
 
 
 def _chunks(held: Held) -> Iterator[tuple[Tensor, Batch]]:
-    for rows in torch.split(torch.arange(len(held)), CHUNK):
+    for rows in torch.split(torch.arange(len(held)), EVALUATION_BATCH):
         yield rows, held.batch(rows, torch.Generator())
 
 
@@ -105,10 +100,10 @@ def _means(figures: Figures) -> dict[str, float]:
 def _slices(held: Held, values: Tensor) -> tuple[SliceScore, ...]:
     """The main figure by length of history, with its interval."""
     lengths = (held.histories.stop - held.histories.start).numpy()
-    place = np.digitize(lengths, LENGTHS)
+    bins = np.digitize(lengths, LENGTHS)
     scores = []
     for slot, (low_edge, high_edge) in enumerate(zip(LENGTHS, (*LENGTHS[1:], None), strict=True), start=1):
-        inside = values[torch.from_numpy(place == slot)].numpy()
+        inside = values[torch.from_numpy(bins == slot)].numpy()
         if not len(inside):
             continue
         low, high = interval_of_mean(inside)
@@ -127,16 +122,16 @@ def _slices(held: Held, values: Tensor) -> tuple[SliceScore, ...]:
     return tuple(scores)
 
 
-def _picture(target: Path, models: Mapping[str, Figures]) -> None:
+def _plot(target: Path, models: Mapping[str, Figures]) -> None:
     """A bar for each model, the longest being the best."""
     figure = Figure(figsize=(7.0, 0.6 + 0.5 * len(models)), dpi=DOTS_PER_INCH, layout="constrained")
     axes = figure.subplots()
-    for place, (name, figures) in enumerate(reversed(list(models.items()))):
+    for row, (name, figures) in enumerate(reversed(list(models.items()))):
         values = figures[MAIN].numpy()
         mean, (low, high) = values.mean(), interval_of_mean(values)
         colour = VALIDATION_COLOUR if name == "this model" else TRAIN_COLOUR
-        axes.barh(place, mean, color=colour, xerr=[[mean - low], [high - mean]], ecolor="#333333", height=0.6)
-        axes.annotate(f" {mean:.4f}", (high, place), va="center", fontsize=9)
+        axes.barh(row, mean, color=colour, xerr=[[mean - low], [high - mean]], ecolor="#333333", height=0.6)
+        axes.annotate(f" {mean:.4f}", (high, row), va="center", fontsize=9)
     axes.set_yticks(range(len(models)), [name.replace("_", " ") for name in reversed(list(models))])
     axes.set_title(MAIN, loc="left", fontsize=11, fontweight="bold")
     axes.grid(axis="x", color=GRID_COLOUR, linewidth=0.8)

@@ -1,4 +1,4 @@
-"""What the evaluation of a candidate bundle found; the manifest and the card are written from it."""
+"""The findings of a candidate bundle's evaluation; the manifest and the card are written from them."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -7,9 +7,10 @@ from inference.manifest import Calibration, Evaluation
 
 
 class Report(BaseModel):
-    """What the evaluation of a candidate bundle found, in the manifest's own records.
+    """The findings of an evaluation, in the manifest's own records.
 
-    pictures: files in the run's `pictures` folder, by the caption that the card gives them.
+    pictures: captions of the plots in the run's folder, by file name. `report.json` of an unfinished run has this name,
+    so it stays; a manifest has no such field, and a card has the files' names.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

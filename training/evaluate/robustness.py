@@ -1,8 +1,8 @@
-"""How a model stands worse inputs than those of test: pictures with noise, blur, rotation or the fast gradient
-sign attack, texts with typing errors; through its bundle.
+"""Accuracy on worse inputs than those of test: images with noise, blur, rotation or the fast gradient sign attack,
+texts with typing errors; through the bundle.
 
-The attack needs gradients and is made with PyTorch's model; what it makes is judged, as everything is, by
-the graph that is deployed.
+The attack needs gradients and is made with PyTorch's model; like all others its images are scored by the deployed
+graph.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from inference.predictor import Predictor
 from inference.values import Payload
-from training.data.examples import seeded
+from training.data.examples import BUNDLE_BATCH, seeded
 from training.data.text import Texts
 from training.data.vision import Images
 from training.evaluate.typos import with_typos
@@ -24,9 +24,7 @@ ROWS = 2000
 """Of test, drawn once: enough to tell differences of two points, at a fifth of the cost of all."""
 
 NOISE, BLUR_RADIUS, DEGREES, EPSILON = 0.1, 1.0, 15.0, 2
-ATTACK_BATCH, EVALUATION_BATCH = 250, 250
-
-
+"""Deviation as a share of the range, pixels, largest angle, grey levels."""
 TYPO_SHARES = (0.05, 0.1)
 """Of the words of a text."""
 
@@ -46,7 +44,7 @@ def of_texts(predictor: Predictor, examples: Texts) -> dict[str, float]:
     }
 
 
-def of_pictures(
+def of_images(
     predictor: Predictor,
     model: nn.Module,
     examples: Images,
@@ -75,7 +73,7 @@ def of_pictures(
 
 def accuracy(predictor: Predictor, payloads: Sequence[Payload], labels: Tensor) -> float:
     """Share of right answers of the bundle; labels int64 [payloads]."""
-    rows = predictor.rows(payloads, EVALUATION_BATCH)
+    rows = predictor.rows(payloads, BUNDLE_BATCH)
     guesses = np.array([outputs["logits"][0].argmax() for outputs, _ in rows])
     return float((guesses == labels.numpy()).mean())
 
@@ -88,16 +86,16 @@ def noise(pixels: Tensor) -> Tensor:
 
 def blur(pixels: Tensor) -> Tensor:
     """A Gaussian of that radius in pixels."""
-    return _each(pixels, lambda picture, _: picture.filter(ImageFilter.GaussianBlur(BLUR_RADIUS)))
+    return _each(pixels, lambda image, _: image.filter(ImageFilter.GaussianBlur(BLUR_RADIUS)))
 
 
 def rotate(pixels: Tensor, background: int) -> Tensor:
-    """Each picture by an angle of its own; `background` comes in at the corners."""
+    """Each image by an angle of its own; `background` comes in at the corners."""
     angles = (2 * torch.rand(len(pixels), generator=seeded(2)) - 1) * DEGREES
 
-    def turned(picture: Image.Image, row: int) -> Image.Image:
-        fill = (background,) * len(picture.getbands())
-        return picture.rotate(float(angles[row]), Image.Resampling.BILINEAR, fillcolor=fill)
+    def turned(image: Image.Image, row: int) -> Image.Image:
+        fill = (background,) * len(image.getbands())
+        return image.rotate(float(angles[row]), Image.Resampling.BILINEAR, fillcolor=fill)
 
     return _each(pixels, turned)
 
@@ -105,8 +103,8 @@ def rotate(pixels: Tensor, background: int) -> Tensor:
 def fgsm(model: nn.Module, pixels: Tensor, labels: Tensor, epsilon: float = EPSILON) -> Tensor:
     """Each pixel a step of `epsilon` grey levels up its loss (Goodfellow et al. 2015, arXiv:1412.6572)."""
     parts = []
-    for part, truth in zip(torch.split(pixels, ATTACK_BATCH), torch.split(labels, ATTACK_BATCH), strict=True):
-        raw = part.float().requires_grad_()
+    for some, truth in zip(torch.split(pixels, BUNDLE_BATCH), torch.split(labels, BUNDLE_BATCH), strict=True):
+        raw = some.float().requires_grad_()
         (slope,) = torch.autograd.grad(F.cross_entropy(model.eval()(raw), truth), raw)
         parts.append((raw.detach() + epsilon * slope.sign()).clamp(0, 255).to(torch.uint8))
     return torch.cat(parts)

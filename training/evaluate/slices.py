@@ -1,4 +1,4 @@
-"""A metric by part of the test split, with its 95 % interval: where a model is worse than its mean says."""
+"""A metric by part of the test split, with its 95 % interval: where a model is worse than its mean."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -46,10 +46,8 @@ def wilson(hits: int, rows: int) -> tuple[float, float]:
     return 0.0 if hits == 0 else middle - half, 1.0 if hits == rows else middle + half
 
 
-def picture_columns(
-    expected: Sequence[str], examples: Images, classes: Sequence[str]
-) -> dict[str, list[str]]:
-    """What pictures can be sliced by: `label`, and the quarters of their `brightness` or `contrast`."""
+def image_columns(expected: Sequence[str], examples: Images, classes: Sequence[str]) -> dict[str, list[str]]:
+    """The columns that images are sliced by: `label`, and the quarters of their `brightness` or `contrast`."""
     grey = examples.pixels.float().flatten(1)
     known = {"brightness": lambda: quarters(grey.mean(1)), "contrast": lambda: quarters(grey.std(1))}
     columns = {}
@@ -59,16 +57,14 @@ def picture_columns(
         elif name in known:
             columns[name] = known[name]()
         else:
-            raise ConfigError(
-                f"slice: {name!r} is no column of pictures; there are label, {', '.join(known)}"
-            )
+            raise ConfigError(f"slice: {name!r} is no column of images; there are label, {', '.join(known)}")
     return columns
 
 
 def quarters(values: Tensor) -> list[str]:
     """The quarter of all rows that each falls into."""
     bounds = torch.quantile(values, torch.tensor([0.25, 0.5, 0.75]))
-    return [QUARTERS[place] for place in torch.bucketize(values, bounds).tolist()]
+    return [QUARTERS[quarter] for quarter in torch.bucketize(values, bounds).tolist()]
 
 
 def worst_gap(scores: Sequence[SliceScore]) -> float:

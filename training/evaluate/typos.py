@@ -25,12 +25,12 @@ def with_typos(text: str, share: float, seed: int) -> str:
 
 
 def mistype(word: str, draw: random.Random) -> str:
-    """Two letters swapped, one left out, one doubled, or a neighbouring key in place of one."""
-    place = draw.randrange(len(word))
-    before, letter, after = word[:place], word[place], word[place + 1 :]
+    """Two letters swapped, one left out, one doubled, or a neighbouring key instead of one."""
+    at = draw.randrange(len(word))
+    before, letter, after = word[:at], word[at], word[at + 1 :]
     kind = draw.choice(("swap", "drop", "double", "neighbour"))
-    if kind == "swap" and len(set(word[place : place + 2])) == 2:
-        return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+    if kind == "swap" and len(set(word[at : at + 2])) == 2:
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
     if kind == "drop":
         return before + after
     if kind == "neighbour" and (keys := neighbours(letter)):
@@ -42,13 +42,13 @@ def neighbours(letter: str) -> str:
     """The keys that touch it, in its own case; none where it is no letter of the keyboard."""
     found = ""
     for row, keys in enumerate(KEY_ROWS):
-        if (place := keys.find(letter.lower())) < 0:
+        if (at := keys.find(letter.lower())) < 0:
             continue
-        found = keys[max(0, place - 1) : place] + keys[place + 1 : place + 2]
+        found = keys[max(0, at - 1) : at] + keys[at + 1 : at + 2]
         for other, shift in (
             (row - 1, 0),
             (row + 1, -1),
         ):  # each row stands half a key right of the one above
             if 0 <= other < len(KEY_ROWS):
-                found += KEY_ROWS[other][max(0, place + shift) : place + shift + 2]
+                found += KEY_ROWS[other][max(0, at + shift) : at + shift + 2]
     return found.upper() if letter.isupper() else found

@@ -1,4 +1,4 @@
-"""An average of the weights along the way, which validation and the best checkpoint are of (`--ema`)."""
+"""An average of the weights over the steps (`--ema`): validation scores it, and the best checkpoint holds it."""
 
 import copy
 from itertools import chain
@@ -21,12 +21,13 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the weights of one more step."""
+        """Add the weights of one more step."""
         n, self._updates = self._updates, self._updates + 1
         kept = min(self.decay, (1 + n) / (10 + n)) if n else 0.0
         pairs = list(zip(_tensors(self.model), _tensors(model), strict=True))
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
         means, latest = map(list, zip(*floats, strict=True))
+        # One fused call: a loop over the tensors costs a launch for each of them at every step.
         torch._foreach_lerp_(means, latest, 1 - kept)
         for mean, new in pairs:
             if not mean.is_floating_point():
@@ -37,7 +38,7 @@ class MovingAverage:
         return {"updates": self._updates, "model": self.model.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Resume from a `state_dict`."""
         self._updates = state["updates"]
         self.model.load_state_dict(state["model"])
 

@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from training.errors import RunError
-from training.run import whole
+from training.run import atomic_file
 
 PREFIX = "model."
+"""Begins every weight's name in a checkpoint: runs of older versions resume by it."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The checkpoint's contents, on the CPU."""
+    """The checkpoint's contents, on the CPU; `RunError` for any other file."""
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -24,7 +25,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def save_checkpoint(contents: dict[str, Any], path: Path) -> None:
     """All of it or nothing, for a run that is killed meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as partial:
+    with atomic_file(path) as partial:
         torch.save(contents, partial)
 
 

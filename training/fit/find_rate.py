@@ -1,6 +1,6 @@
 """The learning-rate finder: the loss over a rate that rises with every step (Smith 2017, arXiv:1506.01186).
 
-The slope is taken over the rate's logarithm, as the picture shows it: over the rate itself the noise of the smallest
+The slope is taken over the rate's logarithm, as the plot shows it: over the rate itself the noise of the smallest
 rates would win.
 """
 
@@ -16,8 +16,8 @@ from training.config import TrainConfig
 from training.data.examples import Loader
 from training.errors import RunError
 from training.evaluate.figures import rate_curve
-from training.fit.loop import Lesson, Steps
 from training.fit.optim import make_optimizer
+from training.fit.steps import LossModule, Steps
 from training.fit.train import build_model, open_fabric, read_data
 from training.run import RunFiles
 from training.tasks.base import TaskData
@@ -46,15 +46,15 @@ REACH = 5
 
 @dataclass(frozen=True)
 class RateFound:
-    """The rate of the steepest descent, that of the lowest loss, and the picture of the sweep."""
+    """The rate of the steepest descent, that of the lowest loss, and the plot of the sweep."""
 
     suggestion: float
     lowest_loss: float
-    picture: Path
+    plot: Path
 
 
 def find_rate(config: TrainConfig) -> RateFound:
-    """Sweep the rate on the configured model and data; writes one picture into the run's directory, no more."""
+    """Sweep the rate on the configured model and data; writes one plot into the run's directory, no more."""
     files, data = RunFiles(config.run_directory), read_data(config)
     rates, losses = _sweep(config, data)
     usable = np.isfinite(losses)
@@ -70,8 +70,8 @@ def _sweep(config: TrainConfig, data: TaskData[Any]) -> tuple[Floats, Floats]:
     """The rate of each step and the running mean of the loss, until that is `DIVERGED` times its lowest."""
     model = build_model(config, data).train()
     fabric = open_fabric(config.model_copy(update={"devices": 1}))
-    lesson = Lesson(model, find_task(config.task), config, data.facts)
-    steps = Steps(fabric, lesson, make_optimizer(model, config))
+    loss_module = LossModule(model, find_task(config.task), config, data.facts)
+    steps = Steps(fabric, loss_module, make_optimizer(model, config))
     loader = Loader(data.train, config.batch_size, seed=config.seed, training=True)
     batches = chain.from_iterable(loader.epoch(number) for number in count())
     losses: list[float] = []
@@ -101,8 +101,8 @@ def steepest(rates: Floats, losses: Floats) -> tuple[float, float]:
 
 
 def describe(found: RateFound) -> str:
-    """What to do with it."""
+    """The finding and the advice, for the terminal."""
     return (
         f"the loss falls fastest at a learning rate of {found.suggestion:.2g}, and is lowest at "
-        f"{found.lowest_loss:.2g}: try --learning-rate {found.suggestion:.2g}\n{found.picture}"
+        f"{found.lowest_loss:.2g}: try --learning-rate {found.suggestion:.2g}\n{found.plot}"
     )

@@ -30,9 +30,9 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
 
 
 def head_names(model: nn.Module) -> set[str]:
-    """What a model that started from another learns anew: the last linear layer, which knows the classes.
+    """The parameters that a model started from another learns anew: the last linear layer, whose rows are classes.
 
-    Of a model that says so itself: all but its `body`.
+    A model with a `body` names the rest itself: all but that.
     """
     if (body := getattr(model, "body", None)) is not None:
         return {name for name, _ in model.named_parameters() if name not in body}
@@ -51,7 +51,7 @@ def _groups(parameters: Iterable[tuple[str, nn.Parameter]], config: TrainConfig)
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> LRScheduler:
     """The learning rate of every optimiser step; `steps` is their number in the whole run.
 
-    What is frozen has the rate 0: so a resumed run and several processes need to know nothing of it.
+    Frozen parameters have the rate 0, so that neither a resumed run nor another process has state to share.
     """
     if config.schedule == "one-cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]

@@ -1,4 +1,4 @@
-"""Which of several processes this one is: torchrun starts them, on one machine or many, or Fabric (`--devices`).
+"""The processes of one fit, and the rank of this one: torchrun or Fabric (`--devices`) starts them.
 
 The first process reports, exports and publishes; the others only compute their share of each fit.
 """
@@ -14,7 +14,7 @@ from training.errors import ConfigError
 
 
 class Processes(NamedTuple):
-    """How many there are on each machine, and machines."""
+    """The number on each machine, and of machines."""
 
     local: int
     machines: int
@@ -25,7 +25,7 @@ class Processes(NamedTuple):
 
 
 def processes(config: TrainConfig) -> Processes:
-    """What torchrun started where it did; else what the configuration asks for."""
+    """The processes that torchrun has started; without torchrun, those that the configuration asks for."""
     if not torch.distributed.is_torchelastic_launched():
         return Processes(config.devices, 1)
     local, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
@@ -36,10 +36,11 @@ def processes(config: TrainConfig) -> Processes:
 
 def is_first() -> bool:
     """Whether this process is the one that reports."""
+    # Fabric sets the rank when it launches; before that, and without Fabric, there is one process.
     return not getattr(rank_zero_only, "rank", 0)
 
 
-def part() -> None:
-    """The last fit is done, and the processes go their own ways: no metric waits for the others any more."""
+def leave_group() -> None:
+    """Leave the process group after the last fit, so that no metric waits for the others any more."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""How a fit tells of itself: a bar in a terminal, and elsewhere (a job's log) a line for each epoch."""
+"""The progress of a fit: a bar in a terminal, and elsewhere (a job's log) a line for each epoch."""
 
 import logging
 import shutil
@@ -13,17 +13,17 @@ from training.fit.processes import is_first
 log = logging.getLogger(__name__)
 
 LOSS = "train/loss"
-"""The name of the loss of a training step among what is told."""
+"""The name of a training step's loss among the shown values."""
 
 EVERY_STEPS = 10
-"""Between two looks at the clock."""
+"""Between two refreshes of the bar, each of which reads the clock and writes to the terminal."""
 
 
 class Progress:
     """Epoch, loss, metrics and the time left for the whole run; by the first process, if the configuration asks."""
 
     def __init__(self, config: TrainConfig, watched: str, steps: int, done: int) -> None:
-        """watched: the value that chooses the best epoch. steps: of an epoch. done: by an earlier attempt."""
+        """watched: the value that chooses the best epoch. steps: of an epoch. done: steps of an earlier attempt."""
         self._shown = config.progress and is_first()
         self._epochs, self._steps = config.epochs, steps
         self._started, self._first, self._done = time.monotonic(), done, done
@@ -33,10 +33,10 @@ class Progress:
         self._told: dict[str, str] = {}
 
     def begin(self, epoch: int, done: int) -> None:
-        """An epoch, of which so many batches are done."""
+        """Start an epoch, of which `done` batches are done."""
         self._label = f"epoch {epoch + 1}/{self._epochs}"
         if self._shown and sys.stderr.isatty():
-            # Not what tqdm finds out by itself, which is nothing in a terminal that does not tell its size.
+            # tqdm finds no width of its own in a terminal that does not tell its size.
             columns = shutil.get_terminal_size().columns
             self._bar = tqdm(
                 desc=self._label,
@@ -56,12 +56,12 @@ class Progress:
             self._show()
 
     def tell(self, values: dict[str, float]) -> None:
-        """Show these from now on."""
+        """Show these values from now on."""
         self._told |= {name: f"{value:.4g}" for name, value in values.items()}
         self._show()
 
     def end(self) -> None:
-        """Of the epoch: its line stays."""
+        """End the epoch; its line stays."""
         self._show()
         if self._bar is not None:
             self._bar.close()

@@ -1,13 +1,12 @@
 """Magnitude pruning: the smallest weights become zero, step by step, and the others learn to do without them.
 
-It follows the fit, from its best weights, as a shorter fit in a folder of its own that resumes as the first
-does. The share of zeros rises as a cubic over the first half of it (Zhu & Gupta 2017, arXiv:1710.01878); the
-best epoch is one of the second half. The rate falls from its peak once more, which recovers more than staying
-low (Renda, Frankle & Carbin 2020, arXiv:2003.02389). The pruned weights are taken only inside a stated
-budget on validation.
+It follows the fit, from its best weights, as a shorter fit in a folder of its own, and resumes like the first. The
+share of zeros rises as a cubic over the first half of it (Zhu & Gupta 2017, arXiv:1710.01878); the best epoch is one
+of the second half. The rate falls from its peak once more, which recovers more than staying low (Renda, Frankle &
+Carbin 2020, arXiv:2003.02389). The pruned weights are accepted only inside a stated budget on validation.
 
 A graph stores zeros like other numbers: it neither shrinks nor runs faster by itself, and the manifest says so.
-What shrinks is its compressed form.
+Only its compressed form shrinks.
 """
 
 from typing import Any
@@ -22,7 +21,7 @@ from training.tasks.base import TaskData
 
 
 def prune(config: TrainConfig, files: RunFiles, data: TaskData[Any]) -> FitResult:
-    """Fine-tune the best weights while they are pruned; what came of it lies in the run's `pruned` folder."""
+    """Fine-tune the best weights while they are pruned; the run's `pruned` folder holds the result."""
     short = config.model_copy(
         update={
             "epochs": config.prune_epochs,

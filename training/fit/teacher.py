@@ -15,7 +15,7 @@ from torch import Tensor
 
 from inference.configs import ImageConfig, ProcessorConfig, TextConfig
 from inference.errors import BatonError
-from inference.manifest import Taught
+from inference.manifest import DistilledFrom
 from inference.predictor import Predictor
 from inference.runtime.session import SessionOptions
 from inference.store.located import MANIFEST_FILE
@@ -24,7 +24,7 @@ from training.data.examples import Batch, as_arrays
 from training.errors import ConfigError, RunError
 from training.fit.processes import is_first
 from training.lineage import newest_version
-from training.run import RunFiles, write_whole
+from training.run import RunFiles, atomic_write
 from training.tasks.base import Task, TaskData
 
 LIMITS = {"max_pixels", "max_characters", "max_length", "length_buckets"}
@@ -47,11 +47,11 @@ class Teacher:
         answers = self.predictor.session.run(as_arrays({name: t.cpu() for name, t in inputs.items()}))
         return torch.from_numpy(answers["logits"]).to(device)
 
-    def record(self) -> Taught:
+    def record(self) -> DistilledFrom:
         """What the student's manifest says of it."""
         bundle = self.predictor.bundle
         digest = hashlib.sha256((bundle.path / MANIFEST_FILE).read_bytes()).hexdigest()
-        return Taught(name=bundle.manifest.name, version=bundle.manifest.version, digest=digest)
+        return DistilledFrom(name=bundle.manifest.name, version=bundle.manifest.version, digest=digest)
 
 
 def open_teacher(config: TrainConfig, task: Task, data: TaskData[Any], files: RunFiles) -> Teacher:
@@ -69,13 +69,13 @@ def open_teacher(config: TrainConfig, task: Task, data: TaskData[Any], files: Ru
     if files.teacher.exists() and (before := read_taught(files)) != found:
         raise RunError(f"{files.root}: the run was begun with the teacher {before}, now it is {found}")
     if is_first():
-        write_whole(files.teacher, found.model_dump_json())
+        atomic_write(files.teacher, found.model_dump_json())
     return teacher
 
 
-def read_taught(files: RunFiles) -> Taught | None:
+def read_taught(files: RunFiles) -> DistilledFrom | None:
     """The run's teacher, if it had one."""
-    return Taught.model_validate_json(files.teacher.read_text()) if files.teacher.exists() else None
+    return DistilledFrom.model_validate_json(files.teacher.read_text()) if files.teacher.exists() else None
 
 
 def disagreements(predictor: Predictor, config: TrainConfig, task: Task, data: TaskData[Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Fitting: configuration and data to the best weights and what is told of them. The loop itself is in `loop`."""
+"""Fitting: from configuration and data to the best weights and their `FitResult`. The loop is in `loop`."""
 
 import json
 import logging
@@ -21,12 +21,13 @@ from training.data.splits import write_holdout
 from training.errors import ConfigError, DataError, RunError
 from training.evaluate.figures import learning_curves
 from training.fit.checkpoint import load_weights
-from training.fit.loop import Fit, Lesson, Reached, Watcher
+from training.fit.loop import Callback, Fit, TrainState
 from training.fit.processes import is_first, processes
+from training.fit.steps import LossModule
 from training.fit.teacher import open_teacher
 from training.fit.transfer import check_same_split, start_from
 from training.fit.zeros import Pruner
-from training.run import RunFiles, begin_run, write_whole
+from training.run import RunFiles, atomic_write, begin_run
 from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
 
@@ -37,7 +38,7 @@ SKIPPED_SHOWN = 10
 
 @dataclass(frozen=True)
 class FitResult:
-    """What fitting leaves in `fit.json`: how the kept epoch did on validation, and what it took.
+    """The content of `fit.json`: the kept epoch's score on validation, and the effort.
 
     seconds: wall time of the process that finished the run.
     """
@@ -79,7 +80,7 @@ def _report_skipped(lines: Sequence[str], target: Path) -> None:
         log.warning("skipped %s", line)
     if len(lines) > SKIPPED_SHOWN:
         log.warning("… and %d more; all are in %s", len(lines) - SKIPPED_SHOWN, target)
-    write_whole(target, "".join(f"{line}\n" for line in lines))
+    atomic_write(target, "".join(f"{line}\n" for line in lines))
 
 
 def build_model(config: TrainConfig, data: TaskData[Any]) -> nn.Module:
@@ -89,7 +90,7 @@ def build_model(config: TrainConfig, data: TaskData[Any]) -> nn.Module:
 
 
 def fit(
-    config: TrainConfig, files: RunFiles, data: TaskData[Any], watchers: Sequence[Watcher] = ()
+    config: TrainConfig, files: RunFiles, data: TaskData[Any], callbacks: Sequence[Callback] = ()
 ) -> FitResult:
     """Train until done or stopped early; a finished fit is not repeated."""
     if files.fit.exists():
@@ -99,7 +100,7 @@ def fit(
         if config.task == "recommendation":
             check_same_split(Path(config.init_from), files.split)
         start_from(model, config, data.train, find_task(config.task).inputs)
-    return fit_model(config, files, data, model, watchers)
+    return fit_model(config, files, data, model, callbacks)
 
 
 def fit_model(
@@ -107,7 +108,7 @@ def fit_model(
     files: RunFiles,
     data: TaskData[Any],
     model: nn.Module,
-    watchers: Sequence[Watcher] = (),
+    callbacks: Sequence[Callback] = (),
     pruner: Pruner | None = None,
 ) -> FitResult:
     """Train `model` from the weights that it has, or from the run's resume point; a finished fit is read."""
@@ -115,24 +116,24 @@ def fit_model(
         return FitResult(**json.loads(files.fit.read_text()))
     if config.threads:
         torch.set_num_threads(config.threads)
-    # What decays towards zero ends in numbers that a processor computes with in microcode: steps of NeuMF took five
-    # times as long.
+    # Weights that decay towards zero become denormal numbers, which a processor handles in microcode: steps of NeuMF
+    # took five times as long.
     torch.set_flush_denormal(True)
     task = find_task(config.task)
     fabric = open_fabric(config, files)
     teacher = open_teacher(config, task, data, files) if config.teacher else None
     started = time.monotonic()
-    fitted = Fit(fabric, config, files, data, Lesson(model, task, config, data.facts), teacher, pruner)
+    fitted = Fit(fabric, config, files, data, LossModule(model, task, config, data.facts), teacher, pruner)
     try:
-        reached = fitted.run(watchers)
+        state = fitted.run(callbacks)
     finally:
         for logger in fabric.loggers:
             logger.finalize("finished")
-    result = _result(reached, task.monitor, model, time.monotonic() - started)
+    result = _result(state, task.monitor, model, time.monotonic() - started)
     if is_first():
         learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
-        write_whole(files.fit, json.dumps(asdict(result), indent=2))
-    fabric.barrier()  # the others go on to read what the first has written
+        atomic_write(files.fit, json.dumps(asdict(result), indent=2))
+    fabric.barrier()  # the other processes read the files that the first has written
     return result
 
 
@@ -182,14 +183,14 @@ def choose_precision(config: TrainConfig) -> Any:
     return "bf16-mixed" if pays else "32-true"
 
 
-def _result(reached: Reached, monitor: Monitor, model: nn.Module, seconds: float) -> FitResult:
-    if reached.kept is None:
+def _result(state: TrainState, monitor: Monitor, model: nn.Module, seconds: float) -> FitResult:
+    if state.kept is None:
         raise RunError(f"no epoch gave a finite validation {monitor.metric}; lower the learning rate")
     return FitResult(
         metric=monitor.metric,
-        score=reached.kept,
-        epochs=reached.epoch,
-        steps=reached.step,
+        score=state.kept,
+        epochs=state.epoch,
+        steps=state.step,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         seconds=round(seconds, 1),
     )

@@ -1,16 +1,16 @@
-"""Zeros among the weights while a model is fitted: which weights become zero, and how they stay so."""
+"""Zeros among the weights during a fit: the choice of the weights, and how they stay zero."""
 
 import torch
 from torch import Tensor, nn
 
 PRUNE_EVERY_STEPS = 10
-"""Steps between two choices of what is zero."""
+"""Steps between two choices of the smallest weights: a choice sorts every layer, and zeros stay zero between them."""
 
 
 class Pruner:
     """Keeps zeros zero through every optimiser step, and makes more of them until `share` is reached.
 
-    It has no state of its own: what is zero is read from the weights, so a resumed run goes on with the same.
+    It has no state of its own: zeros are read from the weights, so a resumed run has the same ones.
     """
 
     def __init__(self, share: float, last_step: int) -> None:
@@ -18,21 +18,21 @@ class Pruner:
         self.share, self.last_step = share, max(1, last_step)
         self._zeros: list[Tensor] = []
 
-    def reached(self, step: int) -> bool:
-        """Whether all that is to be zero is zero after that step."""
+    def finished(self, step: int) -> bool:
+        """Whether the share is complete after that step."""
         return step >= self.last_step
 
     def share_at(self, step: int) -> float:
-        """Share of zeros after that step: fast at first, while there is much to spare."""
+        """Share of zeros after that step: a cubic, fast while many weights hardly matter (arXiv:1710.01878)."""
         return self.share * (1 - (1 - min(1.0, step / self.last_step)) ** 3)
 
     def before_step(self, model: nn.Module) -> None:
-        """Note what is zero, whatever the optimiser makes of it."""
+        """Note the zeros before the optimiser moves them."""
         self._zeros = [weight == 0 for weight in prunable(model)]
 
     @torch.no_grad()
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Make it zero again, and from time to time more; `step` counts from 1."""
+        """Restore the zeros, and every few steps add some; `step` counts from 1."""
         choose = step == self.last_step or (step % PRUNE_EVERY_STEPS == 0 and step < self.last_step)
         for weight, zeros in zip(prunable(model), self._zeros, strict=True):
             weight.masked_fill_(zeros, 0)

@@ -1,10 +1,10 @@
-"""`card.md`: the account of a model for people, with pictures; every figure of it is in the manifest too."""
+"""`card.md`: the account of a model for people, with plots; every figure of it is in the manifest too."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inference.manifest import Pruning, Taught
+from inference.manifest import DistilledFrom, Pruning
 from inference.options import Precision
 from training.config import TrainConfig
 from training.evaluate.report import Report
@@ -22,29 +22,29 @@ def write_card(
     data: TaskData[Any],
     fitted: FitResult,
     report: Report,
-    teacher: Taught | None = None,
+    teacher: DistilledFrom | None = None,
 ) -> None:
-    """Figures on test first, then pictures, data and how it was trained."""
+    """Figures on test first, then plots, data and training."""
     sections = (
         _head(config, data, report),
         _per_class(report),
         _calibration(report),
         _slices(report),
         _robustness(report),
-        _pictures(report),
+        _plots(report),
         _training(config, data, fitted, teacher),
     )
     target.write_text("\n\n".join(section for section in sections if section) + "\n")
 
 
 def add_pruning(card: Path, pruning: Pruning) -> None:
-    """Append what pruning costs and wins, or that there is none."""
+    """Append the cost and gain of pruning, or its refusal."""
     with card.open("a", encoding="utf-8") as stream:
         stream.write(f"\n## Pruning\n\n- {describe(pruning)}\n")
 
 
 def add_int8(card: Path, quantization: Quantization, reports: Mapping[Precision, Report]) -> None:
-    """Append what int8 costs and wins, or why there is none."""
+    """Append the cost and gain of int8, or why there is none."""
     lines = ["## int8", ""]
     if "int8" in reports:
         lines += ["| metric on test | fp32 | int8 |", "|---|--:|--:|"]
@@ -97,7 +97,7 @@ def _calibration(report: Report) -> str:
         sets = ", ".join(
             f"{share} ({report.conformal.covered[share]:.3f})" for share in report.conformal.quantiles
         )
-        lines.append(f"Label sets by the coverage asked for (and found on test): {sets}.")
+        lines.append(f"Prediction sets by the coverage asked for (and found on test): {sets}.")
     return "\n".join(lines)
 
 
@@ -121,12 +121,14 @@ def _robustness(report: Report) -> str:
     return f"## Robustness\n\n| test rows | accuracy |\n|---|--:|\n{rows}" if found else ""
 
 
-def _pictures(report: Report) -> str:
+def _plots(report: Report) -> str:
     shown = {"learning_curves.png": "Learning curves", **report.pictures}
-    return "## Pictures\n\n" + "\n\n".join(f"![{caption}]({name})" for name, caption in shown.items())
+    return "## Plots\n\n" + "\n\n".join(f"![{caption}]({name})" for name, caption in shown.items())
 
 
-def _training(config: TrainConfig, data: TaskData[Any], fitted: FitResult, teacher: Taught | None) -> str:
+def _training(
+    config: TrainConfig, data: TaskData[Any], fitted: FitResult, teacher: DistilledFrom | None
+) -> str:
     source, rows = data.source, data.source.rows
     origin = f" <{source.url}>" if source.url else ""
     return (

@@ -1,6 +1,6 @@
-"""Whether a pruned model is taken: what the zeros cost on validation, and what they win in the graph that is shipped.
+"""Whether a pruned model is accepted: the cost of its zeros on validation, and their gain in the shipped graph.
 
-`training.fit.pruning` makes the zeros; here they are judged and described.
+`training.fit.pruning` makes the zeros; this module compares the result with the dense model.
 """
 
 import zlib
@@ -19,8 +19,8 @@ from training.config import TrainConfig
 from training.data.examples import as_arrays
 from training.fit.train import FitResult
 from training.release.export import export
-from training.release.quantize import latency_ratio
-from training.run import RunFiles, write_whole
+from training.release.measure import latency_ratio
+from training.run import RunFiles, atomic_write
 from training.tasks.base import Task, TaskData
 
 
@@ -30,7 +30,7 @@ def inside_budget(config: TrainConfig, mode: str, dense: FitResult, pruned: FitR
     return lost <= config.prune_budget
 
 
-def judge(
+def compare_with_dense(
     config: TrainConfig,
     task: Task,
     data: TaskData[Any],
@@ -38,9 +38,9 @@ def judge(
     fits: tuple[FitResult, FitResult],
     dense: nn.Module,
 ) -> Pruning:
-    """What pruning cost on validation and, if it was accepted, what the graph in `files` has of it.
+    """The cost of pruning on validation and, if it was accepted, the gain in the graph of `files`.
 
-    fits: the dense one and the pruned one. dense: the dense model as it would be deployed, to compare with.
+    fits: the dense one and the pruned one. dense: the dense model as it would be deployed.
     """
     if not files.pruning.exists():
         accepted = inside_budget(config, task.monitor.mode, *fits)
@@ -53,12 +53,12 @@ def judge(
             accepted=accepted,
             **(_beside_dense(task, data, files, dense) if accepted else {}),
         )
-        write_whole(files.pruning, record.model_dump_json(indent=1))
+        atomic_write(files.pruning, record.model_dump_json(indent=1))
     return Pruning.model_validate_json(files.pruning.read_text())
 
 
 def describe(pruning: Pruning) -> str:
-    """One line: the score beside the dense one, what is zero, the compressed size, the speed, or why not."""
+    """One line: the score beside the dense one, the zeros, the compressed size and the speed, or the refusal."""
     line = (
         f"{pruning.share:.0%} of the weights: validation {pruning.metric.replace('_', ' ')} "
         f"{pruning.score:.4f} for {pruning.dense_score:.4f}"

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from training.lineage import WEIGHTS_KEY
-from training.run import write_whole
+from training.run import atomic_write
 from training.tasks.base import Axes
 
-# ONNX Runtime 1.20, the oldest that serves, knows opsets up to 21.
 OPSET = 20
+"""ONNX Runtime 1.20, the oldest that serves, knows opsets up to 21."""
 
 
 class _Positional(nn.Module):
@@ -61,11 +61,11 @@ def export(
     proto = program.model_proto
     forget_origins(proto)
     name_weights(proto, graph)
-    write_whole(target, proto.SerializeToString())
+    atomic_write(target, proto.SerializeToString())
 
 
 def forget_origins(proto: ModelProto) -> None:
-    """Take out what the exporter notes at each node and value: stack traces, with the paths of this machine."""
+    """Remove the exporter's notes at each node and value: stack traces, with the paths of this machine."""
     graph = proto.graph
     for noted in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
         noted.ClearField("metadata_props")
@@ -73,9 +73,9 @@ def forget_origins(proto: ModelProto) -> None:
 
 
 def name_weights(proto: ModelProto, graph: nn.Module) -> None:
-    """Record under which initializer each weight went, for who starts from the bundle (`training.fit.transfer`).
+    """Record the initializer of each weight, for a model that starts from the bundle (`training.fit.transfer`).
 
-    The exporter transposes and merges weights under names of its own; those are found by their values.
+    The exporter transposes and merges weights under names of its own, so their values identify them.
     """
     arrays = {one.name: numpy_helper.to_array(one) for one in proto.graph.initializer}
     found = {}

@@ -1,4 +1,4 @@
-"""Where a model came from: command, code revision, libraries; never a path, a host or a user of this machine."""
+"""The origin of a model: command, code revision, libraries; never a path, a host or a user of this machine."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "onnx", "onnxscript"
 
 
 def provenance(config: TrainConfig, fitted: FitResult) -> Provenance:
-    """What is needed to make the model again."""
+    """Everything that training the model again needs."""
     return Provenance(
         command=command(config),
         seed=config.seed,
@@ -28,7 +28,7 @@ def provenance(config: TrainConfig, fitted: FitResult) -> Provenance:
 
 
 def command(config: TrainConfig) -> str:
-    """The command line that trains this: the data's name, the seed, and what differs from the shipped recipe."""
+    """The command line that trains this: the data's name, the seed, and the settings that differ from the recipe."""
     named = {name: getattr(config, name) for name in ("task", "data", "arch")}
     recipe = flat_config(make_config({**shipped_recipe(config.data, config.arch), **named}))
     words = ["baton", "train", config.task, "--data", Path(config.data).name, "--arch", config.arch]

@@ -1,4 +1,4 @@
-"""The reference that drift is measured against, and `baton reference`, which adds one."""
+"""The reference that drift is measured against: summary features of inputs and predictions; and `baton reference`."""
 
 import argparse
 import json
@@ -20,23 +20,22 @@ from inference.store.reference import REFERENCE_FILE, Reference
 from inference.store.repository import ModelRepository
 from inference.values import Array
 from training.config import TrainConfig, make_config
+from training.data.examples import BUNDLE_BATCH
 from training.errors import DataError, RunError, TrainingError
 from training.release.publish import staged_version
 from training.tasks.base import Task, TaskData
 from training.tasks.registry import find_task
 
 MAX_ROWS = 10_000
-"""Validation rows that are summarised at most: more would say it no better."""
-
-BATCH = 250
+"""Validation rows of a reference at most: more would hardly move its quantiles."""
 
 
 def make_reference(predictor: Predictor, task: Task, data: TaskData[Any]) -> Reference:
-    """Send validation through the bundle, as callers would, and summarise each row and its answer."""
+    """Send validation through the bundle, as clients would; summary features of its inputs and predictions."""
     rows = np.random.default_rng(0).permutation(len(data.validation))[:MAX_ROWS].tolist()
     payloads = [task.payload(data.validation, row) for row in rows]
     summaries = [
-        predictor.processor.summarise(*exchange) for exchange in predictor.exchanges(payloads, BATCH)
+        predictor.processor.summarise(*exchange) for exchange in predictor.exchanges(payloads, BUNDLE_BATCH)
     ]
     features: dict[str, Array] = {
         name: np.concatenate([summary[name] for summary in summaries]) for name in summaries[0]
@@ -60,7 +59,7 @@ def add_reference(folder: Path, data_path: str = "") -> Path:
     if manifest.data is None or data.source.digest != manifest.data.digest:
         expected = manifest.data.digest if manifest.data else "one in the manifest"
         raise DataError(
-            f"{data.source.name} has digest {data.source.digest}, expected {expected}: not what it learned from"
+            f"{data.source.name} has digest {data.source.digest}, expected {expected}, of the data it was trained on"
         )
     reference = make_reference(predictor, task, data)
     return _publish_next(predictor.bundle, reference)
@@ -70,13 +69,13 @@ def config_of(manifest: Manifest, data_path: str = "") -> TrainConfig:
     """The configuration that a bundle was trained with, from its own account of it."""
     if manifest.provenance is None:
         raise RunError(f"{manifest.name}/{manifest.version} does not say how it was trained")
-    # A setting that is younger than the bundle was its default then, and one that is gone decided nothing here.
+    # A setting that is younger than the bundle had its default then; a removed one decides nothing here.
     known = {
         name: _unflatten(name, value)
         for name, value in manifest.provenance.config.items()
         if name in TrainConfig.model_fields
     }
-    # A start from another model is a path that may be gone, and decides no row.
+    # The model that it started from may be gone, and decides no row.
     return make_config({**known, "init_from": "", **({"data": data_path} if data_path else {})})
 
 
@@ -96,13 +95,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _unflatten(name: str, value: str | float | bool | None) -> Any:
-    """Undo `training.release.provenance.flat_config`: what is no scalar there was written as JSON."""
+    """Undo `training.release.provenance.flat_config`, which writes any but a scalar as JSON."""
     if not isinstance(value, str) or TrainConfig.model_fields[name].annotation is str:
         return value
     try:
         return json.loads(value)
     except ValueError:
-        return value  # one of a few words
+        return value  # a plain word, such as the name of an optimiser
 
 
 def _publish_next(bundle: Bundle, reference: Reference) -> Path:

@@ -1,10 +1,13 @@
-"""Tables in 8 bits: what a graph only looks up stays small in memory, and is a float again once it is looked up.
+"""Lookup tables in 8 bits: they stay small in memory, and a row becomes floats once it is looked up.
 
-Everything else is computed as before, in float32, so that no row's answer depends on its company. One scale a table:
-one for each column is a little closer (0.0026 of the largest logit instead of 0.0031, `bag` on `tickets`), and costs
-a tenth of a batch's time, since ONNX Runtime then multiplies number by number. Matrices are left alone: stored in 8
-bits and made floats of at load they are a second file of the same speed and memory, and kept in 8 bits (MatMulNBits, or
-a scale for each row in the graph) they were 1.1 to 1.4 times as slow on the recommenders and transformers here.
+Everything else is computed as before, in float32, so that no row's answer depends on its company.
+
+A table has one scale. One for each column is a little closer: 0.0026 of the largest logit instead of 0.0031 (`bag` on
+`tickets`). It costs a tenth of a batch's time, since ONNX Runtime then multiplies number by number.
+
+Matrices are left alone. Stored in 8 bits and turned into floats at load, they have the speed and memory of fp32. Kept
+in 8 bits (MatMulNBits, or a scale for each row in the graph), they were 1.1 to 1.4 times as slow on the recommenders
+and transformers here.
 """
 
 from collections.abc import Container, Iterator
@@ -17,17 +20,18 @@ LEAST_ELEMENTS = 1024
 """Of a table: a smaller one does not show in the size."""
 
 LARGEST_CODE = 127
+"""Not -128: a symmetric scale needs no zero point."""
 
 
 def shrink_tables(model: ModelProto) -> ModelProto:
-    """A copy in which tables of float32 that nothing but lookups reads are int8, and what is looked up is scaled."""
+    """A copy in which float32 tables that only lookups read are int8, and each looked-up row is scaled."""
     small = ModelProto()
     small.CopyFrom(model)
     graph = small.graph
     tables = {one.name for one in graph.initializer if _is_large(one)}
     tables &= {node.input[0] for node in graph.node if node.op_type in LOOKUPS}
     tables -= set(_read_otherwise(graph))
-    nodes = [made for node in graph.node for made in _with_scale(node, tables)]
+    nodes = [each for node in graph.node for each in _with_scale(node, tables)]
     del graph.node[:]
     graph.node.extend(nodes)
     for table in [one for one in graph.initializer if one.name in tables]:
@@ -43,7 +47,7 @@ def _is_large(table: TensorProto) -> bool:
 
 
 def _read_otherwise(graph: GraphProto) -> Iterator[str]:
-    """What is an output, or read by anything but a lookup in this very graph."""
+    """Names that are outputs, or that any node but a lookup in this very graph reads."""
     yield from (output.name for output in graph.output)
     for node in graph.node:
         yield from node.input[1 if node.op_type in LOOKUPS else 0 :]
@@ -68,7 +72,7 @@ def _graphs_in(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def _with_scale(node: NodeProto, tables: Container[str]) -> Iterator[NodeProto]:
-    """A node as it is, or a lookup of codes and what makes floats of them."""
+    """A node as it is, or a lookup of codes followed by their dequantization."""
     own = NodeProto()
     own.CopyFrom(node)
     yield own

@@ -1,7 +1,7 @@
-"""The proof that the exported graph computes what PyTorch does, at the level it is deployed at.
+"""The proof that the exported graph computes the same as PyTorch, at the optimisation level it is deployed at.
 
 Every output, several batch sizes, and each row alone against the same row in a batch. A mismatch has its
-own error, which names the output, what was seen and what was expected. And the proof that a graph's rows, of
+own error, which names the output, the actual and the expected value. And the proof that a graph's rows, of
 whatever precision, do not see each other: each alone against the same in different company.
 """
 
@@ -23,6 +23,7 @@ from training.errors import TrainingError
 from training.tasks.base import Task, TaskData
 
 BATCH_SIZES = (1, 2, 3, 7, 16, 64)
+"""One row, odd numbers and powers of two: kernels take another path for each."""
 TOLERANCE = 1e-4
 """Largest |actual - expected| / max(1, |expected|): float32 sums in another order, some hundred roundings apart."""
 
@@ -34,11 +35,11 @@ Collate = Callable[[Sequence[int]], Mapping[str, Tensor]]
 
 
 class VerificationError(TrainingError):
-    """The graph is not what was trained."""
+    """The graph is not the trained model."""
 
 
 class NamesDiffer(VerificationError):
-    """The graph's inputs or outputs are not called what they should be."""
+    """The graph's inputs or outputs have other names than the task's."""
 
 
 class AxesDiffer(VerificationError):
@@ -69,13 +70,13 @@ def verify(graph: nn.Module, onnx: Path, collate: Collate, outputs: Sequence[str
         for start in range(0, max(rows - size, 0) + 1, size):
             chosen = [(start + i) % rows for i in range(size)]
             tensors = collate(chosen)
-            seen = session.run(as_arrays(tensors))
+            actual = session.run(as_arrays(tensors))
             worst = max(
-                worst, _compare(seen, torch_outputs(graph, tensors, outputs), f"batch {size}", ValuesDiffer)
+                worst, _compare(actual, torch_outputs(graph, tensors, outputs), f"batch {size}", ValuesDiffer)
             )
             single = {name: np.concatenate([alone[row][name] for row in chosen]) for name in outputs}
             worst_alone = max(
-                worst_alone, _compare(seen, single, f"alone against batch {size}", BatchMatters)
+                worst_alone, _compare(actual, single, f"alone against batch {size}", BatchMatters)
             )
     return Parity(
         max_abs_diff=worst,
@@ -120,7 +121,7 @@ def prove_company(
 def torch_outputs(
     graph: nn.Module, tensors: Mapping[str, Tensor], outputs: Sequence[str]
 ) -> dict[str, Array]:
-    """What PyTorch gives for the same inputs, by name."""
+    """PyTorch's outputs for the same inputs, by name."""
     with torch.inference_mode():
         values = graph(*tensors.values())
     return {name: value.numpy() for name, value in zip(outputs, values, strict=True)}
@@ -128,19 +129,19 @@ def torch_outputs(
 
 def _check_signature(session: OrtSession, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     for kind, specs, expected in (("inputs", session.inputs, inputs), ("outputs", session.outputs, outputs)):
-        seen = [spec.name for spec in specs]
-        if seen != list(expected):
-            raise NamesDiffer(f"{kind}: the graph has {seen}, expected {list(expected)}")
+        actual = [spec.name for spec in specs]
+        if actual != list(expected):
+            raise NamesDiffer(f"{kind}: the graph has {actual}, expected {list(expected)}")
         for spec in specs:
             if spec.shape[:1] != (-1,):
                 raise AxesDiffer(f"{spec.name}: shape {list(spec.shape)}, expected a dynamic first axis")
 
 
-def _compare(seen: Tensors, expected: Tensors, how: str, error: type[VerificationError]) -> float:
+def _compare(actual: Tensors, expected: Tensors, how: str, error: type[VerificationError]) -> float:
     """The largest difference; raises `error` where it is out of tolerance."""
     worst = 0.0
     for name, value in expected.items():
-        found = seen[name]
+        found = actual[name]
         if found.shape != value.shape or found.dtype != value.dtype:
             raise ShapesDiffer(
                 f"{name}, {how}: {found.dtype} {list(found.shape)}, expected {value.dtype} {list(value.shape)}"

@@ -16,7 +16,7 @@ from inference.manifest import Calibration, Evaluation
 from inference.predictor import Predictor
 from inference.values import Payload
 from training.config import TrainConfig
-from training.data.examples import Batch, Examples, Loader
+from training.data.examples import BUNDLE_BATCH, Batch, Examples, Loader
 from training.evaluate import metrics as measure
 from training.evaluate.calibrate import DEFAULT_COVERAGE, FALSE_ALARM_RATE, Calibrated, calibrate, covered
 from training.evaluate.figures import confusion_matrix, reliability_diagram
@@ -28,7 +28,6 @@ from training.tasks.losses import distillation_loss
 TAUGHT = "taught"
 """The key of a batch under which the teacher's logits are."""
 
-EVALUATION_BATCH = 250
 GOLDEN_EXAMPLES = 10
 
 
@@ -68,7 +67,7 @@ def calibrate_on(model: nn.Module, examples: Examples, inputs: Callable[[Batch],
     """Fit the temperature and thresholds on the validation examples, in float32."""
     logits, labels = [], []
     with torch.inference_mode():
-        for batch in Loader(examples, EVALUATION_BATCH, seed=0, training=False):
+        for batch in Loader(examples, BUNDLE_BATCH, seed=0, training=False):
             logits.append(model(*inputs(batch).values()))
             labels.append(batch["label"])
     return calibrate(torch.cat(logits), torch.cat(labels))
@@ -94,7 +93,7 @@ def evaluate(
     columns: values by row to score apart.
     """
     logits = torch.from_numpy(
-        np.concatenate([row["logits"] for row, _ in predictor.rows(payloads, EVALUATION_BATCH)])
+        np.concatenate([row["logits"] for row, _ in predictor.rows(payloads, BUNDLE_BATCH)])
     )
     probabilities = logits.double().softmax(1)
     uncalibrated = (logits.double() * calibrated.temperature).softmax(1)

@@ -24,7 +24,7 @@ from training.architectures.sasrec import SASRec
 from training.architectures.two_towers import TwoTowers
 from training.config import TrainConfig
 from training.data.events import Columns
-from training.data.examples import Batch
+from training.data.examples import CATALOGUE_BATCH, Batch
 from training.data.histories import Held
 from training.data.interactions import InteractionSet
 from training.data.recommendation import Learns, Splits, load_interactions, make_splits
@@ -41,7 +41,6 @@ LEARNS: dict[str, Learns] = {"mf": "users", "neumf": "pairs", "two-towers": "bas
 """What each architecture is trained on."""
 
 GOLDEN_EXAMPLES = 6
-EVALUATION_BATCH = 64
 
 RecommendationData = TaskData[Any]
 """Training examples are of another kind than the held-out ones, which are `Held`."""
@@ -173,7 +172,7 @@ class RecommendationTask:
         def score(rows: Tensor) -> Tensor:
             payloads = [self.payload(test, row) for row in rows.tolist()]
             return torch.from_numpy(
-                np.concatenate([outputs[SCORES] for outputs, _ in predictor.rows(payloads, EVALUATION_BATCH)])
+                np.concatenate([outputs[SCORES] for outputs, _ in predictor.rows(payloads, CATALOGUE_BATCH)])
             )
 
         rivals = baselines(facts["train_log"], len(facts["ids"]), data.validation, repeats=facts["repeats"])

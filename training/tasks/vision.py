@@ -29,7 +29,7 @@ from training.data.splits import stratified_holdout
 from training.data.vision import Images, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
-from training.evaluate.slices import picture_columns
+from training.evaluate.slices import image_columns
 from training.tasks import classification
 from training.tasks.augment import Augment
 from training.tasks.base import Axes, Facts, Monitor, TaskData
@@ -48,7 +48,7 @@ class VisionTask:
     axes: Axes = MappingProxyType({})
 
     def load(self, config: TrainConfig) -> VisionData:
-        picture_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
+        image_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
         images = load_images(config.data, _processor(config, *config.image_size), strict=config.strict)
         labels = images.train.labels.numpy()
         held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
@@ -140,7 +140,7 @@ class VisionTask:
     ) -> Report:
         payloads = [self.payload(data.test, row) for row in range(len(data.test))]
         classes = data.facts["classes"]
-        columns = picture_columns(data.facts["slices"], data.test, classes)
+        columns = image_columns(data.facts["slices"], data.test, classes)
         return classification.evaluate(
             predictor, payloads, data.test.labels, classes, calibrated, pictures, columns
         )

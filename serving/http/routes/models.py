@@ -8,7 +8,8 @@ from fastapi import APIRouter, Response
 from serving.engine.description import config, metadata
 from serving.engine.diagnostics import SERVER_NAME, server_version
 from serving.engine.group import Group
-from serving.engine.registry import ModelRegistry, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ServedModel
 from serving.http.matching import parse_version
 from serving.http.routes.documented import Json, shows
 

@@ -10,8 +10,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from inference.errors import InvalidInput, Unsupported
-from inference.wording import counted
+from inference.errors import InvalidInput, Unsupported, counted
 from serving.engine.registry import ModelRegistry
 from serving.http.routes.documented import Json, shows, takes
 

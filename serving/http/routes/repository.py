@@ -7,10 +7,9 @@ import orjson
 from fastapi import APIRouter, Header, HTTPException, Request, Response
 from pydantic import SecretStr
 
-from inference.errors import InvalidInput, Unsupported
-from inference.wording import counted
+from inference.errors import InvalidInput, Unsupported, counted
 from serving.engine.group import Group
-from serving.engine.registry import ModelState
+from serving.engine.served_model import ModelState
 from serving.http.routes.documented import Json, shows, takes
 
 Bearer = Annotated[str | None, Header(alias="Authorization", include_in_schema=False)]

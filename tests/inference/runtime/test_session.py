@@ -15,7 +15,7 @@ from inference.errors import BundleRefused, GraphInvalid, InferenceFailed
 from inference.runtime.session import OrtSession
 from inference.store.bundle import Bundle
 from inference.values import Array, DataType
-from tests.bundles import write_bare
+from tests.bundles import sum_graph, write_bare
 from tests.inference.proving.test_independence import node, tensor
 
 HERE = Path("test/1")
@@ -165,3 +165,9 @@ def test_what_a_graph_does_not_take_is_raised_and_writes_no_line_of_its_own(
     with pytest.raises(InferenceFailed, match="out of data bounds"):
         session.run({"x": np.array([7])})
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_that_fails_says_what_the_runtime_said() -> None:
+    session = OrtSession(sum_graph(), Path("models/sum/1"))
+    with pytest.raises(InferenceFailed, match="invalid dimensions"):
+        session.run({"x": np.zeros((1, 4), np.float32), "y": np.zeros((1, 3), np.float32)})

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from inference.__main__ import main
-from inference.folder import fingerprint, passed_over, version_named
+from inference.errors import ModelNotFound
+from inference.folder import passed_over
 from inference.store.bundle import Bundle
 from inference.store.repository import ModelRepository
 from tests.bundles import MODELS, sum_graph, write_bare, write_brightness
@@ -32,17 +33,6 @@ def test_a_copiers_file_is_no_file_of_a_bundle_and_its_folder_no_model(tmp_path:
     sight = ModelRepository(tmp_path).look()
     assert (list(sight.versions), sight.faults) == (["brightness"], ())
     assert Bundle.open(sight.versions["brightness"][1]).manifest.task == "vision"
-
-
-@pytest.mark.parametrize(
-    ("name", "version"),
-    [
-        ("1", 1), ("001", 1), ("v1", 1), ("V02", 2), ("20261130", 20261130),
-        ("0", None), ("²", None), ("١", None), ("-1", None), ("1.0", None), ("1_0", None), ("9" * 19, None), ("", None),
-    ],
-)  # fmt: skip
-def test_a_version_is_a_number_above_0_in_plain_digits(name: str, version: int | None) -> None:
-    assert version_named(name) == version
 
 
 def _flat_bundle(root: Path) -> Path:
@@ -151,38 +141,6 @@ def test_the_check_of_a_folder_without_a_model_says_what_it_looked_for(
     assert "expected a folder of models: No such file or directory" in capsys.readouterr().err
 
 
-def _write(file: Path) -> None:
-    file.write_bytes(file.read_bytes() + b" ")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda folder: _write(folder / "golden/0.png"),
-        lambda folder: (folder / "labels.json").unlink(),
-        lambda folder: (folder / "golden/1.png").replace(folder / "golden/0.png"),
-        lambda folder: (folder / ".model.onnx.Xa12").write_bytes(b"x"),
-        lambda folder: (folder / "model.onnx").chmod(0o600),
-        lambda folder: (folder / "model.onnx").touch(),
-    ],
-    ids=["longer", "gone", "replaced", "a copier's", "readable", "touched"],
-)
-def test_a_change_of_any_file_is_seen(tmp_path: Path, change: Callable[[Path], object]) -> None:
-    folder = write_brightness(tmp_path)
-    before = fingerprint(folder)
-    assert fingerprint(folder) == before
-    change(folder)
-    assert fingerprint(folder) != before
-
-
-def test_a_fingerprint_ends_and_raises_nothing_whatever_lies_there(tmp_path: Path) -> None:
-    (tmp_path / "circle").symlink_to(".")
-    (tmp_path / "nowhere").symlink_to("away")
-    (tmp_path / "itself").symlink_to("itself")
-    assert len(fingerprint(tmp_path)) == 3
-    assert len(fingerprint(tmp_path / "gone")) == 1
-
-
 def test_a_bundle_in_a_projected_volume_is_whole(tmp_path: Path) -> None:
     made = write_brightness(tmp_path / "made")
     volume = tmp_path / "models/brightness/1"
@@ -192,3 +150,25 @@ def test_a_bundle_in_a_projected_volume_is_whole(tmp_path: Path) -> None:
     for entry in made.iterdir():
         (volume / entry.name).symlink_to(f"..data/{entry.name}")
     assert main(["check", str(tmp_path / "models")]) == 0
+
+
+def test_the_repository_lists_models_by_integer_versions(tmp_path: Path) -> None:
+    write_brightness(tmp_path, version=2)
+    write_brightness(tmp_path, version=10)
+    write_bare(tmp_path, "flat", sum_graph(), version=None)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "brightness" / "latest").mkdir()
+    (tmp_path / "brightness" / "11").mkdir()  # being written: its manifest comes last
+    repository = ModelRepository(tmp_path)
+    assert repository.names() == ["brightness", "flat"]
+    assert repository.versions("brightness") == [2, 10]
+    assert repository.open("brightness").manifest.version == 10
+    assert repository.open("flat").manifest.version == 1
+    with pytest.raises(ModelNotFound):
+        repository.path("brightness", 3)
+    with pytest.raises(ModelNotFound):
+        repository.path("../brightness")
+
+
+def test_a_missing_folder_is_an_empty_repository(tmp_path: Path) -> None:
+    assert ModelRepository(tmp_path / "nothing").names() == []

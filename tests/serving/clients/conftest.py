@@ -1,4 +1,4 @@
-"""A server for clients that others made: bare graphs of every datatype, a picture bundle and a shipped text model."""
+"""A server for clients that others made: bare graphs of every datatype, an image bundle and a shipped text model."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Node's `fetch`, which is what browsers have: a string is sent as text/plain unless the caller says otherwise."""
+"""Node's `fetch`, the same as in browsers: a string is sent as text/plain unless the script says otherwise."""
 
 from typing import Any
 

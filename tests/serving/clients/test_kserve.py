@@ -16,9 +16,9 @@ pytestmark = pytest.mark.slow
 def told(server: ThreadedServer, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What it was told: see the script."""
     python = bin_of("kserve") / "python"
-    picture = tmp_path_factory.mktemp("kserve") / "bright.png"
-    picture.write_bytes(png(255))
-    return told_by(python, SCRIPTS / "ask_kserve.py", server.url, picture)
+    image = tmp_path_factory.mktemp("kserve") / "bright.png"
+    image.write_bytes(png(255))
+    return told_by(python, SCRIPTS / "ask_kserve.py", server.url, image)
 
 
 def test_server_and_models_are_live_and_ready(told: Any) -> None:

@@ -14,7 +14,7 @@ MEASURED = Plan(
     inline=False, instances=2, max_batch_size=8, preferred_batch_size=8, max_pending_rows=100, max_wait_s=1.0,
     least_pending_rows=10,
 )  # fmt: skip
-BY_OPERATOR = MEASURED._replace(max_wait_s=None, least_pending_rows=1)
+BY_OPERATOR = MEASURED._replace(max_wait_s=None, least_pending_rows=1, max_queue_rows=100)
 
 
 class Bench:
@@ -62,6 +62,10 @@ def test_a_request_that_is_too_big_is_let_in_alone_unless_an_operator_says_other
         bench.admission.admit(1)
     with pytest.raises(InputTooLarge, match="instances: got 101, expected at most 100 in a request"):
         Bench(BY_OPERATOR).admission.admit(101)
+    both = MEASURED._replace(max_queue_rows=150)
+    Bench(both).admission.admit(150)
+    with pytest.raises(InputTooLarge, match="instances: got 151, expected at most 150 in a request"):
+        Bench(both).admission.admit(151)
 
 
 def test_a_queue_that_waits_too_long_lets_in_the_least() -> None:

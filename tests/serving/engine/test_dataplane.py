@@ -12,7 +12,7 @@ from inference.errors import BatonError, ClientDisconnected, InferenceFailed, In
 from inference.values import Payload, Tensors
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane, named
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 from tests.bundles import png
 from tests.serving.servers import ThreadedServer
 

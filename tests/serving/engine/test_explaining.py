@@ -23,7 +23,7 @@ from serving.engine.context import RequestContext
 from serving.engine.explaining import ExplanationPlane
 from serving.engine.metrics import ModelMetrics
 from serving.engine.plan import Plan
-from serving.engine.registry import ServedModel
+from serving.engine.served_model import ServedModel
 from tests.bundles import SIDE, write_brightness
 from tests.serving.engine.test_batching import Puppet, Timeline, settle
 

@@ -24,10 +24,12 @@ import pytest
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
 from inference.store.repository import ModelRepository, Sight
+from serving.engine.folder_watch import FolderWatch
 from serving.engine.group import Alone, Process
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
-from serving.engine.registry import ModelRegistry, ModelState
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ModelState
 from tests.bundles import (
     MODELS,
     graph_bytes,
@@ -541,7 +543,7 @@ def test_looks_go_on_whatever_one_of_them_raises(
             OSError(5, "Input/output error"),
             RuntimeError("a bug"),
         ]
-        real_look, real_note = ModelRepository.look, ModelRegistry._note
+        real_look, real_note = ModelRepository.look, FolderWatch.note
 
         def look(self: ModelRepository) -> Sight:
             if faults:
@@ -550,13 +552,13 @@ def test_looks_go_on_whatever_one_of_them_raises(
 
         notes: list[Exception] = [KeyError("a bug"), KeyError("a bug")]
 
-        def note(self: ModelRegistry, found: Any) -> None:
+        def note(self: FolderWatch, found: Any, *, at_start: bool) -> None:
             if notes:
                 raise notes.pop()
-            real_note(self, found)
+            real_note(self, found, at_start=at_start)
 
         monkeypatch.setattr(ModelRepository, "look", look)
-        monkeypatch.setattr(ModelRegistry, "_note", note)
+        monkeypatch.setattr(FolderWatch, "note", note)
         write_bare(root, "sum", sum_graph())
         process = Process(registry, None, registry.steady, "cpu", 0.01)  # type: ignore[arg-type]
         running = asyncio.ensure_future(Alone(process).run())
@@ -663,9 +665,9 @@ def test_load_takes_the_files_as_they_are_now_and_who_is_under_way_finishes_on_t
         assert new.manifest.files != old.manifest.files
         assert old.batcher.admission.pending_rows == 1
         assert _states(registry) == {"sum/1": "READY"}
-        assert registry._retiring
+        assert registry._background.retiring()
         old.batcher.admission.release(1)
-        await asyncio.gather(*registry._retiring)
+        await asyncio.gather(*registry._background.retiring())
         assert registry.get("sum") is new
 
     _play(story, tmp_path, pool)

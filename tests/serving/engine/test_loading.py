@@ -16,7 +16,7 @@ from onnx import TensorProto
 from inference.proving.independence import BatchProof
 from inference.store.bundle import Bundle
 from inference.store.repository import ModelRepository
-from serving.engine import loading
+from serving.engine import loading, proving
 from serving.engine.profile import Profile, ProfileCache
 from serving.engine.registry import ModelRegistry
 from serving.engine.turns import Turns
@@ -167,7 +167,7 @@ def test_rows_that_come_out_in_another_number_are_never_dealt_out(
     """Even where the proof were wrong: the runs are then made again one by one, and no two meet any more."""
     if not proved:
         for name in ("prove", "confirm"):
-            monkeypatch.setattr(loading, name, lambda *_, **__: BatchProof(batched=True))
+            monkeypatch.setattr(proving, name, lambda *_, **__: BatchProof(batched=True))
     write_bare(tmp_path, "found", graph_bytes(*FOUND[:4]))
     rng = np.random.default_rng(2)
     rows = [rng.normal(size=(1, 6)).astype(np.float32) for _ in range(300)]
@@ -230,7 +230,7 @@ def test_a_bundles_examples_are_proved_in_company_too(
         assert told.profile.batching is not None
         assert told.profile.batching.batched
         assert told.manifest.max_batch_size == 16
-    monkeypatch.setattr(loading, "prove", lambda *_, **__: BatchProof(batched=False, reason="by this test"))
+    monkeypatch.setattr(proving, "prove", lambda *_, **__: BatchProof(batched=False, reason="by this test"))
     with start(models=tmp_path) as server, httpx.Client(base_url=server.url) as http:
         assert server.app.registry.get("brightness").manifest.max_batch_size == 0
         assert http.get("/v2/diagnostics").json()["models"][0]["one_by_one"] == "by this test"
@@ -244,7 +244,7 @@ def test_a_kept_profile_keeps_its_proof(tmp_path: Path, monkeypatch: pytest.Monk
             model = server.app.registry.get("found")
             assert model.profile.batching is not None
             assert model.manifest.max_batch_size == 0
-        monkeypatch.setattr(loading, "prove", None)
+        monkeypatch.setattr(proving, "prove", None)
 
 
 def test_what_is_cut_into_runs_was_proved_in_one(tmp_path: Path) -> None:
@@ -303,3 +303,21 @@ def test_models_are_created_side_by_side(tmp_path: Path, monkeypatch: pytest.Mon
             return [model.name for model in registry.served()]
 
     assert asyncio.run(load()) == ["one", "two"]
+
+
+def test_a_request_alone_may_have_more_rows_than_a_p99_admits_but_not_more_than_an_operator_does(
+    tmp_path: Path,
+) -> None:
+    write_bare(tmp_path, "layer", graph_bytes(*LAYER[:4]))
+    with start(models=tmp_path, p99_ms=0.001) as server, httpx.Client(base_url=server.url) as http:
+        admitted = server.app.registry.get("layer").batcher.plan.max_pending_rows
+        assert infer(http, "layer", np.ones((admitted + 9, 6), np.float32)).shape == (admitted + 9, 6)
+    both = start(models=tmp_path, p99_ms=0.001, max_queue_rows=admitted + 9)
+    with both as server, httpx.Client(base_url=server.url) as http:
+        plan = server.app.registry.get("layer").batcher.plan
+        assert (plan.max_queue_rows, plan.max_wait_s) == (admitted + 9, 1e-6)
+        assert infer(http, "layer", np.ones((admitted + 9, 6), np.float32)).shape == (admitted + 9, 6)
+        rows = admitted + 10
+        given = {"name": "x", "shape": [rows, 6], "datatype": "FP32", "data": [1.0] * 6 * rows}
+        refused = http.post("/v2/models/layer/infer", json={"inputs": [given]})
+        assert (refused.status_code, f"at most {admitted + 9}" in refused.text) == (413, True)

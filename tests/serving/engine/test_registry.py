@@ -17,7 +17,8 @@ from inference.runtime.session import OrtSession, SessionOptions
 from inference.store.repository import ModelRepository
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
-from serving.engine.registry import ModelRegistry, ModelState, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ModelState, ServedModel
 from tests.bundles import sum_graph, write_bare, write_brightness
 from tests.devices import without_cuda
 
@@ -68,7 +69,7 @@ def test_what_is_measured_is_what_serves_so_no_session_is_opened_twice(
             opened.append(options.threads)
             super().__init__(graph, bundle, options)
 
-    monkeypatch.setattr("serving.engine.loading.OrtSession", Counted)
+    monkeypatch.setattr("serving.engine.sessions.OrtSession", Counted)
     monkeypatch.setattr("inference.predictor.OrtSession", Counted)
 
     async def story(registry: ModelRegistry, root: Path) -> None:
@@ -300,7 +301,7 @@ def test_a_graph_that_minds_changes_is_served_at_few_sizes(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PROVIDERS, "cuda", CPU)
-    monkeypatch.setattr("serving.engine.profile._minds_changes", lambda *_: True)
+    monkeypatch.setattr("serving.engine.measuring.slowed_by_changes", lambda *_: True)
     model = _load(Path("models/fashion/3"), pool, "cuda")
     assert model.profile.batch_sizes == (1, 4, 16, 64, 256)
     assert model.predictor.session.options.batch_sizes == (1, 4, 16, 64, 256)

@@ -104,7 +104,7 @@ def test_a_request_that_would_be_upgraded_is_answered_as_it_is(
 @pytest.mark.parametrize(
     "path",
     ["/v2/models/sum/versions/01/infer", PATH, "/v2/repository/index"],
-    ids=["router", "lane", "other"],
+    ids=["router", "fast path", "other"],
 )
 @pytest.mark.parametrize("extra", [(), (f"X-Long: {'x' * 5000}",)], ids=["short", "long"])
 def test_an_upgrade_is_let_be_on_every_route_in_any_pieces(
@@ -437,7 +437,7 @@ def test_a_request_that_is_coming_when_the_server_leaves_is_answered(tmp_path: P
 
 @pytest.fixture(scope="module")
 def uvicorns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedServer]:
-    """A server whose lane takes nothing, so that every request goes by ASGI."""
+    """A server whose fast path takes nothing, so that every request goes by ASGI."""
     models: Path = tmp_path_factory.mktemp("uvicorns")
     write_bare(models, "sum", sum_graph())
     write_bare(models, "flex", identity_graph(TensorProto.FLOAT, "batch", "length"))

@@ -1,4 +1,4 @@
-"""TLS: the same answers as without, callers' certificates, rotation, and files that cannot be used."""
+"""TLS: the same answers as without, clients' certificates, rotation, and files that cannot be used."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ class Authority:
         self._make(self.own, "ca", "-x509", "-addext", "basicConstraints=critical,CA:TRUE")
 
     def issue(self, name: str) -> Pair:
-        """For 127.0.0.1, and for callers."""
+        """For 127.0.0.1, and for clients."""
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         self._make(pair, name, "-x509", "-CA", self.own.cert, "-CAkey", self.own.key, "-addext",
                    "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=IP:127.0.0.1")  # fmt: skip
@@ -74,11 +74,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def trusting(authority: Authority, caller: Pair | None = None) -> ssl.SSLContext:
-    """A caller's side, which trusts this authority, and may show a certificate."""
+def trusting(authority: Authority, client: Pair | None = None) -> ssl.SSLContext:
+    """A client's side, which trusts this authority, and may show a certificate."""
     context = ssl.create_default_context(cafile=authority.own.cert)
-    if caller is not None:
-        context.load_cert_chain(caller.cert, caller.key)
+    if client is not None:
+        context.load_cert_chain(client.cert, client.key)
     return context
 
 
@@ -147,19 +147,19 @@ def test_old_protocols_are_not_spoken(server: ThreadedServer, authority: Authori
         assert connection.version() == "TLSv1.3"
 
 
-# Callers' certificates
+# Clients' certificates
 
 
-def test_only_callers_of_the_authority_are_let_in(
+def test_only_clients_of_the_authority_are_let_in(
     models: Path, authority: Authority, pair: Pair, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path).issue("stranger")
     settings = {"tls_cert": pair.cert, "tls_key": pair.key, "tls_ca": authority.own.cert}
     with start(models=models, **settings) as server:
-        with https(server, trusting(authority, authority.issue("caller"))) as http:
+        with https(server, trusting(authority, authority.issue("client"))) as http:
             assert http.post("/v2/models/sum/infer", content=body(1, 2, 3)).status_code == 200
-        for caller in (None, stranger):
-            with https(server, trusting(authority, caller)) as http, pytest.raises(httpx.TransportError):
+        for client in (None, stranger):
+            with https(server, trusting(authority, client)) as http, pytest.raises(httpx.TransportError):
                 http.get("/v2/health/live")
 
 
@@ -238,7 +238,7 @@ def test_who_had_come_to_the_door_when_it_closed_is_answered_and_who_says_nothin
 
 
 @pytest.mark.slow
-def test_slow_callers_are_refused_over_tls_and_do_not_hold_up_the_end(
+def test_slow_clients_are_refused_over_tls_and_do_not_hold_up_the_end(
     models: Path, pair: Pair, authority: Authority
 ) -> None:
     running = start(models=models, tls_cert=pair.cert, tls_key=pair.key)

@@ -1,14 +1,15 @@
-"""Answers as metrics: every label from the start, few enough series for Prometheus, and what was not read."""
+"""Metrics as Prometheus reads them: every label from the start, few enough series, and buckets that add up."""
 
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from serving.engine.metrics import ModelMetrics
-from serving.engine.registry import ServedModel
+from serving.engine.context import StageTimes
+from serving.engine.metrics import Distribution, ModelMetrics
+from serving.engine.served_model import ServedModel
 from serving.observe import exposition
-from serving.observe.exposition import MAX_LABELS, OTHER
+from serving.observe.exposition import MAX_LABELS, OTHER, choose_format
 
 
 def served(labels: tuple[str, ...]) -> tuple[ServedModel, ModelMetrics]:
@@ -71,3 +72,40 @@ def test_words_and_items_that_mean_nothing_to_the_model_are_counted() -> None:
     )
     assert (metrics.tokens, metrics.unknown, metrics.truncated) == (18, 4, 1)
     assert metrics.confidence.count == 2
+
+
+def test_buckets_are_cumulative_and_the_last_has_everything() -> None:
+    seen = Distribution((1, 4))
+    for value in (1, 2, 4, 5, 900):
+        seen.observe(value)
+    assert exposition._buckets(seen, (1, 4)) == [("1.0", 1), ("4.0", 3), ("+Inf", 5)]
+
+
+def test_an_exemplar_stands_in_the_bucket_of_its_request() -> None:
+    metrics = ModelMetrics("m", 1)
+    metrics.observe_request(StageTimes(), rows=1, seconds_total=0.003)
+    metrics.exemplify("a" * 32, 0.003)
+    (family,) = [exposition._requests([metrics])]
+    (traced,) = [sample for sample in family.samples if sample.exemplar is not None]
+    assert (traced.labels["le"], traced.exemplar and traced.exemplar.labels) == (
+        "0.005",
+        {"trace_id": "a" * 32},
+    )
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_openmetrics"),
+    [
+        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", True),
+        ('application/openmetrics-text; version="1.0.0"', True),
+        ("application/openmetrics-text;version=0.0.1,text/plain;q=0.5", False),
+        ("text/plain;q=0.9,application/openmetrics-text;q=0.5", False),
+        ("application/openmetrics-text;q=0, text/plain", False),
+        ("", False),
+    ],
+)
+def test_a_scrape_is_openmetrics_only_where_its_current_version_is_preferred(
+    accept: str, is_openmetrics: bool
+) -> None:
+    _, content_type = choose_format(accept)
+    assert content_type.startswith("application/openmetrics-text") is is_openmetrics

@@ -1,7 +1,5 @@
-"""Tracing is off unless the standard variables ask for it; a line of the log says nothing that it should not."""
+"""Tracing is off unless the standard variables ask for it; a line of the access log has no payload in it."""
 
-import json
-import logging
 import sys
 from itertools import pairwise
 
@@ -9,15 +7,14 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
 from serving.engine.context import StageTimes
 from serving.http.matching import Route
-from serving.observe.logs import JsonFormatter
-from serving.observe.telemetry import Tracing, TracingUnavailable, observer
+from serving.observe.telemetry import Sampled, Tracing, TracingUnavailable, log_access, observer
 from tests.serving.servers import ThreadedServer
 
-TARGET = Route("infer", "sum", None, "/v2/models/sum/infer")
+ROUTE = Route("infer", "sum", None, "/v2/models/sum/infer")
 TIMES = StageTimes(decode=1000, queue=2000, run=3000, encode=4000, batch_rows=2)
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
 
@@ -51,7 +48,7 @@ def test_stages_are_laid_end_to_end_and_those_that_took_no_time_left_out() -> No
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     tracing = Tracing(provider)
-    sampled = tracing.observe(TARGET, {}, TIMES, 500)
+    sampled = tracing.observe(ROUTE, {}, TIMES, 500)
     assert sampled is not None
     assert sampled.seconds == pytest.approx(10e-6)
     *stages, root = kept.get_finished_spans()
@@ -66,16 +63,34 @@ def test_stages_are_laid_end_to_end_and_those_that_took_no_time_left_out() -> No
 
 def test_a_trace_that_is_not_sampled_makes_nothing() -> None:
     tracing = Tracing(TracerProvider(sampler=ALWAYS_OFF))
-    assert tracing.observe(TARGET, {}, TIMES, 200) is None
+    assert tracing.observe(ROUTE, {}, TIMES, 200) is None
 
 
-def test_an_exception_stays_one_line_of_json() -> None:
-    try:
-        raise ValueError("two\nlines")
-    except ValueError:
-        record = logging.LogRecord("baton", logging.ERROR, "", 0, "it %s", ("failed",), sys.exc_info())
-    text = JsonFormatter().format(record)
-    assert "\n" not in text
-    line = json.loads(text)
-    assert (line["level"], line["message"]) == ("error", "it failed")
-    assert line["error"].endswith("ValueError: two\nlines")
+def test_a_sampler_tells_one_request_in_how_many_is_traced() -> None:
+    assert Tracing(TracerProvider()).one_in() == 1
+    assert Tracing(TracerProvider(sampler=TraceIdRatioBased(0.05))).one_in() == pytest.approx(20)
+
+
+def test_the_access_log_has_the_id_and_the_stages_and_no_other_header(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "baton.access")
+    headers = {b"x-request-id": b"r-1", b"authorization": b"my secret"}
+    log_access(ROUTE, headers, TIMES, 200, Sampled("a" * 32, 0.01))
+    (record,) = caplog.records
+    assert "secret" not in record.message
+    assert "path=/v2/models/sum/infer status=200 request_id=r-1" in record.message
+    assert record.__dict__["facts"]["queue_ms"] == 0.002
+    assert "preprocess_ms" not in record.__dict__["facts"], "it took no time"
+
+
+def test_a_trace_of_a_model_that_was_unloaded_meanwhile_is_kept_all_the_same(
+    server: ThreadedServer,
+) -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    observe = observer(server.app.registry, Tracing(provider), access_log=False)
+    assert observe is not None
+    observe(Route("infer", "nobody", None, "/v2/models/nobody/infer"), {}, TIMES, 404)
+    assert kept.get_finished_spans()[-1].name == "infer nobody"

@@ -78,7 +78,7 @@ def test_other_shapes_are_refused(http: httpx.Client) -> None:
 
 
 def test_an_output_stays_as_the_graph_gives_it(http: httpx.Client) -> None:
-    """tritonclient reads any shape, and perf_analyzer none: so nothing is changed that a caller computes with."""
+    """tritonclient reads any shape, and perf_analyzer none: so nothing is changed that a client computes with."""
     assert http.get("/v2/models/flat").json()["outputs"][0]["shape"] == [-1]
     assert ask(http, [1, 2], [2, 1], "flat").json()["outputs"][0]["shape"] == [2]
     output = ask(http, ["a", "b"], [2, 1], "texts").json()["outputs"][0]

@@ -65,7 +65,7 @@ def test_counts_only_rise_and_agree_with_each_other(http: httpx.Client) -> None:
     assert after["success"]["count"] - before["success"]["count"] == 1
     assert (
         after["fail"]["count"] == before["fail"]["count"]
-    )  # a caller's mistake counts in nothing, as in Triton
+    )  # a client's mistake counts in nothing, as in Triton
     assert after["queue"]["count"] == after["success"]["count"]
     for name in DURATIONS:
         for member in ("count", "ns"):

@@ -49,14 +49,14 @@ def test_a_raw_request_may_be_any_bytes(http: httpx.Client) -> None:
 def test_neighbours_in_a_batch_get_their_own(http: httpx.Client) -> None:
     wrong: list[object] = []
 
-    def caller(number: int) -> None:
+    def ask_often(number: int) -> None:
         odd = [b"\xff%d" % number, b"\x00\xfe" * number] if number % 2 else [b"plain %d" % number]
         for _ in range(20):
             _, rest = unpacked(ask(http, odd, **BINARY))
             if rest != blob(odd):
                 wrong.append(rest)
 
-    threads = [threading.Thread(target=caller, args=(number,)) for number in range(8)]
+    threads = [threading.Thread(target=ask_often, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

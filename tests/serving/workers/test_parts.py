@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
 from serving.engine.group import Process
 from serving.engine.profile import Point, Profile
-from serving.engine.registry import ModelRegistry, ServedModel
+from serving.engine.registry import ModelRegistry
+from serving.engine.served_model import ServedModel
 from serving.listening import listen
 from serving.settings import Settings
 from serving.workers.door import Door, Seat

@@ -1,10 +1,12 @@
 """Named sets: a file that is not the published one is never used."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from training.data.sources import PUBLIC_SETS, PublicSet, local_files
+from training.data.public_sets import PUBLIC_SETS, PublicFile, PublicSet
+from training.data.sources import local_files
 from training.errors import ChecksumError, DataError
 
 
@@ -34,8 +36,21 @@ def test_set_without_a_public_address_says_where_to_get_it(
         local_files(PUBLIC_SETS["cifar10-jpeg"])
 
 
-@pytest.mark.parametrize("public", PUBLIC_SETS.values(), ids=PUBLIC_SETS)
-def test_every_named_set_states_licence_and_homepage(public: PublicSet) -> None:
-    assert public.licence
-    made_here = "Baton" in public.licence or "this project" in public.licence
-    assert made_here or public.homepage.startswith("http")
+def test_a_download_is_cached_once_and_a_wrong_one_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BATON_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    origin = tmp_path / "origin.gz"
+    origin.write_bytes(b"the published bytes")
+    file = PublicFile("set/file.gz", hashlib.sha256(b"the published bytes").hexdigest(), origin.as_uri())
+    public = PublicSet("mine", "text", "", "", "", (file,))
+    (path,) = local_files(public)
+    assert path == tmp_path / "cache" / "baton" / "set" / "file.gz"
+    origin.unlink()
+    assert local_files(public) == [path], "it is not asked for again"
+    path.unlink()
+    origin.write_bytes(b"a page that says no")
+    with pytest.raises(ChecksumError, match=file.sha256):
+        local_files(public)
+    assert not list(path.parent.iterdir())

@@ -1,4 +1,4 @@
-"""Metrics and calibration agree with versions written out by hand."""
+"""Metrics agree with versions written out by hand."""
 
 import math
 
@@ -6,13 +6,6 @@ import pytest
 import torch
 
 from training.data.examples import seeded
-from training.evaluate.calibrate import (
-    FALSE_ALARM_RATE,
-    calibrate,
-    conformal_quantile,
-    covered,
-    fit_temperature,
-)
 from training.evaluate.metrics import ECE_BINS, class_scores, classification_metrics, confusion, reliability
 
 ROWS, CLASSES = 400, 5
@@ -56,25 +49,3 @@ def test_confusion_has_truth_in_rows_and_guess_in_columns() -> None:
 def test_class_that_never_occurs_scores_zero_without_a_division_by_zero() -> None:
     (_, _, empty) = class_scores(((2, 0, 0), (0, 3, 0), (0, 0, 0)), "abc")
     assert (empty.precision, empty.recall, empty.f1, empty.rows) == (0, 0, 0, 0)
-
-
-def test_temperature_is_the_one_that_the_logits_were_made_with() -> None:
-    labels = torch.multinomial(PROBABILITIES, 50, replacement=True, generator=seeded(3)).T.flatten()
-    assert fit_temperature(2.5 * LOGITS.repeat(50, 1), labels) == pytest.approx(2.5, rel=0.05)
-
-
-def test_conformal_sets_hold_the_truth_as_often_as_asked() -> None:
-    half = ROWS // 2
-    quantile = conformal_quantile(PROBABILITIES[:half], LABELS[:half], 0.9)
-    found = covered(PROBABILITIES[half:], LABELS[half:], {"0.9": quantile})
-    assert found["0.9"] == pytest.approx(0.9, abs=0.06)
-    assert conformal_quantile(PROBABILITIES[:5], LABELS[:5], 0.99) == 1.0
-
-
-def test_calibration_flags_the_stated_share_of_validation_as_outliers() -> None:
-    found = calibrate(LOGITS, LABELS)
-    energies = -(LOGITS / found.temperature).logsumexp(1)
-    assert found.outlier_threshold is not None
-    assert (energies > found.outlier_threshold).double().mean().item() == pytest.approx(
-        FALSE_ALARM_RATE, abs=0.005
-    )

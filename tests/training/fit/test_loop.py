@@ -9,17 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from training.config import TrainConfig, load_config
 from training.data.examples import Loader, restart, seeded
-from training.errors import ConfigError, RunError
+from training.errors import RunError
 from training.evaluate.figures import read_curves
-from training.fit.averaging import MovingAverage
 from training.fit.checkpoint import PREFIX, read_checkpoint, save_checkpoint
-from training.fit.early_stop import stoppable
-from training.fit.loop import Fit, Steps
+from training.fit.loop import Fit
 from training.fit.optim import make_optimizer, make_schedule
+from training.fit.steps import Steps
 from training.fit.train import FitResult, build_model, fit, load_data
 from training.run import RunFiles
 from training.tasks.registry import find_task
@@ -144,11 +142,6 @@ def test_an_accuracy_of_answers_that_are_no_numbers_is_none(
         run(configure(tmp_path, "--epochs", "1"))
 
 
-def test_half_precision_is_refused_where_it_would_be_another(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="16-mixed, which needs a GPU; expected bf16-mixed or 32-true"):
-        run(configure(tmp_path).model_copy(update={"precision": "16-mixed"}))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("every_s", "steps"),
@@ -157,14 +150,14 @@ def test_half_precision_is_refused_where_it_would_be_another(tmp_path: Path) -> 
 def test_a_resume_point_is_kept_every_so_many_seconds_and_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float, steps: list[int]
 ) -> None:
-    now, kept, keep = [0.0], [], Fit._keep
+    now, kept, checkpoint = [0.0], [], Fit._checkpoint
     monkeypatch.setattr("training.fit.loop.time.monotonic", lambda: now[0])
 
     def noting(fitted: Fit) -> None:
-        kept.append(fitted.reached.step)
-        keep(fitted)
+        kept.append(fitted.state.step)
+        checkpoint(fitted)
 
-    monkeypatch.setattr(Fit, "_keep", noting)
+    monkeypatch.setattr(Fit, "_checkpoint", noting)
     take = Steps.take
 
     def slowly(steps: Steps, *given: Any) -> torch.Tensor:
@@ -213,67 +206,8 @@ def test_who_is_asked_to_stop_does_so_after_the_step_and_goes_on_from_there(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_who_asks_twice_does_not_wait() -> None:
-    with stoppable(alone=True) as stop:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.asked
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-    with stoppable(alone=False):
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
-
 def test_a_resume_point_of_another_version_is_refused(tmp_path: Path) -> None:
     config = configure(tmp_path, "--epochs", "1")
     save_checkpoint({"state_dict": {}, "global_step": 3}, RunFiles(config.run_directory).resume_point)
     with pytest.raises(RunError, match="another version of Baton"):
         run(config)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch has CUDA here")
-def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="accelerator 'gpu', precision '32-true'"):
-        run(configure(tmp_path, "--accelerator", "gpu"))
-
-
-def test_a_terminal_is_shown_a_bar_with_metric_and_time_left(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "200")
-    config = configure(tmp_path, "--epochs", "2", "--log-every-steps", "2")
-    result = run(config.model_copy(update={"progress": True}))
-    first, second = (line.split("\r")[-1] for line in capfd.readouterr().err.strip().split("\n")[-2:])
-    assert first.startswith("epoch 1/2: 100%")
-    assert second.startswith("epoch 2/2: 100%")
-    assert f"val/accuracy={result.score:.4g}" in first + second
-    assert "train/loss=" in first
-    assert "left=0:00" in second
-
-
-def test_a_log_is_told_of_each_epoch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "training.fit.progress")
-    result = run(configure(tmp_path, "--epochs", "2").model_copy(update={"progress": True}))
-    first, second = (
-        record.getMessage() for record in caplog.records if record.name == "training.fit.progress"
-    )
-    assert first.startswith("epoch 1/2: train/loss ")
-    assert f"val/accuracy {result.score:.4g}, " in first + second
-    assert second.endswith(", 0:00 left")
-
-
-def test_the_average_forgets_the_first_weights_soon_and_counts_without_a_mean() -> None:
-    model = nn.BatchNorm1d(3)
-    average = MovingAverage(model, decay=0.3)
-    expected = torch.zeros(3)
-    for n, kept in enumerate((0, 2 / 11, 3 / 12, 0.3, 0.3)):
-        with torch.no_grad():
-            model.weight.fill_(n + 1.0)
-        model(torch.randn(4, 3))
-        average.update(model)
-        expected = kept * expected + (1 - kept) * model.weight.detach()
-        if n == 2:  # whoever takes over goes on
-            state, average = average.state_dict(), MovingAverage(nn.BatchNorm1d(3), decay=0.3)
-            average.load_state_dict(state)
-    torch.testing.assert_close(average.model.get_parameter("weight").detach(), expected)
-    assert average.model.get_buffer("num_batches_tracked") == 5

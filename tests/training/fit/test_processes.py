@@ -12,7 +12,9 @@ import torch
 from training.config import load_config
 from training.data.examples import Loader
 from training.data.vision import Images
+from training.errors import ConfigError
 from training.fit.checkpoint import read_checkpoint
+from training.fit.processes import Processes, is_first, leave_group, processes
 from training.pipeline import train
 
 # Neither dropout nor batch norm: those differ where a batch is cut in two.
@@ -29,8 +31,8 @@ TIMEOUT_S = 1200
 
 
 def flags(root: Path, batch: int) -> tuple[str, ...]:
-    places = ("--models", str(root / "models"), "--run", str(root / "run"), "--no-robustness")
-    return (*MODEL, *OPTIONS, *FIXED, *SHORT, *PRUNED, *places, "--batch-size", str(batch))
+    paths = ("--models", str(root / "models"), "--run", str(root / "run"), "--no-robustness")
+    return (*MODEL, *OPTIONS, *FIXED, *SHORT, *PRUNED, *paths, "--batch-size", str(batch))
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +76,21 @@ def test_every_process_has_a_row_of_every_validation_batch_and_all_have_each_row
     assert len(shares[0]) == len(shares[1])
     assert all(len(batch) for share in shares for batch in share)
     assert torch.cat([torch.cat(share) for share in shares]).sort().values.tolist() == list(range(rows))
+
+
+def test_torchrun_tells_the_processes_and_a_contradiction_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config("vision", ("--data", "digits", "--arch", "mlp"))
+    assert processes(config) == Processes(1, 1)
+    assert is_first()
+    monkeypatch.setattr("torch.distributed.is_torchelastic_launched", lambda: True)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("WORLD_SIZE", "6")
+    assert processes(config) == Processes(2, 3)
+    assert processes(config).all == 6
+    with pytest.raises(ConfigError, match="devices: it is 4, and torchrun has started 2 processes here"):
+        processes(config.model_copy(update={"devices": 4}))
+
+
+def test_leaving_a_group_that_there_is_not_is_no_fault() -> None:
+    leave_group()
+    assert not torch.distributed.is_initialized()

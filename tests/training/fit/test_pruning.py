@@ -5,12 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import nn
 
 from training.config import TrainConfig, load_config
 from training.errors import ConfigError
-from training.fit.zeros import PRUNE_EVERY_STEPS, Pruner, prunable
 from training.pipeline import train
 from training.release.compress import sparsity
 from training.run import RunFiles
@@ -36,32 +33,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def manifest_of(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((root / "models" / "digits" / "1" / "manifest.json").read_text())
     return found
-
-
-def test_zeros_stay_zero_and_grow_to_the_share_whoever_takes_over() -> None:
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(30, 20), nn.LayerNorm(20), nn.Linear(20, 10))
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
-    shares, before = [], [torch.zeros_like(weight, dtype=torch.bool) for weight in prunable(model)]
-    for step in range(1, 6 * PRUNE_EVERY_STEPS):
-        pruner = Pruner(0.75, last_step=4 * PRUNE_EVERY_STEPS)  # a fresh one, as after a resume
-        model(torch.randn(8, 30)).square().mean().backward()
-        pruner.before_step(model)
-        optimizer.step()
-        optimizer.zero_grad()
-        pruner.after_step(model, step)
-        now = [weight == 0 for weight in prunable(model)]
-        assert all(bool((new | ~old).all()) for old, new in zip(before, now, strict=True))
-        before = now
-        shares.append(now[0].float().mean().item())
-    assert shares[PRUNE_EVERY_STEPS] < shares[2 * PRUNE_EVERY_STEPS] < 0.75
-    assert shares[4 * PRUNE_EVERY_STEPS] == shares[-1] == pytest.approx(0.75, abs=0.01)
-    assert not any((parameter == 0).all() for parameter in model.parameters())
-
-
-def test_norms_and_biases_are_not_pruned() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.LSTM(4, 5), nn.Linear(5, 2))
-    assert {tuple(weight.shape) for weight in prunable(model)} == {(4, 3, 3, 3), (20, 4), (20, 5), (2, 5)}
 
 
 @pytest.mark.slow

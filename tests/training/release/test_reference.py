@@ -113,5 +113,5 @@ def test_other_data_than_those_it_learned_from_are_refused(
     with pytest.raises(DataError, match=f"expected {'0' * 64}"):
         add_reference(without)
     assert main(["reference", str(without)]) == 1
-    assert "not what it learned from" in capsys.readouterr().err
+    assert ", of the data it was trained on" in capsys.readouterr().err
     assert [folder.name for folder in without.parent.iterdir()] == ["1"]

@@ -13,7 +13,7 @@ from inference.predictor import Predictor
 from inference.values import Payload
 from training.config import TrainConfig, load_config
 from training.data.text import Texts
-from training.data.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
+from training.data.tokenizer import UNKNOWN_ID
 from training.evaluate.robustness import of_texts
 from training.fit.train import SKIPPED_SHOWN, load_data
 from training.pipeline import train
@@ -152,30 +152,6 @@ def test_skipped_rows_are_shown_in_part_and_kept_in_whole(
     shown = [record.getMessage() for record in caplog.records if record.name == "training.fit.train"]
     assert len(shown) == SKIPPED_SHOWN + 1
     assert shown[-1] == f"… and 5 more; all are in {files.skipped}"
-
-
-@pytest.mark.parametrize("kind", ["words", "pieces"])
-def test_tokenizer_learned_twice_is_the_same_and_survives_its_file(kind: Any) -> None:
-    texts = ["The film isn't good.<br />Not at ALL!", "A good, good film", "the film", "isn't ﬁne"] * 3
-    first, second = (train_tokenizer(texts, kind, 60) for _ in range(2))
-    assert first.to_str() == second.to_str()
-    again = Tokenizer.from_str(first.to_str())
-    for text in (*texts, "unheard-of words, ﬁne"):
-        assert again.encode(text).ids == first.encode(text).ids
-    assert first.token_to_id("<pad>") == PAD_ID
-    assert first.token_to_id("<unk>") == UNKNOWN_ID
-
-
-def test_words_are_split_from_marks_in_lower_case_without_line_breaks() -> None:
-    texts = ["It isn't GOOD.<br /><br />Café-like, <unk>!"] * 2
-    tokens = train_tokenizer(texts, "words", 100).encode(texts[0]).tokens
-    assert tokens == ["it", "isn't", "good", ".", "café", "-", "like", ",", "<unk>", "!"]
-
-
-def test_unknown_word_keeps_its_id_where_texts_hold_it_and_padding_cannot_be_written() -> None:
-    tokenizer = train_tokenizer(["a <unk> b", "a <unk> b"], "words", 100)
-    assert tokenizer.encode("<unk> zebra").ids == [UNKNOWN_ID, UNKNOWN_ID]
-    assert PAD_ID not in tokenizer.encode("a <pad> b").ids
 
 
 def test_word_dropout_hides_that_share_of_the_words_and_no_padding() -> None:

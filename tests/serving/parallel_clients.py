@@ -1,4 +1,4 @@
-"""Callers who ask at the same moment, each on a connection of its own, with tensors as bytes on the wire.
+"""Clients who ask at the same moment, each on a connection of its own, with tensors as bytes on the wire.
 
 Every request is sent before the first answer is read: whoever can meet in a batch, meets.
 """
@@ -18,7 +18,7 @@ from inference.values import Array, DataType, Tensors
 HEAD = "Inference-Header-Content-Length"
 
 
-class Callers:
+class ParallelClients:
     """So many connections to one server; `ask` takes at most one request for each of them."""
 
     def __init__(self, url: str, number: int) -> None:
@@ -51,9 +51,9 @@ class Callers:
 
 
 @contextlib.contextmanager
-def callers(url: str, number: int) -> Iterator[Callers]:
+def parallel_clients(url: str, number: int) -> Iterator[ParallelClients]:
     """Connected for as long as the block lasts."""
-    made = Callers(url, number)
+    made = ParallelClients(url, number)
     try:
         yield made
     finally:

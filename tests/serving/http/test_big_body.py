@@ -1,0 +1,68 @@
+"""A body read into its own memory, stepped by hand: bytes are put where asyncio would put them."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving.http.big_body import BigBody
+
+
+class Transport(asyncio.Transport):
+    """Who reads from it, and whether it was made to look at that again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: list[asyncio.BaseProtocol] = []
+        self.calls: list[str] = []
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.readers.append(protocol)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.calls.append("pause")
+
+    def resume_reading(self) -> None:
+        self.calls.append("resume")
+
+
+def put(body: BigBody, data: bytes) -> None:
+    """As much of `data` as the body has room for at once, until all is there."""
+    while data:
+        room = body.get_buffer(-1)
+        piece = data[: len(room)]
+        room[: len(piece)] = piece
+        body.buffer_updated(len(piece))
+        data = data[len(piece) :]
+
+
+@pytest.mark.parametrize("tensors_at", [0, 5, 63, 64])
+def test_the_whole_is_given_once_and_its_tensors_lie_aligned(tensors_at: int) -> None:
+    sent = np.random.default_rng(0).bytes(1000)
+    transport, given = Transport(), list[Any]()
+    protocol = asyncio.Protocol()
+    body = BigBody(protocol, transport, memoryview(sent)[:10], len(sent), tensors_at, given.append)
+    assert transport.readers == [body]
+    put(body, sent[10:500])
+    assert (body.got, given) == (500, [])
+    put(body, sent[500:])
+    (whole,) = given
+    assert (bytes(whole), whole.readonly) == (sent, True)
+    assert np.frombuffer(whole, np.uint8).ctypes.data % 64 == -tensors_at % 64
+    assert transport.readers == [body, protocol]
+    assert transport.calls == ["pause", "resume"] * 2
+
+
+def test_a_body_that_is_not_kept_ends_where_the_next_request_begins() -> None:
+    size = 200_000
+    transport, given = Transport(), list[Any]()
+    body = BigBody(asyncio.Protocol(), transport, memoryview(b"x" * 7), size, None, given.append)
+    while not given:
+        room = body.get_buffer(-1)
+        assert len(room) <= size - body.got
+        body.buffer_updated(len(room))
+    assert (body.got, bytes(given[0])) == (size, b"")
