@@ -1,5 +1,6 @@
 """README says what is: its calls answer what it prints, its settings are all of them, its map is the tree."""
 
+import itertools
 import json
 import re
 import shlex
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from inference.manifest import Manifest
+from scripts import wings
 from serving.settings import Settings
 from tests.serving.servers import ThreadedServer, start
 from training.config import load_config
@@ -103,6 +105,16 @@ def test_the_table_of_models_in_the_readme_is_made_from_their_manifests() -> Non
     assert shipped_table() in README, f"put this table into README.md:\n{shipped_table()}"
 
 
+def wing_folders() -> set[str]:
+    """Each wing that is a folder, such as `serving/http`."""
+    return {
+        f"{package}/{wing}"
+        for package, floors in wings.ORDER.items()
+        for wing in itertools.chain(*floors)
+        if (ROOT / package / wing).is_dir()
+    }
+
+
 def test_the_map_in_the_readme_names_what_is_there() -> None:
     drawn = re.search(r"```text\n(.*?)```", README, flags=re.DOTALL)
     assert drawn, "README.md has no map of the tree"
@@ -112,6 +124,19 @@ def test_the_map_in_the_readme_names_what_is_there() -> None:
     ).stdout.split()
     top = {f"{path.split('/')[0]}/" if "/" in path else path for path in tracked} - UNSEEN
     assert named == top
+
+
+def test_the_folders_in_the_map_are_those_of_the_packages() -> None:
+    drawn = re.search(r"```text\n(.*?)```", README, flags=re.DOTALL)
+    assert drawn
+    named, package = set(), ""
+    for line in drawn[1].splitlines():
+        names = re.findall(r"(\w+)/", line[:20])
+        if line.startswith(" "):
+            named |= {f"{package}/{name}" for name in names}
+        elif names:
+            package = names[0]
+    assert named == wing_folders()
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
@@ -130,3 +155,31 @@ def test_no_training_in_the_readme_stands_in_the_way_of_another() -> None:
     assert len(configs) > 8
     runs = [config.run_directory for config in configs]
     assert len(set(runs)) == len(runs), runs
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"^\| ([^|]+\?) \| (.+) \|$", ARCHITECTURE, flags=re.MULTILINE)
+"""The rows of the table of questions: the question, and where its answer is."""
+
+
+def test_the_architecture_answers_ten_questions_of_a_newcomer() -> None:
+    assert len(QUESTIONS) >= 10
+
+
+@pytest.mark.parametrize(("question", "where"), QUESTIONS, ids=[question for question, _ in QUESTIONS])
+def test_an_answer_names_at_most_three_files_that_are_there_and_have_its_names(
+    question: str, where: str
+) -> None:
+    quoted = re.findall(r"`([^`]+)`", where)
+    files = [ROOT / name for name in quoted if "/" in name]
+    assert 1 <= len(files) <= 3, question
+    assert [file for file in files if not file.is_file()] == []
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    parts = {part for name in quoted if "/" not in name for part in name.split(".")}
+    assert {part for part in parts if not re.search(rf"(?:def|class) {part}\b", code)} == set()
+
+
+def test_the_architecture_has_a_line_on_each_folder_of_the_packages() -> None:
+    rows = re.findall(r"^\| (`[^|]+`) \| [^|]+ \|$", ARCHITECTURE, flags=re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert {name for name in named if name.count("/") == 1} == wing_folders()
