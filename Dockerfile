@@ -19,7 +19,7 @@ ENV PATH=/opt/baton/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     ORT_DISABLE_TELEMETRY=1
-# A number, so that Kubernetes can see that it is not root. /cache is for what outlives a container.
+# A number, so that Kubernetes can see that it is not root. /cache is for files that outlive a container.
 RUN groupadd --gid 10001 baton \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin baton \
  && mkdir -p /models /cache /runs \

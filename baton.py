@@ -8,13 +8,16 @@ import importlib
 import sys
 
 VERBS = {
-    "train": ("training.__main__", "train a model, prove it and publish it as a bundle"),
-    "reference": ("training.release.reference", "add to a bundle what drift is measured against"),
-    "serve": ("serving.__main__", "serve a folder of bundles over HTTP"),
-    "bench": ("serving.bench.__main__", "load a server of the open protocol, and say what came of it"),
-    "inspect": ("inference.__main__", "show what a bundle promises"),
-    "check": ("inference.__main__", "open bundles and replay their golden examples"),
-    "predict": ("inference.__main__", "predict from files with a bundle, without a server"),
+    "train": ("training.__main__", "train a model, verify its export and publish it as a bundle"),
+    "reference": (
+        "training.release.reference",
+        "add to a bundle the reference that drift is measured against",
+    ),
+    "serve": ("serving.__main__", "serve a folder of models over HTTP"),
+    "bench": ("serving.bench.__main__", "measure a server of the Open Inference Protocol under load"),
+    "inspect": ("inference.__main__", "print the manifest of a bundle"),
+    "check": ("inference.__main__", "open every bundle of a folder and replay its golden examples"),
+    "predict": ("inference.__main__", "predict from files with one bundle, without a server"),
 }
 
 
@@ -22,8 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns the process's exit status."""
     args = sys.argv[1:] if argv is None else argv
     if not args or args[0] in ("-h", "--help") or args[0] not in VERBS:
-        expected = "\n".join(f"  {verb:9} {text}" for verb, (_, text) in VERBS.items())
-        print(f"usage: baton VERB ...\n\n{expected}\n\n`baton VERB --help` lists a verb's options.")
+        verbs = "\n".join(f"  {verb:9} {text}" for verb, (_, text) in VERBS.items())
+        print(f"usage: baton VERB ...\n\n{verbs}\n\n`baton VERB --help` lists the options of a verb.")
         return 0 if args[:1] in (["-h"], ["--help"]) else 2
     module, _ = VERBS[args[0]]
     status: int = importlib.import_module(module).main(args)

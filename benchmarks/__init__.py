@@ -1,1 +1,1 @@
-"""What measures the server and the training loop. It is run by hand, never by the tests; see README.md."""
+"""Measurements of the server and the training loop, run by hand and never by the tests; see README.md."""

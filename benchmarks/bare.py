@@ -47,13 +47,13 @@ class Bare:
         self._sessions = {threads: session(model, threads, without) for threads in {1, available_cpus()}}
 
     def rows_per_s(self, how: Combination, seconds: float) -> float:
-        """Rows a second over at least one run of each lane."""
+        """Rows a second over at least one run of each thread."""
         session = self._sessions[how.threads]
         feed = {session.get_inputs()[0].name: np.repeat(self._row, how.batch, 0)}
         return how.batch * runs_per_s(lambda: session.run(None, feed), how.runs, seconds)
 
     def best(self) -> Combination:
-        """What runs the most rows a second, each tried once."""
+        """The combination with the most rows a second, each tried once."""
         cores = available_cpus()
         found: dict[Combination, float] = {}
         for threads, runs in {(1, 1), (1, cores), (cores, 1), (cores, cores)}:
@@ -67,9 +67,9 @@ class Bare:
 
 
 def runs_per_s(run: Callable[[], object], at_once: int, seconds: float) -> float:
-    """Runs a second of so many lanes at once, each with one after the other, at least one."""
+    """Runs a second of `at_once` threads, each with one run after the other, at least one."""
 
-    def lane() -> int:
+    def work() -> int:
         done = 0
         while not done or time.perf_counter() < until:
             run()
@@ -79,12 +79,12 @@ def runs_per_s(run: Callable[[], object], at_once: int, seconds: float) -> float
     began = time.perf_counter()
     until = began + seconds
     with ThreadPoolExecutor(at_once) as pool:
-        done = sum(future.result() for future in [pool.submit(lane) for _ in range(at_once)])
+        done = sum(future.result() for future in [pool.submit(work) for _ in range(at_once)])
     return done / (time.perf_counter() - began)
 
 
 def example_row(spec: TensorSpec) -> Array:
-    """A row that a graph takes, of small whole numbers: no text has words that it does not know."""
+    """A row that a graph takes, of small whole numbers, so that a text model knows every word."""
     row: Array = np.random.default_rng(11).integers(0, 100, (1, *spec.shape[1:])).astype(spec.datatype.dtype)
     return row
 

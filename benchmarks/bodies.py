@@ -1,4 +1,4 @@
-"""Bodies of 602 kB, a picture of ImageNet in float32, to a graph that costs next to nothing."""
+"""Bodies of 602 kB, an image of ImageNet in float32, to a graph that costs next to nothing."""
 
 import sys
 import tempfile
@@ -8,7 +8,7 @@ from benchmarks.asking import TIMEOUT_S
 from benchmarks.graphs import write_brightness
 from benchmarks.result import parser, shown, write
 from benchmarks.server import serving
-from benchmarks.wrk import Seen, drive
+from benchmarks.wrk import WrkResult, drive
 from serving.bench.figures import interval
 from serving.bench.request import random_bodies, read_metadata
 
@@ -17,13 +17,13 @@ MODEL = "brightness"
 
 def main() -> int:
     """Measure and write."""
-    made = parser("bodies", __doc__)
-    made.add_argument("--connections", default="1,16,64")
-    made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--seconds", type=int, default=3, help="of each round")
-    given = made.parse_args()
+    cli = parser("bodies", __doc__)
+    cli.add_argument("--connections", default="1,16,64")
+    cli.add_argument("--rounds", type=int, default=5)
+    cli.add_argument("--seconds", type=int, default=3, help="of each round")
+    given = cli.parse_args()
     connections = [int(each) for each in given.connections.split(",")]
-    seen: dict[int, list[tuple[Seen, float]]] = {number: [] for number in connections}
+    results: dict[int, list[tuple[WrkResult, float]]] = {number: [] for number in connections}
     with tempfile.TemporaryDirectory() as scratch:
         write_brightness(Path(scratch), MODEL)
         with serving(Path(scratch)) as server:
@@ -33,7 +33,7 @@ def main() -> int:
                     before = server.cpu_s()
                     load = drive(server, f"/v2/models/{MODEL}/infer", body, number, given.seconds)
                     cpu_ms = 1e3 * (server.cpu_s() - before) / (load.rate * given.seconds)
-                    seen[number].append((load, cpu_ms))
+                    results[number].append((load, cpu_ms))
     rows = [
         (
             f"{number} connections",
@@ -43,7 +43,7 @@ def main() -> int:
             f"{interval([load.p50_ms for load, _ in found]).median:.1f}",
             f"{interval([load.p99_ms for load, _ in found]).median:.1f}",
         )
-        for number, found in seen.items()
+        for number, found in results.items()
     ]
     head = ("load", "requests/s", "MB/s", "processor ms a request", "p50 ms", "p99 ms")
     return write(given.out, head, rows, [])

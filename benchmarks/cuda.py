@@ -1,6 +1,6 @@
 """The server on a GPU, beside `session.run` there and beside itself on the same machine's processors.
 
-`session.run` is driven with arrays as they come, and bound to the page-locked buffers that the server keeps, each at
+`session.run` is driven with arrays as they come, and bound to the pinned buffers that the server keeps, each at
 its best combination of batch and concurrent runs. `wrk` asks for one row at a time, in JSON (`text`) or binary
 (`resnet50`). It ends with status 2 where CUDA does not start.
 """
@@ -22,7 +22,7 @@ from benchmarks.bare import example_row, runs_per_s
 from benchmarks.graphs import WRITERS
 from benchmarks.result import parser, shown, write
 from benchmarks.server import Server, serving
-from benchmarks.wrk import Seen, drive
+from benchmarks.wrk import WrkResult, drive
 from inference.errors import ProviderUnavailable
 from inference.runtime.providers import CUDA, provider_list
 from inference.runtime.session import OrtSession, Runs, SessionOptions
@@ -45,7 +45,7 @@ class How(NamedTuple):
 
 
 class Plain:
-    """`session.run` as anybody calls it."""
+    """`session.run` with arrays as they come."""
 
     def __init__(self, model: Path) -> None:
         self._session = ort.InferenceSession(str(model), providers=provider_list(CUDA, {}))
@@ -58,13 +58,13 @@ class Plain:
 
 def main() -> int:
     """Measure and write."""
-    made = parser("cuda", __doc__)
-    made.add_argument("--graphs", default="text,resnet50", help=f"of {', '.join(WRITERS)}")
-    made.add_argument("--connections", default="1,16,64,256")
-    made.add_argument("--workers", default="1,4", help="processes of each server on CUDA")
-    made.add_argument("--rounds", type=int, default=3)
-    made.add_argument("--seconds", type=int, default=2, help="of each server in each round")
-    given = made.parse_args()
+    cli = parser("cuda", __doc__)
+    cli.add_argument("--graphs", default="text,resnet50", help=f"of {', '.join(WRITERS)}")
+    cli.add_argument("--connections", default="1,16,64,256")
+    cli.add_argument("--workers", default="1,4", help="processes of each server on CUDA")
+    cli.add_argument("--rounds", type=int, default=3)
+    cli.add_argument("--seconds", type=int, default=2, help="of each server in each round")
+    given = cli.parse_args()
     names = given.graphs.split(",")
     connections = [int(each) for each in given.connections.split(",")]
     rows: list[tuple[str, ...]] = []
@@ -96,16 +96,16 @@ def _bare(name: str, models: Path, rounds: int) -> list[tuple[str, ...]]:
     spec = bound.inputs[0]
     feeds = {batch: {spec.name: np.repeat(example_row(spec), batch, 0)} for batch in BATCHES}
     rows: list[tuple[str, ...]] = []
-    for label, session in (("session.run", Plain(graph)), ("bound, page-locked buffers", bound)):
+    for label, session in (("session.run", Plain(graph)), ("bound, pinned buffers", bound)):
         rate = {
             how: _rate(session, feeds[how.batch], how, _PROBE_S)
             for how in (How(batch, runs) for batch in BATCHES for runs in AT_ONCE)
         }
         best = max(rate, key=lambda how: rate[how])
         for how in dict.fromkeys((How(1, 1), How(max(BATCHES), 1), best)):
-            seen = interval([_rate(session, feeds[how.batch], how, 2 * _PROBE_S) for _ in range(rounds)])
-            each_ms = 1e3 * how.batch * how.runs / seen.median
-            rows.append((f"{name}: {label}, {how}", shown(seen, "{:.0f}"), f"{each_ms:.2f}", "", ""))
+            rate_s = interval([_rate(session, feeds[how.batch], how, 2 * _PROBE_S) for _ in range(rounds)])
+            each_ms = 1e3 * how.batch * how.runs / rate_s.median
+            rows.append((f"{name}: {label}, {how}", shown(rate_s, "{:.0f}"), f"{each_ms:.2f}", "", ""))
     return rows
 
 
@@ -117,19 +117,19 @@ def _rate(session: Runs, feed: Tensors, how: How, seconds: float) -> float:
 
 
 def _described(label: str, server: Server, names: list[str]) -> str:
-    """What it weighs, and the plan that it made of what it measured."""
-    told = []
+    """Its memory, and the plan that it made of its measurements."""
+    plans = []
     for name in names:
         plan = json.loads(fetch(server.url, "GET", f"/v2/models/{name}/profile", None, TIMEOUT_S)[1])["plan"]
         runs = "on the loop" if plan["inline"] else f"{plan['concurrent_runs']} at once"
-        told.append(f"{name} {runs} in batches of up to {plan['max_batch_size']}")
-    return f"{label}: ready in {server.seconds:.1f} s with {server.rss_mib():.0f} MiB; {', '.join(told)}."
+        plans.append(f"{name} {runs} in batches of up to {plan['max_batch_size']}")
+    return f"{label}: ready in {server.seconds:.1f} s with {server.rss_mib():.0f} MiB; {', '.join(plans)}."
 
 
 def _served(
     label: str, server: Server, names: list[str], connections: list[int], given: argparse.Namespace
 ) -> list[tuple[str, ...]]:
-    seen: dict[tuple[str, int], list[Seen]] = defaultdict(list)
+    results: dict[tuple[str, int], list[WrkResult]] = defaultdict(list)
     for name in names:
         bodies = random_bodies(read_metadata(server.url, name, TIMEOUT_S), 1, {}, binary=name == "resnet50")
         path = f"/v2/models/{name}/infer"
@@ -137,8 +137,8 @@ def _served(
         ask(max(connections), 1)
         for _ in range(given.rounds):
             for number in connections:
-                seen[name, number].append(ask(number, given.seconds))
-                print(f"{name}, {label}, {number} connections: {seen[name, number][-1]}", file=sys.stderr)
+                results[name, number].append(ask(number, given.seconds))
+                print(f"{name}, {label}, {number} connections: {results[name, number][-1]}", file=sys.stderr)
     return [
         (
             f"{name}: served, {label}, {number} connections",
@@ -147,7 +147,7 @@ def _served(
             f"{interval([each.p99_ms for each in found]).median:.2f}",
             str(sum(each.wrong for each in found)),
         )
-        for (name, number), found in seen.items()
+        for (name, number), found in results.items()
     ]
 
 

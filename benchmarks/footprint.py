@@ -1,4 +1,4 @@
-"""What each peer weighs: memory, start, processor time of the start, and the environment it is installed in."""
+"""The memory of each peer, its start in seconds and processor seconds, and the size of its environment."""
 
 import shutil
 import subprocess
@@ -21,10 +21,10 @@ def weigh_starts(scripts: Scripts, specs: Sequence[str], model: str) -> dict[str
 
 
 def image_note(base: str, ours: str) -> str:
-    """What an image takes beyond the one it is built on; podman or docker has both."""
+    """The sizes of an image and of its base; podman or docker has both."""
     program = shutil.which("podman") or shutil.which("docker")
     if program is None:
-        raise SystemExit("--images wants podman or docker")
+        raise SystemExit("--images: expected podman or docker on the path")
     sizes = [
         int(subprocess.check_output([program, "image", "inspect", "-f", "{{.Size}}", name])) / (1 << 20)
         for name in (base, ours)

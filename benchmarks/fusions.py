@@ -1,4 +1,4 @@
-"""Nodes that ONNX Runtime fuses on a CPU beside the same apart, by turns: why Baton leaves some fusions out.
+"""Nodes that ONNX Runtime fuses on a CPU beside the same apart, by turns: the reason why Baton leaves some out.
 
 A row is Add → LayerNormalization over float [rows, 64, width], or the whole of `text`.
 """
@@ -25,11 +25,11 @@ _ROUND_S = 0.05
 
 def main() -> int:
     """Measure, write, and say whether leaving them out is right everywhere."""
-    made = parser("fusions", __doc__)
-    made.add_argument("--widths", type=lambda text: [int(each) for each in text.split(",")],
+    cli = parser("fusions", __doc__)
+    cli.add_argument("--widths", type=lambda text: [int(each) for each in text.split(",")],
                       default=[64, 128, 384, 768, 1024])  # fmt: skip
-    made.add_argument("--rounds", type=int, default=7)
-    given = made.parse_args()
+    cli.add_argument("--rounds", type=int, default=7)
+    given = cli.parse_args()
     ort.set_default_logger_severity(3)
     rows: list[tuple[str, ...]] = []
     lowest = float("inf")
@@ -43,19 +43,19 @@ def main() -> int:
                 row, ratio = _measure(models / name / "1/model.onnx", name, threads, batch, given.rounds)
                 rows.append(row)
                 lowest = min(lowest, ratio)
-    claim = Claim(text="fused over apart, the lowest of all", expected="at least 1", seen=f"{lowest:.2f}",
+    claim = Claim(text="fused over apart, the lowest of all", expected="at least 1", actual=f"{lowest:.2f}",
                   kept=lowest >= 1)  # fmt: skip
     columns = ("graph, threads, rows", "fused, µs", "apart, µs", "fused over apart")
     return write(given.out, columns, rows, [claim])
 
 
 def _write_skip(models: Path, width: int) -> None:
-    made = Builder()
-    added = made.op("Add", "x", made.op("Relu", "x"))
-    scale, bias = made.constant("g", np.ones(width)), made.constant("c", np.zeros(width))
-    made.op("LayerNormalization", added, scale, bias, axis=-1, to="y")
+    builder = Builder()
+    added = builder.op("Add", "x", builder.op("Relu", "x"))
+    scale, bias = builder.constant("g", np.ones(width)), builder.constant("c", np.zeros(width))
+    builder.op("LayerNormalization", added, scale, bias, axis=-1, to="y")
     shape: list[int | str] = ["batch", _LENGTH, width]
-    made.write(models, f"skip{width}", helper.make_tensor_value_info("x", TensorProto.FLOAT, shape), shape)
+    builder.write(models, f"skip{width}", helper.make_tensor_value_info("x", TensorProto.FLOAT, shape), shape)
 
 
 def _measure(graph: Path, name: str, threads: int, batch: int, rounds: int) -> tuple[tuple[str, ...], float]:

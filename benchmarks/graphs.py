@@ -45,7 +45,7 @@ class Builder:
         return self.constant(name, self._generator.standard_normal(shape) * scale)
 
     def write(self, models: Path, name: str, x: onnx.ValueInfoProto, y: Sequence[int | str]) -> None:
-        """Save x → `y` as a bare model that the server takes."""
+        """Save x → `y` as a bare model that Baton serves."""
         outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, list(y))]
         graph = helper.make_graph(self._nodes, name, [x], outputs, list(self._weights.values()))
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -56,105 +56,112 @@ class Builder:
 
 def write_mlp(models: Path, name: str, widths: Sequence[int]) -> None:
     """A multi-layer perceptron x [batch, first] → y [batch, last]; layers of one shape share their weights."""
-    made, last = Builder(), "x"
+    builder, last = Builder(), "x"
     for place, (wide, narrow) in enumerate(pairwise(widths)):
         # He's scale: through many layers values neither vanish (denormal numbers are slow) nor grow.
-        weight = made.noise(f"w{wide}x{narrow}", wide, narrow, scale=(2 / wide) ** 0.5)
-        bias = made.constant(f"b{narrow}", np.zeros(narrow))
+        weight = builder.noise(f"w{wide}x{narrow}", wide, narrow, scale=(2 / wide) ** 0.5)
+        bias = builder.constant(f"b{narrow}", np.zeros(narrow))
         if place == len(widths) - 2:
-            made.op("Gemm", last, weight, bias, to="y")
+            builder.op("Gemm", last, weight, bias, to="y")
         else:
-            last = made.op("Relu", made.op("Gemm", last, weight, bias))
+            last = builder.op("Relu", builder.op("Gemm", last, weight, bias))
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", widths[0]])
-    made.write(models, name, x, ["batch", widths[-1]])
+    builder.write(models, name, x, ["batch", widths[-1]])
 
 
 def write_text(
     models: Path, name: str = "text", *, layers: int = 4, width: int = 128, length: int = 64
 ) -> None:
     """The peers' `text`: a Transformer encoder of 4 heads, ids [batch, length] → y [batch, 4]."""
-    made, heads = Builder(), 4
+    builder, heads = Builder(), 4
     head = width // heads
 
     def linear(x: str, tag: str, wide: int, narrow: int, to: str = "") -> str:
-        weight = made.noise(f"{tag}.w", wide, narrow, scale=wide**-0.5)
-        return made.op("Add", made.op("MatMul", x, weight), made.noise(f"{tag}.b", narrow, scale=0.02), to=to)
+        weight = builder.noise(f"{tag}.w", wide, narrow, scale=wide**-0.5)
+        return builder.op(
+            "Add", builder.op("MatMul", x, weight), builder.noise(f"{tag}.b", narrow, scale=0.02), to=to
+        )
 
     def norm(x: str, tag: str) -> str:
-        scale, bias = made.constant(f"{tag}.g", np.ones(width)), made.constant(f"{tag}.c", np.zeros(width))
-        return made.op("LayerNormalization", x, scale, bias, axis=-1)
+        scale, bias = (
+            builder.constant(f"{tag}.g", np.ones(width)),
+            builder.constant(f"{tag}.c", np.zeros(width)),
+        )
+        return builder.op("LayerNormalization", x, scale, bias, axis=-1)
 
     def attention(x: str, tag: str) -> str:
-        split = made.constant("split", [0, 0, heads, head], np.int64)
+        split = builder.constant("split", [0, 0, heads, head], np.int64)
         query, key, value = (
-            made.op(
+            builder.op(
                 "Transpose",
-                made.op("Reshape", linear(x, f"{tag}.{part}", width, width), split),
+                builder.op("Reshape", linear(x, f"{tag}.{part}", width, width), split),
                 perm=[0, 2, 3, 1] if part == "k" else [0, 2, 1, 3],
             )
             for part in "qkv"
         )
-        scores = made.op("Mul", made.op("MatMul", query, key), made.constant("scale", head**-0.5))
-        mixed = made.op("MatMul", made.op("Softmax", scores, axis=-1), value)
-        merge = made.constant("merge", [0, 0, width], np.int64)
-        return made.op("Reshape", made.op("Transpose", mixed, perm=[0, 2, 1, 3]), merge)
+        scores = builder.op("Mul", builder.op("MatMul", query, key), builder.constant("scale", head**-0.5))
+        mixed = builder.op("MatMul", builder.op("Softmax", scores, axis=-1), value)
+        merge = builder.constant("merge", [0, 0, width], np.int64)
+        return builder.op("Reshape", builder.op("Transpose", mixed, perm=[0, 2, 1, 3]), merge)
 
-    x = made.op("Gather", made.noise("emb", 8192, width, scale=1.0), "ids")
-    x = norm(made.op("Add", x, made.noise("pos", 1, length, width, scale=0.3)), "n")
+    x = builder.op("Gather", builder.noise("emb", 8192, width, scale=1.0), "ids")
+    x = norm(builder.op("Add", x, builder.noise("pos", 1, length, width, scale=0.3)), "n")
     for layer in range(layers):
         tag = f"l{layer}"
-        x = norm(made.op("Add", x, linear(attention(x, tag), f"{tag}.o", width, width)), f"{tag}.n1")
-        wide = made.op("Relu", linear(x, f"{tag}.f1", width, 4 * width))
-        x = norm(made.op("Add", x, linear(wide, f"{tag}.f2", 4 * width, width)), f"{tag}.n2")
-    linear(made.op("ReduceMean", x, axes=[1], keepdims=0), "y", width, 4, to="y")
+        x = norm(builder.op("Add", x, linear(attention(x, tag), f"{tag}.o", width, width)), f"{tag}.n1")
+        wide = builder.op("Relu", linear(x, f"{tag}.f1", width, 4 * width))
+        x = norm(builder.op("Add", x, linear(wide, f"{tag}.f2", 4 * width, width)), f"{tag}.n2")
+    linear(builder.op("ReduceMean", x, axes=[1], keepdims=0), "y", width, 4, to="y")
     ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", length])
-    made.write(models, name, ids, ["batch", 4])
+    builder.write(models, name, ids, ["batch", 4])
 
 
 def write_resnet50(models: Path, name: str = "resnet50") -> None:
     """ResNet-50 with its normalisation folded into the convolutions, x [batch, 3, 224, 224] → y [batch, 1000]."""
-    made = Builder()
+    builder = Builder()
 
     def conv(x: str, tag: str, wide: int, narrow: int, size: int, stride: int = 1, gain: float = 2.0) -> str:
-        weight = made.noise(f"{tag}.w", narrow, wide, size, size, scale=(gain / (wide * size * size)) ** 0.5)
-        pads, bias = [size // 2] * 4, made.constant(f"{tag}.b", np.zeros(narrow))
-        return made.op("Conv", x, weight, bias, kernel_shape=[size] * 2, strides=[stride] * 2, pads=pads)
+        weight = builder.noise(
+            f"{tag}.w", narrow, wide, size, size, scale=(gain / (wide * size * size)) ** 0.5
+        )
+        pads, bias = [size // 2] * 4, builder.constant(f"{tag}.b", np.zeros(narrow))
+        return builder.op("Conv", x, weight, bias, kernel_shape=[size] * 2, strides=[stride] * 2, pads=pads)
 
     def bottleneck(x: str, tag: str, wide: int, narrow: int, stride: int) -> str:
-        inside = made.op("Relu", conv(x, f"{tag}.1", wide, narrow, 1))
-        inside = made.op("Relu", conv(inside, f"{tag}.2", narrow, narrow, 3, stride))
+        inside = builder.op("Relu", conv(x, f"{tag}.1", wide, narrow, 1))
+        inside = builder.op("Relu", conv(inside, f"{tag}.2", narrow, narrow, 3, stride))
         # A small gain at the end of each block keeps 16 sums from growing.
         inside = conv(inside, f"{tag}.3", narrow, 4 * narrow, 1, gain=0.1)
         if stride > 1 or wide != 4 * narrow:
             x = conv(x, f"{tag}.s", wide, 4 * narrow, 1, stride, gain=1.0)
-        return made.op("Relu", made.op("Add", inside, x))
+        return builder.op("Relu", builder.op("Add", inside, x))
 
-    x = made.op("Relu", conv("x", "stem", 3, 64, 7, 2))
-    x = made.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    x = builder.op("Relu", conv("x", "stem", 3, 64, 7, 2))
+    x = builder.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
     wide = 64
     for stage, blocks in enumerate((3, 4, 6, 3)):
         narrow = 64 << stage
         for block in range(blocks):
             x = bottleneck(x, f"s{stage}b{block}", wide, narrow, 2 if stage and not block else 1)
             wide = 4 * narrow
-    x = made.op("Flatten", made.op("GlobalAveragePool", x))
-    made.op(
+    x = builder.op("Flatten", builder.op("GlobalAveragePool", x))
+    builder.op(
         "Gemm",
         x,
-        made.noise("fc.w", wide, 1000, scale=wide**-0.5),
-        made.constant("fc.b", np.zeros(1000)),
+        builder.noise("fc.w", wide, 1000, scale=wide**-0.5),
+        builder.constant("fc.b", np.zeros(1000)),
         to="y",
     )
     pixels = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 224, 224])
-    made.write(models, name, pixels, ["batch", 1000])
+    builder.write(models, name, pixels, ["batch", 1000])
 
 
 def write_brightness(models: Path, name: str = "brightness") -> None:
     """x [batch, 3, 224, 224] → its mean by channel, y [batch, 3]: a run that costs less than bringing its input."""
-    made = Builder()
-    made.op("ReduceMean", "x", to="y", axes=[2, 3], keepdims=0)
+    builder = Builder()
+    builder.op("ReduceMean", "x", to="y", axes=[2, 3], keepdims=0)
     pixels = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 224, 224])
-    made.write(models, name, pixels, ["batch", 3])
+    builder.write(models, name, pixels, ["batch", 3])
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.result import Curve, Picture, shown, write
+from benchmarks.result import Curve, Plot, shown, write
 from benchmarks.turns import Peer
 from serving.bench.figures import Interval, Round, over_rounds
 from serving.bench.result import Result as BenchResult
@@ -17,7 +17,7 @@ from serving.bench.result import Series
 SHARES = (0.5, 0.7, 0.9)
 
 Opened = tuple[str, tuple[str, ...], BenchResult]
-"""The model, the labels of the servers, and what `baton bench` found of them."""
+"""The model, the labels of the servers, and their result of `baton bench`."""
 
 
 def drive_open(pair: Sequence[Peer], model: str, rounds: int) -> Opened:
@@ -76,7 +76,7 @@ def write_open(out: Path, opened: Sequence[Opened]) -> int:
         f"Arrivals are {shares} of what the slower server of the two answers in closed loop to the same generator, "
         f"and {SHARES[-1]:.0%} of what the faster one does."
     )
-    return write(out, columns, rows, [], [note], Picture(x="arrivals a second", curves=tuple(curves)))
+    return write(out, columns, rows, [], [note], Plot(x="arrivals a second", curves=tuple(curves)))
 
 
 def _series_p50(series: Series) -> Interval:

@@ -1,4 +1,4 @@
-"""Three times more than the server can answer, open loop: what is still answered, how late, and what is refused."""
+"""Three times the saturation rate, open loop: good answers, their latency, and refusals."""
 
 import argparse
 import asyncio
@@ -9,23 +9,26 @@ from benchmarks.graphs import HEAVY
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import serving
 from serving.bench.figures import Interval, Round, interval, over_rounds
-from serving.bench.load import Target
+from serving.bench.load import LoadTarget
 from serving.bench.search import find_saturation
 from serving.bench.values import Closed, Open
 
 
 def main() -> int:
     """Measure, write, and say whether the promises hold."""
-    made = parser("overload", __doc__)
-    add_model(made)
-    made.add_argument("--p99-ms", type=float, default=200.0, help="the server's one knob")
-    made.add_argument("--times", type=float, default=3.0, help="of saturation")
-    made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--seconds", type=float, default=5.0)
-    made.add_argument(
-        "--connections", type=int, default=512, help="of the open loop: over them nobody is refused"
+    cli = parser("overload", __doc__)
+    add_model(cli)
+    cli.add_argument("--p99-ms", type=float, default=200.0, help="the server's one knob")
+    cli.add_argument("--times", type=float, default=3.0, help="of saturation")
+    cli.add_argument("--rounds", type=int, default=5)
+    cli.add_argument("--seconds", type=float, default=5.0)
+    cli.add_argument(
+        "--connections",
+        type=int,
+        default=512,
+        help="of the open loop; a request over them waits in the client",
     )
-    given = made.parse_args()
+    given = cli.parse_args()
     limit_ms = 2 * given.p99_ms
     saturated: list[Round] = []
     overloaded: list[Round] = []
@@ -68,13 +71,13 @@ def main() -> int:
         _claim("goodput of saturation", "at least 0.9", goodput, goodput.median >= 0.9),
         _claim("p99 of the accepted, ms", f"at most {limit_ms:g}", p99, p99.median <= limit_ms),
         _claim("p99 of the refusals, ms", "at most 50", refused, refused.median <= 50),
-        Claim(text="other outcomes than 200 and 429", expected="0", seen=str(others), kept=others == 0),
-        Claim(text="memory is flat", expected="within 5 %", seen=f"{growth:.3f}", kept=growth <= 1.05),
+        Claim(text="other outcomes than 200 and 429", expected="0", actual=str(others), kept=others == 0),
+        Claim(text="memory is flat", expected="within 5 %", actual=f"{growth:.3f}", kept=growth <= 1.05),
     ]
     return write(given.out, (f"{given.times:g} times saturation", "median of rounds"), rows, claims)
 
 
-def _saturation(target: Target, given: argparse.Namespace, start: float) -> Round:
+def _saturation(target: LoadTarget, given: argparse.Namespace, start: float) -> Round:
     """The highest rate of the open loop at which 99 % are answered within `--p99-ms`, as `baton bench` finds it."""
 
     async def probe(rate: float) -> Round:
@@ -91,8 +94,8 @@ def _refused(each: Round) -> float:
     return each.outcomes.get("429", 0) / max(1, each.requests)
 
 
-def _claim(text: str, expected: str, seen: Interval, kept: bool) -> Claim:
-    return Claim(text=text, expected=expected, seen=shown(seen), kept=kept)
+def _claim(text: str, expected: str, actual: Interval, kept: bool) -> Claim:
+    return Claim(text=text, expected=expected, actual=shown(actual), kept=kept)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Baton beside its peers: answers a second and latency by connections and by rate, and what each server weighs.
+"""Baton beside its peers: answers a second, latency by connections and by rate, memory and start of each server.
 
 Writes `peers_MODEL.json` for each model, `peers_open.json` and `footprint.json`. `--scripts` is a folder kept
-elsewhere whose `run.py` starts each peer on the same ONNX files; `benchmarks/turns.py` says what is asked of it.
+elsewhere whose `run.py` starts each peer on the same ONNX files; `benchmarks/turns.py` has its interface.
 """
 
 import argparse
@@ -18,19 +18,19 @@ from typing import NoReturn
 from benchmarks.footprint import image_note, weigh_starts, write_footprint
 from benchmarks.open_loop import Opened, drive_open, write_open
 from benchmarks.promises import Turns, best, claims, ratios
-from benchmarks.result import FOLDER, Curve, Picture, shown, write
+from benchmarks.result import FOLDER, Curve, Plot, shown, write
 from benchmarks.turns import Bare, Driven, Peer, Scripts, Turn, by_turns, load_scripts, start_each
 from serving.bench.figures import interval
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who is driven with a model, and how many seconds a turn lasts: up to 16 connections, and over them."""
+    """The peers of a model, and the seconds of a turn: up to 16 connections, and over them."""
 
     peers: tuple[str, ...]
     seconds: tuple[int, int] = (1, 1)
     ceilings: tuple[str, ...] = Bare.labels
-    """Who is driven beside them and has no server."""
+    """Labels of `Bare`, driven beside them without a server."""
 
 
 PLANS = {
@@ -40,8 +40,8 @@ PLANS = {
         ceilings=(),  # some millions a second
     ),
     "text": Plan(("baton:1", "triton:1", "triton:2", "raw:1", "torchserve:1")),
-    # Some 40 images a second: a turn must see each of 64 connections answered several times, since what runs at its
-    # end (two batches of up to four) counts for nobody but `session.run`, which has no end.
+    # Some 40 images a second: in a turn each of 64 connections must be answered several times. The runs at its end
+    # (two batches of up to four) count for no server; `session.run` has no such end.
     "resnet50": Plan(("baton:1", "triton:1", "triton:2", "torchserve:1"), (4, 8), ceilings=(Bare.as_it_comes,)),
 }  # fmt: skip
 
@@ -187,8 +187,8 @@ def _write_model(out: Path, model: str, turns: Turns, notes: Sequence[str]) -> i
         for label in order
         if panel == "answers a second" or label not in Bare.labels
     )
-    picture = Picture(x="connections", curves=curves)
-    return write(out, columns, rows, claims(model, turns), notes, picture)
+    plot = Plot(x="connections", curves=curves)
+    return write(out, columns, rows, claims(model, turns), notes, plot)
 
 
 def _rate(turn: Turn) -> float:

@@ -1,4 +1,4 @@
-"""What was promised of Baton beside its peers, held against their turns."""
+"""The promises of Baton beside its peers, compared with their turns."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -39,11 +39,13 @@ def claims(model: str, turns: Turns) -> list[Claim]:
     for ours, theirs, of, connections, least in PROMISES:
         rival = best(turns, theirs, connections)
         if of == model and rival and (ours, connections) in turns:
-            seen = interval(ratios(turns[ours, connections], turns[rival, connections]))
+            actual = interval(ratios(turns[ours, connections], turns[rival, connections]))
             meant = "" if theirs == rival else f", {'the best peer' if theirs == 'peer' else 'its best'}"
             text = f"{model}, {connections} connections: {ours} over {rival}{meant}"
             found.append(
-                Claim(text=text, expected=f"at least {least}", seen=shown(seen), kept=seen.median >= least)
+                Claim(
+                    text=text, expected=f"at least {least}", actual=shown(actual), kept=actual.median >= least
+                )
             )
     if model in ("text", "resnet50") and ("baton:1", 64) in turns:
         # In closed loop the mean latency is connections over answers a second (Little's law).
@@ -51,7 +53,7 @@ def claims(model: str, turns: Turns) -> list[Claim]:
         tail = interval(times or [math.inf])
         found.append(
             Claim(text=f"{model}, 64 connections: p99 of baton:1 over its mean", expected=f"at most {TAIL:g}",
-                  seen=shown(tail), kept=tail.median <= TAIL)
+                  actual=shown(tail), kept=tail.median <= TAIL)
         )  # fmt: skip
     return found
 

@@ -1,10 +1,10 @@
-"""Writes every result into README.md, between its markers, and draws its picture: `python -m benchmarks.readme`."""
+"""Writes every result into README.md, between its markers, and draws its plot: `python -m benchmarks.readme`."""
 
 import re
 import sys
 from pathlib import Path
 
-from benchmarks.pictures import draw
+from benchmarks.plots import draw
 from benchmarks.result import FOLDER, Result, markdown
 
 README = Path(__file__).parent / "README.md"
@@ -14,15 +14,15 @@ _SLOT = re.compile(r"<!-- result: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 def main() -> int:
     """Fill the slots; a slot without a result says so."""
     for file in sorted(FOLDER.glob("*.json")):
-        picture = _read(file).picture
-        if picture:
-            draw(picture, file.with_suffix(".png"))
+        plot = _read(file).plot
+        if plot:
+            draw(plot, file.with_suffix(".png"))
     README.write_text(filled(README.read_text()))
     return 0
 
 
 def filled(text: str) -> str:
-    """README with what the results say now."""
+    """README with the results as they are now."""
     return _SLOT.sub(_filled, text)
 
 

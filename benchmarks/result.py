@@ -1,4 +1,4 @@
-"""What every benchmark writes: a table and what was promised of it, in results/NAME.json."""
+"""The result of a benchmark: a table and its promises, in results/NAME.json."""
 
 import argparse
 import shlex
@@ -15,18 +15,18 @@ FOLDER = Path(__file__).parent / "results"
 
 
 class Claim(BaseModel):
-    """A promise beside what was seen."""
+    """A promise beside the measured value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
     expected: str
-    seen: str
+    actual: str
     kept: bool
 
 
 class Curve(BaseModel):
-    """One line of a picture, in the panel of its name."""
+    """One line of a plot, in the panel of its name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,8 +36,8 @@ class Curve(BaseModel):
     y: tuple[Interval, ...]
 
 
-class Picture(BaseModel):
-    """What `benchmarks.pictures` draws beside the table: panels side by side over one kind of axis."""
+class Plot(BaseModel):
+    """The data of `benchmarks.plots`: panels side by side over one kind of axis."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,12 +62,12 @@ class Result(BaseModel):
     rows: tuple[tuple[str, ...], ...]
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a reader of the table must know of this run."""
-    picture: Picture | None = None
+    """Facts of this run without which the table misleads."""
+    plot: Plot | None = None
 
 
 def parser(name: str, text: str | None) -> argparse.ArgumentParser:
-    """A benchmark's command line, with where its result goes."""
+    """A benchmark's command line, with the file of its result."""
     made = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=text)
     made.add_argument("--out", type=Path, default=FOLDER / f"{name}.json", help="where the result is written")
     return made
@@ -79,21 +79,21 @@ def write(
     rows: Sequence[tuple[str, ...]],
     claims: Sequence[Claim],
     notes: Sequence[str] = (),
-    picture: Picture | None = None,
+    plot: Plot | None = None,
 ) -> int:
     """Write and print a result; the exit status: 1 if a promise was not kept."""
     name = out.stem
     result = Result(
         name=name,
         command=shlex.join(
-            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *map(_unplaced, sys.argv[1:])]
+            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *map(_without_folders, sys.argv[1:])]
         ),
         machine=fingerprint(),
         columns=columns,
         rows=tuple(rows),
         claims=tuple(claims),
         notes=tuple(notes),
-        picture=picture,
+        plot=plot,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(result.model_dump_json(indent=1) + "\n")
@@ -101,7 +101,7 @@ def write(
     return 0 if all(claim.kept for claim in claims) else 1
 
 
-def _unplaced(argument: str) -> str:
+def _without_folders(argument: str) -> str:
     """An argument without the folders of this machine, since results are published."""
     path = Path(argument)
     return path.name if path.is_absolute() else argument
@@ -116,11 +116,11 @@ def markdown(result: Result) -> str:
         *_table(result.columns, result.rows),
     ]
     if result.claims:
-        rows = [(c.text, c.expected, c.seen, "yes" if c.kept else "**no**") for c in result.claims]
-        lines += ["", *_table(("promise", "expected", "seen", "kept"), rows)]
+        rows = [(c.text, c.expected, c.actual, "yes" if c.kept else "**no**") for c in result.claims]
+        lines += ["", *_table(("promise", "expected", "actual", "kept"), rows)]
     lines += [line for note in result.notes for line in ("", note)]
-    if result.picture:
-        lines += ["", f"![{', '.join(result.picture.panels)}](results/{result.name}.png)"]
+    if result.plot:
+        lines += ["", f"![{', '.join(result.plot.panels)}](results/{result.name}.png)"]
     return "\n".join(lines)
 
 

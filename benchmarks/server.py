@@ -17,7 +17,7 @@ from serving.bench.values import BenchError
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_PATIENCE_S = 120
+_MAX_WAIT_S = 120
 
 
 class Server:
@@ -34,7 +34,7 @@ class Server:
              "--log-level", "error", *flags],
             cwd=checkout, env=environment,
         )  # fmt: skip
-        self._wait("/v2/health/ready", started + _PATIENCE_S)
+        self._wait("/v2/health/ready", started + _MAX_WAIT_S)
         self.seconds = time.perf_counter() - started
 
     def rss_mib(self) -> float:
@@ -54,7 +54,7 @@ class Server:
     def stop(self) -> int:
         """SIGTERM; its exit status."""
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(_PATIENCE_S)
+        return self._process.wait(_MAX_WAIT_S)
 
     def _pids(self) -> list[int]:
         top = self._process.pid
@@ -72,20 +72,20 @@ class Server:
                 pass
             if time.perf_counter() > until:
                 self._process.kill()
-                raise BenchError(f"the server is not ready after {_PATIENCE_S} s")
+                raise BenchError(f"the server is not ready after {_MAX_WAIT_S} s")
             time.sleep(0.01)
 
 
-def wait_until_measured(server: Server, patience_s: float = 120.0) -> None:
-    """Return when nothing is measured under way any more, so that what follows is the server at its best."""
-    until = time.perf_counter() + patience_s
+def wait_until_measured(server: Server, max_wait_s: float = 120.0) -> None:
+    """Return when no model is measured any more, so that the load finds the server at its best."""
+    until = time.perf_counter() + max_wait_s
     while time.perf_counter() < until:
         status, answer = fetch(server.url, "GET", "/v2/diagnostics", None, 5.0)
         models = json.loads(answer)["models"] if status == 200 else []
         if models and all(model.get("measured", True) for model in models):
             return
         time.sleep(0.05)
-    raise BenchError(f"the models are not measured after {patience_s:g} s")
+    raise BenchError(f"the models are not measured after {max_wait_s:g} s")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Servers by turns: each is driven for a moment while those that wait are stopped, so that the machine's drift cancels.
 
-How a peer is started is not told here: a folder of scripts that somebody keeps knows it (`load_scripts`).
+A folder of scripts, kept elsewhere, knows how a peer is started (`load_scripts`).
 """
 
 import importlib
@@ -24,8 +24,8 @@ _MIB = 1 << 20
 _RESTLESS = ("triton", "pytriton", "ray")
 """Their processes watch each other by the clock: stopped, they die. They idle instead."""
 _WAKE_S = 0.1
-_LOOK_S, _LOOKS = 0.05, 200
-"""A server that still works on what it was asked is waited for, or its next turn would pay for it."""
+_LOOK_S, _LOOKS = 0.05, 200  # 10 s at most
+"""A server that still works on its last requests is waited for, or its next turn would pay for them."""
 _DISTRIBUTIONS = {"raw": "uvicorn", "triton": "nvidia-pytriton"}
 """The packages of peers that are not named for theirs."""
 
@@ -72,7 +72,7 @@ class Scripts(Protocol):
 
 
 def load_scripts(folder: Path) -> Scripts:
-    """The folder's `run.py` and what it imports; no byte code is left in the folder."""
+    """The folder's `run.py` with its imports; no byte code is left in the folder."""
     sys.path.insert(0, str(folder.resolve()))
     sys.dont_write_bytecode = True
     return cast("Scripts", importlib.import_module("run"))
@@ -80,7 +80,7 @@ def load_scripts(folder: Path) -> Scripts:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one turn gave; `errors` counts answers other than 200, time-outs and broken connections."""
+    """The figures of one turn; `errors` counts answers other than 200, time-outs and broken connections."""
 
     rate: float
     p50_ms: float = 0.0
@@ -89,7 +89,7 @@ class Turn:
 
 
 class Driven(Protocol):
-    """What can be given a turn; its label names it in results."""
+    """Anything that can be given a turn; its label names it in results."""
 
     label: str
 
@@ -201,7 +201,7 @@ class Bare:
 
 
 def start_each(scripts: Scripts, specs: Sequence[str], model: str) -> Iterator[Peer]:
-    """Every peer that starts, for the caller to close; one that does not is told of on standard error."""
+    """Every peer that starts, for the caller to close; one that does not is named on standard error."""
     for spec, port in zip(specs, _ports(), strict=False):
         try:
             peer = Peer(scripts, spec, model, port)
@@ -212,7 +212,7 @@ def start_each(scripts: Scripts, specs: Sequence[str], model: str) -> Iterator[P
 
 
 def by_turns(driven: Sequence[Driven], connections: int, seconds: int, rounds: int) -> dict[str, list[Turn]]:
-    """Every server's turns by its label; one that goes away is told of on standard error and left out."""
+    """Every server's turns by its label; one that goes away is named on standard error and left out."""
     turns: dict[str, list[Turn]] = {each.label: [] for each in driven}
     for number in range(rounds):
         for each in driven if number % 2 else reversed(driven):

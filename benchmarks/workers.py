@@ -10,7 +10,7 @@ from benchmarks.asking import TIMEOUT_S
 from benchmarks.graphs import HEAVY, TINY, write_mlp
 from benchmarks.result import Claim, parser, shown, write
 from benchmarks.server import Server, serving
-from benchmarks.wrk import Seen, drive
+from benchmarks.wrk import WrkResult, drive
 from inference.runtime.machine import available_cpus
 from serving.bench.figures import Interval, interval
 from serving.bench.request import random_bodies, read_metadata
@@ -21,26 +21,26 @@ class Case(NamedTuple):
 
     model: str
     connections: int
-    keep: bool = True
+    keep_alive: bool = True
 
     def __str__(self) -> str:
-        each = "" if self.keep else ", one request each"
+        each = "" if self.keep_alive else ", one request each"
         return f"{self.model}, {self.connections} connections{each}"
 
 
 BUSIEST = Case("tiny", 64)
-CASES = (BUSIEST, Case("tiny", 64, keep=False), Case("heavy", 16))
+CASES = (BUSIEST, Case("tiny", 64, keep_alive=False), Case("heavy", 16))
 
 
 def main() -> int:
     """Measure, write, and say whether the promise holds."""
-    made = parser("workers", __doc__)
-    made.add_argument("--workers", type=int, default=available_cpus())
-    made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--seconds", type=int, default=2, help="of each server in each case and round")
-    given = made.parse_args()
-    one: dict[Case, list[Seen]] = defaultdict(list)
-    several: dict[Case, list[Seen]] = defaultdict(list)
+    cli = parser("workers", __doc__)
+    cli.add_argument("--workers", type=int, default=available_cpus())
+    cli.add_argument("--rounds", type=int, default=5)
+    cli.add_argument("--seconds", type=int, default=2, help="of each server in each case and round")
+    given = cli.parse_args()
+    one: dict[Case, list[WrkResult]] = defaultdict(list)
+    several: dict[Case, list[WrkResult]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as scratch:
         models = Path(scratch)
         write_mlp(models, "tiny", TINY)
@@ -68,29 +68,29 @@ def main() -> int:
     claim = Claim(
         text=f"{BUSIEST}: {given.workers} workers over one process",
         expected="over 1",
-        seen=shown(gain),
+        actual=shown(gain),
         kept=gain.median > 1,
     )
     return write(given.out, columns, rows, [claim])
 
 
-def _ask(server: Server, case: Case, seconds: int) -> Seen:
+def _ask(server: Server, case: Case, seconds: int) -> WrkResult:
     (body, *_) = random_bodies(read_metadata(server.url, case.model, TIMEOUT_S), 1, {}, binary=False)
     path = f"/v2/models/{case.model}/infer"
-    return drive(server, path, body, case.connections, seconds, keep=case.keep)
+    return drive(server, path, body, case.connections, seconds, keep_alive=case.keep_alive)
 
 
-def _gain(one: list[Seen], several: list[Seen]) -> Interval:
+def _gain(one: list[WrkResult], several: list[WrkResult]) -> Interval:
     return interval([ours.rate / theirs.rate for ours, theirs in zip(several, one, strict=True)])
 
 
-def _row(case: Case, one: list[Seen], several: list[Seen]) -> tuple[str, ...]:
+def _row(case: Case, one: list[WrkResult], several: list[WrkResult]) -> tuple[str, ...]:
     figures = [
         text
-        for seen in (one, several)
+        for results in (one, several)
         for text in (
-            f"{interval([each.rate for each in seen]).median:.0f}",
-            f"{interval([each.p99_ms for each in seen]).median:.1f}",
+            f"{interval([each.rate for each in results]).median:.0f}",
+            f"{interval([each.p99_ms for each in results]).median:.1f}",
         )
     ]
     return (str(case), *figures, shown(_gain(one, several)))

@@ -22,7 +22,7 @@ end
 """
 
 
-class Seen(NamedTuple):
+class WrkResult(NamedTuple):
     """One run of `wrk`."""
 
     rate: float
@@ -40,12 +40,12 @@ def drive(
     connections: int,
     seconds: int,
     *,
-    keep: bool = True,
+    keep_alive: bool = True,
     threads: int = 1,
     strict: bool = True,
-) -> Seen:
-    """Closed loop; `keep` False makes a connection for each request. `strict`: `BenchError` if an answer is not 200."""
-    headers = {**body.headers, **({} if keep else {"Connection": "close"})}
+) -> WrkResult:
+    """Closed loop; without `keep_alive` a connection for each request. `strict`: `BenchError` unless all get 200."""
+    headers = {**body.headers, **({} if keep_alive else {"Connection": "close"})}
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
     with tempfile.TemporaryDirectory() as scratch:
         script, data = Path(scratch) / "post.lua", Path(scratch) / "body"
@@ -60,4 +60,4 @@ def drive(
     requests, micros, p50_us, p99_us, wrong = map(int, told.strip().splitlines()[-1].split())
     if wrong and strict:
         raise BenchError(f"{path}: {wrong} of {requests} requests were not answered with 200")
-    return Seen((requests - wrong) / micros * 1e6, p50_us / 1e3, p99_us / 1e3, wrong)
+    return WrkResult((requests - wrong) / micros * 1e6, p50_us / 1e3, p99_us / 1e3, wrong)

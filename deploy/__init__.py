@@ -1,1 +1,1 @@
-"""What an operator deploys, and the code that generates the parts of it that are generated."""
+"""Files that an operator deploys, and the code that generates some of them."""

@@ -34,7 +34,7 @@ def service() -> dashboard.Dashboard:
     model = 'model=~"$model"'
     both = f'{model}, instance=~"$instance"'
     counted = 'outcome=~"success|rejected|deadline|failed"'
-    board = _board("baton-service", "Baton: service", "Whether callers get their answers, and in time.")
+    board = _board("baton-service", "Baton: service", "Whether clients get their answers, and in time.")
     board = board.with_variable(_variable("model", "label_values(baton_requests_total, model)"))
     board = board.with_variable(_variable("instance", "label_values(baton_ready, instance)"))
     _row(
@@ -194,7 +194,7 @@ def models() -> dashboard.Dashboard:
     """Versions, batches, the mix and confidence of the answers, and how they move."""
     model = 'model=~"$model"'
     labels = "model, version"
-    board = _board("baton-models", "Baton: models", "What is served, and what it answers.")
+    board = _board("baton-models", "Baton: models", "The models that are served, and their answers.")
     board = board.with_variable(_variable("model", "label_values(baton_model_info, model)"))
     _row(
         board,
@@ -203,7 +203,7 @@ def models() -> dashboard.Dashboard:
         _table(
             "Served now",
             f"max by ({labels}, task, precision, provider, digest) (baton_model_info{{{model}}})",
-            "provider is what really runs it; digest is the graph file's SHA-256.",
+            "provider is the one that really runs it; digest is the graph file's SHA-256.",
         ),
         _table(
             "Refused",
@@ -236,7 +236,7 @@ def models() -> dashboard.Dashboard:
                 f'{{{model}, outcome=~"rejected|deadline|failed"}}[$__rate_interval]))'
                 f" / sum by ({labels}) (rate(baton_requests_total{{{model}}}[$__rate_interval]))"
             },
-            "The first thing to compare between a canary and what it is to replace.",
+            "Compare it first between a canary and the version that it is to replace.",
         ),
         _lines(
             "99 % of answers within",
@@ -311,7 +311,7 @@ def models() -> dashboard.Dashboard:
             "Drift: how far the mix of the last hour is from the last day's",
             "percentunit",
             {"{{model}}": f"0.5 * sum by (model) (abs(({recent}) - ({usual})))"},
-            "Total variation distance: 0 the same, 1 nothing in common. What moves it first is what callers send.",
+            "Total variation distance: 0 the same, 1 nothing in common. A change of the inputs moves it first.",
         ),
         _lines(
             "Drift: how far the last window is from training",
@@ -365,9 +365,13 @@ def models() -> dashboard.Dashboard:
 
 
 def training() -> dashboard.Dashboard:
-    """Runs while they run, from `python -m training.fit.run_metrics`, and what the published versions scored."""
+    """Runs while they run, from `python -m training.fit.run_metrics`, and the scores of published versions."""
     run = 'run=~"$run"'
-    board = _board("baton-training", "Baton: training runs", "What is learned, and what came of it.")
+    board = _board(
+        "baton-training",
+        "Baton: training runs",
+        "Runs while they learn, and scores of published versions.",
+    )
     board = board.with_variable(_variable("run", "label_values(baton_run_step, run)"))
     board = board.with_variable(
         _variable("metric", 'label_values(baton_run_metric{metric=~"val/.*"}, metric)')
@@ -410,7 +414,7 @@ def training() -> dashboard.Dashboard:
         "Published",
         9,
         _table(
-            "Scores of what is served, on its test split",
+            "Scores of the served versions, on their test splits",
             "max by (model, version, precision, metric) (baton_model_quality)",
             "As the bundles' manifests have them.",
             value=True,

@@ -1,4 +1,4 @@
-"""`python -m deploy.generate`: write what is generated of deploy/ and k8s/; a test says that it is up to date.
+"""`python -m deploy.generate`: write the generated files of deploy/ and k8s/; a test says that they are up to date.
 
 - deploy/grafana/dashboards/*.json, from `deploy.dashboards`
 - k8s/components/monitoring/rules.yaml, the rule files of deploy/prometheus as the operator's PrometheusRule,

@@ -1,1 +1,1 @@
-"""What an operator runs, the pictures of the documentation, and what reads this repository for its own faults."""
+"""An operator's smoke test, the plots of the documentation, and tools that read this repository for its own faults."""

@@ -1,4 +1,4 @@
-"""The tracked files of a repository and the names that its modules define, for the tools that look for what is dead."""
+"""The tracked files of a repository and the names that its modules define, for the tools that look for dead code."""
 
 import ast
 import subprocess

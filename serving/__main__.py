@@ -23,9 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from serving.workers.supervisor import supervise
 
         return supervise(settings, arguments)
-    # What is made at the start stays; `serving.engine.group` puts the collector to work when everything is loaded.
+    # Objects made at the start stay; `serving.engine.group` enables the collector when all models are loaded.
     gc.disable()
-    # ONNX Runtime comes with it, which a process that only watches over others does not need.
+    # It imports ONNX Runtime, which the supervisor of several workers does not need.
     from serving.server import serve
 
     return serve(settings)

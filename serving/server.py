@@ -1,4 +1,4 @@
-"""The server's process: uvicorn, started with every choice made, and stopped without losing anybody."""
+"""The server's process: uvicorn, started with every choice made, and stopped without losing a request."""
 
 import asyncio
 import contextlib
@@ -30,10 +30,10 @@ from serving.settings import Settings
 
 log = logging.getLogger("baton")
 
-_TICKS_A_SECOND = 10  # of uvicorn's heartbeat
+_TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main_loop)
 
 LINGER_S = 1.0
-"""For a request that was sent before its caller could know that the server is leaving."""
+"""For a request that was sent before its client could know that the server is leaving."""
 
 
 class Config(uvicorn.Config):
@@ -104,30 +104,30 @@ class BatonServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door, answer who is inside, then uvicorn's own shutdown."""
-        await self._close_door()
+        """Listen no more, answer the open connections, then uvicorn's own shutdown."""
+        await self._close_listener()
         await self._linger()
         await super().shutdown(sockets)
 
-    async def _close_door(self) -> None:
-        """Listen no more, and answer who had come to the door: the kernel resets what it has not handed over."""
+    async def _close_listener(self) -> None:
+        """Listen no more, and accept the backlog: the kernel resets connections that it has not handed over."""
         loop = asyncio.get_running_loop()
-        doors = [os.dup(listening.fileno()) for server in self.servers for listening in server.sockets]
+        copies = [os.dup(listening.fileno()) for server in self.servers for listening in server.sockets]
         for server in self.servers:
             server.close()
-        came: list[socket.socket] = []
-        for door in doors:
-            with socket.socket(fileno=door) as listening:
+        accepted: list[socket.socket] = []
+        for copy in copies:
+            with socket.socket(fileno=copy) as listening:
                 listening.setblocking(False)
                 with contextlib.suppress(BlockingIOError):
                     while True:
-                        came.append(listening.accept()[0])
+                        accepted.append(listening.accept()[0])
         tls = self.config.ssl
-        # Who never ends a handshake must not keep the others, nor the process.
+        # A client that never ends its handshake must not hold up the others, nor the process.
         limit_s = None if tls is None else LINGER_S
         meetings = [
             loop.connect_accepted_socket(self._protocol, connection, ssl=tls, ssl_handshake_timeout=limit_s)
-            for connection in came
+            for connection in accepted
         ]
         await asyncio.gather(*meetings, return_exceptions=True)
 
@@ -140,11 +140,11 @@ class BatonServer(uvicorn.Server):
     async def _linger(self) -> None:
         """Let a connection that is new or idle bring the request that may be under way on it.
 
-        uvicorn closes such connections at once, and their callers lose what they have just sent. Here they are
-        answered, with `Connection: close`; who has nothing to ask is closed when the time is over.
+        uvicorn closes such connections at once, and their clients lose the request that they have just sent. Here
+        it is answered, with `Connection: close`; a connection without a request is closed when the time is over.
         """
         until = time.monotonic() + LINGER_S
-        # uvicorn tells nobody when a connection ends.
+        # uvicorn has no event for the end of a connection.
         while self.server_state.connections and time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -177,7 +177,7 @@ class Refused(Exception):
 
 
 def prepare(settings: Settings) -> Tracing | None:
-    """Whatever may refuse the settings before anything listens: `Refused` says what was seen and expected."""
+    """Check the settings before anything listens; `Refused` says what it got and what it expected."""
     try:
         listing(settings.models)
     except OSError as error:

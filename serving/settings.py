@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     )
     tls_key: Path | None = Field(None, description="its key in PEM, not encrypted; expected with --tls-cert")
     tls_ca: Path | None = Field(
-        None, description="authorities in PEM: only callers with a certificate of theirs are let in"
+        None, description="authorities in PEM: only clients with a certificate of theirs are let in"
     )
     device: Device = Field(
         "cpu",
@@ -73,7 +73,9 @@ class Settings(BaseSettings):
     concurrent_runs: int | None = Field(None, ge=0, description="deprecated: --instances")
     run_threads: int | None = Field(None, ge=1, description="deprecated: --intra-op-threads")
     max_batch_size: int | None = Field(
-        None, ge=1, description="rows of one run at most; default: the manifest's limit and what pays"
+        None,
+        ge=1,
+        description="rows of one run at most; default: the manifest's limit, or fewer if more gain nothing",
     )
     max_queue_rows: int | None = Field(
         None,
@@ -126,10 +128,11 @@ class Settings(BaseSettings):
         1000, ge=0, description="rows that are compared at a time with the bundle's reference; 0: none"
     )
     profile_cache: Path | None = Field(
-        None, description="folder that keeps what was measured of each model, so that a restart need not"
+        None,
+        description="folder that keeps the measurements of each model, so that a restart need not measure",
     )
     engine_cache: Path | None = Field(
-        None, description="folder that keeps what TensorRT builds of each graph, which takes minutes"
+        None, description="folder that keeps TensorRT's engines, since building one takes minutes"
     )
     root_path: str = Field(
         "", description="path under which a proxy has the server, such as /baton, whether it strips it or not"
@@ -141,7 +144,9 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = Field(
         None, description="bearer token for load and unload, which are refused without one"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged"
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="how: lines for people, or a JSON object a line"
     )
@@ -179,7 +184,7 @@ class Settings(BaseSettings):
         new = DEPRECATED[info.field_name or ""]
         actual = info.data.get(new)
         if value is not None and actual is not None and value != actual:
-            raise ValueError(f"--{_flag(new)} is {actual}; expected one of the two, or the same value")
+            raise ValueError(f"--{_flag(new)} is {actual}; expected only one of them, or the same value")
         return value
 
     def deprecations(self) -> list[str]:

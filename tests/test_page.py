@@ -57,7 +57,7 @@ def _choose(page: Page, model: str) -> None:
     expect(page.locator("#sheet h2")).to_have_text(model)
 
 
-def test_a_picture_is_named(page: Page) -> None:
+def test_an_image_is_named(page: Page) -> None:
     _choose(page, "fashion")
     page.set_input_files("input[type=file]", shipped("fashion") / "golden" / "00.png")
     expect(page.locator(".bar").first).to_contain_text("T-shirt/top")
@@ -81,7 +81,7 @@ def test_an_address_names_a_model_and_follows_what_is_chosen(page: Page, server:
     expect(page.locator("#sheet h2")).to_have_text("fashion")  # the first that is there
 
 
-def test_what_is_no_picture_is_answered_with_its_fault(page: Page) -> None:
+def test_a_file_that_is_no_image_is_answered_with_its_fault(page: Page) -> None:
     _choose(page, "fashion")
     page.set_input_files("input[type=file]", shipped("fashion") / "card.md")
     expect(page.locator("#answer .fault")).to_contain_text("expected")
@@ -101,7 +101,7 @@ def test_a_history_is_continued(page: Page) -> None:
     expect(page.locator("#answer li")).to_have_count(10)
 
 
-def test_what_speaks_for_a_pictures_label_is_painted_over_it(page: Page) -> None:
+def test_the_explanation_of_an_image_is_painted_over_it(page: Page) -> None:
     _choose(page, "fashion")
     explain = page.get_by_role("button", name="Explain")
     expect(explain).to_be_disabled()
@@ -109,8 +109,8 @@ def test_what_speaks_for_a_pictures_label_is_painted_over_it(page: Page) -> None
     explain.click()
     expect(page.locator("#answer strong")).to_have_text("T-shirt/top")
     heat = page.locator(".heat canvas")
-    picture = page.locator(".heat img").bounding_box()
-    assert picture == heat.bounding_box()  # of a square picture the model sees everything
+    image = page.locator(".heat img").bounding_box()
+    assert image == heat.bounding_box()  # of a square image the model sees everything
     painted = heat.evaluate(
         "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
         ".filter((_, place) => place % 4 === 3 && _ > 0).length"

@@ -61,6 +61,7 @@ def test_no_file_of_a_shipped_bundle_tells_where_it_was_made(path: Path) -> None
     assert not told
 
 
+@pytest.mark.slow
 def test_every_shipped_model_answers(server: ThreadedServer) -> None:
     with httpx.Client(base_url=server.url) as client:
         assert client.get("/v2/health/ready").json() == {"ready": True}
@@ -71,27 +72,27 @@ def test_every_shipped_model_answers(server: ThreadedServer) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
+def test_a_thousand_test_images_over_http_score_as_the_manifest_says(
     server: ThreadedServer,
 ) -> None:
     if "BATON_DATA" not in os.environ:
-        pytest.skip("BATON_DATA is not set: the Fashion-MNIST test pictures are read from it")
+        pytest.skip("BATON_DATA is not set: the Fashion-MNIST test images are read from it")
     from training.data.public_images import read_idx
 
     folder = Path(os.environ["BATON_DATA"]) / "vision" / "fashion-mnist"
     images = read_idx(folder / "t10k-images-idx3-ubyte.gz")
     truth = read_idx(folder / "t10k-labels-idx1-ubyte.gz")
     chosen = np.random.default_rng(0).choice(len(images), ROWS, replace=False)
-    pictures = [_png(images[place]) for place in chosen]
+    files = [_png(images[index]) for index in chosen]
     manifest = Manifest.model_validate_json((shipped("fashion") / MANIFEST_FILE).read_bytes())
     labels = json.loads((shipped("fashion") / "labels.json").read_text())
     with httpx.Client(base_url=server.url, headers={"content-type": "image/png"}) as client:
-        answers = [client.post("/v1/models/fashion:predict", content=picture).json() for picture in pictures]
+        answers = [client.post("/v1/models/fashion:predict", content=file).json() for file in files]
     guesses = [answer["predictions"][0]["label"] for answer in answers]
     predictor = Predictor.open(shipped("fashion"))
-    offline = predictor.predict([Payload(picture, "image/png") for picture in pictures])
+    offline = predictor.predict([Payload(file, "image/png") for file in files])
     assert guesses == [answer["label"] for answer in offline]
-    right = sum(guess == labels[truth[place]] for guess, place in zip(guesses, chosen, strict=True))
+    right = sum(guess == labels[truth[index]] for guess, index in zip(guesses, chosen, strict=True))
     evaluation = manifest.graphs[manifest.serve].evaluation
     assert evaluation is not None
     assert evaluation.metrics["accuracy"] >= 0.940
@@ -99,9 +100,9 @@ def test_a_thousand_test_pictures_over_http_score_what_the_manifest_says(
 
 
 @pytest.mark.slow
-def test_test_pictures_are_no_drift_and_their_negatives_are(tmp_path: Path) -> None:
+def test_test_images_are_no_drift_and_their_negatives_are(tmp_path: Path) -> None:
     if "BATON_DATA" not in os.environ:
-        pytest.skip("BATON_DATA is not set: the Fashion-MNIST pictures are read from it")
+        pytest.skip("BATON_DATA is not set: the Fashion-MNIST images are read from it")
     from training.data.public_images import read_idx
     from training.release.reference import add_reference
 
@@ -118,9 +119,9 @@ def test_test_pictures_are_no_drift_and_their_negatives_are(tmp_path: Path) -> N
         httpx.Client(base_url=server.url, headers={"content-type": "image/png"}) as client,
     ):
 
-        def alarms_after(pictures: Array) -> set[str]:
-            for picture in pictures:
-                client.post("/v1/models/fashion:predict", content=_png(picture)).raise_for_status()
+        def alarms_after(some: Array) -> set[str]:
+            for image in some:
+                client.post("/v1/models/fashion:predict", content=_png(image)).raise_for_status()
             shown = re.findall(
                 r'^baton_drift_alarm\{feature="(\w+)".*\} 1.0$', client.get("/metrics").text, re.MULTILINE
             )

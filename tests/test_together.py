@@ -1,4 +1,4 @@
-"""Sixty-four callers at once on the shipped model: batches form, and nobody gets or hurts another's answer."""
+"""Sixty-four clients at once on the shipped model: batches form, and no answer goes to another client."""
 
 import asyncio
 import re
@@ -14,58 +14,58 @@ from tests.serving.servers import start
 
 GOLDEN = sorted((shipped("fashion") / "golden").glob("*.png"))
 PREDICT = "/v1/models/fashion:predict"
-CALLERS, ROUNDS = 64, 4
-BAD = b"no picture at all"
+CLIENTS, ROUNDS = 64, 4
+BAD = b"no image at all"
 
 
 @pytest.mark.slow
-def test_sixty_four_callers_each_get_their_own_answer_in_shared_batches() -> None:
+def test_sixty_four_clients_each_get_their_own_answer_in_shared_batches() -> None:
     # Set by hand, since the plan of a machine where a batch of one pays as well as any is to form none.
     with start(models=MODELS, max_batch_size=8) as server, httpx.Client(base_url=server.url) as client:
-        alone = [_predict(client, picture.read_bytes()) for picture in GOLDEN]
+        alone = [_predict(client, image.read_bytes()) for image in GOLDEN]
         runs_before, rows_before = _batches(client)
         answers = asyncio.run(_all_at_once(server.url))
         runs_after, rows_after = _batches(client)
-    for caller, status, answer in answers:
-        if _is_bad(caller):
+    for number, status, answer in answers:
+        if _is_bad(number):
             assert (status, "body" in answer["error"]) == (400, True)
         else:
-            (seen,), (expected,) = answer["predictions"], alone[caller % len(GOLDEN)]
+            (seen,), (expected,) = answer["predictions"], alone[number % len(GOLDEN)]
             assert seen["label"] == expected["label"]
             assert abs(seen["probability"] - expected["probability"]) <= 2e-4
     rows, runs = rows_after - rows_before, runs_after - runs_before
-    good = sum(not _is_bad(caller) for caller, _, _ in answers)
+    good = sum(not _is_bad(number) for number, _, _ in answers)
     assert rows >= good, "who left before the run is not in it, everybody else is"
     assert rows > runs, f"{rows} rows in {runs} runs: no batch formed"
 
 
-def _is_bad(caller: int) -> bool:
-    return caller % 16 == 5
+def _is_bad(number: int) -> bool:
+    return number % 16 == 5
 
 
 async def _all_at_once(url: str) -> list[tuple[int, int, Any]]:
-    limits = httpx.Limits(max_connections=CALLERS)
+    limits = httpx.Limits(max_connections=CLIENTS)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
 
-        async def one(caller: int) -> tuple[int, int, Any]:
-            content = BAD if _is_bad(caller) else GOLDEN[caller % len(GOLDEN)].read_bytes()
+        async def one(number: int) -> tuple[int, int, Any]:
+            content = BAD if _is_bad(number) else GOLDEN[number % len(GOLDEN)].read_bytes()
             answer = await client.post(PREDICT, content=content, headers={"content-type": "image/png"})
-            return caller, answer.status_code, answer.json()
+            return number, answer.status_code, answer.json()
 
         answers = []
         for _ in range(ROUNDS):
             for _ in range(4):
                 _ask_and_leave(url)
-            answers += await asyncio.gather(*(one(caller) for caller in range(CALLERS)))
+            answers += await asyncio.gather(*(one(number) for number in range(CLIENTS)))
         return answers
 
 
 def _ask_and_leave(url: str) -> None:
     """Send a whole request and close the connection without reading the answer."""
-    address, picture = urlsplit(url), GOLDEN[0].read_bytes()
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(picture)}\r\n\r\n"
+    address, image = urlsplit(url), GOLDEN[0].read_bytes()
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(image)}\r\n\r\n"
     with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(head.encode() + picture)
+        connection.sendall(head.encode() + image)
 
 
 def _predict(client: httpx.Client, content: bytes) -> list[dict[str, float]]:

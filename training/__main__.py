@@ -9,13 +9,14 @@ from typing import get_args
 from inference.errors import BatonError
 from training.errors import TrainingError
 
-TASKS = ("vision", "text", "recommendation")
-
 
 def main(argv: Sequence[str]) -> int:
     """`argv` begins with the verb; returns the process's exit status."""
+    # PyTorch takes seconds to import, which the verbs of serving should not pay.
+    from training.architectures.registry import task_names
+
     rest = list(argv)[1:] if argv and argv[0] == "train" else list(argv)
-    if not rest or rest[0] not in TASKS:
+    if not rest or rest[0] not in task_names():
         print(usage())
         return 0 if rest[:1] in (["-h"], ["--help"]) else 2
     if any(flag in ("-h", "--help") for flag in rest[1:]):
@@ -25,13 +26,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def usage() -> str:
-    """What can be trained, by which architectures at which cost and score, on which named sets."""
+    """Every task, its architectures with cost and score, and its named sets."""
+    from training.architectures.registry import task_names
+
     lines = [
         "usage: baton train TASK [--data NAME|PATH] [--arch NAME] [--name BUNDLE] [--models DIR] [--setting VALUE …]",
         "",
         "`baton train TASK --help` lists every setting; --config FILE reads them from TOML.",
     ]
-    return "\n".join([*lines, *(line for task in TASKS for line in ("", *_choices(task)))])
+    return "\n".join([*lines, *(line for task in task_names() for line in ("", *_choices(task)))])
 
 
 def help_of(task: str) -> str:
@@ -50,14 +53,14 @@ def help_of(task: str) -> str:
 
 
 def _choices(task: str) -> list[str]:
-    from training.architectures.registry import architectures_for
-    from training.config import EMBEDDED
+    from training.architectures.registry import architectures_for, embedded_pair
     from training.data.public_sets import PUBLIC_SETS
     from training.results import read_results, summary
 
     results = read_results()
-    data, arch = EMBEDDED[task]
-    lines = [f"{task}: architectures (`baton train {task}` alone trains {arch} on {data})"]
+    data, arch = embedded_pair(task)
+    alone = f" (`baton train {task}` alone trains {arch} on {data})" if data else ""
+    lines = [f"{task}: architectures{alone}"]
     for one in architectures_for(task).values():
         lines.append(f"  {one.name:16} {one.summary}")
         lines.append(f"  {'':16} {summary(results, one.name) or 'not measured yet'}")
@@ -67,14 +70,14 @@ def _choices(task: str) -> list[str]:
 
 
 def _settings(task: str) -> Iterator[str]:
-    """One line each, of the settings that the task has; their descriptions begin with the tasks that have them."""
-    from training.config import TrainConfig, default_of
+    """Two lines for each setting that the task has: the flag, and the description."""
+    from training.config import TrainConfig, default_of, help_text, only_of
+    from training.tasks.registry import find_task
 
+    borrowed = find_task(task).settings
     for name, field in TrainConfig.model_fields.items():
-        whose, colon, _ = (field.description or "").partition(":")
-        named = set(whose.replace(",", " ").split())
-        others = bool(colon) and bool(named & set(TASKS)) and task not in named
-        if name == "task" or others:
+        only = only_of(name)
+        if name == "task" or (only is not None and task not in only.tasks and name not in borrowed):
             continue
         flag = f"--{name.replace('_', '-')}"
         if field.annotation is bool:
@@ -86,7 +89,7 @@ def _settings(task: str) -> Iterator[str]:
             if default not in ("", None, [], {}):
                 shown += f" ({default})"
         yield f"  {shown}"
-        yield f"      {field.description}"
+        yield f"      {help_text(name)}"
 
 
 def _train(task: str, flags: Sequence[str]) -> int:
@@ -118,7 +121,7 @@ def _train(task: str, flags: Sequence[str]) -> int:
         print(f"baton train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("baton train: stopped; the same command goes on from here", file=sys.stderr)
+        print("baton train: stopped; the same command resumes from here", file=sys.stderr)
         return 130
     print(f"published {published}")
     return 0

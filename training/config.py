@@ -6,9 +6,10 @@ refused before any work, all faults at once, and the one used is stored with the
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -28,37 +29,47 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from training.architectures.registry import ARCHITECTURES, architectures_for, check_options
+from training.architectures.registry import ARCHITECTURES, architectures_for, embedded_pair, task_names
 from training.errors import ConfigError
 from training.lineage import kind_of
-
-TaskName = Literal["vision", "text", "recommendation"]
 
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
     | {"log_every_steps", "checkpoint_every_s", "quantize", "quantize_budget", "slice", "robustness"}
     | {"find_rate"}
 )
-"""Settings that do not change what is learned: a run may be resumed with other values of these."""
+"""Settings that do not change the weights: a run may be resumed with other values of these."""
 
 
-EMBEDDED = {
-    "vision": ("digits", "cnn"),
-    "text": ("tickets", "bag"),
-    "recommendation": ("shop", "two-towers"),
-}
-"""Data and architecture where none are named: a small set that needs no network, and what learns it quickly."""
+@dataclass(frozen=True)
+class Only:
+    """The tasks that have a setting, and the architectures where not all do; stands in the annotation of the setting.
+
+    Other tasks do not list it in their help and ignore it; where `refusal` gives a reason, they refuse it.
+    """
+
+    tasks: tuple[str, ...]
+    architectures: tuple[str, ...] = ()
+    refusal: str = ""
+
+    def __str__(self) -> str:
+        """As it stands before the description: `vision and text`; `recommendation, mf and neumf`."""
+        tasks = " and ".join(self.tasks)
+        return f"{tasks}, {' and '.join(self.architectures)}" if self.architectures else tasks
+
+
+VISION, TEXT, RECOMMENDATION = Only(("vision",)), Only(("text",)), Only(("recommendation",))
 
 
 class TrainConfig(BaseSettings):
-    """What to train on, what to train, how, and where the result goes."""
+    """Data, architecture, how it is trained, and where the result goes."""
 
     model_config = SettingsConfigDict(
         extra="forbid", cli_kebab_case=True, cli_implicit_flags=True, cli_prog_name="baton train TASK"
     )
 
-    # What goes in and what comes out
-    task: TaskName = Field(description="which kind of model; the word after `baton train`")
+    # Inputs and outputs
+    task: str = Field(description="which kind of model; the word after `baton train`")
     data: str = Field(
         description="a named public set, or the path of your own data; an embedded set if not given"
     )
@@ -74,7 +85,7 @@ class TrainConfig(BaseSettings):
         default=None, description="directory of the run; runs/NAME-ARCH-SEED if not given"
     )
     config: Path | None = Field(default=None, description="a TOML file with these same settings")
-    resume: bool = Field(default=True, description="go on with an unfinished run of the same configuration")
+    resume: bool = Field(default=True, description="resume an unfinished run of the same configuration")
     strict: bool = Field(default=False, description="stop at bad data instead of skipping and reporting them")
 
     # The data
@@ -82,46 +93,60 @@ class TrainConfig(BaseSettings):
     validation: float = Field(
         default=0.1, gt=0, lt=0.5, description="share of train held out to choose the best epoch (stratified)"
     )
-    image_size: tuple[int, int, int] = Field(
+    image_size: Annotated[tuple[int, int, int], VISION] = Field(
         default=(64, 64, 3),
-        description="vision: height, width and channels that a folder's pictures are brought to",
+        description="height, width and channels that a folder's images are brought to",
     )
-    image_fit: Literal["crop", "stretch"] = Field(
-        default="crop", description="vision: keep the aspect and cut the rest off, or distort"
+    image_fit: Annotated[Literal["crop", "stretch"], VISION] = Field(
+        default="crop", description="keep the aspect and cut the rest off, or distort"
     )
-    background: int = Field(
-        default=255, ge=0, le=255, description="vision: grey level behind transparent pixels"
+    background: Annotated[int, VISION] = Field(
+        default=255, ge=0, le=255, description="grey level behind transparent pixels"
     )
-    max_pixels: PositiveInt = Field(
-        default=50_000_000, description="vision: largest picture that is decoded, in training and in serving"
+    max_pixels: Annotated[PositiveInt, VISION] = Field(
+        default=50_000_000, description="largest image that is decoded, in training and in serving"
     )
-    text_column: str = Field(default="text", description="text: the column of a table that holds the text")
-    label_column: str = Field(default="label", description="text: the column that holds the label")
-    tokenizer: Literal["words", "pieces"] = Field(
+    text_column: Annotated[str, TEXT] = Field(
+        default="text", description="the column of a table that holds the text"
+    )
+    label_column: Annotated[str, TEXT] = Field(default="label", description="the column that holds the label")
+    tokenizer: Annotated[Literal["words", "pieces"], TEXT] = Field(
         default="words",
-        description="text: an id for each word, or for the pieces that words are spelled from",
+        description="an id for each word, or for the pieces that words are spelled from",
     )
-    vocabulary: int = Field(default=30_000, ge=3, description="text: most ids, the frequent words first")
-    max_length: PositiveInt = Field(default=512, description="text: tokens that are read of a text")
-    max_characters: PositiveInt = Field(
-        default=100_000, description="text: a longer one is refused, in training and in serving"
+    vocabulary: Annotated[int, TEXT] = Field(
+        default=30_000, ge=3, description="most ids, the frequent words first"
     )
-    user_column: str = Field(default="user", description="recommendation: column of your file")
-    item_column: str = Field(default="item", description="recommendation: column of your file")
-    time_column: str = Field(
+    max_length: Annotated[PositiveInt, TEXT] = Field(
+        default=512, description="tokens that are read of a text"
+    )
+    max_characters: Annotated[PositiveInt, TEXT] = Field(
+        default=100_000, description="a longer one is refused, in training and in serving"
+    )
+    user_column: Annotated[str, RECOMMENDATION] = Field(default="user", description="column of your file")
+    item_column: Annotated[str, RECOMMENDATION] = Field(default="item", description="column of your file")
+    time_column: Annotated[str, RECOMMENDATION] = Field(
         default="",
-        description="recommendation: column of your file, a number or an ISO date; rows are in order if empty",
+        description="column of your file, a number or an ISO date; rows are in order if empty",
     )
-    title_column: str = Field(default="", description="recommendation: column with the items' titles, if any")
-    repeats: bool = Field(
+    title_column: Annotated[str, RECOMMENDATION] = Field(
+        default="", description="column with the items' titles, if any"
+    )
+    repeats: Annotated[bool, RECOMMENDATION] = Field(
         default=False,
-        description="recommendation: in your file, taking the same item again is normal (a shop)",
+        description="in your file, taking the same item again is normal (a shop)",
     )
-    history: int = Field(default=100, ge=2, description="recommendation: most recent items that a model sees")
-    default_k: PositiveInt = Field(default=10, description="recommendation: items in an answer, unless asked")
-    max_k: PositiveInt = Field(default=100, description="recommendation: items in an answer at most")
-    negatives: PositiveInt = Field(
-        default=4, description="recommendation, mf and neumf: items drawn for each one that the user has"
+    history: Annotated[int, RECOMMENDATION] = Field(
+        default=100, ge=2, description="most recent items that a model sees"
+    )
+    default_k: Annotated[PositiveInt, RECOMMENDATION] = Field(
+        default=10, description="items in an answer, unless asked"
+    )
+    max_k: Annotated[PositiveInt, RECOMMENDATION] = Field(
+        default=100, description="items in an answer at most"
+    )
+    negatives: Annotated[PositiveInt, Only(("recommendation",), ("mf", "neumf"))] = Field(
+        default=4, description="items drawn for each one that the user has"
     )
 
     # The model
@@ -131,8 +156,8 @@ class TrainConfig(BaseSettings):
 
     init_from: str = Field(
         default="",
-        description="a bundle or a run to start from, with a new head: its architecture and --model are taken, "
-        "unless told; vision: a checkpoint too; text: its tokenizer is taken over; neumf: a run of mf, same split",
+        description="a bundle or a run to start from, with a new head. Its architecture and --model are taken, unless "
+        "told. Vision: a checkpoint too; text: its tokenizer is taken over; neumf: a run of mf, same split",
     )
     freeze_epochs: NonNegativeInt = Field(
         default=1, description="with init_from: epochs in which only the new head learns"
@@ -178,23 +203,31 @@ class TrainConfig(BaseSettings):
         "where validation is too small to tell epochs apart",
     )
     patience: NonNegativeInt = Field(default=0, description="epochs without a better one to stop; 0: never")
-    word_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="text: share of the words that are hidden"
+    word_dropout: Annotated[float, TEXT] = Field(
+        default=0.0, ge=0, lt=1, description="share of the words that are hidden"
     )
-    crop: NonNegativeInt = Field(default=0, description="vision: pad by so many pixels, crop at random")
-    flip: bool = Field(default=False, description="vision: mirror half of the pictures")
-    erase: float = Field(default=0.0, ge=0, le=1, description="vision: probability of a noisy rectangle")
-    mirror: bool = Field(
+    crop: Annotated[NonNegativeInt, VISION] = Field(
+        default=0, description="pad by so many pixels, crop at random"
+    )
+    flip: Annotated[bool, VISION] = Field(default=False, description="mirror half of the images")
+    erase: Annotated[float, VISION] = Field(
+        default=0.0, ge=0, le=1, description="probability of a noisy rectangle"
+    )
+    mirror: Annotated[bool, VISION] = Field(
         default=False,
-        description="vision: answer with the mean over the picture and its mirror image; runs take twice as long",
+        description="answer with the mean over the image and its mirror image; runs take twice as long",
     )
-    mixup: NonNegativeFloat = Field(default=0.0, description="vision: alpha of blending two pictures; 0: off")
-    cutmix: NonNegativeFloat = Field(default=0.0, description="vision: alpha of pasting from another; 0: off")
+    mixup: Annotated[NonNegativeFloat, VISION] = Field(
+        default=0.0, description="alpha of blending two images; 0: off"
+    )
+    cutmix: Annotated[NonNegativeFloat, VISION] = Field(
+        default=0.0, description="alpha of pasting from another; 0: off"
+    )
 
     # The evaluation
-    slice: list[str] = Field(
+    slice: Annotated[list[str], VISION] = Field(
         default_factory=list,
-        description="columns whose values are scored apart; vision: label, brightness, contrast",
+        description="columns whose values are scored apart: label, brightness, contrast",
     )
     robustness: bool = Field(
         default=True,
@@ -209,9 +242,9 @@ class TrainConfig(BaseSettings):
         default=0.5, description="points of the validation metric that int8 may lose"
     )
 
-    teacher: str = Field(
+    teacher: Annotated[str, Only(("vision", "text"), refusal="a teacher's answer is a class")] = Field(
         default="",
-        description="vision and text: a bundle whose answers are learned too; text takes its tokenizer over",
+        description="a bundle whose answers are learned too; text takes its tokenizer over",
     )
     distill_weight: float = Field(
         default=0.5, gt=0, le=1, description="with teacher: share of the loss that its answers have"
@@ -233,7 +266,9 @@ class TrainConfig(BaseSettings):
     )
 
     # The run
-    checkpoint_every_s: NonNegativeFloat = Field(default=30.0, description="what a kill can cost, in seconds")
+    checkpoint_every_s: NonNegativeFloat = Field(
+        default=30.0, description="most that a kill can cost, in seconds"
+    )
     log_every_steps: PositiveInt = Field(
         default=20, description="steps between two points of the training curve"
     )
@@ -255,8 +290,15 @@ class TrainConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what it is given: an exported variable must not change a run."""
+        """The arguments alone: an exported variable must not change a run."""
         return (init_settings,)
+
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, task: str) -> str:
+        if task not in task_names():
+            raise ValueError(f"{task!r} is unknown; there are {', '.join(task_names())}")
+        return task
 
     @field_validator("arch")
     @classmethod
@@ -272,7 +314,7 @@ class TrainConfig(BaseSettings):
     @classmethod
     def _known_options(cls, model: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         arch = info.data.get("arch")
-        if arch in ARCHITECTURES and (faults := check_options(ARCHITECTURES[arch], model)):
+        if arch in ARCHITECTURES and (faults := ARCHITECTURES[arch].faults_of(model)):
             raise ValueError("; ".join(faults))
         return model
 
@@ -286,29 +328,29 @@ class TrainConfig(BaseSettings):
     @field_validator("init_from")
     @classmethod
     def _can_start_from_another(cls, init_from: str, info: ValidationInfo) -> str:
-        if init_from and info.data.get("task") == "recommendation" and info.data.get("arch") != "neumf":
-            raise ValueError(
-                "vision, text and neumf only: a recommender's weights belong to its items and users"
-            )
-        if init_from and info.data.get("arch") == "bag":
-            raise ValueError("a bag has no head to replace: its table is counted from its own texts")
+        architecture = ARCHITECTURES.get(info.data.get("arch", ""))
+        if init_from and architecture is not None and architecture.no_start:
+            raise ValueError(architecture.no_start)
         return init_from
-
-    @field_validator("teacher")
-    @classmethod
-    def _can_be_taught(cls, teacher: str, info: ValidationInfo) -> str:
-        if teacher and info.data.get("task") == "recommendation":
-            raise ValueError("vision and text only: a teacher's answer is a class")
-        return teacher
 
     @field_validator("prune")
     @classmethod
     def _has_weights_to_prune(cls, prune: float, info: ValidationInfo) -> float:
-        if prune and info.data.get("arch") == "bag":
-            raise ValueError(
-                "a bag's weights correct naive Bayes: zero is a correction of none, not an absence"
-            )
+        architecture = ARCHITECTURES.get(info.data.get("arch", ""))
+        if prune and architecture is not None and architecture.no_pruning:
+            raise ValueError(architecture.no_pruning)
         return prune
+
+    @field_validator("*")
+    @classmethod
+    def _is_of_the_task(cls, value: Any, info: ValidationInfo) -> Any:
+        """A setting of other tasks is ignored, unless its `Only` says why it is refused."""
+        only, task = only_of(info.field_name or ""), info.data.get("task")
+        if only is None or not only.refusal or task is None or task in only.tasks:
+            return value
+        if value != default_of(info.field_name or ""):
+            raise ValueError(f"{only} only: {only.refusal}")
+        return value
 
     @property
     def bundle_name(self) -> str:
@@ -333,7 +375,7 @@ def load_config(task: str, argv: Sequence[str] = ()) -> TrainConfig:
     except SettingsError as error:
         raise ConfigError(f"the flags cannot be read: {error}") from error
     chosen = {**_read_toml(Path(flags["config"])), **flags} if flags.get("config") else dict(flags)
-    data, arch = EMBEDDED.get(task, ("", ""))
+    data, arch = embedded_pair(task)
     chosen = {"data": data, "arch": arch, **_taken_over(task, chosen), **chosen}
     return make_config({**shipped_recipe(str(chosen["data"]), str(chosen["arch"])), **chosen})
 
@@ -346,11 +388,22 @@ def _taken_over(task: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_config(settings: Mapping[str, Any]) -> TrainConfig:
-    """Check the settings; every fault is named with the value seen."""
+    """Check the settings; every fault is named with the value that came."""
     try:
         return TrainConfig(**settings)
     except ValidationError as error:
         raise ConfigError("the configuration is wrong:\n" + "\n".join(map(_fault, error.errors()))) from error
+
+
+def only_of(setting: str) -> Only | None:
+    """The tasks that have a setting; None: all of them."""
+    return next((one for one in TrainConfig.model_fields[setting].metadata if isinstance(one, Only)), None)
+
+
+def help_text(setting: str) -> str:
+    """A setting's description, behind the tasks that have it."""
+    described, only = TrainConfig.model_fields[setting].description or "", only_of(setting)
+    return described if only is None else f"{only}: {described}"
 
 
 def default_of(setting: str) -> Any:
@@ -360,9 +413,10 @@ def default_of(setting: str) -> Any:
 
 
 def shipped_recipe(data: str, arch: str) -> dict[str, Any]:
-    """The measured settings for this set and architecture; empty where none were measured."""
+    """The architecture's own settings, under those that were measured for this set; empty where there are neither."""
     file = resources.files("training") / "configs" / f"{Path(data).name}-{arch}.toml"
-    return tomllib.loads(file.read_text()) if file.is_file() else {}
+    own = dict(ARCHITECTURES[arch].settings) if arch in ARCHITECTURES else {}
+    return {**own, **tomllib.loads(file.read_text())} if file.is_file() else own
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -374,5 +428,5 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _fault(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
-    seen = "" if error["type"] in ("missing", "value_error") else f" (it is {error['input']!r})"
-    return f"  {where}: {error['msg'].removeprefix('Value error, ')}{seen}"
+    came = "" if error["type"] in ("missing", "value_error") else f" (it is {error['input']!r})"
+    return f"  {where}: {error['msg'].removeprefix('Value error, ')}{came}"

@@ -35,9 +35,15 @@ def kind_of(path: Path) -> Kind | None:
             config = json.loads(run.read_text())
             return Kind(config["task"], config["arch"], config["model"])
         manifest = Manifest.model_validate_json((newest_version(path) / MANIFEST_FILE).read_bytes())
-        return Kind(manifest.task, manifest.architecture, options_of(manifest))
+        return Kind(task_of(manifest), manifest.architecture, options_of(manifest))
     except (OSError, ValueError, KeyError, TypeError):  # pydantic's and json's own are ValueErrors
         return None  # opening it later raises the error that names the fault
+
+
+def task_of(manifest: Manifest) -> str:
+    """The word behind `baton train`, which may be another than the task that serving knows the bundle by."""
+    config = manifest.provenance.config if manifest.provenance else {}
+    return str(config.get("task", manifest.task))
 
 
 def options_of(manifest: Manifest) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
     data → fit → prune → calibrate → export → verify → quantize → candidate → reference → evaluate → publish
 
-A step leaves its artefact in the run's directory; one that is there is read instead of made again. So a run
-that was stopped, at any step and in the middle of an epoch, goes on by the same command.
+A step leaves its artefact in the run's directory, and an artefact that is there is read instead. So a run that was
+stopped, at any step and in the middle of an epoch, resumes by the same command.
 """
 
 import json
@@ -21,14 +21,11 @@ from inference.options import Precision
 from inference.predictor import Predictor
 from training.config import TrainConfig
 from training.data.examples import Batch
-from training.data.text import Texts
-from training.data.vision import Images
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
-from training.evaluate.robustness import of_images, of_texts
 from training.fit.processes import leave_group
 from training.fit.pruning import prune
-from training.fit.teacher import read_taught
+from training.fit.teacher import read_teacher
 from training.fit.train import best_model, fit, load_data
 from training.release.compress import compare_with_dense, describe, inside_budget
 from training.release.export import export
@@ -43,6 +40,7 @@ from training.tasks.registry import find_task
 log = logging.getLogger(__name__)
 
 VERIFIED_ROWS = 128
+"""Validation rows of the proof: each is run alone and in every batch size of `training.release.verify`."""
 
 
 def train(config: TrainConfig) -> Path:
@@ -77,7 +75,17 @@ def train(config: TrainConfig) -> Path:
     quantized = quantized_graph(config, task, data, files)
     int8 = files.int8_graph if quantized and quantized.accepted else None
     artifacts = Artifacts(
-        config, task, data, fitted, files.graph, parity, company, quantized, int8, pruning, read_taught(files)
+        config,
+        task,
+        data,
+        fitted,
+        files.graph,
+        parity,
+        company,
+        quantized,
+        int8,
+        pruning,
+        read_teacher(files),
     )
     candidate = make_candidate(artifacts, deployed, files.candidates)
     build_reference(task, candidate, data, files)
@@ -87,14 +95,14 @@ def train(config: TrainConfig) -> Path:
     if int8 is not None:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
     for precision, report in reports.items():
-        log.info("test, %s: %s", precision, "\n  ".join(by_whose(report.evaluation.metrics)))
+        log.info("test, %s: %s", precision, "\n  ".join(by_model(report.evaluation.metrics)))
     published = publish(artifacts, candidate, reports, files)
     atomic_write(files.published, json.dumps({"bundle": str(published)}))
     return published
 
 
 def run_worker_rank(config: TrainConfig) -> None:
-    """What every process but the first does: its share of the fits, and no more."""
+    """Every process but the first: its share of the fits, and no more."""
     files = open_run(config)
     if already_published(config, files) is None:
         data = load_data(config, files)
@@ -104,7 +112,7 @@ def run_worker_rank(config: TrainConfig) -> None:
 
 
 def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
-    """The bundle that this run became, if it is still there and where the configuration wants it."""
+    """The bundle that this run became, if it is still there and where the configuration puts it."""
     if not files.published.exists():
         return None
     bundle = Path(json.loads(files.published.read_text())["bundle"])
@@ -112,13 +120,13 @@ def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
     return bundle if bundle == expected and bundle.is_dir() else None
 
 
-def by_whose(metrics: Mapping[str, float]) -> list[str]:
-    """A line for the model's own figures, and one for those of each baseline, which are named after it."""
+def by_model(metrics: Mapping[str, float]) -> list[str]:
+    """A line for the model's own figures, and one for those of each baseline, which begin with its name."""
     lines: dict[str, list[str]] = {}
     for name, value in metrics.items():
-        whose, _, figure = name.rpartition(": ")
-        lines.setdefault(whose, []).append(f"{figure} {value:.4f}")
-    return [f"{whose}: {', '.join(told)}" if whose else ", ".join(told) for whose, told in lines.items()]
+        owner, _, figure = name.rpartition(": ")
+        lines.setdefault(owner, []).append(f"{figure} {value:.4f}")
+    return [f"{owner}: {', '.join(told)}" if owner else ", ".join(told) for owner, told in lines.items()]
 
 
 def calibrate(task: Task, model: nn.Module, data: TaskData[Any], files: RunFiles) -> Calibrated:
@@ -154,7 +162,7 @@ def proved_company(task: Task, data: TaskData[Any], files: RunFiles) -> Company:
 def quantized_graph(
     config: TrainConfig, task: Task, data: TaskData[Any], files: RunFiles
 ) -> Quantization | None:
-    """What was tried for int8; done again when the budget is another, or rows were not proved to keep apart."""
+    """The trials of int8; made again when the budget is another, or rows were not proved to keep apart."""
     if config.quantize == "off":
         return None
     found = _read_quantization(files)
@@ -168,7 +176,7 @@ def quantized_graph(
 
 
 def build_reference(task: Task, candidate: Path, data: TaskData[Any], files: RunFiles) -> None:
-    """What drift is measured against, through the candidate."""
+    """The reference that drift is measured against, through the candidate."""
     if not files.reference.exists():
         reference = make_reference(Predictor.open(candidate, "fp32", prove=False), task, data)
         atomic_write(files.reference, reference.model_dump_json(indent=1))
@@ -192,15 +200,11 @@ def with_robustness(
     data: TaskData[Any],
     files: RunFiles,
 ) -> Report:
-    """The report with accuracy on worse inputs, for pictures and texts; kept with the report."""
-    test = data.test
-    if not (config.robustness and isinstance(test, Images | Texts)) or report.evaluation.robustness:
+    """The report with accuracy on worse inputs, where the task has such; kept with the report."""
+    if not config.robustness or report.evaluation.robustness:
         return report
-    predictor = Predictor.open(candidate, "fp32", prove=False)
-    if isinstance(test, Images):
-        found = of_images(predictor, model, test, task.payload, config.background)
-    else:
-        found = of_texts(predictor, test)
+    if not (found := task.robustness(candidate, model, data, config)):
+        return report
     evaluation = report.evaluation.model_copy(update={"robustness": found})
     report = report.model_copy(update={"evaluation": evaluation})
     atomic_write(files.report, report.model_dump_json(indent=1))
@@ -224,8 +228,8 @@ def evaluate(
     """Figures on test through the candidate bundle, golden examples replayed first; fp32's are drawn."""
     artefact = files.report if precision == "fp32" else files.int8_report
     if not artefact.exists():
-        pictures = files.plots if precision == "fp32" else files.plots / precision
-        pictures.mkdir(parents=True, exist_ok=True)
-        report = task.evaluate(Predictor.open(candidate, precision), data, calibrated, pictures)
+        plots = files.plots if precision == "fp32" else files.plots / precision
+        plots.mkdir(parents=True, exist_ok=True)
+        report = task.evaluate(Predictor.open(candidate, precision), data, calibrated, plots)
         atomic_write(artefact, report.model_dump_json(indent=1))
     return Report.model_validate_json(artefact.read_text())

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from inference.errors import BatonError
 from inference.manifest import Manifest
 from inference.store.bundle import Bundle
-from training.lineage import options_of
+from training.lineage import options_of, task_of
 
 HERE = Path(__file__).parent
 RESULTS_FILE, TABLE_FILE = HERE / "results.json", HERE / "RESULTS.md"
@@ -78,7 +78,7 @@ def record(
         raise ValueError(f"{bundle}: its manifest holds no evaluation and provenance")
     chosen = metric or next(name for name in MAIN_METRICS if name in fp32.metrics)
     return Result(
-        task=manifest.task,
+        task=task_of(manifest),
         data=manifest.data.name,
         arch=manifest.architecture,
         metric=chosen,
@@ -104,7 +104,7 @@ def _mflops(manifest: Manifest) -> float | None:
 
     A model that answers over the mirror image too runs twice.
     """
-    if manifest.task != "vision" or manifest.provenance is None:
+    if task_of(manifest) != "vision" or manifest.provenance is None:
         return None
     import torch
     from torch.utils.flop_counter import FlopCounterMode

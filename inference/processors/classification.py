@@ -64,7 +64,7 @@ class Classification:
         data.
         """
         row = outputs["probabilities"][0]
-        order = np.argsort(-row, kind="stable")
+        order = np.argsort(-row, kind="stable")  # in a tie the lower class comes first, on every machine
         best = int(order[0])
         answer: Prediction = {
             "label": self.labels[best],

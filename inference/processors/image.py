@@ -79,6 +79,7 @@ class ImageProcessor(StackingProcessor):
         """
         data, field = self._bytes_of(payload), payload.field
         try:
+            # Only these decoders are tried: Pillow has dozens, and each of them parses a stranger's bytes.
             image = Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
             width, height = image.size
             if width * height > self.config.max_pixels:
@@ -89,7 +90,7 @@ class ImageProcessor(StackingProcessor):
             image.draft(self.config.mode, (2 * self.config.width, 2 * self.config.height))
             image.load()
             return self._to_mode(ImageOps.exif_transpose(image))
-        except (InvalidInput, MemoryError):
+        except (InvalidInput, MemoryError):  # out of memory is the machine's fault, not the image's
             raise
         except UnidentifiedImageError as error:
             raise InvalidInput(

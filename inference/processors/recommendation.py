@@ -137,7 +137,7 @@ class RecommendationProcessor(StackingProcessor):
             scores = scores.copy()
             scores[hidden - 1] = -np.inf
         # A partition first: sorting 3,659 scores takes ten times as long.
-        most = min(wish.k, len(scores) - len(np.unique(hidden)))
+        most = min(wish.k, len(scores) - len(np.unique(hidden)))  # an item may be in the history and excluded
         if most <= 0:
             return []
         edge = np.partition(scores, -most)[-most]

@@ -96,6 +96,7 @@ class TextProcessor(StackingProcessor):
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, not cut; may be empty for a text that holds no token."""
+        # It keeps no offsets, which only explanations need, and so is faster than `encode_batch` (tokenizers 0.20).
         encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [row.ids for row in encoded]
 

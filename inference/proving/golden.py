@@ -69,6 +69,7 @@ def replay(bundle: Bundle, processor: Processor, session: Runs, precision: Preci
         processor.preprocess(processor.decode(payload_of(bundle, example))).tensors
         for example in golden.examples
     ]
+    # Alone first: a difference there is the graph's own, and one that only a batch shows is its neighbours'.
     for row, example in zip(rows, golden.examples, strict=True):
         _compare(bundle.path, example, session.run(row), tolerance, "alone")
     if bundle.manifest.max_batch_size >= len(rows):
@@ -83,6 +84,7 @@ def _compare(path: Path, example: Example, outputs: Tensors, tolerance: Toleranc
     for name, expected_list in example.outputs.items():
         if name not in outputs:
             raise GoldenMismatch(path, f"{source}: got no output named {name}")
+        # In float64, so that the difference is not rounded itself.
         actual, expected = np.asarray(outputs[name][0], np.float64), np.asarray(expected_list, np.float64)
         if actual.shape != expected.shape:
             raise GoldenMismatch(

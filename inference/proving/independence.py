@@ -137,6 +137,7 @@ def _compare_all(
     alone = [session.run(row) for row in rows[:compared]]
     for outputs in alone:
         _check_rows(outputs, 1)
+    # The same row twice comes first: a graph that draws by chance would else be told to depend on its company.
     worst = _difference(alone[0], session.run(rows[0]), "asked twice", "run after run")
     for places in companies(len(rows), compared):
         try:

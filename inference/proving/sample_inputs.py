@@ -31,6 +31,7 @@ LENGTHS = (16, 32, 64, 8, 128, 256, 512, 576, 2, 1, 80, 1024)
 RANGES = ((0, 10), (0, 2), (0, 1), (1, 2), (9, 20), (100, 200))
 # First axes for a graph that one row does not suit: it does not take batches then.
 FIRST = (1, 2, 3, 4, 8, 16)
+# A version is not ready while its inputs are looked for.
 MOST_TRIES = 120
 MOST_SECONDS = 3.0
 

@@ -99,6 +99,7 @@ class BoundRuns:
                     fixed[spec.name] = take(shape, spec.datatype)
                     bound.bind_ortvalue_output(spec.name, _value(fixed[spec.name], spec.datatype))
             session.run_with_iobinding(bound)
+            # A device copies its outputs after the call has returned: they are read only when that is done.
             bound.synchronize_outputs()
             values = bound.get_outputs()
             whole = [

@@ -1,4 +1,4 @@
-"""`baton bench`: load for any server that speaks the Open Inference Protocol, and an honest account of it.
+"""`baton bench`: a load generator for any server of the Open Inference Protocol.
 
-Nothing here is imported by the server. It is a client: it knows the protocol and the clock, no model.
+The server imports nothing of it. It is a client: it knows the protocol and the clock, and no model.
 """

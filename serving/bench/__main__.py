@@ -1,11 +1,11 @@
-"""`baton bench`: drive servers, print the table, write the result and its picture."""
+"""`baton bench`: load servers, print the table, write the result and its plot."""
 
 import asyncio
 import sys
 from collections.abc import Callable
 
 from serving.bench.options import Options, read_options
-from serving.bench.picture import draw
+from serving.bench.plot import draw
 from serving.bench.result import Result, table
 from serving.bench.runner import bench, prepare
 from serving.bench.values import BenchError
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             result = runner.run(bench(options, targets, asked))
         if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr, flush=True)  # the line that told where it is
+            print("\r\033[K", end="", file=sys.stderr, flush=True)  # the line that told the progress
         print(table(result))
         _write(options, result)
     except BenchError as error:
@@ -35,8 +35,8 @@ def _write(options: Options, result: Result) -> None:
             options.json.write_text(result.model_dump_json(indent=1))
         except OSError as error:
             raise BenchError(f"{options.json}: {error.strerror}") from None
-    if options.picture is not None:
-        draw(result, options.picture)
+    if options.plot is not None:
+        draw(result, options.plot)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable
 
 _CLOCK_MONOTONIC = 1
-_FLAGS = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)  # what TFD_NONBLOCK and TFD_CLOEXEC are defined as
+_FLAGS = os.O_NONBLOCK | getattr(
+    os, "O_CLOEXEC", 0
+)  # as TFD_NONBLOCK and TFD_CLOEXEC are defined (timerfd.h)
 
 
 class _TimeSpec(ctypes.Structure):
@@ -68,7 +70,7 @@ class Alarm:
 
 
 def _timerfd(library: ctypes.CDLL | None) -> int:
-    """A descriptor that becomes readable when the time is up; -1 where there is no such thing."""
+    """A descriptor that becomes readable when the time is up; -1 on systems without timerfd."""
     try:
         return -1 if library is None else int(library.timerfd_create(_CLOCK_MONOTONIC, _FLAGS))
     except AttributeError:  # a C library older than the call

@@ -1,4 +1,4 @@
-"""One keep-alive connection that asks one thing at a time: the least that HTTP/1.1 needs."""
+"""One keep-alive connection with one request at a time: the least that HTTP/1.1 needs."""
 
 import asyncio
 import ssl
@@ -12,7 +12,7 @@ from serving.bench.values import DISCONNECTED, TIMEOUT, BenchError, clock
 
 
 class Owner(Protocol):
-    """Who is told what became of a request."""
+    """The load that a connection belongs to; it is called with the outcome of each request."""
 
     def answered(self, connection: "Connection", status: int, timing: bytes, *, reusable: bool) -> None:
         """The request on this connection is over; a reusable one may be given the next."""
@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def give_up(self) -> None:
-        """Close under the request: its answer is not wanted any more."""
+        """Close under the request: its time is over."""
         self._outcome = TIMEOUT
         self.close()
 
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """httptools: the answer is whole."""
         status = self._parser.get_status_code()
-        if status < 200:  # 100 Continue and its kind announce the answer
+        if status < 200:  # 100 Continue and its kind come before the answer
             return
         timing, self._timing = self._timing, b""
         self._owner.answered(self, status, timing, reusable=self._parser.should_keep_alive())

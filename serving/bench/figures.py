@@ -1,4 +1,4 @@
-"""From records to figures: what one round gave, and what several rounds say together."""
+"""From records to figures: those of one round, and their median and interval over several."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from serving.bench.values import OUTCOMES, Record
 
-_RESAMPLES = 2000
+_RESAMPLES = 2000  # 50 of them lie beyond each bound of a 95 % interval
 _LEVEL = 0.95
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
@@ -30,7 +30,7 @@ class Latency(_Figures):
 
 
 class Round(_Figures):
-    """What one server gave under one load in one round."""
+    """The figures of one server under one load in one round."""
 
     requests: int
     """Due in the round, and over: each counts under exactly one outcome."""
@@ -47,7 +47,7 @@ class Round(_Figures):
     wait_ms: Latency
     """From due to sent: open loop's wait for a connection, and the generator's own lateness."""
     server_ms: dict[str, float]
-    """Means by stage of what the server says in `Server-Timing`."""
+    """Means by stage of the times in the answers' `Server-Timing`."""
     generator_cpu: float
     """Cores that the load generator itself took; near 1 it is the generator that was measured."""
 
@@ -61,7 +61,7 @@ class Interval(_Figures):
 
 
 def summarize(record: Record, limit_ms: float | None = None) -> Round:
-    """One round's figures; `limit_ms` is what an answer may take to count as good."""
+    """One round's figures; an answer within `limit_ms` milliseconds counts as good."""
     due, sent, done = (np.frombuffer(column, np.float64) for column in (record.due, record.sent, record.done))
     statuses = np.frombuffer(record.statuses, np.int16)
     right, took = statuses == 200, (done - due) * 1e3
@@ -81,12 +81,12 @@ def summarize(record: Record, limit_ms: float | None = None) -> Round:
 
 
 def name_of(status: int) -> str:
-    """How an outcome is called in results."""
+    """The name of an outcome in results."""
     return OUTCOMES.get(status, str(status))
 
 
 def interval(values: Sequence[float], seed: int = 0) -> Interval:
-    """The median with its bootstrapped confidence interval; rounds, not requests, are what is independent."""
+    """The median with its bootstrapped confidence interval; rounds are independent, requests are not."""
     found = float(np.median(values))
     if len(values) < 2:
         return Interval(median=found)
@@ -107,7 +107,7 @@ def ratio(rounds: Sequence[Round], reference: Sequence[Round], figure: Callable[
 
 
 def ratio_of(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
-    """Pair by pair; a pair over nothing says nothing."""
+    """Pair by pair; a pair whose reference is 0 is left out."""
     return interval([a / b for a, b in zip(ours, theirs, strict=True) if b > 0] or [0.0])
 
 

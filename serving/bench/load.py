@@ -1,4 +1,4 @@
-"""Drives one server with one load for some seconds, and records what became of every request."""
+"""Drives one server with one load for some seconds, and records the outcome of every request."""
 
 import asyncio
 import gc
@@ -16,19 +16,19 @@ from serving.bench.alarm import Alarm
 from serving.bench.connection import Connection, connect
 from serving.bench.values import REFUSED, TIMEOUT, BenchError, Closed, Load, Open, Record, clock
 
-_RETRY_S = 0.1  # between attempts to connect again
-_SETTLE_S = 0.005  # how often the end of the last request is looked for
+_RETRY_S = 0.1  # between attempts to connect: a server that is gone must not take the generator's core
+_SETTLE_S = 0.005  # between looks for the end of the last request; no request starts meanwhile
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A server, and whole requests for it, sent one after the other and over again."""
+class LoadTarget:
+    """A server, and whole requests for it, sent in turn and over again."""
 
     url: SplitResult
     requests: tuple[bytes, ...]
 
 
-async def drive(target: Target, load: Load, duration_s: float, timeout_s: float, seed: int = 0) -> Record:
+async def drive(target: LoadTarget, load: Load, duration_s: float, timeout_s: float, seed: int = 0) -> Record:
     """Load a server for `duration_s` seconds; each request gets `timeout_s` from when it was due.
 
     Every request that was due is in the record exactly once, and it is returned when the last is over.
@@ -69,9 +69,9 @@ def _undisturbed() -> Iterator[None]:
 
 
 class _Driver:
-    """Keeps connections open and busy. What to ask next is the subclass's, by `_next`."""
+    """Keeps connections open and busy. The subclass says by `_next` when a request is due."""
 
-    def __init__(self, target: Target, timeout_s: float) -> None:
+    def __init__(self, target: LoadTarget, timeout_s: float) -> None:
         self.record = Record()
         self._target, self._timeout_s = target, timeout_s
         self._requests = cycle(target.requests)
@@ -110,7 +110,7 @@ class _Driver:
     def answered(self, connection: Connection, status: int, timing: bytes, *, reusable: bool) -> None:
         """Owner of a connection: it has its answer."""
         self.record.add(connection.due, connection.sent, status)
-        if timing and status == 200:  # what is refused has no stages, and refusals are many
+        if timing and status == 200:  # refusals have no stages, and there may be many
             self.record.add_timing(timing)
         connection.sent = 0.0
         if reusable:
@@ -172,6 +172,7 @@ class _Driver:
 
     async def _sweep(self) -> None:
         while True:
+            # A request is given up late by a twentieth of its time at most.
             await asyncio.sleep(min(0.5, self._timeout_s / 20))
             self._expire(clock() - self._timeout_s)
 
@@ -187,7 +188,7 @@ class _ClosedLoop(_Driver):
 class _OpenLoop(_Driver):
     """Requests are due at given instants; those that find no free connection wait, and are late."""
 
-    def __init__(self, target: Target, timeout_s: float, arrivals: list[float]) -> None:
+    def __init__(self, target: LoadTarget, timeout_s: float, arrivals: list[float]) -> None:
         super().__init__(target, timeout_s)
         self._arrivals = deque(arrivals)
         self._late: deque[float] = deque()

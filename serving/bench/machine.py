@@ -1,4 +1,4 @@
-"""What a result was measured on. No name of a host: a result is published."""
+"""The machine of a result. Its host is not named, since results are published."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ class Machine(BaseModel):
     usable_cpus: int
     quota: float | None
     load_average: tuple[float, float, float] | None
-    """Over 1, 5 and 15 minutes, before the first request: who else was busy."""
+    """Over 1, 5 and 15 minutes, before the first request: other programs were busy."""
     system: str
     python: str
     packages: dict[str, str]

@@ -1,4 +1,4 @@
-"""What is asked: whole HTTP requests, made from the model's own metadata or from a file."""
+"""Whole HTTP requests, made from the model's own metadata or from a file."""
 
 import http.client
 import json
@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from inference.values import Array, DataType
-from serving.bench.load import Target
+from serving.bench.load import LoadTarget
 from serving.bench.values import BenchError
 
-_VARIANTS = 16  # different random requests, so that no cache along the way helps
+_VARIANTS = 16  # different random requests, so that no cache on the way helps
 _UNKNOWN_AXIS = 16
 _VOCABULARY = 1000  # random whole numbers stay below it, since they are often indices into a table
 
@@ -37,7 +37,7 @@ class _Tensor(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What the protocol says of a model, as far as asking it needs it."""
+    """The part of a model's metadata that its requests need."""
 
     name: str
     inputs: list[_Tensor]
@@ -51,21 +51,21 @@ def parse_url(text: str) -> SplitResult:
     except ValueError:  # a port that is no number
         valid = False
     if not valid:
-        raise BenchError(f"{text!r} is no server's address, expected http://host:port")
+        raise BenchError(f"URL: got {text!r}, expected http://host:port")
     return url
 
 
 def read_metadata(url: SplitResult, model: str, timeout_s: float) -> ModelMetadata:
-    """The model's inputs, as its server tells them."""
+    """The model's inputs, from its server."""
     path = f"/v2/models/{quote(model)}"
     status, body = fetch(url, "GET", path, None, timeout_s)
     if status != 200:
-        raise BenchError(f"{url.geturl()}{path}: {status}: {_excerpt(body)}")
+        raise BenchError(f"{url.geturl()}{path}: got status {status}, expected 200: {_excerpt(body)}")
     try:
         return ModelMetadata.model_validate_json(body)
     except ValidationError as error:
         raise BenchError(
-            f"{url.geturl()}{path}: no metadata of the Open Inference Protocol: {error}"
+            f"{url.geturl()}{path}: expected metadata of the Open Inference Protocol: {error}"
         ) from None
 
 
@@ -85,7 +85,8 @@ def random_bodies(
     """Bodies of `infer` with random numbers; `shapes` overrides an input's, by name, with its batch axis."""
     unknown = shapes.keys() - {tensor.name for tensor in metadata.inputs}
     if unknown:
-        raise BenchError(f"model {metadata.name!r} has no input {min(unknown)!r}")
+        names = ", ".join(sorted(tensor.name for tensor in metadata.inputs))
+        raise BenchError(f"--shape: got input {min(unknown)!r}, expected one of {metadata.name!r}: {names}")
     generator = np.random.default_rng(seed)
     return [
         _infer_body(
@@ -108,17 +109,21 @@ def file_body(path: Path, content_type: str | None) -> Body:
         raise BenchError(f"{path}: {error.strerror}") from None
 
 
-def build_target(url: SplitResult, path: str, bodies: Sequence[Body], headers: Mapping[str, str]) -> Target:
+def build_target(
+    url: SplitResult, path: str, bodies: Sequence[Body], headers: Mapping[str, str]
+) -> LoadTarget:
     """POST requests, ready to send."""
-    return Target(url, tuple(_render(url, path, body, headers) for body in bodies))
+    return LoadTarget(url, tuple(_render(url, path, body, headers) for body in bodies))
 
 
-def check(target: Target, path: str, body: Body, headers: Mapping[str, str], timeout_s: float) -> None:
-    """Ask once; `BenchError` with what the server said if it is not answered with 200."""
+def check(target: LoadTarget, path: str, body: Body, headers: Mapping[str, str], timeout_s: float) -> None:
+    """Send one request; `BenchError` with the server's answer if its status is not 200."""
     merged = {**body.headers, **headers}
     status, answer = fetch(target.url, "POST", path, body.data, timeout_s, merged)
     if status != 200:
-        raise BenchError(f"{target.url.geturl()}{path}: {status}: {_excerpt(answer)}")
+        raise BenchError(
+            f"{target.url.geturl()}{path}: got status {status}, expected 200: {_excerpt(answer)}"
+        )
 
 
 def fetch(
@@ -157,9 +162,11 @@ def _shape(tensor: _Tensor, rows: int) -> list[int]:
 
 def _random(tensor: _Tensor, shape: Sequence[int], generator: np.random.Generator) -> Array:
     if tensor.datatype is DataType.BYTES:
-        raise BenchError(f"input {tensor.name!r} holds BYTES; give a whole body with --data")
+        raise BenchError(f"input {tensor.name!r}: got BYTES, expected numbers; give a whole body with --data")
     if tensor.datatype in (DataType.FP16, DataType.BF16):
-        raise BenchError(f"input {tensor.name!r} holds {tensor.datatype}; give a whole body with --data")
+        raise BenchError(
+            f"input {tensor.name!r}: got {tensor.datatype}, expected FP32 or FP64; give a whole body with --data"
+        )
     dtype = tensor.datatype.dtype
     if dtype.kind == "f":
         return generator.standard_normal(shape).astype(dtype)
@@ -211,5 +218,5 @@ def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
     except ValueError:
         shape = ()
     if not name or not shape or min(shape) < 1 or math.prod(shape) > 1 << 28:
-        raise BenchError(f"--shape {text!r}: expected name:1,3,224,224")
+        raise BenchError(f"--shape: got {text!r}, expected name:1,3,224,224")
     return name, shape

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from serving.bench.figures import Interval, Round, over_rounds, ratio
 from serving.bench.machine import Machine
 
-_BUSY = 0.9  # cores: a load generator that takes more of one measures itself
+_BUSY = 0.9  # cores: a load generator that takes more of its one core measures itself
 
 
 class _Part(BaseModel):
@@ -19,14 +19,14 @@ class Server(_Part):
 
     url: str
     name: str
-    """What it calls itself; empty if it does not say."""
+    """The name and version in its metadata; empty if it has none."""
 
 
 class Series(_Part):
     """One server under one load, over all rounds."""
 
     server: int
-    """Its place in `servers`."""
+    """Its index in `servers`."""
     load: str
     rate: float | None
     """Arrivals a second; None in closed loop."""
@@ -62,7 +62,7 @@ class Saturated(_Part):
 
 
 class Result(_Part):
-    """What `--json` writes."""
+    """The file that `--json` writes."""
 
     machine: Machine
     servers: tuple[Server, ...]
@@ -98,17 +98,17 @@ def make_series(
 
 
 def table(result: Result) -> str:
-    """The result in Markdown, with a warning where it is not to be trusted."""
+    """The result in Markdown, with a warning where it may mislead."""
     machine = result.machine
     load = "" if machine.load_average is None else f", load average {machine.load_average[0]:.2f}"
     lines = [
         f"{machine.cpu}, {machine.usable_cpus} of {machine.cores} CPUs{load}; POST {result.asked}",
-        *(f"[{place}] {server.url} {server.name}".rstrip() for place, server in enumerate(result.servers)),
+        *(f"[{number}] {server.url} {server.name}".rstrip() for number, server in enumerate(result.servers)),
         "",
     ]
     if result.series:
         good = "" if result.limit_ms is None else f" in {result.limit_ms:g} ms |"
-        lines += [f"| server | load | answers/s | vs [0] | p50 ms | p99 ms |{good} outcomes | server says, ms |",
+        lines += [f"| server | load | answers/s | vs [0] | p50 ms | p99 ms |{good} outcomes | Server-Timing, ms |",
                   f"|--:|---|--:|--:|--:|--:|{'--:|' if good else ''}---|---|"]  # fmt: skip
         lines += [_row(series, good=bool(good)) for series in result.series]
     if result.saturation:
@@ -168,11 +168,11 @@ def _warnings(result: Result) -> list[str]:
     checks: tuple[tuple[Callable[[Round], bool], str], ...] = (
         (
             lambda each: each.generator_cpu > _BUSY,
-            "the load generator had no core to spare: it was measured too, and the server may be faster",
+            "the load generator used its whole core: the server may be faster than these figures",
         ),
         (
             lambda each: any(name in each.outcomes for name in ("timeout", "disconnected", "refused")),
-            "not every request was answered",
+            "some requests were not answered: see outcomes",
         ),
     )
     return [f"warning: {text}" for wrong, text in checks if any(wrong(each) for each in rounds)]

@@ -1,10 +1,10 @@
-"""The order of a benchmark: everything is asked once, warmed up, then measured by turns."""
+"""The order of a benchmark: one request to each server, a warm-up, then rounds by turns."""
 
 import sys
 from collections.abc import Sequence
 
 from serving.bench.figures import Round, interval, ratio_of, summarize
-from serving.bench.load import Target, drive
+from serving.bench.load import LoadTarget, drive
 from serving.bench.machine import fingerprint
 from serving.bench.options import Options
 from serving.bench.request import (
@@ -22,8 +22,8 @@ from serving.bench.search import Saturation, find_saturation
 from serving.bench.values import Closed, Load, Open
 
 
-async def bench(options: Options, targets: Sequence[Target], asked: str) -> Result:
-    """Measure what was asked for; `BenchError` where that cannot be."""
+async def bench(options: Options, targets: Sequence[LoadTarget], asked: str) -> Result:
+    """Measure; `BenchError` if a server cannot be reached."""
     machine = fingerprint()
     servers = tuple(
         Server(url=target.url.geturl(), name=read_server(target.url, options.timeout_s)) for target in targets
@@ -41,7 +41,7 @@ async def bench(options: Options, targets: Sequence[Target], asked: str) -> Resu
     return result.model_copy(update={"series": await _by_turns(options, targets)})
 
 
-def prepare(options: Options) -> tuple[list[Target], str]:
+def prepare(options: Options) -> tuple[list[LoadTarget], str]:
     """Targets whose servers answer the request rightly, and the request in words; `BenchError` if one does not.
 
     It blocks: no load is running yet.
@@ -66,63 +66,63 @@ def _size(bodies: Sequence[Body]) -> int:
     return sum(len(body.data) for body in bodies) // len(bodies)
 
 
-async def _warm_up(options: Options, targets: Sequence[Target]) -> None:
+async def _warm_up(options: Options, targets: Sequence[LoadTarget]) -> None:
     if options.warmup_s:
         for target in targets:
             await drive(target, Closed(max(options.connections)), options.warmup_s, options.timeout_s)
 
 
-async def _by_turns(options: Options, targets: Sequence[Target]) -> tuple[Series, ...]:
+async def _by_turns(options: Options, targets: Sequence[LoadTarget]) -> tuple[Series, ...]:
     """Each round drives every server under one load before the next load, and back again the round after."""
     loads = options.loads()
     rounds: dict[tuple[int, int], list[Round]] = {}
     for turn in range(options.rounds):
-        for at, load in enumerate(loads):
+        for index, load in enumerate(loads):
             order = list(enumerate(targets))
-            for place, target in order if turn % 2 == 0 else reversed(order):
+            for number, target in order if turn % 2 == 0 else reversed(order):
                 _tell(f"round {turn + 1} of {options.rounds}: {target.url.geturl()}, {load}")
                 round_ = await _round(options, target, load, options.seed + turn)
-                rounds.setdefault((at, place), []).append(round_)
+                rounds.setdefault((index, number), []).append(round_)
     return tuple(
         make_series(
-            place,
+            number,
             str(load),
             load.rate if isinstance(load, Open) else None,
             load.connections,
-            tuple(rounds[at, place]),
-            tuple(rounds[at, 0]),
+            tuple(rounds[index, number]),
+            tuple(rounds[index, 0]),
         )
-        for at, load in enumerate(loads)
-        for place in range(len(targets))
+        for index, load in enumerate(loads)
+        for number in range(len(targets))
     )
 
 
-async def _saturations(options: Options, targets: Sequence[Target]) -> tuple[Saturated, ...]:
+async def _saturations(options: Options, targets: Sequence[LoadTarget]) -> tuple[Saturated, ...]:
     """A search of every server in each round."""
     rates: list[list[float]] = [[] for _ in targets]
     probes: list[list[Probe]] = [[] for _ in targets]
     for turn in range(options.rounds):
-        for place, target in enumerate(targets):
-            found = await _search(options, target, turn, rates[place][-1] if turn else 0.0)
-            rates[place].append(found.rate)
-            probes[place] += [
+        for number, target in enumerate(targets):
+            found = await _search(options, target, turn, rates[number][-1] if turn else 0.0)
+            rates[number].append(found.rate)
+            probes[number] += [
                 Probe(search=turn, rate=rate, sustained=kept, round=round_)
                 for rate, kept, round_ in found.probes
             ]
     return tuple(
         Saturated(
-            server=place,
-            rate=interval(rates[place]),
-            vs_first=ratio_of(rates[place], rates[0]),
+            server=number,
+            rate=interval(rates[number]),
+            vs_first=ratio_of(rates[number], rates[0]),
             share=options.share,
-            probes=tuple(probes[place]),
+            probes=tuple(probes[number]),
         )
-        for place in range(len(targets))
+        for number in range(len(targets))
     )
 
 
-async def _search(options: Options, target: Target, turn: int, known: float) -> Saturation:
-    """Begin from the rate found before, or from what closed loop reaches, which is near the answer."""
+async def _search(options: Options, target: LoadTarget, turn: int, known: float) -> Saturation:
+    """Begin at the rate of the search before, or near the rate of the closed loop."""
     connections = max(options.connections)
 
     async def probe(rate: float) -> Round:
@@ -136,11 +136,11 @@ async def _search(options: Options, target: Target, turn: int, known: float) -> 
 
 
 def _tell(text: str) -> None:
-    """To somebody who waits at a terminal: where it is. The line is written over by the next."""
+    """Show the progress on a terminal; each line is written over by the next."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-async def _round(options: Options, target: Target, load: Load, seed: int) -> Round:
+async def _round(options: Options, target: LoadTarget, load: Load, seed: int) -> Round:
     record = await drive(target, load, options.duration_s, options.timeout_s, seed)
     return summarize(record, options.limit_ms)

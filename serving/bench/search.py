@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from serving.bench.figures import Round
 
-_CLOSE_ENOUGH = 0.05  # of the rate: finer than the machine's own drift it need not be
-_GROWTH = 1.25
-_PROBES = 16
+_CLOSE_ENOUGH = 0.05  # of the rate: the machine's own drift is no smaller
+_GROWTH = 1.25  # of a step up or down, until the rate lies between two probes
+_PROBES = 16  # 1.25 ** 10 is 9: a start that far off still leaves six to halve
 
 Probe = Callable[[float], Awaitable[Round]]
 """Loads the server with so many requests a second, open loop."""

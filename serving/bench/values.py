@@ -1,4 +1,4 @@
-"""What passes through a benchmark: loads, the record of what became of each request, and the one error."""
+"""The values of a benchmark: loads, the record of requests with their outcomes, and the one error."""
 
 import time
 from array import array
@@ -9,7 +9,7 @@ clock = time.perf_counter
 """Seconds; every instant of a benchmark is on this clock."""
 
 TIMEOUT, DISCONNECTED, REFUSED = -1, -2, -3
-"""How a request may end without a status: given up by us, connection closed under it, no connection to be had."""
+"""Outcomes without a status: given up here, connection closed under the request, no connection."""
 
 OUTCOMES = {TIMEOUT: "timeout", DISCONNECTED: "disconnected", REFUSED: "refused"}
 
@@ -32,8 +32,8 @@ class Closed:
 class Open:
     """Requests arrive `rate` times a second on average, as a Poisson process, whatever the server does.
 
-    Latency counts from the moment a request was due, so that the wait for a free one of the `connections`
-    is in it: leaving it out is what is called coordinated omission.
+    Latency counts from the moment a request was due, so the wait for a free one of the `connections` is in it.
+    To leave that out is called coordinated omission.
     """
 
     rate: float
@@ -55,7 +55,7 @@ class Record:
 
     began: float = 0.0
     ended: float = 0.0
-    """Between these two requests were due; what is under way at `ended` is awaited and recorded."""
+    """Requests were due between these two; those under way at `ended` are awaited and recorded."""
     due: "array[float]" = field(default_factory=lambda: array("d"))
     sent: "array[float]" = field(default_factory=lambda: array("d"))
     done: "array[float]" = field(default_factory=lambda: array("d"))
@@ -72,7 +72,7 @@ class Record:
         self.statuses.append(status)
 
     def add_timing(self, header: bytes) -> None:
-        """What one answer's `Server-Timing` says of its stages: `run;dur=0.123, …`, milliseconds."""
+        """Add the stages of one answer's `Server-Timing`: `run;dur=0.123, …`, milliseconds."""
         for name, milliseconds in _durations(header):
             mean = self.stages.get(name)
             if mean is None:
@@ -103,5 +103,5 @@ def _durations(header: bytes) -> Iterator[tuple[str, float]]:
         if found:
             try:
                 yield name.strip(), float(duration.partition(";")[0])
-            except ValueError:  # a server may put there what it likes
+            except ValueError:  # the header is free text
                 continue

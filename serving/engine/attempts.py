@@ -8,7 +8,7 @@ from inference.store.located import Located
 from serving.engine.served_model import Key
 
 _MAY_BE_INCOMPLETE = (FileMissing, FileUnknown, DigestMismatch, ManifestInvalid, OSError)
-"""What a copier's work looks like before its end."""
+"""Faults that a copy under way makes too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Background:
         return list(self._retiring)
 
     async def _measured(self, model: ServedModel, rest: Callable[[], Awaitable[Loaded | None]]) -> None:
-        """Put the model as it was measured under way in its place, unless it has gone meanwhile."""
+        """Put the measured model in the place of the assumed one, unless that has gone meanwhile."""
         key = (model.name, model.version)
         try:
             renew = await rest()

@@ -1,4 +1,4 @@
-"""What is told of a served model: its metadata, its configuration as Triton words it, its statistics."""
+"""A served model in the words of the protocol: metadata, Triton's configuration, statistics."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -66,7 +66,7 @@ def config(model: ServedModel) -> dict[str, Any]:
 
 
 def _tell_configured(told: dict[str, Any], config: TritonConfig) -> None:
-    """Add what a `config.pbtxt` says beyond what every model tells."""
+    """Add the fields of a `config.pbtxt` that other models do not have."""
     policy = config.version_policy
     if policy is not None:
         told["version_policy"] = _version_policy(policy)

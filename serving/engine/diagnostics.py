@@ -1,4 +1,4 @@
-"""What is really in force, as against what was asked for."""
+"""The settings that are really in force, which may differ from those asked for."""
 
 import sys
 from functools import cache

@@ -3,8 +3,8 @@
 Rows are counted into the reference's bins until a window is full; then each feature is compared, and the next
 window begins. A feature is in alarm when both hold:
 
-- significant: Pearson's chi-square of two samples is above what windows without drift exceed with a probability of
-  `FALSE_ALARM_RATE`, divided by the number of features (Bonferroni), so that the rate holds for the model;
+- significant: Pearson's chi-square of two samples is above its critical value. Windows without drift exceed that with
+  a probability of `FALSE_ALARM_RATE` over the number of features (Bonferroni), so the rate holds for the model;
 - material: the population stability index (PSI), Σ (p - q) · ln(p / q), is at least `MATERIAL_PSI`. In a large window
   differences are significant that nobody need act on.
 
@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
     psi: float
     chi_square: float
     critical: float
-    """What the chi-square must exceed to be significant."""
+    """The chi-square must exceed it to be significant."""
 
     @property
     def alarm(self) -> bool:
@@ -59,7 +59,7 @@ class Verdict(NamedTuple):
 
 
 class Drift:
-    """One served version's window, and what came of the last full one."""
+    """One served version's window, and the verdicts on the last full one."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Drift:
                 step = -(-len(features) // most)
                 for feature, output in zip(features[::step], outputs[::step], strict=True):
                     self._look(feature, output)
-        except Exception:  # the request is answered well; what is wrong here is ours alone
+        except Exception:  # the request is answered well, and the fault is ours alone
             log.exception("a row could not be summarised")
             return
         if self._in_window >= self._window_rows:
@@ -134,11 +134,11 @@ class Drift:
         self._counts = {name: [0] * len(found.counts) for name, found in self._reference.features.items()}
 
 
-def compare(reference: Histogram, seen: Sequence[int], false_alarm_rate: float) -> Verdict:
-    """A window's counts with the reference's, bin by bin; what is too rare to test is counted together."""
-    expected_rows, seen_rows = sum(reference.counts), sum(seen)
-    bins = _testable(list(zip(reference.counts, seen, strict=True)), expected_rows, seen_rows)
-    ratio = math.sqrt(expected_rows / seen_rows)
+def compare(reference: Histogram, actual: Sequence[int], false_alarm_rate: float) -> Verdict:
+    """A window's counts with the reference's, bin by bin; bins too rare to test are counted together."""
+    expected_rows, actual_rows = sum(reference.counts), sum(actual)
+    bins = _testable(list(zip(reference.counts, actual, strict=True)), expected_rows, actual_rows)
+    ratio = math.sqrt(expected_rows / actual_rows)
     chi_square = sum((found * ratio - expected / ratio) ** 2 / (found + expected) for expected, found in bins)
     return Verdict(_psi(bins), chi_square, chi_square_quantile(1 - false_alarm_rate, len(bins) - 1))
 
@@ -147,12 +147,12 @@ _Bin = tuple[int, int]
 """Rows of the reference and of the window."""
 
 
-def _testable(bins: Sequence[_Bin], expected_rows: int, seen_rows: int) -> list[_Bin]:
+def _testable(bins: Sequence[_Bin], expected_rows: int, actual_rows: int) -> list[_Bin]:
     """Bins that both samples are large enough for: rare ones as one, or, if few together, with the smallest."""
-    least = LEAST_EXPECTED * max(1.0, expected_rows / seen_rows)
+    least = LEAST_EXPECTED * max(1.0, expected_rows / actual_rows)
     common = [each for each in bins if each[0] >= least]
     rare = _sum([each for each in bins if each[0] < least])
-    if sum(rare) * min(expected_rows, seen_rows) >= LEAST_EXPECTED * (expected_rows + seen_rows):
+    if sum(rare) * min(expected_rows, actual_rows) >= LEAST_EXPECTED * (expected_rows + actual_rows):
         return [*common, rare]
     common.sort()
     return [_sum([rare, *common[:1]]), *common[1:]]
@@ -165,8 +165,8 @@ def _sum(bins: Sequence[_Bin]) -> _Bin:
 def _psi(bins: Sequence[_Bin]) -> float:
     """The population stability index, with half a row more in each bin so that an empty one is no infinity."""
     expected_rows = sum(expected for expected, _ in bins) + len(bins) / 2
-    seen_rows = sum(found for _, found in bins) + len(bins) / 2
-    shares = [((found + 0.5) / seen_rows, (expected + 0.5) / expected_rows) for expected, found in bins]
+    actual_rows = sum(found for _, found in bins) + len(bins) / 2
+    shares = [((found + 0.5) / actual_rows, (expected + 0.5) / expected_rows) for expected, found in bins]
     return sum((p - q) * math.log(p / q) for p, q in shares)
 
 

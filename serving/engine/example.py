@@ -1,4 +1,4 @@
-"""What a model is measured and warmed up with: its golden inputs, or some that its graph was found to take."""
+"""Inputs that a model is measured and warmed up with: golden ones, or some that its graph was found to take."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ from inference.triton.warmup import warmup_tensors
 from inference.values import Payload, Tensors
 from serving.engine.timing import seconds_taken
 
-# Preparing an input on the event loop keeps every other caller waiting for so long at most; beyond it the
+# Preparing an input on the event loop keeps every other client waiting for so long at most; beyond it the
 # hop to a worker thread is the smaller cost.
 INLINE_PREPARE_S = 0.3e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What to measure with: the golden payloads, or rows that the graph was found to take. `rows`: of first axis 1."""
+    """The golden payloads, or rows that the graph was found to take. `rows`: of first axis 1."""
 
     payloads: tuple[Payload, ...]
     rows: tuple[Tensors, ...]
@@ -47,7 +47,7 @@ class Example:
 
 
 def find_example(bundle: Bundle, processor: Processor, session: OrtSession) -> Example:
-    """Real inputs where the bundle has them, else what the graph takes; `InferenceFailed` where nothing is found."""
+    """Real inputs where the bundle has them, else rows that the graph takes; `InferenceFailed` where there are none."""
     if bundle.derived:
         told = warmup_tensors(bundle.config, bundle.manifest.inputs, bundle.path)
         if told is not None:

@@ -66,7 +66,7 @@ class FolderWatch:
             self._once.say(key, logging.WARNING, f"not served: {fault}: {fault.reason}")
 
     def reasons(self, name: str) -> list[str]:
-        """What is wrong with a model of which no version can be looked at."""
+        """The faults of a model of which no version can be looked at."""
         return [fault.reason for key, fault in self.misplaced.items() if key[0] == name]
 
     def _warn(self, message: str) -> None:

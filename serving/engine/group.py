@@ -1,7 +1,7 @@
 """The server as a whole, whatever the number of its processes; here the process that is alone.
 
 Routes ask a `Group` for everything that must hold for the server and not for one process: readiness,
-metrics, statistics, index, load and unload. `serving.workers.member` is the same for one of several.
+metrics, statistics, index, load and unload. `serving.workers.worker_group` is the same for one of several.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Collected(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What one process knows of itself."""
+    """One process: its models, its metrics, its readiness."""
 
     registry: ModelRegistry
     metrics: CollectorRegistry
@@ -48,7 +48,7 @@ class Process:
         return [statistics(model) for model in self.registry.served()]
 
     def diagnostics(self) -> dict[str, Any]:
-        """What is really in force."""
+        """The settings that are in force."""
         return diagnose(self.registry, self.device)
 
 
@@ -56,7 +56,7 @@ class Group(Protocol):
     """Every process that answers on the port, as one of them speaks for all."""
 
     async def run(self) -> None:
-        """Load the models, then follow whoever says that they change, until it is cancelled."""
+        """Load the models, then follow their changes until it is cancelled."""
         ...
 
     async def leave(self) -> None:
@@ -64,7 +64,7 @@ class Group(Protocol):
         ...
 
     def ready(self) -> bool:
-        """Whether what should answer does, in every process."""
+        """Whether every process answers for the models that it should."""
         ...
 
     def problems(self) -> dict[str, str]:
@@ -72,7 +72,7 @@ class Group(Protocol):
         ...
 
     def missing(self) -> list[str]:
-        """What else keeps the server from being ready, in words."""
+        """Other reasons why the server is not ready, in words."""
         ...
 
     async def metrics(self) -> Collected:
@@ -88,11 +88,11 @@ class Group(Protocol):
         ...
 
     async def diagnostics(self) -> dict[str, Any]:
-        """What is really in force, in each process."""
+        """The settings that are in force in each process."""
         ...
 
     async def load(self, name: str) -> None:
-        """Load a model everywhere; `ModelNotFound`, `ModelNotReady` or `LoadRefused` say what went wrong, and where."""
+        """Load a model everywhere; `ModelNotFound`, `ModelNotReady` or `LoadRefused` name fault and process."""
         ...
 
     async def unload(self, name: str) -> None:
@@ -106,7 +106,7 @@ class Alone:
     def __init__(self, process: Process) -> None:
         self._process, self._registry = process, process.registry
         self._failed = ""
-        """What was last logged of looks that failed."""
+        """The failure of a look that was logged last."""
 
     async def run(self) -> None:
         """Load everything, then look again every `poll_s` seconds, if that is not 0; nothing on disk can end it.
@@ -120,7 +120,7 @@ class Alone:
             await self._outlive(self._registry.refresh())
 
     async def _outlive(self, look: Coroutine[Any, Any, None]) -> None:
-        """The registry answers for each entry; what it has not thought of is logged, and looked at again."""
+        """The registry answers for each entry; any other failure is logged, and the next look comes."""
         try:
             await look
         except Exception as error:
@@ -129,7 +129,7 @@ class Alone:
                 log.exception("looking at the folder of models failed, and is tried again")
 
     async def leave(self) -> None:
-        """Nobody else wants to know."""
+        """There is no other process to tell."""
 
     def ready(self) -> bool:
         """Of this process."""

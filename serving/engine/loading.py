@@ -46,12 +46,12 @@ from serving.engine.turns import Turns
 
 log = logging.getLogger("baton.loading")
 
-# What proving and measuring may take before a model serves: of the time that its session took to create, and at
-# least, so that a small graph is known whole when its first request comes.
+# The time for proving and measuring before a model serves: a share of the seconds that its session took to create,
+# and so many at least. So a small graph is known whole when its first request comes.
 BUDGET_OF_CREATION = 1.3
 LEAST_BUDGET_S = 0.5
 _QUIET_S = 0.005  # between two looks whether it is quiet
-_PATIENCE_S = 0.5  # for a moment without requests, before each measurement under way
+_MAX_WAIT_S = 0.5  # for a moment without requests, before each measurement under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class ModelLoader:
         return self.turns.creating or any(batcher.admission.pending_rows for batcher in list(self.serving))
 
     def __call__(self, path: Path | Located) -> Loaded:
-        """Open and prove one version, and measure what is quick; raises `BundleRefused` or `ProviderUnavailable`."""
+        """Open, prove and, where it is quick, measure one version; raises `BundleRefused` or `ProviderUnavailable`."""
         if self.device == "auto":
             return self._wherever_it_starts(path)
         return _Load(self, path if isinstance(path, Located) else Located.at(path)).begin()
@@ -106,7 +106,7 @@ class ModelLoader:
         return replace(self, device="cpu")(path)
 
     def precision_of(self, bundle: Bundle) -> Precision:
-        """As told, or as the manifest says, whose choice was measured on a CPU: GPUs have no kernels for its int8."""
+        """As set, or as the manifest says. Its choice was measured on a CPU: GPUs have no kernels for its int8."""
         if self.precision is None and self.device != "cpu" and "fp32" in bundle.manifest.graphs:
             return "fp32"
         return self.precision or bundle.manifest.serve
@@ -137,7 +137,7 @@ class _Load:
         self._prover: Prover
         self._example: Example | None = None
         self._told: Tensors = {}
-        self._by_hand = self._told_by_hand = loader.overrides
+        self._overrides = self._set_overrides = loader.overrides
         self._config: TritonConfig | None = None
         self._model: ServedModel
         self._profile: Profile
@@ -176,13 +176,13 @@ class _Load:
 
     def _open(self) -> None:
         config = read_config(self._located.path)
-        if config is not None:  # of one model, so it goes before what holds for all
+        if config is not None:  # of one model, so it goes before the settings of all
             config.log_ignored(self._loader.device)
-            threads, runs = self._by_hand
-            self._by_hand = Overrides(
+            threads, runs = self._overrides
+            self._overrides = Overrides(
                 config.threads or threads, config.instances(self._loader.device) or runs
             )
-        self._config, self._told_by_hand = config, self._by_hand
+        self._config, self._set_overrides = config, self._overrides
         self._sessions = Sessions(self._loader.device, self._loader.engine_cache, config)
         bundle = Bundle.open(self._located, self._sessions.options(self._threads))
         self._limit = bundle.manifest.max_batch_size
@@ -193,7 +193,7 @@ class _Load:
 
     @property
     def _threads(self) -> int:
-        return self._by_hand.threads or 1
+        return self._overrides.threads or 1
 
     def _session(self, threads: int, batch_sizes: tuple[int, ...] = ()) -> OrtSession:
         return self._sessions.get(threads, batch_sizes, self._limit)
@@ -206,22 +206,22 @@ class _Load:
         return max(LEAST_BUDGET_S, BUDGET_OF_CREATION * created_s)
 
     def _key(self) -> str:
-        return self._loader.key(self._bundle, self._precision, self._told_by_hand, self._config)
+        return self._loader.key(self._bundle, self._precision, self._set_overrides, self._config)
 
     def _first_profile(self, budget_s: float) -> Profile:
         loader, session = self._loader, self._first_session()
         try:
             self._example = example = find_example(self._bundle, self._processor, session)
         except InferenceFailed as error:
-            profile = assume(UNKNOWN_RUN_S, loader.cpus, self._by_hand, str(error))
+            profile = assume(UNKNOWN_RUN_S, loader.cpus, self._overrides, str(error))
             return profile.model_copy(update={"batching": NOT_YET})
         known = loader.cache.get(self._key())
         if known:
             return known
         run_s = seconds_of(session, example.rows[0])
-        if loader.overrides.runs is None and self._by_hand == (None, 1) and run_s < HOP_S:
+        if loader.overrides.runs is None and self._overrides == (None, 1) and run_s < HOP_S:
             # One instance is one run at a time, which a quick one is on the loop too.
-            self._by_hand = Overrides(runs=0)
+            self._overrides = Overrides(runs=0)
         return self._within(budget_s, example, run_s)
 
     def _within(self, budget_s: float, example: Example, run_s: float) -> Profile:
@@ -232,7 +232,7 @@ class _Load:
         if seconds_to_measure(run_s) <= budget_s:
             with loader.turns.measure():
                 return self._measure(example, batching, example.batch)
-        return assume(run_s, loader.cpus, self._by_hand).model_copy(update={"batching": batching})
+        return assume(run_s, loader.cpus, self._overrides).model_copy(update={"batching": batching})
 
     def _measure(self, example: Example, batching: BatchProof | None, rows: Rows) -> Profile:
         """The whole curve; of a graph whose rows may share runs the biggest batch is proved too."""
@@ -240,9 +240,9 @@ class _Load:
         self._limit = limit = self._prover.limit(batching)
         made = rows if limit else lambda _: (rows(1), example.rows[0])[1]
         if loader.device != "cpu":
-            profile = measure_on_device(self._session, made, limit, self._by_hand)
+            profile = measure_on_device(self._session, made, limit, self._overrides)
         else:
-            profile = measure(self._session, made, loader.cpus, limit, self._by_hand)
+            profile = measure(self._session, made, loader.cpus, limit, self._overrides)
         # Rows that are cut into several runs must answer as they would in one.
         most = max(self._most_rows(profile, limit), min(CONFIRMED_ROWS, limit))
         if limit and self._prover.must_confirm:
@@ -291,7 +291,7 @@ class _Load:
         return Example((), rows)
 
     def _wait_for_quiet(self) -> None:
-        until = time.monotonic() + _PATIENCE_S
+        until = time.monotonic() + _MAX_WAIT_S
         while not self._stopped.is_set() and self._loader.is_busy() and time.monotonic() < until:
             time.sleep(_QUIET_S)
         if self._stopped.is_set():
@@ -369,7 +369,7 @@ class _Load:
         return self._model
 
     def _renew(self, profile: Profile, predictor: Predictor, alone: OrtSession | None) -> ServedModel:
-        """The same model, run as was measured meanwhile."""
+        """The same model, run by the plan that was measured meanwhile."""
         manifest = self._manifest(profile)
         model = replace(self._model, manifest=manifest, predictor=predictor, profile=profile, rest=None)
         model.batcher.adopt(self._plan(profile, manifest), predictor.session, alone)
@@ -380,7 +380,7 @@ class _Load:
 
 
 def _tell(model: ServedModel) -> None:
-    """A line for what an operator would not expect."""
+    """A line where an operator would expect otherwise."""
     batching, note = model.profile.batching, model.profile.note
     if note:
         log.warning("%s/%s: not measured: %s", model.name, model.version, note)

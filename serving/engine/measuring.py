@@ -19,8 +19,8 @@ INLINE_RUN_S = 2e-3
 # A run alone has to gain as much by more threads as would be worth a second session.
 ALONE_GAIN = 1.15
 # Runs that share all threads wait for one another at every layer, and the event loop and its clients want a core now
-# and then too. `text` served so answered 0.87 of what a thread each did where it had measured 0.99; ResNet-50 0.92
-# where it had measured 1.09.
+# and then too. Of the throughput of a thread each, `text` served so had 0.87 where 0.99 was measured, and ResNet-50 had
+# 0.92 where 1.09 was measured.
 TOGETHER_GAIN = 1.15
 _LONG_S = 0.01  # of a batch: twice as many rows would be waited for too long to try them for a loser
 _LOSES = 0.9  # of the best throughput: clearly more than `AS_GOOD` leaves to noise
@@ -51,7 +51,7 @@ def measure(
 ) -> Profile:
     """Measure a graph; `open_session` takes the threads of a run. `max_batch_size` 0: it takes no batches.
 
-    With one of threads and runs by hand the other is what the CPUs then leave, and nothing but these two is measured.
+    With one of threads and runs set, the CPUs left decide the other, and nothing but these two is measured.
     """
     limit = max(1, max_batch_size)
     if overrides != AS_MEASURED:
@@ -140,7 +140,7 @@ def _best_way(a_thread_each: Point, together: Point, alone: Point) -> Point:
 
 
 def _inline(points: list[Point]) -> Profile:
-    """On the loop: the biggest batch that does not keep it for long; one row, if by hand and that long already."""
+    """On the loop: the biggest batch that does not keep it for long; one row, if it is set and that long already."""
     short = [point for point in points if point.seconds <= INLINE_RUN_S]
     chosen = max(short or points[:1], key=lambda point: point.rows)
     return Profile(points=tuple(points), chosen=chosen, alone=None, inline=True)

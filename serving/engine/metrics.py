@@ -1,4 +1,4 @@
-"""What is counted of a model while it answers. How it is shown is `serving.observe.exposition`'s.
+"""Counters of a model while it answers. `serving.observe.exposition` shows them.
 
 Plain integers in plain lists: an observation costs a bisect and two additions, takes no lock and makes no
 object. Everything is added to on the event loop only, and read there.
@@ -48,7 +48,7 @@ class Distribution:
 
     def __init__(self, bounds: tuple[int, ...]) -> None:
         self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)  # the last is for what exceeds every bound
+        self.counts = [0] * (len(bounds) + 1)  # the last is for values above every bound
         self.total = 0
 
     def observe(self, value: int) -> None:
@@ -191,7 +191,7 @@ class ModelMetrics:
         self.exemplars[bisect_left(SECONDS, seconds)] = trace_id, seconds, time()
 
     def observe_predictions(self, predictions: Iterable[Prediction]) -> None:
-        """What was answered: the labels, how sure of them, the outliers; and how much of the input was understood."""
+        """The answered labels with their probability, the outliers, and how much of the input was understood."""
         for prediction in predictions:
             label = prediction.get("label")
             if label is not None:
@@ -226,9 +226,9 @@ class ModelMetrics:
             self.rejections[reason] += 1
 
     def triton_failures(self) -> dict[str, int]:
-        """Requests that failed, by Triton's reasons: full queues and timeouts, who left, our own faults.
+        """Requests that failed, by Triton's reasons: full queues, timeouts, disconnected clients, our own faults.
 
-        Triton counts nothing that it refuses before it is queued: what a caller did wrong, a model that is not ready.
+        Triton counts nothing that it refuses before it is queued: a client's mistake, a model that is not ready.
         """
         return {
             "REJECTED": self.rejections[QUEUE_FULL] + self.outcomes[DEADLINE],

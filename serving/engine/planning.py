@@ -1,6 +1,6 @@
 """From a profile to a plan: batch size, batches at once, and the rows that are admitted.
 
-What no setting says follows from the measured curve and from `p99_ms`.
+Fields that no setting gives follow from the measured curve and from `p99_ms`.
 """
 
 from serving.engine.plan import Plan

@@ -43,7 +43,7 @@ class Point(BaseModel):
 
 
 class Overrides(NamedTuple):
-    """How runs are made whatever measures better; None: as measured. 0 `runs` at once: on the event loop."""
+    """How runs are made whatever measures better; None: measured. 0 `runs` at once: on the event loop."""
 
     threads: int | None = None
     runs: int | None = None
@@ -53,11 +53,11 @@ AS_MEASURED = Overrides()
 
 
 class Profile(BaseModel):
-    """The measured curve of one graph on one machine, and what was chosen on it.
+    """The measured curve of one graph on one machine, and the points that were chosen on it.
 
     `chosen` is how batches run while others do; `alone`, where it is another, how one that finds the model idle.
     `batch_sizes` are the only ones that are run, each in a session of its own, where a change of size costs; else none.
-    `measured` false: `chosen` is assumed, until the rest is measured under way. `batching`: what was proved of rows
+    `measured` false: `chosen` is assumed, until the rest is measured under way. `batching`: the proof of rows
     that share a run; None where the bundle's own proof says it. `note`: why it is not measured, if it cannot be.
     """
 

@@ -121,7 +121,7 @@ class ModelRegistry:
         return {name: self._reason(name) for name in missing}
 
     async def start(self, unloaded: Iterable[str] = ()) -> None:
-        """Load everything but what was `unloaded` before; the server listens meanwhile and is not ready.
+        """Load every model but those `unloaded` before; the server listens meanwhile and is not ready.
 
         Where the folder cannot be read, the first look that can is the start.
         """
@@ -129,7 +129,7 @@ class ModelRegistry:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Look at the repository again: load what is new beside what serves, swap, retire what has gone.
+        """Look at the repository again: load new versions beside those that serve, swap, retire those that have gone.
 
         An entry that cannot be looked at costs no other entry anything, and is looked at again. Nothing is raised
         for it.

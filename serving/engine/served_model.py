@@ -32,7 +32,7 @@ class IndexEntry:
 
     name: str
     version: int | str
-    """A word for what lies where a version should: its folder's name, or nothing where a whole model is meant."""
+    """A word where no number stands: the name of a folder that is no version, or nothing for a whole model."""
     state: ModelState
     reason: str = ""
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
 from inference.runtime.session import Runs
 from inference.values import Tensors
 from serving.engine.profile import HOP_S, Point
@@ -23,15 +21,6 @@ _SIZE_CHANGE = 2.0  # times its usual seconds, for a run that comes after one of
 
 Rows = Callable[[int], Tensors]
 """Gives the tensors of a batch of so many rows; called just before they are run, so that it may wait for its moment."""
-
-
-def sample_rows(example: Tensors) -> Rows:
-    """Batches made by repeating the rows of one real example."""
-
-    def make(size: int) -> Tensors:
-        return {name: np.resize(array, (size, *array.shape[1:])) for name, array in example.items()}
-
-    return make
 
 
 def time_point(
@@ -67,7 +56,7 @@ def slowed_by_changes(session: Runs, rows: Rows, steady_s: float) -> bool:
 
 
 def seconds_of(session: Runs, tensors: Tensors) -> float:
-    """Of a run; the better of two where that is not long, since the first prepares what the second has."""
+    """Of a run; the better of two where that is not long, since the first run makes preparations for the second."""
     first = seconds_taken(lambda: session.run(tensors))
     return first if first > _LONG_S else min(first, seconds_taken(lambda: session.run(tensors)))
 

@@ -1,4 +1,4 @@
-"""What the container's limits do to this process: CPU periods that were throttled, and memory against its limit.
+"""The effect of the container's limits on this process: CPU periods that were throttled, and memory against its limit.
 
 The kernel counts it in the cgroup's files, of version 2 or version 1; outside a container, or where they are
 hidden, there is nothing to tell.
@@ -37,7 +37,7 @@ def throttling(root: Path = ROOT) -> Throttling | None:
 
 
 def memory_bytes(root: Path = ROOT) -> int | None:
-    """What the container uses, page cache that can be dropped at once not counted, as Kubernetes counts it."""
+    """Bytes that the container uses, as Kubernetes counts them: without page cache that can be dropped at once."""
     for used, stat, dropped in (
         (root / "memory.current", root / "memory.stat", "inactive_file"),
         (root / "memory/memory.usage_in_bytes", root / "memory/memory.stat", "total_inactive_file"),
@@ -49,7 +49,7 @@ def memory_bytes(root: Path = ROOT) -> int | None:
 
 
 def memory_limit_bytes(root: Path = ROOT) -> int | None:
-    """What the container may use; None without a limit."""
+    """Bytes that the container may use; None without a limit."""
     for file in (root / "memory.max", root / "memory/memory.limit_in_bytes"):
         value = _number(file)
         if value is not None:

@@ -1,6 +1,6 @@
 """The metrics as Prometheus reads them: Baton's own names, and Triton's as an alias set.
 
-Labels are `model` and `version` of registered models, and words from fixed lists; nothing that a caller
+Labels are `model` and `version` of registered models, and words from fixed lists; nothing that a client
 sends becomes a label.
 """
 
@@ -35,7 +35,7 @@ MAX_LABELS = 64
 
 OTHER = "other"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
-"""The Content-Type of what every scraper reads."""
+"""The Content-Type that every scraper reads."""
 _QUALITY = re.compile(r";\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*(?:;|$)")
 _LABELS = ("model", "version")
 _US = 1e-3  # microseconds in a nanosecond
@@ -43,7 +43,7 @@ _S = 1e-9
 
 
 class Shown(Protocol):
-    """What there is to show: the registry."""
+    """The registry, as far as it is shown."""
 
     def served(self) -> list[ServedModel]:
         """Every version that answers."""
@@ -106,10 +106,10 @@ class ModelCollector(Collector):
         yield _queued("nv_inference_pending_request_count", "Triton's name for what waits.", served)
 
 
-def metrics_registry(registry: Shown, vitals: Collector) -> CollectorRegistry:
+def metrics_registry(registry: Shown, server: Collector) -> CollectorRegistry:
     """A registry of this server's own, so that two servers in one process do not meet."""
     made = CollectorRegistry(auto_describe=False)
-    made.register(vitals)
+    made.register(server)
     ProcessCollector(registry=made)
     PlatformCollector(registry=made)
     GCCollector(registry=made)
@@ -123,7 +123,7 @@ Encode = Callable[[Collector], bytes]
 def choose_format(accept: str) -> tuple[Encode, str]:
     """How a scrape is written, and its Content-Type, by the scraper's `Accept`; text 0.0.4 whatever else it says.
 
-    The client library's own choice raises for a version in quotes, which HTTP allows, and repeats what is asked for.
+    The client library's own choice raises for a version in quotes, which HTTP allows, and repeats the one asked for.
     """
     formats = [(_preference(one), one) for one in accept.lower().replace('"', "").split(",")]
     for quality, one in sorted(formats, key=lambda ranked: -ranked[0]):
@@ -141,7 +141,7 @@ def _preference(accepted: str) -> float:
 
 
 def _is_current(parameters: Iterable[str]) -> bool:
-    """Whether OpenMetrics 1.0 is what is meant: Prometheus asks for 0.0.1 too."""
+    """Whether OpenMetrics 1.0 is asked for: Prometheus asks for 0.0.1 too."""
     versions = [value for name, _, value in (part.partition("=") for part in parameters) if name == "version"]
     return not versions or versions[0] == "1.0.0"
 
@@ -190,7 +190,7 @@ def _loaded(served: Iterable[ServedModel]) -> Metric:
 
 
 def _quality(served: Iterable[ServedModel]) -> Metric:
-    """What training measured, beside what serving measures: as the manifest has it."""
+    """The quality that training measured, as the manifest has it, beside the figures of serving."""
     family = GaugeMetricFamily(
         "baton_model_quality",
         "A metric on the test split, from the manifest.",
@@ -233,7 +233,7 @@ def _predictions(served: Sequence[ServedModel]) -> Iterator[Metric]:
 
 
 def _readings(served: Sequence[ServedModel]) -> Iterator[Metric]:
-    """Of tasks that read words or items: what meant nothing to the model, which is the first sign of drift."""
+    """Of tasks that read words or items: tokens that meant nothing to the model, which are the first sign of drift."""
     tokens = CounterMetricFamily("baton_input_tokens", "Words or items read.", labels=_LABELS)
     unknown = CounterMetricFamily(
         "baton_input_unknown_tokens", "Words or items that the model does not know.", labels=_LABELS
@@ -251,7 +251,7 @@ def _readings(served: Sequence[ServedModel]) -> Iterator[Metric]:
 
 
 def _drift(served: Sequence[ServedModel]) -> Iterator[Metric]:
-    """Of bundles with a reference. What was last compared is there from the first full window on."""
+    """Of bundles with a reference. The last comparison is there from the first full window on."""
     rows = CounterMetricFamily("baton_drift_rows", "Rows looked at for drift.", labels=_LABELS)
     windows = CounterMetricFamily(
         "baton_drift_windows", "Windows of rows compared with the reference.", labels=_LABELS
@@ -309,7 +309,7 @@ def _rejections(metrics: Iterable[ModelMetrics]) -> Metric:
         "baton_rejected", "Requests that were turned away.", labels=(*_LABELS, "reason")
     )
     for one in metrics:
-        for reason in REASONS:  # at 0 too: a rate does not see what a counter begins with
+        for reason in REASONS:  # at 0 too: a rate does not see the value that a counter begins with
             family.add_metric((*_key(one), reason), one.rejections[reason])
     return family
 
@@ -328,11 +328,11 @@ def _requests(metrics: Iterable[ModelMetrics]) -> Metric:
 
 
 def _with_exemplar(
-    bucket: tuple[str, float], seen: tuple[str, float, float] | None
+    bucket: tuple[str, float], observed: tuple[str, float, float] | None
 ) -> tuple[str, float] | tuple[str, float, Exemplar]:
-    if seen is None:
+    if observed is None:
         return bucket
-    trace_id, seconds, at = seen
+    trace_id, seconds, at = observed
     return (*bucket, Exemplar({"trace_id": trace_id}, seconds, at))
 
 
@@ -341,8 +341,8 @@ def _stages(metrics: Iterable[ModelMetrics]) -> Metric:
         "baton_stage_seconds", "Seconds that answered requests spent in a stage.", labels=(*_LABELS, "stage")
     )
     for one in metrics:
-        for stage, seen in zip(STAGES, one.stages, strict=True):
-            family.add_metric((*_key(one), stage), _buckets(seen, STAGE_SECONDS), seen.total * _S)
+        for stage, observed in zip(STAGES, one.stages, strict=True):
+            family.add_metric((*_key(one), stage), _buckets(observed, STAGE_SECONDS), observed.total * _S)
     return family
 
 
@@ -424,9 +424,9 @@ def _key(one: ModelMetrics) -> tuple[str, str]:
     return one.name, str(one.version)
 
 
-def _buckets(seen: Distribution, bounds: Sequence[float]) -> list[tuple[str, float]]:
+def _buckets(observed: Distribution, bounds: Sequence[float]) -> list[tuple[str, float]]:
     below, buckets = 0, []
-    for bound, count in zip((*map(_number, bounds), "+Inf"), seen.counts, strict=True):
+    for bound, count in zip((*map(_number, bounds), "+Inf"), observed.counts, strict=True):
         below += count
         buckets.append((bound, float(below)))
     return buckets

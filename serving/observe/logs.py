@@ -8,7 +8,7 @@ from typing import Any
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; what a line knows beside its message goes beside it."""
+    """One JSON object a line, with the facts of a record beside its message."""
 
     def __init__(self, facts: Mapping[str, str] | None = None) -> None:
         """`facts` are in every line."""

@@ -1,4 +1,4 @@
-"""The metrics of the server as a whole: whether it is ready, whether it drains, and what its container allows."""
+"""The metrics of the server as a whole: whether it is ready, whether it drains, and the limits of its container."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ class ServerMetricsCollector(Collector):
     def __init__(
         self, lifecycle: Lifecycle, ready: Callable[[], bool], device: str, root: Path = cgroup.ROOT
     ) -> None:
-        """`ready`: what readiness answers while the server is not draining. `root`: the cgroup's files."""
+        """`ready`: the answer of readiness while the server is not draining. `root`: the cgroup's files."""
         self._lifecycle, self._ready, self._root = lifecycle, ready, root
         self._device = device
 
@@ -45,18 +45,18 @@ class ServerMetricsCollector(Collector):
             yield _gauge("baton_cgroup_memory_bytes", "Bytes that the container uses.", used)
         if limit is not None:
             yield _gauge("baton_cgroup_memory_limit_bytes", "Bytes that the container may use.", limit)
-        seen = cgroup.throttling(self._root)
-        if seen is not None:
-            yield _counter("baton_cgroup_cpu_periods", "Periods of the CPU quota.", seen.periods)
+        throttled = cgroup.throttling(self._root)
+        if throttled is not None:
+            yield _counter("baton_cgroup_cpu_periods", "Periods of the CPU quota.", throttled.periods)
             yield _counter(
                 "baton_cgroup_cpu_throttled_periods",
                 "Periods in which the CPU quota ran out.",
-                seen.throttled_periods,
+                throttled.throttled_periods,
             )
             yield _counter(
                 "baton_cgroup_cpu_throttled_seconds",
                 "Seconds in which the CPU quota held threads back.",
-                seen.throttled_seconds,
+                throttled.throttled_seconds,
             )
 
 

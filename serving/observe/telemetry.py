@@ -1,4 +1,4 @@
-"""What is told of single requests, where it is asked for: OpenTelemetry spans, log lines, exemplars.
+"""Records of single requests, where they are asked for: OpenTelemetry spans, log lines, exemplars.
 
 All of it is made after the answer from the times that every request keeps anyway, so a server that is not
 asked for any of it spends nothing on it. Tracing is asked for by OpenTelemetry's own variables.
@@ -116,7 +116,7 @@ class Tracing:
         return 1.0 if share is None else 1 / max(float(share[1]), 1e-9)
 
     def close(self) -> None:
-        """Send what has not been sent."""
+        """Send the spans that are left."""
         self._provider.shutdown()
 
 

@@ -11,20 +11,22 @@ from serving.app import Application, create_app
 from serving.observe.logs import set_up_logging
 from serving.server import LINGER_S, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
-from serving.workers.member import Member, Place
 from serving.workers.messages import Closed, Leaving, Refusal, frame
 from serving.workers.profiles import SharedProfiles
+from serving.workers.worker_group import WorkerGroup, WorkerId
 
-_AT_ONCE = 16  # connections taken in before anything else gets its turn
+_AT_ONCE = 16  # connections taken in before the loop turns to requests again
 
 
 class WorkerServer(BatonServer):
-    """The server whose door the supervisor keeps: connections come over `deals`, and its end is the door's closing."""
+    """The server behind the supervisor's listener: connections come over `deals`, and their end is its own."""
 
-    def __init__(self, config: Config, app: Application, member: Member, deals: socket.socket) -> None:
+    def __init__(
+        self, config: Config, app: Application, worker_group: WorkerGroup, deals: socket.socket
+    ) -> None:
         super().__init__(config, app, drain_delay_s=0.0)
         deals.setblocking(False)
-        self._member, self._deals = member, deals
+        self._worker_group, self._deals = worker_group, deals
         self._taken = self._told_closed = self._signals = 0
         self._told_leaving = False
         self._arriving: set[asyncio.Task[None]] = set()
@@ -37,19 +39,19 @@ class WorkerServer(BatonServer):
         self._app.lifecycle.drain()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn's, listening nowhere; then take what was dealt meanwhile."""
+        """uvicorn's, listening nowhere; then take the connections that were dealt meanwhile."""
         await super().startup([])
         asyncio.get_running_loop().add_reader(self._deals, self._take)
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: tell the supervisor what it has to know to deal fairly."""
+        """Ten times a second: tell the supervisor the counts by which it deals fairly."""
         closed = self._taken - len(self._arriving) - len(self.server_state.connections)
         if closed > self._told_closed:
             self._told_closed = closed
-            self._member.tell(Closed(closed))
+            self._worker_group.tell(Closed(closed))
         if self._app.lifecycle.draining and not self._told_leaving:
             self._told_leaving = True
-            self._member.tell(Leaving())
+            self._worker_group.tell(Leaving())
         return await super().on_tick(counter)
 
     def _take(self) -> None:
@@ -75,8 +77,8 @@ class WorkerServer(BatonServer):
                 self._protocol, connection, ssl=self.config.ssl
             )
 
-    async def _close_door(self) -> None:
-        """The supervisor did; who was dealt last is let in, unless it never ends its handshake."""
+    async def _close_listener(self) -> None:
+        """The supervisor did; the last connections are let in, unless one never ends its handshake."""
         if self._arriving:
             await asyncio.wait(self._arriving, timeout=LINGER_S)
 
@@ -84,18 +86,18 @@ class WorkerServer(BatonServer):
 def main(arguments: list[str]) -> int:
     """Serve until told to stop; its exit status. The first four arguments are the supervisor's, the rest the user's."""
     control, deals = (socket.socket(fileno=int(number)) for number in arguments[:2])
-    place = Place(*map(int, arguments[2:4]))
+    worker_id = WorkerId(*map(int, arguments[2:4]))
     settings = read_settings(arguments[4:])
     try:
         tracing = prepare(settings)
     except Refused as refusal:
         control.sendall(frame(Refusal(str(refusal), 2)))
         return 2
-    set_up_logging(settings.log_level, settings.log_format, f"worker {place.number}")
+    set_up_logging(settings.log_level, settings.log_format, f"worker {worker_id.number}")
     profiles = SharedProfiles(settings.profile_cache)
-    member = Member(control, place, profiles)
-    app = create_app(settings, tracing, member.join, profiles)
-    WorkerServer(make_config(settings, app), app, member, deals).run()
+    worker_group = WorkerGroup(control, worker_id, profiles)
+    app = create_app(settings, tracing, worker_group.join, profiles)
+    WorkerServer(make_config(settings, app), app, worker_group, deals).run()
     if tracing is not None:
         tracing.close()
     return 0

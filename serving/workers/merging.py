@@ -1,7 +1,7 @@
 """One view made of several: metric families and statistics of all workers, and of those that have ended.
 
-What is counted is added up. A level is the highest of all, unless it is an amount (added up) or something
-that holds only if it holds for all (the lowest).
+Counts are added up. A level is the highest of all workers, unless it is an amount (added up) or holds only if it
+holds for all of them (the lowest).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 from serving.workers.messages import Family, Report, Sample
 
 _COUNTED = ("counter", "histogram", "unknown")  # Triton's aliases are counters of unknown type
+# Levels that each worker has for itself, so that the server has their sum.
 _AMOUNTS = frozenset({
     "baton_in_flight",
     "baton_pending_rows",
@@ -21,6 +22,7 @@ _AMOUNTS = frozenset({
     "process_resident_memory_bytes",
     "process_virtual_memory_bytes",
 })  # fmt: skip
+# Of these the lowest: the server is as ready as its least ready worker, and as old as its oldest process.
 _OF_ALL = frozenset({
     "baton_model_loaded_timestamp_seconds",
     "baton_ready",
@@ -28,26 +30,26 @@ _OF_ALL = frozenset({
     "process_start_time_seconds",
 })  # fmt: skip
 _CONTAINER = "baton_cgroup_"
-"""Begins the names of what is counted for the container: every worker shows the same."""
+"""Begins the names of the container's own counts: every worker shows the same, so they are not added up."""
 
 Statistics = list[dict[str, Any]]
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def merge_families(parts: Iterable[Sequence[Family]]) -> list[Family]:
-    """Each family once, in the order in which they were first seen."""
+    """Each family once, in the order in which they first come."""
     merged: dict[str, Family] = {}
-    places: dict[str, dict[_Key, Sample]] = {}
+    samples: dict[str, dict[_Key, Sample]] = {}
     for part in parts:
         for family in part:
             known = merged.setdefault(family.name, Family(family.name, family.kind, family.documentation, []))
-            combine, seen = _rule(family), places.setdefault(family.name, {})
+            combine, known_samples = _rule(family), samples.setdefault(family.name, {})
             for sample in family.samples:
                 key = _key(sample)
-                before = seen.get(key)
+                before = known_samples.get(key)
                 if before is None:
-                    seen[key] = sample = Sample(sample.name, sample.labels, sample.value, sample.exemplar)
-                    known.samples.append(sample)
+                    known_samples[key] = Sample(sample.name, sample.labels, sample.value, sample.exemplar)
+                    known.samples.append(known_samples[key])
                 else:
                     before.value = combine(before.value, sample.value)
                     before.exemplar = _latest(before, sample)
@@ -55,7 +57,7 @@ def merge_families(parts: Iterable[Sequence[Family]]) -> list[Family]:
 
 
 def add_ended(families: Sequence[Family], ended: Sequence[Family]) -> list[Family]:
-    """`families` with the counts of ended workers, for as long as somebody shows the same series."""
+    """`families` with the counts of ended workers, for as long as a live worker shows the same series."""
     shown = {family.name: {_key(sample) for sample in family.samples} for family in families}
     still = [
         Family(
@@ -85,8 +87,8 @@ def add_ended_statistics(statistics: Statistics, ended: Statistics) -> Statistic
     return merge_statistics((statistics, [one for one in ended if (one["name"], one["version"]) in shown]))
 
 
-def bury(ended: Report, last: Report) -> Report:
-    """What remains of ended workers when one more has: its counts, not its levels."""
+def accumulate_ended(ended: Report, last: Report) -> Report:
+    """The report of ended workers with one more: its counts, not its levels."""
     lasting = [
         Family(
             family.name,
@@ -106,8 +108,8 @@ def bury(ended: Report, last: Report) -> Report:
     )
 
 
-def nobody() -> Report:
-    """What remains of no worker."""
+def nothing_ended() -> Report:
+    """The report of ended workers while none has."""
     return Report(worker=0, families=[], statistics=[], index=[], diagnostics={})
 
 
@@ -134,7 +136,7 @@ def _plus(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, mine in one.items():
         theirs = other[name]
-        if name == "last_inference":
+        if name == "last_inference":  # a time
             made[name] = max(mine, theirs)
         elif name == "batch_stats":
             made[name] = _plus_batches(mine, theirs)

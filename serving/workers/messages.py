@@ -1,4 +1,4 @@
-"""What supervisor and workers say to each other over a pair of sockets: typed, and never a pickle."""
+"""The messages between supervisor and workers over a pair of sockets: typed, and never a pickle."""
 
 import asyncio
 from typing import Any, TypeVar
@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-_LENGTH_BYTES = 4
+_LENGTH_BYTES = 4  # up to 4 GiB: a report grows with the number of models
 _Message = TypeVar("_Message")
 
 
@@ -29,7 +29,7 @@ class Family(Struct, array_like=True):
 
 
 class Report(Struct, tag=True):
-    """All that a worker shows of itself: its metrics, statistics, index (name, version, state, reason), diagnostics."""
+    """A worker's metrics, statistics, index (name, version, state, reason) and diagnostics."""
 
     worker: int
     families: list[Family]
@@ -39,7 +39,7 @@ class Report(Struct, tag=True):
 
 
 class Start(Struct, tag=True):
-    """Load everything but what was unloaded."""
+    """Load every model but those that were unloaded."""
 
     unloaded: list[str]
 
@@ -60,15 +60,15 @@ class Unload(Struct, tag=True):
     name: str
 
 
-class Look(Struct, tag=True):
-    """Report."""
+class GetReport(Struct, tag=True):
+    """Answer with a report; of an `Ask`, with those of all workers."""
 
 
 Change = Start | Refresh | Load | Unload
 
 
 class Failure(Struct):
-    """Why a change was not made; `found` is False where there is no such model."""
+    """The reason why a change was not made; `found` is False where there is no such model."""
 
     reason: str
     found: bool = True
@@ -77,7 +77,7 @@ class Failure(Struct):
 
 
 class Changed(Struct, tag=True):
-    """A worker after a change: whether it is ready, what ails its models, what it measured, or why it failed."""
+    """A worker after a change: its readiness, its models' problems, its new profiles, or the failure."""
 
     ready: bool
     problems: dict[str, str]
@@ -88,36 +88,36 @@ class Changed(Struct, tag=True):
 
 
 class Order(Struct, tag=True):
-    """To a worker, which answers with `Done`. `profiles`: what others measured, so that it need not."""
+    """To a worker, which answers with `Done`. `profiles`: the other workers', so that it need not measure."""
 
     id: int
-    act: Start | Refresh | Load | Unload | Look
+    act: Start | Refresh | Load | Unload | GetReport
     profiles: dict[str, bytes] = {}
 
 
 class Done(Struct, tag=True):
-    """What came of an order."""
+    """The result of an order."""
 
     id: int
     result: Changed | Report
 
 
 class Ask(Struct, tag=True):
-    """A worker wants something of all workers, itself among them; `Answer` or `Sight` comes back."""
+    """A request to all workers, the asker among them; `Answer` or `AllReports` comes back."""
 
     id: int
-    act: Load | Unload | Look
+    act: Load | Unload | GetReport
 
 
 class Answer(Struct, tag=True):
-    """What came of a change, by worker: None where it was made."""
+    """The outcomes of a change, by worker: None where it was made."""
 
     id: int
     outcomes: dict[int, Failure | None]
 
 
-class Sight(Struct, tag=True):
-    """The whole server: each worker's report, what remains of workers that have ended, the supervisor's own metrics."""
+class AllReports(Struct, tag=True):
+    """Each worker's report, the counts of workers that have ended, and the supervisor's own metrics."""
 
     id: int
     reports: list[Report]
@@ -125,8 +125,8 @@ class Sight(Struct, tag=True):
     families: list[Family]
 
 
-class Standing(Struct, tag=True):
-    """How all stand together: whether all are ready, what ails the models of any, and who is missing."""
+class Readiness(Struct, tag=True):
+    """Whether all workers are ready, the problems of any worker's models, and the workers that are missing."""
 
     ready: bool
     problems: dict[str, str]
@@ -155,7 +155,7 @@ class Closed(Struct, tag=True):
 
 
 FromWorker = Up | Leaving | Refusal | Closed | Done | Ask | Report
-ToWorker = Order | Answer | Sight | Standing
+ToWorker = Order | Answer | AllReports | Readiness
 
 from_worker = msgspec.msgpack.Decoder[FromWorker](FromWorker)
 to_worker = msgspec.msgpack.Decoder[ToWorker](ToWorker)
@@ -170,7 +170,7 @@ def frame(message: FromWorker | ToWorker) -> bytes:
 async def receive(
     reader: asyncio.StreamReader, decoder: "msgspec.msgpack.Decoder[_Message]"
 ) -> _Message | None:
-    """The next message; None when the other side has gone."""
+    """The next message; None when the other side has closed its socket."""
     try:
         length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "big")
         return decoder.decode(await reader.readexactly(length))

@@ -6,7 +6,7 @@ from serving.engine.profile import Profile, ProfileCache
 
 
 class SharedProfiles(ProfileCache):
-    """What was measured here or by another worker, before what the folder keeps."""
+    """Profiles measured here or by another worker, before those that the folder keeps."""
 
     def __init__(self, folder: Path | None) -> None:
         """`folder` None: nothing is kept beyond the server's end."""
@@ -16,8 +16,8 @@ class SharedProfiles(ProfileCache):
 
     def get(self, key: str) -> Profile | None:
         """The profile under `key`, wherever it was measured."""
-        told = self._known.get(key)
-        return super().get(key) if told is None else Profile.model_validate_json(told)
+        known = self._known.get(key)
+        return super().get(key) if known is None else Profile.model_validate_json(known)
 
     def put(self, key: str, profile: Profile) -> None:
         """Keep a profile, for the others too."""
@@ -25,10 +25,10 @@ class SharedProfiles(ProfileCache):
         super().put(key, profile)
 
     def learn(self, profiles: dict[str, bytes]) -> None:
-        """Take what others measured."""
+        """Take profiles that others measured."""
         self._known.update(profiles)
 
     def fresh(self) -> dict[str, bytes]:
-        """What was measured here and not yet passed on."""
+        """Profiles measured here and not yet passed on."""
         passed, self._fresh = self._fresh, {}
         return passed

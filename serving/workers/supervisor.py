@@ -15,14 +15,16 @@ from inference.runtime.machine import available_cpus
 from serving.listening import listen, url_of
 from serving.observe.logs import set_up_logging
 from serving.settings import Settings
-from serving.workers.door import Door, Seat
-from serving.workers.hub import Hub, Worker
+from serving.workers.coordinator import Coordinator
+from serving.workers.listener import Listener
+from serving.workers.roster import Roster, Worker
+from serving.workers.slot import WorkerSlot
 
 log = logging.getLogger("baton.supervisor")
 
 STEADY_S = 60.0
-"""A worker that lived so long did not fail at its start, so that the next one is not kept waiting."""
-_FIRST_DELAY_S, _LAST_DELAY_S = 0.25, 30.0
+"""A worker that lived so long did not fail at its start, so its successor waits only the first delay."""
+_FIRST_DELAY_S, _LAST_DELAY_S = 0.25, 30.0  # doubled with each failure: a broken model must not burn a CPU
 
 
 class Ended(NamedTuple):
@@ -42,11 +44,12 @@ class Ended(NamedTuple):
 class Supervisor:
     """Keeps `settings.workers` processes behind one listening socket."""
 
-    def __init__(self, settings: Settings, arguments: Sequence[str], listener: socket.socket) -> None:
-        """`arguments`: of the command line, for the workers to read themselves."""
+    def __init__(self, settings: Settings, arguments: Sequence[str], listening: socket.socket) -> None:
+        """`arguments`: of the command line, which each worker reads again."""
         self._settings, self._arguments = settings, arguments
-        self._hub = Hub(settings.workers, self._changed)
-        self._door = Door(listener, self._seats)
+        self._roster = Roster(settings.workers)
+        self._coordinator = Coordinator(self._roster, self._changed)
+        self._listener = Listener(listening, self._slots)
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._begun = False
         """Every worker has been up: from now on one that ends is replaced."""
@@ -68,15 +71,15 @@ class Supervisor:
         while self._settings.poll_s:
             await asyncio.sleep(self._settings.poll_s)
             try:
-                await self._hub.refresh()
-            except Exception:  # the next look may succeed, and there must be one
+                await self._coordinator.refresh()
+            except Exception:  # the next look may succeed, so the loop must not end here
                 log.exception("having the folder of models looked at failed, and is tried again")
 
     async def _keep(self, number: int) -> None:
         """One worker after another, until all stop."""
         failures = 0
         while True:
-            ended = await self._one(number)
+            ended = await self._run_worker(number)
             if self._stopping.is_set():
                 if ended.was_up and ended.status:
                     log.error("worker %d %s while it stopped", number, ended)
@@ -85,7 +88,7 @@ class Supervisor:
             if not self._begun:
                 self._fail(number, ended)
                 return
-            self._hub.restarts += 1
+            self._roster.restarts += 1
             failures = 0 if ended.lived_s > STEADY_S or not ended.status else failures + 1
             delay_s = min(_LAST_DELAY_S, _FIRST_DELAY_S * 2**failures)
             level = logging.ERROR if ended.status else logging.INFO
@@ -94,16 +97,16 @@ class Supervisor:
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
                 return
 
-    async def _one(self, number: int) -> Ended:
+    async def _run_worker(self, number: int) -> Ended:
         """A worker from its start to its end."""
         began = time.monotonic()
         ours, theirs = socket.socketpair()
-        seat = Seat()
+        slot = WorkerSlot()
         try:
-            process = await self._spawn(number, theirs.fileno(), seat.theirs.fileno())
+            process = await self._spawn(number, theirs.fileno(), slot.theirs.fileno())
         except OSError as error:
             ours.close()
-            seat.leave()
+            slot.leave()
             return Ended(1, was_up=False, lived_s=0.0, refusal=f"cannot start a process: {error}")
         finally:
             theirs.close()
@@ -111,11 +114,11 @@ class Supervisor:
         if self._stopping.is_set():
             process.terminate()
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        worker = Worker(number, writer, seat)
-        await self._hub.follow(worker, reader)
+        worker = Worker(number, writer, slot)
+        await self._coordinator.follow(worker, reader)
         status = await process.wait()
         del self._processes[number]
-        self._door.take_back(seat.leave())
+        self._listener.take_back(slot.leave())
         refusal = worker.refusal.message if worker.refusal is not None else ""
         return Ended(status, worker.was_up, time.monotonic() - began, refusal)
 
@@ -131,19 +134,18 @@ class Supervisor:
 
     def _changed(self) -> None:
         """A worker has come, is leaving or has gone."""
-        workers = self._hub.workers.values()
-        if sum(worker.up for worker in workers) == self._settings.workers:
+        if len(self._roster.up) == self._settings.workers:
             self._begun = True
-        for worker in workers:
+        for worker in self._roster:
             if worker.leaving and not self._stopping.is_set():
-                worker.seat.seal()
-        self._door.look()
+                worker.slot.seal()
+        self._listener.look()
 
-    def _seats(self) -> Iterator[Seat]:
-        """Workers that are told to stop with all others take connections until the door closes."""
-        for worker in self._hub.workers.values():
+    def _slots(self) -> Iterator[WorkerSlot]:
+        """A worker that stops alone is dealt no more; when all stop, they take the last connections."""
+        for worker in self._roster:
             if worker.up and (self._stopping.is_set() or not worker.leaving):
-                yield worker.seat
+                yield worker.slot
 
     def _fail(self, number: int, ended: Ended) -> None:
         """A worker did not come up, so the server does not start."""
@@ -154,7 +156,7 @@ class Supervisor:
         self._closing = asyncio.ensure_future(self._close(0.0))
 
     def _stop(self, number: signal.Signals) -> None:
-        """A signal: the first is handed on and the door closed in time; the second ends everything at once."""
+        """The first signal is handed on and the listener closed in time; the second ends everything at once."""
         if self._stopping.is_set():
             self._send(signal.SIGKILL)
             os._exit(128 + number)
@@ -165,9 +167,9 @@ class Supervisor:
     async def _close(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
         log.info("draining: no new connections, requests under way are finished")
-        await self._door.close()
-        for worker in self._hub.workers.values():
-            worker.seat.seal()
+        await self._listener.close()
+        for worker in self._roster:
+            worker.slot.seal()
 
     def _send(self, number: signal.Signals) -> None:
         for process in self._processes.values():
@@ -183,18 +185,18 @@ def supervise(settings: Settings, arguments: Sequence[str]) -> int:
             f"--workers: got {settings.workers}, expected at most {cpus}: each takes a CPU of its own"
         )
     try:
-        listener = listen(settings.host, settings.port)
+        listening = listen(settings.host, settings.port)
     except OSError as error:
         return _refuse(f"--host {settings.host} --port {settings.port}: {error}")
     set_up_logging(settings.log_level, settings.log_format, "supervisor")
     for line in settings.deprecations():
         log.warning("%s", line)
-    host, port = listener.getsockname()[:2]
+    host, port = listening.getsockname()[:2]
     url = url_of(host, port, tls=settings.tls_cert is not None, root_path=settings.root_path)
     log.info("%d workers on %s", settings.workers, url)
 
     async def run() -> int:
-        return await Supervisor(settings, arguments, listener).run()
+        return await Supervisor(settings, arguments, listening).run()
 
     return asyncio.run(run())
 

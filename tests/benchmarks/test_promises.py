@@ -1,4 +1,4 @@
-"""What a run of the peers is held against, from turns made up here."""
+"""The promises of a run of the peers, from turns made up here."""
 
 import pytest
 
@@ -15,9 +15,9 @@ def test_a_promise_over_all_peers_is_held_against_the_best_of_them_and_not_again
     rates |= {("triton:1", 16): 90.0, ("triton:2", 16): 100.0, ("raw:1", 16): 50.0}
     held = {claim.text: claim for claim in claims("text", turns(rates))}
     best = held["text, 16 connections: baton:1 over triton:2, the best peer"]
-    assert (best.seen, best.kept) == ("1.20 (1.20–1.20)", True)
+    assert (best.actual, best.kept) == ("1.20 (1.20–1.20)", True)
     bare = held["text, 16 connections: baton:1 over session.run"]
-    assert (bare.seen, bare.kept) == ("0.92 (0.92–0.92)", True)
+    assert (bare.actual, bare.kept) == ("0.92 (0.92–0.92)", True)
     assert len(held) == 2  # nobody was driven with 64 connections
 
 
@@ -25,7 +25,7 @@ def test_two_workers_are_held_against_the_best_number_of_tritons() -> None:
     rates = {("baton:2", 64): 30.0, ("triton:1", 64): 15.0, ("triton:2", 64): 20.0}
     (claim,) = claims("tiny", turns(rates))
     assert claim.text == "tiny, 64 connections: baton:2 over triton:2, its best"
-    assert (claim.seen, claim.kept) == ("1.50 (1.50–1.50)", False)
+    assert (claim.actual, claim.kept) == ("1.50 (1.50–1.50)", False)
 
 
 @pytest.mark.parametrize(("p99_ms", "kept"), [(1280.0, True), (1300.0, False)])
@@ -39,7 +39,7 @@ def test_a_ratio_is_taken_inside_each_round() -> None:
     slow, fast = Turn(rate=10.0), Turn(rate=1000.0)
     drifting: Turns = {("baton:1", 1): [slow, fast], ("triton:1", 1): [Turn(rate=5.0), Turn(rate=500.0)]}
     (claim,) = claims("tiny", drifting)
-    assert claim.seen == "2.00 (2.00–2.00)"
+    assert claim.actual == "2.00 (2.00–2.00)"
 
 
 def test_a_peer_that_never_answered_is_no_rival() -> None:

@@ -1,4 +1,4 @@
-"""benchmarks/README.md says what its results say, and every picture in it is there."""
+"""benchmarks/README.md shows its results as they are, and every plot in it is there."""
 
 import re
 
@@ -10,6 +10,6 @@ def test_the_readme_shows_the_results_as_they_are() -> None:
     assert filled(text) == text, "run: python -m benchmarks.readme"
 
 
-def test_every_picture_of_the_readme_is_there() -> None:
+def test_every_plot_of_the_readme_is_there() -> None:
     for file in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text()):
         assert (README.parent / file).is_file(), file

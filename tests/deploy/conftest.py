@@ -1,4 +1,4 @@
-"""A real server in a process of its own, as it is deployed, and what it exports."""
+"""A real server in a process of its own, as it is deployed, and its metrics."""
 
 import contextlib
 import os
@@ -21,6 +21,7 @@ from tests.deploy.tools import ROOT
 # Below those that Linux gives to whoever asks for any: so neither the other tests that run at the same time nor an
 # outgoing connection can take it before the server does.
 PORTS = range(12_000, 32_000)
+END_LIMIT_S = 10.0
 
 
 def free_port() -> int:
@@ -60,6 +61,16 @@ class Server:
         return self.url.removeprefix("http://")
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to stop, so that it can say how much of the code it ran; one that does not is killed."""
+    process.terminate()
+    try:
+        process.wait(END_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextlib.contextmanager
 def serving(models: Path, log: Path, **settings: object) -> Iterator[Server]:
     """A server on a free port, ready; ended by its process id."""
@@ -83,8 +94,7 @@ def serving(models: Path, log: Path, **settings: object) -> Iterator[Server]:
         assert process.poll() is None, log.read_text()
         yield server
     finally:
-        process.kill()
-        process.wait()
+        end(process)
 
 
 @pytest.fixture(scope="session")

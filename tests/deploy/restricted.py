@@ -80,7 +80,7 @@ def _of_container(pod: Manifest, container: Manifest) -> Iterator[str]:
 
 
 def _shared(context: Manifest) -> Iterator[str]:
-    """What a pod and a container may both say."""
+    """Settings that a pod and a container may both have."""
     if context.get("windowsOptions", {}).get("hostProcess"):
         yield "hostProcess"
     if context.get("appArmorProfile", {}).get("type", "RuntimeDefault") not in APPARMOR:
@@ -91,7 +91,7 @@ def _shared(context: Manifest) -> Iterator[str]:
 
 
 def _hooks(container: Manifest) -> Iterator[Manifest]:
-    """Whatever makes the kubelet call: probes, and what runs after a start and before a stop."""
+    """All calls by the kubelet: probes, and hooks after a start and before a stop."""
     found = [container.get(name, {}) for name in ("startupProbe", "livenessProbe", "readinessProbe")]
     found += container.get("lifecycle", {}).values()
     for each in found:

@@ -1,4 +1,4 @@
-"""docker-compose.yml: against the specification's schema, and against what it starts."""
+"""docker-compose.yml: against the specification's schema, and the server that it starts."""
 
 import re
 import sys

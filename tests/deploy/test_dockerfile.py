@@ -1,4 +1,4 @@
-"""What the Dockerfile promises, as far as its text shows it; `test_image` builds and runs it."""
+"""The promises of the Dockerfile that its text shows; `test_image` builds and runs it."""
 
 import re
 

@@ -17,15 +17,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scripts.walk import REFUSED, Callers
+from scripts.smoke_test import REFUSED, Clients
 from tests.bundles import png, write_brightness
 from tests.deploy.conftest import answers, free_port, until
 from tests.deploy.tools import ROOT, need, project_version, run
 
-WANTED = os.environ.get("BATON_TEST_IMAGE", "")
+IMAGE = os.environ.get("BATON_TEST_IMAGE", "")
 OWN_LAYERS_BYTES = 250_000_000
 
-pytestmark = pytest.mark.skipif(not WANTED, reason="BATON_TEST_IMAGE names no image, nor says `build`")
+pytestmark = pytest.mark.skipif(not IMAGE, reason="BATON_TEST_IMAGE names no image, nor says `build`")
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def program() -> str:
 
 @pytest.fixture(scope="module")
 def image(program: str) -> str:
-    if WANTED != "build":
-        return WANTED
+    if IMAGE != "build":
+        return IMAGE
     flags = shlex.split(os.environ.get("BATON_BUILD_FLAGS", ""))
     run(program, "build", *flags, "--target", "serving", "-t", "baton:under-test", ROOT, timeout_s=1200)
     return "baton:under-test"
@@ -86,14 +86,14 @@ def test_it_answers_as_the_fixed_user_without_any_right(program: str, container:
 
 def test_a_stop_under_load_loses_nothing(program: str, container: tuple[str, str]) -> None:
     name, url = container
-    callers = Callers(
+    clients = Clients(
         "/v1/models/brightness:predict", png(200), "image/png", lambda _: url.removeprefix("http://"), 8
     )
-    with callers.asking():
-        until(lambda: callers.ended[200] > 200, "load")
+    with clients.asking():
+        until(lambda: clients.ended[200] > 200, "load")
         run(program, "stop", "-t", "40", name)
-        until(lambda: callers.ended[REFUSED] > 8, "every caller to notice")
-    assert not callers.lost, callers.ended
+        until(lambda: clients.ended[REFUSED] > 8, "every client to notice")
+    assert not clients.lost, clients.ended
     assert run(program, "inspect", name, "--format", "{{.State.ExitCode}}").strip() == "0"
 
 

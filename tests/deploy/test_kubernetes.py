@@ -17,7 +17,7 @@ import yaml
 from serving.settings import Settings
 from tests.deploy.conftest import Server
 from tests.deploy.restricted import breaches, containers
-from tests.deploy.tools import ROOT, Manifest, metric_names, need, project_version, run, walk
+from tests.deploy.tools import ROOT, Manifest, metric_names, need, nested_values, project_version, run
 
 K8S = ROOT / "k8s"
 VERSIONS = ("1.31", "1.33")
@@ -85,6 +85,7 @@ def is_custom(manifest: Manifest) -> bool:
     return "." in group and (not group.endswith(".k8s.io") or group == "gateway.networking.k8s.io")
 
 
+@pytest.mark.slow
 def test_custom_resources_are_what_their_definitions_allow(manifests: list[Manifest]) -> None:
     for manifest in (each for each in manifests if is_custom(each)):
         if manifest["kind"] in NO_SCHEMA:
@@ -215,7 +216,7 @@ def test_what_is_referred_to_is_there(manifests: list[Manifest]) -> None:
     for pod in pod_specs(manifests):
         mounted = {mount["name"] for each in containers(pod) for mount in each.get("volumeMounts", [])}
         assert mounted == {volume["name"] for volume in pod.get("volumes", [])}
-        for value in walk(pod):
+        for value in nested_values(pod):
             if isinstance(value, dict) and "configMapRef" in value:
                 assert ("ConfigMap", value["configMapRef"]["name"]) in names
             if isinstance(value, dict) and "claimName" in value:
@@ -304,6 +305,7 @@ def test_the_grace_is_longer_than_the_drain(manifests: list[Manifest]) -> None:
         assert owner["terminationGracePeriodSeconds"] > before_s + drain_s
 
 
+@pytest.mark.slow
 def test_probes_ask_for_paths_that_the_server_answers(server: Server) -> None:
     for folder in ("base", "kserve"):
         for pod in pod_specs(rendered(folder)):

@@ -1,6 +1,6 @@
 """A real Prometheus scrapes real servers under load, with the rules and dashboards as they are deployed.
 
-Every expression gives data, the counters are what the callers saw, and the alerts fire when the thing
+Every expression gives data, the counters agree with the clients, and the alerts fire when the thing
 happens. Only `for` and the scrape interval are shortened; no expression is changed.
 """
 
@@ -45,7 +45,7 @@ def slow_graph() -> bytes:
 
 
 def fragile_graph() -> bytes:
-    """int64 [batch, 1] → row of a table of four; what is beyond it fails in the run."""
+    """int64 [batch, 1] → row of a table of four; a larger index fails in the run."""
     nodes = [helper.make_node("Gather", ["table", "row"], ["value"])]
     row = helper.make_tensor_value_info("row", TensorProto.INT64, ["batch", 1])
     value = helper.make_tensor_value_info("value", TensorProto.FLOAT, ["batch", 1])
@@ -180,8 +180,8 @@ def predict(server: Server, level: int) -> int:
 
 def repeat(call: Callable[[int], int], times: int, at_once: int) -> Counter[int]:
     """How often each status was answered."""
-    with ThreadPoolExecutor(at_once) as callers:
-        return Counter(callers.map(call, range(times)))
+    with ThreadPoolExecutor(at_once) as clients:
+        return Counter(clients.map(call, range(times)))
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def counted(prometheus: Prometheus, model: str) -> dict[str, float]:
     }
 
 
-def test_the_counters_of_two_replicas_are_what_the_callers_saw(
+def test_the_counters_of_two_replicas_agree_with_the_clients(
     prometheus: Prometheus, seen: dict[str, Counter[int]]
 ) -> None:
     assert seen["brightness"][200] == REQUESTS
@@ -297,7 +297,7 @@ def test_a_full_queue_a_burst_of_errors_and_a_refused_model_fire(
     }
     until(lambda: expected <= prometheus.firing(), f"{expected} to fire", 30)
     assert ("BatonErrorsBurnFast", "brightness") not in prometheus.firing(), (
-        "a caller's mistakes are not ours"
+        "a client's mistakes are not ours"
     )
 
     bad = replicas[0].models / "fragile/2"

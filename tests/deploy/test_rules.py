@@ -1,4 +1,4 @@
-"""The rules and dashboards as text: checked by promtool, tested by promtool, and made from what is exported."""
+"""The rules and dashboards as text: checked by promtool, tested by promtool, and made from exported series."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.generate import generated
-from tests.deploy.tools import BOARDS, ROOT, RULES, Manifest, metric_names, need, rules, run, walk
+from tests.deploy.tools import BOARDS, ROOT, RULES, Manifest, metric_names, need, nested_values, rules, run
 
 PROMETHEUS = ROOT / "deploy/prometheus"
 TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
@@ -28,7 +28,7 @@ def alerts() -> list[Manifest]:
 
 
 def board_expressions() -> list[str]:
-    content = [value for file in BOARDS for value in walk(json.loads(file.read_text()))]
+    content = [value for file in BOARDS for value in nested_values(json.loads(file.read_text()))]
     return [value["expr"] for value in content if isinstance(value, dict) and "expr" in value]
 
 
@@ -63,6 +63,7 @@ def test_every_alert_has_a_section_in_the_runbooks() -> None:
         assert alert["labels"]["severity"] in ("page", "ticket")
 
 
+@pytest.mark.slow
 def test_rules_and_dashboards_read_what_is_exported(exported: set[str]) -> None:
     expressions = [rule["expr"] for rule in rules()] + board_expressions()
     read = {name for expression in expressions for name in metric_names(expression)}
@@ -92,7 +93,7 @@ def test_a_dashboard_says_nothing_that_grafana_does_not_know(file: Path) -> None
     assert len(set(ids)) == len(ids)
     sources = [
         value["datasource"]
-        for value in walk(board["panels"])
+        for value in nested_values(board["panels"])
         if isinstance(value, dict) and "datasource" in value
     ]
     assert sources

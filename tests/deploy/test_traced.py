@@ -15,7 +15,7 @@ from serving.engine.context import STAGES
 from tests.bundles import png, write_brightness
 from tests.deploy.conftest import Server, serving, until
 
-TRACE_ID, CALLER_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+TRACE_ID, CLIENT_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class Collector:
@@ -76,18 +76,18 @@ def server(collector: Collector, log: Path) -> Iterator[Server]:
 def asked(server: Server) -> httpx.Response:
     headers = {
         "content-type": "image/png",
-        "traceparent": f"00-{TRACE_ID}-{CALLER_ID}-01",
+        "traceparent": f"00-{TRACE_ID}-{CLIENT_ID}-01",
         "x-request-id": "order-7",
     }
     return httpx.post(f"{server.url}/v1/models/brightness:predict", content=png(250), headers=headers)
 
 
 @pytest.mark.usefixtures("asked")
-def test_a_request_is_a_span_of_its_callers_trace_with_its_stages_inside(collector: Collector) -> None:
+def test_a_request_is_a_span_of_its_clients_trace_with_its_stages_inside(collector: Collector) -> None:
     until(lambda: any(span.name == "predict brightness" for span in collector.spans), "the span")
     ours = [span for span in collector.spans if span.trace_id.hex() == TRACE_ID]
     root = next(span for span in ours if span.name == "predict brightness")
-    assert root.parent_span_id.hex() == CALLER_ID
+    assert root.parent_span_id.hex() == CLIENT_ID
     assert collector.services == {"shop"}
     stages = [span for span in ours if span.parent_span_id == root.span_id]
     assert [span.name for span in stages] == [

@@ -35,7 +35,7 @@ def missing(why: str) -> NoReturn:
 
 
 def run(*command: str | Path, timeout_s: float = 120, **options: Any) -> str:
-    """Standard output of a command that must succeed; what it printed if it does not."""
+    """Standard output of a command that must succeed; its output if it does not."""
     done: subprocess.CompletedProcess[str] = subprocess.run(
         [str(part) for part in command],
         capture_output=True,
@@ -65,9 +65,9 @@ def metric_names(expression: str) -> set[str]:
     return set(re.findall(r"(?<![\w:])baton_\w+(?![\w:])", bare))
 
 
-def walk(value: Any) -> Iterator[Any]:
+def nested_values(value: Any) -> Iterator[Any]:
     """Every value inside nested dictionaries and lists."""
     yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for each in inner:
-        yield from walk(each)
+        yield from nested_values(each)

@@ -1,4 +1,4 @@
-"""The finder of dead code finds what was planted, and nothing beside it."""
+"""The finder of dead code finds the planted faults, and no others."""
 
 import subprocess
 from pathlib import Path

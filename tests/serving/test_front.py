@@ -32,6 +32,7 @@ def methods_by_path(http: httpx.Client) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_every_path_says_which_methods_it_takes(http: httpx.Client) -> None:
     known = methods_by_path(http)
     assert len(known) > 30
@@ -96,6 +97,7 @@ def under(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedServer]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "/baton"], ids=["stripped", "kept"])
 def test_a_proxy_may_strip_its_path_or_not(under: ThreadedServer, prefix: str) -> None:
     with httpx.Client(base_url=f"{under.url}{prefix}") as http:

@@ -47,3 +47,15 @@ def test_workers_listen_to_both_as_well() -> None:
 def test_an_address_is_logged_as_it_is_asked() -> None:
     assert url_of("::", 80, tls=True, root_path="/x") == "https://[::]:80/x"
     assert url_of("0.0.0.0", 8000, tls=False) == "http://0.0.0.0:8000"
+
+
+def test_accepted_connections_send_small_answers_at_once() -> None:
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_port_that_is_taken_is_an_error() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(OSError, match="in use"):
+        listen("127.0.0.1", taken.getsockname()[1])

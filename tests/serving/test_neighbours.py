@@ -81,6 +81,7 @@ def test_rows_that_mix_well_are_answered_as_alone_but_for_rounding(
     assert wrong_answers(server, case, ROUNDING) == 0
 
 
+@pytest.mark.slow
 def test_those_of_different_clients_do_share_runs(server: ThreadedServer) -> None:
     with parallel_clients(server.url, 1) as asking:
         assert [case.name for case in WELL if not asking.batches(case.name)] == []

@@ -30,6 +30,7 @@ def ask(http: httpx.Client, model: str, name: str, rows: list[list[int]]) -> htt
     return http.post(f"/v2/models/{model}/infer", content=json.dumps({"inputs": [given]}))
 
 
+@pytest.mark.slow
 def test_items_outside_of_the_catalogue_are_no_other_items(http: httpx.Client) -> None:
     items = http.get("/v2/models/retail").json()["outputs"][0]["shape"][-1]
     assert ask(http, "retail", "history", [[1, items]]).status_code == 200
@@ -52,6 +53,7 @@ def test_a_row_is_as_long_as_the_manifest_says_at_most(
     refused(ask(http, model, name, [[1] * (most + 1)]), 413, name, f"at most {most}")
 
 
+@pytest.mark.slow
 def test_a_history_of_megabytes_is_refused_unread(http: httpx.Client) -> None:
     given = {
         "name": "history", "shape": [1, 8_000_000], "datatype": "INT64",

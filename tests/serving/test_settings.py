@@ -51,7 +51,7 @@ def test_two_names_with_two_values_are_refused(monkeypatch: pytest.MonkeyPatch, 
         read_settings([flag(new), "3"])
     (fault,) = refused.value.errors()
     assert (fault["loc"], fault["input"]) == ((old,), "2")
-    assert f"{flag(new)} is 3; expected one of the two, or the same value" in fault["msg"]
+    assert f"{flag(new)} is 3; expected only one of them, or the same value" in fault["msg"]
 
 
 def test_zero_runs_at_once_under_the_deprecated_name_is_the_event_loop() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.__main__ import TASKS, help_of
-from training.architectures.registry import ARCHITECTURES
-from training.config import EMBEDDED, load_config, make_config, shipped_recipe
+from training.__main__ import help_of
+from training.architectures.registry import ARCHITECTURES, task_names
+from training.config import load_config, make_config, shipped_recipe
 from training.data.public_sets import PUBLIC_SETS
 from training.errors import ConfigError
 from training.fit.train import choose_precision
@@ -73,14 +73,14 @@ def test_every_shipped_recipe_is_valid_for_a_named_set_and_an_architecture(recip
     make_config({"task": ARCHITECTURES[arch].task, "data": data, "arch": arch, **shipped_recipe(data, arch)})
 
 
-@pytest.mark.parametrize("task", EMBEDDED)
+@pytest.mark.parametrize("task", task_names())
 def test_a_task_alone_trains_on_its_embedded_set(task: str) -> None:
     config = load_config(task)
     assert not PUBLIC_SETS[config.data].files
     assert ARCHITECTURES[config.arch].task == task
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", task_names())
 def test_the_help_of_a_task_lists_its_own_settings_and_architectures_alone(task: str) -> None:
     told = help_of(task)
     for name, architecture in ARCHITECTURES.items():

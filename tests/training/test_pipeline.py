@@ -14,7 +14,7 @@ from inference.predictor import Predictor
 from inference.store.bundle import Bundle
 from training.config import TrainConfig, load_config
 from training.errors import ConfigError, DataError, RunError
-from training.pipeline import by_whose, train
+from training.pipeline import by_model, train
 from training.run import RunFiles, open_run
 from training.tasks.registry import find_task
 
@@ -177,7 +177,7 @@ def test_what_a_baseline_scores_is_told_on_a_line_of_its_own() -> None:
         "popularity: hr@10": 0.125,
         "margin over popularity: hr@10, 95% low": 0.3,
     }
-    assert by_whose(metrics) == [
+    assert by_model(metrics) == [
         "hr@10 0.5000, mrr 0.2500",
         "popularity: hr@10 0.1250",
         "margin over popularity: hr@10, 95% low 0.3000",

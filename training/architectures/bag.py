@@ -23,12 +23,16 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from training.architectures.base import Architecture, TextNetwork
 from training.architectures.words import PAD, Words
 
 # A product of numbers below 2³¹ and 2³² stays inside int64, so that ONNX and PyTorch agree on every bit.
 MODULUS = (1 << 31) - 1  # a prime
 ORDER_FACTOR = 1_000_003
 SPREAD_FACTOR = 2_654_435_761  # Knuth's multiplicative hash: 2³² over the golden ratio
+
+SMOOTHING = 1.0
+"""Texts added to every count (Wang & Manning 2012): an n-gram of one class alone has a finite ratio."""
 
 
 def hash_ngrams(ids: Tensor, longest: int, buckets: int) -> Tensor:
@@ -48,8 +52,8 @@ def hash_ngrams(ids: Tensor, longest: int, buckets: int) -> Tensor:
     return torch.where(fresh, ordered, buckets)
 
 
-class BagOfNgrams(nn.Module):
-    """The table, factored into what was counted and what is learned. The last row belongs to no n-gram: zero."""
+class BagOfNgrams(TextNetwork):
+    """The table, factored into counts and learned weights. The last row belongs to no n-gram: zero."""
 
     ratio: Tensor
 
@@ -68,20 +72,20 @@ class BagOfNgrams(nn.Module):
         rows = self.ratio[grams] * (self.weight[grams] + self.prior)
         return as_logits(self.dropout(rows).sum(1) + self.bias)
 
-    def weigh(self, batches: Iterable[tuple[Tensor, Tensor]], smoothing: float = 1.0) -> None:
-        """Set the ratios from the training texts: batches of ids int64 [n, length] and labels int64 [n]."""
+    def prepare(self, texts: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set the ratios."""
         counts = torch.zeros(self.classes, self.buckets + 1)
-        for ids, labels in batches:
+        for ids, labels in texts:
             grams = hash_ngrams(ids, self.longest, self.buckets)
             places = labels[:, None] * (self.buckets + 1) + grams
             counts += torch.bincount(places.flatten(), minlength=counts.numel()).view_as(counts)
         counts[:, self.buckets] = 0
-        self.ratio.copy_(log_count_ratio(counts, smoothing)[-self.ratio.shape[1] :].T)
+        self.ratio.copy_(log_count_ratio(counts, SMOOTHING)[-self.ratio.shape[1] :].T)
         # Divided so that a typical ratio is 0.1: Adam's steps on the weights are then of a good size.
         self.ratio /= 10
 
-    def folded(self) -> nn.Module:
-        """The same function with the table multiplied out, half as big: what is exported."""
+    def deployed(self) -> nn.Module:
+        """The same function with the table multiplied out, half as big."""
         with torch.no_grad():
             return FoldedBag(self, self.ratio * (self.weight + self.prior))
 
@@ -128,6 +132,18 @@ def build(
     buckets: int = 1 << 20,
     prior: float = 0.4,
     dropout: float = 0.0,
-) -> nn.Module:
-    """ngrams: longest n-gram in words. buckets: rows of the table. prior: how much of naive Bayes to begin with."""
+) -> BagOfNgrams:
+    """ngrams: longest n-gram in words. buckets: rows of the table. prior: share of naive Bayes to begin with."""
     return BagOfNgrams(classes, ngrams, buckets, prior, dropout)
+
+
+ARCHITECTURE = Architecture(
+    "bag",
+    "text",
+    build,
+    "hashed words and word pairs, weighted by naive Bayes and then by gradient: linear, cheap, hard to beat",
+    "Wang & Manning 2012, aclanthology.org/P12-2018",
+    embedded="tickets",
+    no_start="a bag has no head to replace: its table is counted from its own texts",
+    no_pruning="a bag's weights correct naive Bayes: zero is a correction of none, not an absence",
+)

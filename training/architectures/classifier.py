@@ -1,7 +1,7 @@
-"""The wrapper round every image network: raw pixels in, so that no caller can scale them differently.
+"""The wrapper round every image network: raw pixels in, so that no client can scale them differently.
 
-In training it gives logits; `Exported` adds what a server needs. Scale, mean and standard deviation live in
-the graph and nowhere else.
+In training it gives logits; `ClassifierGraph` adds probabilities for a server. Scale, mean and standard deviation
+live in the graph and nowhere else.
 """
 
 from collections.abc import Sequence
@@ -9,12 +9,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from training.architectures.base import Network
 
-class ImageClassifier(nn.Module):
+
+class ImageClassifier(Network):
     """uint8 pixels [n, H, W, C] → logits float32 [n, classes].
 
-    mirrored: outside of training the logits are the mean of the picture's and of its mirror image's, which
-    costs two runs. What a network has learned of the one it has not learned quite the same of the other.
+    mirrored: outside of training the logits are the mean of the image's and of its mirror image's, which costs
+    two runs: a network has not learned quite the same of both.
     """
 
     mean: Tensor
@@ -44,7 +46,7 @@ class ImageClassifier(nn.Module):
 
 
 class ClassifierGraph(nn.Module):
-    """What is deployed of a classifier: inputs → probabilities and logits, float32 [n, classes].
+    """The graph of a classifier: inputs → probabilities and logits, float32 [n, classes].
 
     The logits are those behind the temperature, so that softmax(logits) are the probabilities.
     """

@@ -6,7 +6,7 @@
       → average over each cell of a 3×3 grid, flatten                             [n, 9·w]
       → linear → ReLU → dropout → linear                                          [n, classes]
 
-The same small filters slide over the whole picture, so a sleeve is a sleeve wherever it lies; pooling gives
+The same small filters slide over the whole image, so a sleeve is a sleeve wherever it lies; pooling gives
 up where exactly it was. Batch norm (Ioffe & Szegedy 2015, arXiv:1502.03167) came after LeNet.
 """
 
@@ -14,7 +14,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from training.architectures.base import Architecture, ImageLayers
+
 GRID = 3
+"""Cells a side of the last average: one cell would forget whether a stroke is above or below."""
 
 
 def build(
@@ -24,14 +27,14 @@ def build(
     widths: Sequence[int] = (32, 64),
     hidden: int = 128,
     dropout: float = 0.3,
-) -> nn.Module:
-    """shape: (channels, height, width); widths: channels of each stage, every stage halves the picture."""
+) -> ImageLayers:
+    """shape: (channels, height, width); widths: channels of each stage, every stage halves the image."""
     layers: list[nn.Module] = []
     before = shape[0]
     for width in widths:
         layers += [*_convolution(before, width), *_convolution(width, width), nn.MaxPool2d(2)]
         before = width
-    return nn.Sequential(
+    return ImageLayers(
         *layers,
         nn.AdaptiveAvgPool2d(GRID),
         nn.Flatten(),
@@ -43,5 +46,16 @@ def build(
 
 
 def _convolution(before: int, after: int) -> list[nn.Module]:
-    # The norm's shift does what a bias would.
+    # A bias would be one with the shift of the norm.
     return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+
+
+ARCHITECTURE = Architecture(
+    "cnn",
+    "vision",
+    build,
+    "convolutions and pooling, then a small classifier: LeNet with batch norm and ReLU",
+    "LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791",
+    bf16_pays=True,
+    embedded="digits",
+)

@@ -7,9 +7,9 @@
       → largest and mean value over the text, of both              [n, 4 · hidden]
       → dropout → linear                                           [n, classes]
 
-Gates decide at each word what to forget, what to write and what to show: LSTM, Hochreiter & Schmidhuber 1997
+Gates decide at each word how much to forget, to write and to show: LSTM, Hochreiter & Schmidhuber 1997
 (doi:10.1162/neco.1997.9.8.1735); GRU, with one gate less, Cho et al. 2014 (arXiv:1406.1078). The plain reader
-takes the memory after the last word; in a review of hundreds of words the first ones hardly reach it, and
+takes the memory after the last word. In a review of hundreds of words the first ones hardly reach it:
 pooling over all words (Conneau et al. 2017, arXiv:1705.02364) is better and learns faster.
 
 Reading backwards would begin in the padding, so each text is reversed within its own length and read
@@ -21,12 +21,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from training.architectures.base import Architecture, TextNetwork
 from training.architectures.words import PAD, Words, masked_max, masked_mean
 
 Cell = Literal["lstm", "gru"]
 
 
-class RecurrentReader(nn.Module):
+class RecurrentReader(TextNetwork):
     """Vectors, one reader for each direction, pooling, head."""
 
     def __init__(
@@ -70,7 +71,7 @@ def build(
     hidden: int = 128,
     dropout: float = 0.4,
     both: bool = True,
-) -> nn.Module:
+) -> RecurrentReader:
     """width: of a word's vector. hidden: of the memory. both: read backwards too."""
     return RecurrentReader(words, classes, "lstm", width, hidden, dropout, both)
 
@@ -83,6 +84,24 @@ def build_gru(
     hidden: int = 128,
     dropout: float = 0.4,
     both: bool = True,
-) -> nn.Module:
+) -> RecurrentReader:
     """The same with gated recurrent units."""
     return RecurrentReader(words, classes, "gru", width, hidden, dropout, both)
+
+
+LSTM = Architecture(
+    "lstm",
+    "text",
+    build,
+    "reads the words in order, both ways, with a gated memory",
+    "Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
+    bf16_pays=True,
+)
+
+GRU = Architecture(
+    "gru",
+    "text",
+    build_gru,
+    "the same with one gate less",
+    "Cho et al. 2014, arXiv:1406.1078",
+)

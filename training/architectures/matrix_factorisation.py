@@ -9,12 +9,17 @@ choice of settings it beats the neural replacements of its dot product: Rendle, 
 2020, "Neural Collaborative Filtering vs. Matrix Factorization Revisited" (arXiv:2005.09683).
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
+from training.architectures.base import Architecture, CatalogueSpec, LogStatistics, Recommender
+from training.architectures.losses import dense_logistic_loss
 
-class MatrixFactorisation(nn.Module):
+
+class MatrixFactorisation(Recommender):
     """Two tables and their biases."""
 
     def __init__(self, users: int, items: int, width: int, spread: float, l2: float) -> None:
@@ -31,8 +36,20 @@ class MatrixFactorisation(nn.Module):
         products = F.linear(self.user(user), self.item.weight, self.item_bias)
         return products + self.user_bias(user)  # type: ignore[no-any-return]
 
+    def loss(self, batch: Mapping[str, Tensor], log: LogStatistics) -> Tensor:
+        """Mean over all that sampling would draw: (1 + negatives) a pair, with the L2 of each drawn vector."""
+        liked, negatives = batch["liked"], log.negatives
+        count = (liked != 0).sum(1).float()
+        draws = (1 + negatives) * count
+        # Of a pass over all users an item is drawn as often as it is liked, and as a negative by its even share.
+        popular = log.popularity.to(count.device)
+        by_item = popular + negatives * log.events / len(popular)
+        share = count.sum() / log.events
+        loss = dense_logistic_loss(self(batch["user"]).float(), liked, negatives)
+        return (loss + self.penalty(batch["user"], draws, by_item * share)) / draws.sum()
+
     def penalty(self, user: Tensor, user_draws: Tensor, item_draws: Tensor) -> Tensor:
-        """L2 of every vector as often as the loss of these users draws it: what a step of SGD decays (a scalar).
+        """L2 of every vector as often as the loss of these users draws it, as steps of SGD decay it (a scalar).
 
         user int64 [n], user_draws float [n], item_draws float [items].
         """
@@ -42,6 +59,19 @@ class MatrixFactorisation(nn.Module):
         return 0.5 * self.l2 * squares
 
 
-def build(users: int, items: int, *, width: int = 192, spread: float = 0.1, l2: float = 0.005) -> nn.Module:
+def build(
+    catalogue: CatalogueSpec, *, width: int = 192, spread: float = 0.1, l2: float = 0.005
+) -> MatrixFactorisation:
     """spread: standard deviation of the initial vectors; l2: on each vector, each time that it is drawn."""
-    return MatrixFactorisation(users, items, width, spread, l2)
+    return MatrixFactorisation(catalogue.users, catalogue.items, width, spread, l2)
+
+
+ARCHITECTURE = Architecture(
+    "mf",
+    "recommendation",
+    build,
+    "a vector for each user and item, and their dot product: knows its users, not new ones",
+    "Koren, Bell & Volinsky 2009, doi:10.1109/MC.2009.263; Rendle et al. 2020, arXiv:2005.09683",
+    example_kind="users",
+    no_start="vision, text and neumf only: a recommender's weights belong to its items and users",
+)

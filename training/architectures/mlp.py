@@ -13,11 +13,13 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from training.architectures.base import Architecture, ImageLayers
+
 
 def build(
     shape: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (512, 256), dropout: float = 0.3
-) -> nn.Module:
-    """shape: (channels, height, width) of the pictures; hidden: width of each hidden layer."""
+) -> ImageLayers:
+    """shape: (channels, height, width) of the images; hidden: width of each hidden layer."""
     channels, height, width = shape
     layers: list[nn.Module] = [nn.Flatten()]
     features = channels * height * width
@@ -29,4 +31,13 @@ def build(
             nn.Dropout(dropout),
         ]
         features = size
-    return nn.Sequential(*layers, nn.Linear(features, classes))
+    return ImageLayers(*layers, nn.Linear(features, classes))
+
+
+ARCHITECTURE = Architecture(
+    "mlp",
+    "vision",
+    build,
+    "fully connected layers on the flattened pixels: the baseline that knows nothing of images",
+    "Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0",
+)

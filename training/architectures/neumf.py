@@ -10,25 +10,34 @@ the whole catalogue. The first layer of the MLP is a sum of a user's and an item
 part is computed once.
 
 The paper starts it from a factorisation and a perceptron that were trained before (section 3.4.1). Here it may start
-from a factorisation alone, of which it is the same function at first: the perceptron, whose weights in the last layer
-are zero then, learns what is left.
+from a factorisation alone, of which it is the same function at first: the perceptron's weights in the last layer are
+zero then, and it learns the rest.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
+
+from training.architectures.base import (
+    Architecture,
+    CatalogueSpec,
+    ForeignStart,
+    LogStatistics,
+    Recommender,
+)
 
 BIASES = 2
 """Factors that a factorisation's biases of users and items become."""
 
+BODY = frozenset({"gmf_user.weight", "gmf_item.weight"})
+"""The weights that a factorisation gives; the rest is new after such a start."""
 
-class NeuMF(nn.Module):
+
+class NeuMF(Recommender):
     """Both branches with tables of their own, as in the paper."""
-
-    body = ("gmf_user.weight", "gmf_item.weight")
-    """What may be taken over from a factorisation; the rest is new then."""
 
     def __init__(
         self,
@@ -62,8 +71,30 @@ class NeuMF(nn.Module):
         first = self.first_user(self.mlp_user(user)) + self.first_item(self.mlp_item(column))
         return self.out(torch.cat([product, self.rest(first)], -1)).squeeze(-1)  # type: ignore[no-any-return]
 
+    def loss(self, batch: Mapping[str, Tensor], log: LogStatistics) -> Tensor:
+        """Cross-entropy of pairs seen and drawn, with the L2 of their vectors."""
+        pairs = batch["user"], batch["item"]
+        penalty = self.penalty(*pairs) if self.l2 else 0.0
+        return F.binary_cross_entropy_with_logits(self.pairs(*pairs), batch["label"]) + penalty
+
+    def head_names(self) -> set[str]:
+        """All but the two tables of GMF."""
+        return {name for name, _ in self.named_parameters()} - BODY
+
+    def foreign_start(self) -> ForeignStart:
+        """A factorisation of the same users and items."""
+        width, users = self.gmf_user.embedding_dim - BIASES, self.gmf_user.num_embeddings
+        shapes = {
+            "user.weight": [users, width],
+            "item.weight": [self.items, width],
+            "user_bias.weight": [users, 1],
+            "item_bias": [self.items],
+        }
+        about = f"mf of these users and items of width {width}, which is neumf's less {BIASES}"
+        return ForeignStart(about, shapes, self.begin_as)
+
     def begin_as(self, factorisation: Mapping[str, Tensor]) -> None:
-        """Compute what a `MatrixFactorisation` of these weights does; its width is `BIASES` less than GMF's."""
+        """Become the function of a `MatrixFactorisation` of these weights; its width is `BIASES` less than GMF's."""
         users, items = factorisation["user.weight"], factorisation["item.weight"]
         user_bias, item_bias = factorisation["user_bias.weight"], factorisation["item_bias"][:, None]
         with torch.no_grad():
@@ -88,17 +119,26 @@ class NeuMF(nn.Module):
 
 
 def build(
-    users: int,
-    items: int,
+    catalogue: CatalogueSpec,
     *,
     width: int = 32,
     layers: Sequence[int] = (128, 64, 32),
     dropout: float = 0.0,
     spread: float = 0.01,
     l2: float = 0.0,
-) -> nn.Module:
+) -> NeuMF:
     """width: factors of GMF; layers: of the MLP, first its input (user and item half each).
 
     spread: standard deviation of the initial vectors; l2: on the vectors of a pair, each time that it is drawn.
     """
-    return NeuMF(users, items, width, layers, dropout, spread, l2)
+    return NeuMF(catalogue.users, catalogue.items, width, layers, dropout, spread, l2)
+
+
+ARCHITECTURE = Architecture(
+    "neumf",
+    "recommendation",
+    build,
+    "matrix factorisation beside a multilayer perceptron on the pair: knows its users, not new ones",
+    "He, Liao, Zhang, Nie, Hu & Chua 2017, arXiv:1708.05031",
+    example_kind="pairs",
+)

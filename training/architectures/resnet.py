@@ -1,25 +1,27 @@
-"""Residual network: blocks that learn a correction to their input instead of a new picture.
+"""Residual network: blocks that learn a correction to their input instead of a new image.
 
     float [n, C, H, W]
       → stem: conv (stride s) → batch norm → ReLU                        [n, w₁, H/s, W/s]
       → stage 1: blocks at full width of the stem                        [n, w₁, H/s, W/s]
-      → stage k: the first block halves the picture, the width is w_k    [n, w_k, H/(s·2^(k-1)), …]
-      → average over the picture                                         [n, w_last]
+      → stage k: the first block halves the image, the width is w_k      [n, w_k, H/(s·2^(k-1)), …]
+      → average over the image                                           [n, w_last]
       → linear                                                           [n, classes]
 
     block:  x ─┬─ conv 3×3 → batch norm → ReLU → conv 3×3 → batch norm ─(+)─ ReLU →
                └─ itself, or a 1×1 convolution where the shape changes ──┘
 
 With F(x) + x a block can be the identity by doing nothing, and gradients reach the first layer through the
-sum; so depth no longer hurts. The original for CIFAR-10 is thin and deep (16-32-64, ResNet-20 to -110);
-ours is wide and shallow after Zagoruyko & Komodakis, and looks at a small picture at half its size from the
-first layer on: a CPU spends its time on multiplications there, not on moving memory.
+sum; so depth no longer hurts. The original for CIFAR-10 is thin and deep (16-32-64, ResNet-20 to -110). This one
+is wide and shallow after Zagoruyko & Komodakis. With a stem of stride 2 it looks at a small image at half its size:
+a CPU spends its time on multiplications there, not on moving memory.
 """
 
 from collections.abc import Sequence
 
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
+
+from training.architectures.base import Architecture, ImageLayers
 
 
 class Block(nn.Module):
@@ -49,10 +51,10 @@ def build(
     blocks: int | Sequence[int] = 1,
     stem_stride: int = 1,
     dropout: float = 0.0,
-) -> nn.Module:
+) -> ImageLayers:
     """shape: (channels, height, width); widths: channels of each stage; blocks: how many in every stage, or in each.
 
-    The first stage may have none: then only the stem looks at the picture in its full size, where a block of few
+    The first stage may have none: then only the stem looks at the image in its full size, where a block of few
     channels costs as much as one of many at half of it.
     """
     depths = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
@@ -66,8 +68,18 @@ def build(
     for before, after, depth in zip(widths, widths[1:], depths[1:], strict=False):
         layers += [Block(before, after, 2), *(Block(after, after, 1) for _ in range(depth - 1))]
     head = nn.Linear(widths[-1], classes)
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), head)
+    return ImageLayers(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), head)
 
 
 def _projection(before: int, after: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+
+ARCHITECTURE = Architecture(
+    "resnet",
+    "vision",
+    build,
+    "residual blocks with batch norm and skips, wide and shallow so that a CPU can train it",
+    "He, Zhang, Ren & Sun 2016, arXiv:1512.03385; wide: Zagoruyko & Komodakis 2016, arXiv:1605.07146",
+    bf16_pays=True,
+)

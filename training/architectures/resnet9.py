@@ -1,43 +1,44 @@
-"""ResNet-9: the residual network that was cut down for training fast on small pictures.
+"""ResNet-9: the residual network that was cut down for training fast on small images.
 
     float [n, C, H, W]
       → whitening: fixed 2×2 filters, ReLU                                   [n, 8C, H-1, W-1]
       → stage k: conv 3×3 → batch norm → ReLU → max pool 2                   [n, w_k, ⌈H/2⌉, ⌈W/2⌉]
                  then blocks of the same width (`training.architectures.resnet`)
-      → average over the picture                                             [n, w_last]
+      → average over the image                                               [n, w_last]
       → linear                                                               [n, classes]
 
-Page 2018, "How to Train Your ResNet", took the classic network apart and left what paid for its time: one
-convolution before each pooling, then residual blocks where the picture is small already.
+Page 2018, "How to Train Your ResNet", took the classic network apart and left the parts that pay for their time: one
+convolution before each pooling, then residual blocks where the image is small already.
 
 The first layer is not learned. Neighbouring pixels say nearly the same, so gradients of learned first filters
-point nearly the same way; filters along the principal axes of the pictures' 2×2 patches, each divided by its
+point nearly the same way. Filters along the principal axes of the images' 2×2 patches, each divided by its
 spread, make them uncorrelated and of one size (whitening). Each axis has both signs, since ReLU would lose one.
 Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv:2404.00498), measures it as the largest
 gain of all tricks: half of the epochs.
 
 It has a price that accuracy does not show. Axes that hardly vary in train are amplified the most, and in JPEG
-copies those are the finest details: trained on them, it took noise on the pixels for detail and was at chance
+copies those are the finest details. Trained on them, it took noise on the pixels for detail: it was at chance
 where a network with learned first filters still had two thirds right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
+from training.architectures.base import Architecture, ImageNetwork
 from training.architectures.resnet import Block
 
 PATCH = 2
-PICTURES = 5_000
-"""As many pictures of train are enough to measure the covariance of a few values."""
+IMAGES = 5_000
+"""Images of train, enough to measure the covariance of a few values."""
 
 SMALLEST_VARIANCE = 5e-4
 """Added to every axis' variance (Jordan 2024): an axis that hardly varies is noise, not to be blown up."""
 
 
-class ResNet9(nn.Module):
+class ResNet9(ImageNetwork):
     """Whitening, stages and a linear head."""
 
     def __init__(
@@ -52,9 +53,9 @@ class ResNet9(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(widths[-1], classes)
 
-    def measure(self, pictures: Tensor) -> None:
-        """Set the first layer from pictures of train, float [n, C, H, W] as the network is given them."""
-        patches = F.unfold(pictures, PATCH).movedim(1, 2).flatten(0, 1)
+    def prepare(self, images: Callable[[int], Tensor]) -> None:
+        """Whitening: the principal axes of the patches."""
+        patches = F.unfold(images(IMAGES), PATCH).movedim(1, 2).flatten(0, 1)
         variances, axes = torch.linalg.eigh(patches.T.cov().double())
         filters = (axes / (variances + SMALLEST_VARIANCE).sqrt()).T
         both = torch.cat([filters, -filters])
@@ -74,7 +75,7 @@ def build(
     widths: Sequence[int] = (64, 128, 256),
     blocks: Sequence[int] = (0, 1, 1),
     dropout: float = 0.0,
-) -> nn.Module:
+) -> ResNet9:
     """shape: (channels, height, width); widths: channels of each stage; blocks: how many each has."""
     if len(blocks) != len(widths) or min(blocks, default=0) < 0:
         raise ValueError(
@@ -89,3 +90,13 @@ def _stage(before: int, after: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(
         conv, nn.BatchNorm2d(after), nn.ReLU(), pool, *(Block(after, after, 1) for _ in range(blocks))
     )
+
+
+ARCHITECTURE = Architecture(
+    "resnet9",
+    "vision",
+    build,
+    "whitened patches, then a convolution, a pooling and residual blocks a stage: small images, few epochs",
+    "Page 2018, myrtle.ai; Jordan 2024, arXiv:2404.00498",
+    bf16_pays=True,
+)

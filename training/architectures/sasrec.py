@@ -1,4 +1,4 @@
-"""SASRec: a causal Transformer over the items of a history; the last state says what comes next.
+"""SASRec: a causal Transformer over the items of a history; the last state tells the next item.
 
     history int64 [n, length], padded with 0 on the left, the most recent item last
       → item embedding · √width + position embedding          [n, length, width]
@@ -6,21 +6,23 @@
       → layer norm                                            [n, length, width]
       → last position · item embeddingsᵀ + item bias          [n, items]
 
-Kang & McAuley 2018, "Self-Attentive Sequential Recommendation" (arXiv:1808.09781). Trained with the full
-softmax, or a softmax over many sampled items, at every position in place of one sampled negative, which is what
-closed its gap to BERT4Rec (Klenitskiy & Vasilev 2023, "Turning Dross Into Gold Loss", arXiv:2309.07602; Petrov &
+Kang & McAuley 2018, "Self-Attentive Sequential Recommendation" (arXiv:1808.09781). Its loss is the full
+softmax, or one over many sampled items, at every position, in place of one sampled negative. That closed its gap to
+BERT4Rec (Klenitskiy & Vasilev 2023, "Turning Dross Into Gold Loss", arXiv:2309.07602; Petrov &
 Macdonald 2023, "gSASRec", arXiv:2308.07192).
 
-Positions are counted from the end, so a padded and an unpadded history have the same answer: the newest item
-always has the last position, as in the paper, where every history is padded to the full length.
+Positions are counted from the end, so a padded and an unpadded history have the same answer. The newest item always
+has the last position, as in the paper, which pads every history to the full length.
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
+from training.architectures.base import Architecture, CatalogueSpec, LogStatistics, Recommender
 from training.architectures.dropout import ByteDropout
 
 
@@ -43,7 +45,7 @@ class CausalAttention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention to the past, then an MLP on each position, both added to what came in."""
+    """Attention to the past, then an MLP on each position, both added to their input."""
 
     def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
         super().__init__()
@@ -62,7 +64,7 @@ class Layer(nn.Module):
         return x + self.dropout(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 
-class SASRec(nn.Module):
+class SASRec(Recommender):
     """Items, positions, layers; the item embeddings are also the output layer."""
 
     def __init__(
@@ -90,7 +92,7 @@ class SASRec(nn.Module):
         nn.init.normal_(self.position.weight, std=0.02)
 
     def states(self, history: Tensor) -> Tensor:
-        """int64 [n, length] → float [n, length, width]; what stands on padding is never looked at."""
+        """int64 [n, length] → float [n, length, width]; states of padding are never looked at."""
         length = history.shape[1]
         from_end = (torch.arange(length, device=history.device) + (self.length - length)).clamp(min=0)
         x = self.dropout(self.item(history) * self.width**0.5 + self.position(from_end))
@@ -103,8 +105,15 @@ class SASRec(nn.Module):
         """float [rows, width] → float [rows, items]; column j is the item of index j + 1."""
         return F.linear(states, self.item.weight[1:], self.bias)
 
-    def loss(self, states: Tensor, following: Tensor) -> Tensor:
-        """Cross-entropy of what followed: states float [rows, width], following int64 [rows] → a scalar."""
+    def loss(self, batch: Mapping[str, Tensor], log: LogStatistics) -> Tensor:
+        """Of every position of sequences; of baskets, where an event is more than one item."""
+        if "next" not in batch:
+            return super().loss(batch, log)
+        present = batch["history"] != 0
+        return self.softmax_loss(self.states(batch["history"])[present], batch["next"][present])
+
+    def softmax_loss(self, states: Tensor, following: Tensor) -> Tensor:
+        """Cross-entropy of the item that followed: states float [rows, width], following int64 [rows] → a scalar."""
         if not self.sampled:
             return F.cross_entropy(self.scores(states), following - 1)
         weight, items, expected = self.item.weight[1:], len(self.bias), following - 1
@@ -132,8 +141,7 @@ def _allowed(history: Tensor) -> Tensor:
 
 
 def build(
-    items: int,
-    length: int,
+    catalogue: CatalogueSpec,
     *,
     width: int = 64,
     depth: int = 2,
@@ -141,9 +149,20 @@ def build(
     expansion: int = 1,
     dropout: float = 0.2,
     sampled: int = 0,
-) -> nn.Module:
-    """items: of the catalogue without padding; length: of the longest history; `heads` divides `width`.
+) -> SASRec:
+    """`heads` divides `width`.
 
     sampled: items that are drawn for the softmax of a training step; 0: the whole catalogue.
     """
-    return SASRec(items, length, width, depth, heads, expansion, dropout, sampled)
+    return SASRec(catalogue.items, catalogue.length, width, depth, heads, expansion, dropout, sampled)
+
+
+ARCHITECTURE = Architecture(
+    "sasrec",
+    "recommendation",
+    build,
+    "a causal Transformer over the history, trained with the full softmax at every position",
+    "Kang & McAuley 2018, arXiv:1808.09781; Klenitskiy & Vasilev 2023, arXiv:2309.07602",
+    example_kind="sequences",
+    no_start="vision, text and neumf only: a recommender's weights belong to its items and users",
+)

@@ -18,10 +18,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
+from training.architectures.base import Architecture, TextNetwork
 from training.architectures.words import PAD, Words, masked_max
 
 
-class TextCNN(nn.Module):
+class TextCNN(TextNetwork):
     """Vectors, filters of several widths, max over time, head."""
 
     def __init__(
@@ -64,10 +65,19 @@ def build(
     sizes: Sequence[int] = (3, 4, 5),
     dropout: float = 0.5,
     spread: float = 0.25,
-) -> nn.Module:
+) -> TextCNN:
     """width: of a word's vector. filters: of each size. sizes: in words.
 
     spread: the vectors begin between -spread and spread. The paper's 0.25 (section 3.3) is the spread of word2vec's;
     where there are only random ones, less of it leaves less to be unlearned.
     """
     return TextCNN(words, classes, width, filters, sizes, dropout, spread)
+
+
+ARCHITECTURE = Architecture(
+    "textcnn",
+    "text",
+    build,
+    "filters over three to five words, and the strongest answer of each",
+    "Kim 2014, arXiv:1408.5882",
+)

@@ -1,4 +1,4 @@
-"""Transformer encoder: every word asks every other word what it means here.
+"""Transformer encoder: every word asks every other word for its meaning here.
 
     int64 ids [n, length]
       → a vector for each word, plus one for its place       [n, length, width]
@@ -12,13 +12,14 @@ Vaswani et al. 2017, "Attention Is All You Need" (arXiv:1706.03762), the encoder
 Xiong et al. 2020 (arXiv:2002.04745) and needs no long warm-up. Nobody may ask the padding: its score is -∞
 before the softmax. Attention itself has no dropout: with it PyTorch leaves its fused kernel, and a training step
 on a CPU took five times as long. Without pre-training on much more text it is no better than a bag of n-grams at this
-size; it is here because it is what is pre-trained.
+size; it is here because pre-trained models are built like it.
 """
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
+from training.architectures.base import Architecture, TextNetwork
 from training.architectures.words import PAD, Words, masked_max, masked_mean
 
 
@@ -41,7 +42,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention between words, then an MLP on each word, both added to what came in."""
+    """Attention between words, then an MLP on each word, both added to their input."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class Layer(nn.Module):
         return x + self.dropout(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 
-class TransformerEncoder(nn.Module):
+class TransformerEncoder(TextNetwork):
     """Vectors and places, layers, pooling, head."""
 
     def __init__(
@@ -90,6 +91,15 @@ def build(
     depth: int = 2,
     heads: int = 4,
     dropout: float = 0.2,
-) -> nn.Module:
+) -> TransformerEncoder:
     """width: of a word's vector, divisible by `heads`. depth: layers."""
     return TransformerEncoder(words, classes, width, depth, heads, dropout)
+
+
+ARCHITECTURE = Architecture(
+    "transformer",
+    "text",
+    build,
+    "an encoder in which every word attends to every other",
+    "Vaswani et al. 2017, arXiv:1706.03762",
+)

@@ -2,15 +2,15 @@
 
     history int64 [n, length], padded with 0 on the left, the most recent item last
       item tower      id embedding + mean of the title's word embeddings → layer norm   [items, width]
-      history tower   item vectors, weighted by recency and by what they are            [n, width]
+      history tower   item vectors, weighted by recency and by their appeal             [n, width]
                       → + MLP(norm(·))                                                  [n, width]
       score           history · itemᵀ · scale + item bias                               [n, items]
                       + a weight for each earlier purchase, by its recency              [n, items]
 
 Covington, Adams & Sargin 2016, "Deep Neural Networks for YouTube Recommendations"
 (doi:10.1145/2959100.2959190); two encoders with item content: Yi et al. 2019
-(doi:10.1145/3298689.3346996). The last line is for shops, where people buy the same again: most of what can be
-foreseen of a next basket is repetition (Li et al. 2023, arXiv:2109.14233); `repeat=false` takes it out.
+(doi:10.1145/3298689.3346996). The last line is for shops, where people buy the same again: most items of a
+next basket that can be foreseen are repetitions (Li et al. 2023, arXiv:2109.14233); `repeat=false` takes it out.
 
 The item tower needs no history, so its vectors are computed once, when the graph is deployed.
 """
@@ -20,6 +20,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
+
+from training.architectures.base import Architecture, CatalogueSpec, Recommender
 
 
 class ItemTower(nn.Module):
@@ -46,7 +48,7 @@ class ItemTower(nn.Module):
         return self.norm(self.dropout(self.id.weight + titles))  # type: ignore[no-any-return]
 
 
-class TwoTowers(nn.Module):
+class TwoTowers(Recommender):
     """Both towers and how their vectors meet."""
 
     def __init__(
@@ -125,13 +127,24 @@ def title_words(titles: Sequence[str], rarest: int = 2) -> Tensor:
 
 
 def build(
-    items: int,
-    length: int,
-    titles: Sequence[str] = (),
+    catalogue: CatalogueSpec,
     *,
     width: int = 64,
     dropout: float = 0.3,
     repeat: bool = True,
-) -> nn.Module:
-    """items: of the catalogue without padding; titles: one an item, in order, or none at all."""
-    return TwoTowers(items, length, title_words(titles) if any(titles) else None, width, dropout, repeat)
+) -> TwoTowers:
+    """width: of both vectors. repeat: with the term for buying again."""
+    words = title_words(catalogue.titles) if any(catalogue.titles) else None
+    return TwoTowers(catalogue.items, catalogue.length, words, width, dropout, repeat)
+
+
+ARCHITECTURE = Architecture(
+    "two-towers",
+    "recommendation",
+    build,
+    "a vector of the history and one of each item, from ids and titles, with a term for buying again",
+    "Covington, Adams & Sargin 2016, doi:10.1145/2959100.2959190; Yi et al. 2019, doi:10.1145/3298689.3346996",
+    example_kind="baskets",
+    embedded="shop",
+    no_start="vision, text and neumf only: a recommender's weights belong to its items and users",
+)

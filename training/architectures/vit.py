@@ -1,4 +1,4 @@
-"""Vision Transformer: the picture cut into patches, each patch a word.
+"""Vision Transformer: the image cut into patches, each patch a word.
 
     float [n, C, H, W]
       → each p×p patch projected to `width` (a convolution of stride p)   [n, width, H/p, W/p]
@@ -10,13 +10,15 @@
     layer:  x → x + attention(norm(x)) → x + MLP(norm(x))
 
 Nothing but the patches says that pixels are neighbours, so it needs more data than a convolution, or more
-augmentation (Touvron et al. 2021, arXiv:2012.12877). The mean over patches in place of a class token is what
-Beyer et al. 2022 (arXiv:2205.01580) found as good and simpler.
+augmentation (Touvron et al. 2021, arXiv:2012.12877). The mean over patches is as good as a class token and
+simpler (Beyer et al. 2022, arXiv:2205.01580).
 """
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
+
+from training.architectures.base import Architecture, ImageNetwork
 
 
 class Attention(nn.Module):
@@ -38,7 +40,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention between patches, then an MLP on each patch, both added to what came in."""
+    """Attention between patches, then an MLP on each patch, both added to their input."""
 
     def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
         super().__init__()
@@ -54,7 +56,7 @@ class Layer(nn.Module):
         return x + self.dropout(self.mlp(self.norm2(x)))  # type: ignore[no-any-return]
 
 
-class VisionTransformer(nn.Module):
+class VisionTransformer(ImageNetwork):
     """Patches, positions, layers, head."""
 
     def __init__(
@@ -91,6 +93,15 @@ def build(
     depth: int = 4,
     heads: int = 4,
     dropout: float = 0.1,
-) -> nn.Module:
+) -> VisionTransformer:
     """shape: (channels, height, width), both sides divisible by `patch`; `width` by `heads`."""
     return VisionTransformer(shape, classes, patch, width, depth, heads, dropout)
+
+
+ARCHITECTURE = Architecture(
+    "vit",
+    "vision",
+    build,
+    "a Transformer encoder over patches of the image",
+    "Dosovitskiy et al. 2021, arXiv:2010.11929",
+)

@@ -1,4 +1,4 @@
-"""What the text architectures share: what a builder knows of its data, and pooling that padding cannot touch.
+"""Shared by the text architectures: the facts that a builder is given, and pooling that padding cannot touch.
 
 Token ids are int64 [n, length]; 0 is padding, at the end only. Every architecture derives its mask from the
 ids inside the graph, so that a text's answer is the same alone and padded in a batch.

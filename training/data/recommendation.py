@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.architectures.base import ExampleKind
+from training.architectures.registry import architectures_for
 from training.data.events import SUFFIXES, Columns, read_events
 from training.data.examples import Examples
 from training.data.histories import Held, Liked, Pairs, Spans, Steps, Windows
@@ -23,8 +25,8 @@ from training.data.retail import read_retail
 from training.data.shop import read_shop
 from training.errors import DataError
 
-Learns = Literal["sequences", "baskets", "users", "pairs"]
-"""The kind of training example: see `training.data.histories`."""
+USER_KINDS = frozenset({"users", "pairs"})
+"""Examples of models that know users by their numbers, and take no history."""
 
 _READERS = {
     "shop": read_shop,
@@ -60,21 +62,24 @@ class Splits:
 
 
 def make_splits(
-    found: InteractionSet, learns: Learns, length: int, negatives: int, share: float, seed: int
+    found: InteractionSet, kind: ExampleKind, length: int, negatives: int, share: float, seed: int
 ) -> Splits:
     """Cut the set up; `length`: items of the longest history; `share`: as in `hold_out`."""
     try:
         baskets = hold_out(found.log, share, seed, test=found.sampled is None)
     except DataError as error:
         raise DataError(f"{found.name}: {error}") from error
-    by_user = learns in ("users", "pairs")
+    by_user = kind in USER_KINDS
     if found.sampled is not None and not by_user:
-        raise DataError(f"{found.name} has no times; it is for models that know users (mf, neumf)")
+        known = [
+            one.name for one in architectures_for("recommendation").values() if one.example_kind in USER_KINDS
+        ]
+        raise DataError(f"{found.name} has no times; it is for models that know users ({', '.join(known)})")
     training = np.isin(found.log.basket, baskets.of("train"))
     train_log = Log(*(column[training] for column in (found.log.user, found.log.item, found.log.basket)))
     maker = _Maker(found, baskets, length, by_user)
     return Splits(
-        train=maker.train(learns, train_log, negatives),
+        train=maker.train(kind, train_log, negatives),
         validation=maker.validation(train_log, seed),
         test=maker.test(train_log),
         train_log=train_log,
@@ -91,13 +96,17 @@ class _Maker:
     length: int
     by_user: bool
 
-    def train(self, learns: Learns, log: Log, negatives: int) -> Examples:
-        if learns == "pairs":
+    def train(self, kind: ExampleKind, log: Log, negatives: int) -> Examples:
+        if kind == "pairs":
             return _pairs(log, len(self.found.catalogue), negatives)
-        if learns == "users":
+        if kind == "users":
             user, spans = _by_user(log)
             return Liked(user, spans)
-        if learns == "sequences" and _single(self.baskets):
+        if kind == "rows":
+            raise ValueError(
+                "example_kind: got 'rows', expected sequences, baskets, users or pairs of a recommender"
+            )
+        if kind == "sequences" and _single(self.baskets):
             return Windows(_windows(log, self.length), self.length)
         later = self.baskets.of("train")
         later = later[self.baskets.start[later] > self.baskets.first[later]]

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from training.architectures.base import Network
 from training.config import TrainConfig
 
 
@@ -30,14 +31,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
 
 
 def head_names(model: nn.Module) -> set[str]:
-    """The parameters that a model started from another learns anew: the last linear layer, whose rows are classes.
-
-    A model with a `body` names the rest itself: all but that.
-    """
-    if (body := getattr(model, "body", None)) is not None:
-        return {name for name, _ in model.named_parameters() if name not in body}
-    name = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
-    return {found for found, _ in model.named_parameters() if found.rpartition(".")[0] == name}
+    """The parameters that a model started from another learns anew; every model of a task is a `Network`."""
+    return cast("Network", model).head_names()
 
 
 def _groups(parameters: Iterable[tuple[str, nn.Parameter]], config: TrainConfig) -> list[dict[str, Any]]:

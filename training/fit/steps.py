@@ -9,7 +9,7 @@ from training.data.examples import Batch, restart, seeded
 from training.fit.teacher import Teacher
 from training.fit.zeros import Pruner
 from training.tasks.base import Facts, Task
-from training.tasks.classification import TAUGHT
+from training.tasks.classification import DISTILLED
 
 
 class LossModule(nn.Module):
@@ -55,7 +55,7 @@ class Steps:
         batch = self.task.augment(batch, config, self.facts, draws)
         # The teacher sees the augmented batch, as the student does (Beyer et al. 2022, arXiv:2106.05237).
         if self.teacher is not None:
-            batch = {**batch, TAUGHT: self.teacher.logits(self.task.inputs(batch))}
+            batch = {**batch, DISTILLED: self.teacher.logits(self.task.inputs(batch))}
         loss = self._loss(batch)
         self.optimizer.zero_grad()
         fabric.backward(loss)

@@ -1,14 +1,14 @@
 """Distillation: a published bundle teaches by its answers (Hinton, Vinyals & Dean 2015, arXiv:1503.02531).
 
-The teacher is opened and proved as a server would, and runs in ONNX Runtime. It is asked about each training
-batch as it was augmented, so that teacher and student look at the same thing (Beyer et al. 2022,
-arXiv:2106.05237): the graph takes raw pixels or ids, which is what augmentation leaves.
+The teacher is opened and proved as a server would, and runs in ONNX Runtime. It answers each training batch as
+it was augmented, so that teacher and student look at the same inputs (Beyer et al. 2022, arXiv:2106.05237).
+Augmentation leaves raw pixels or ids, as the graph takes them.
 """
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from training.config import TrainConfig
 from training.data.examples import Batch, as_arrays
 from training.errors import ConfigError, RunError
 from training.fit.processes import is_first
-from training.lineage import newest_version
+from training.lineage import newest_version, task_of
 from training.run import RunFiles, atomic_write
 from training.tasks.base import Task, TaskData
 
@@ -37,10 +37,6 @@ class Teacher:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Itself: weight averaging copies the module that holds the teacher, and a session has no copy."""
-        return self
-
     def logits(self, inputs: Batch) -> Tensor:
         """The graph's inputs, on any device → float32 [n, classes], on the same."""
         (device,) = {tensor.device for tensor in inputs.values()}
@@ -48,7 +44,7 @@ class Teacher:
         return torch.from_numpy(answers["logits"]).to(device)
 
     def record(self) -> DistilledFrom:
-        """What the student's manifest says of it."""
+        """The account of it in the student's manifest."""
         bundle = self.predictor.bundle
         digest = hashlib.sha256((bundle.path / MANIFEST_FILE).read_bytes()).hexdigest()
         return DistilledFrom(name=bundle.manifest.name, version=bundle.manifest.version, digest=digest)
@@ -66,14 +62,14 @@ def open_teacher(config: TrainConfig, task: Task, data: TaskData[Any], files: Ru
         raise ConfigError(f"teacher: {config.teacher} cannot teach this model\n{listed}")
     teacher = Teacher(predictor)
     found = teacher.record()
-    if files.teacher.exists() and (before := read_taught(files)) != found:
+    if files.teacher.exists() and (before := read_teacher(files)) != found:
         raise RunError(f"{files.root}: the run was begun with the teacher {before}, now it is {found}")
     if is_first():
         atomic_write(files.teacher, found.model_dump_json())
     return teacher
 
 
-def read_taught(files: RunFiles) -> DistilledFrom | None:
+def read_teacher(files: RunFiles) -> DistilledFrom | None:
     """The run's teacher, if it had one."""
     return DistilledFrom.model_validate_json(files.teacher.read_text()) if files.teacher.exists() else None
 
@@ -81,16 +77,16 @@ def read_taught(files: RunFiles) -> DistilledFrom | None:
 def disagreements(predictor: Predictor, config: TrainConfig, task: Task, data: TaskData[Any]) -> list[str]:
     """A line for each thing in which the teacher's question is another than the student's."""
     bundle = predictor.bundle
-    if bundle.manifest.task != task.name:
-        return [f"task: it is {bundle.manifest.task}, expected {task.name}"]
+    if (found := task_of(bundle.manifest)) != task.name:
+        return [f"task: it is {found}, expected {task.name}"]
     faults = []
-    seen, expected = bundle.manifest.processor, task.processor(config, data)
+    actual, expected = bundle.manifest.processor, task.processor(config, data)
     for key, value in _parameters(expected).items():
-        if key not in LIMITS and (found := _parameters(seen).get(key)) != value:
-            faults.append(f"processor, {key}: it has {found!r}, expected {value!r}")
-    if isinstance(seen, TextConfig) and seen.max_length < config.max_length:
+        if key not in LIMITS and (other := _parameters(actual).get(key)) != value:
+            faults.append(f"processor, {key}: it has {other!r}, expected {value!r}")
+    if isinstance(actual, TextConfig) and actual.max_length < config.max_length:
         faults.append(
-            f"processor, max_length: it has {seen.max_length}, expected {config.max_length} or more"
+            f"processor, max_length: it has {actual.max_length}, expected {config.max_length} or more"
         )
     for name, content in task.files(data).items():
         if bundle.read_json(name) != json.loads(content):

@@ -15,6 +15,7 @@ from lightning.fabric.loggers.logger import Logger
 from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 from torch import nn
 
+from training.architectures.base import Network
 from training.architectures.registry import ARCHITECTURES
 from training.config import TrainConfig
 from training.data.splits import write_holdout
@@ -63,7 +64,7 @@ def load_data(config: TrainConfig, files: RunFiles) -> TaskData[Any]:
 
 def read_data(config: TrainConfig) -> TaskData[Any]:
     """The task's data, enough of them for a step."""
-    data = find_task(config.task).load(config)
+    data: TaskData[Any] = find_task(config.task).load(config)
     count = processes(config).all
     if len(data.train) < config.batch_size * count:
         each = f" in each of {count} processes" if count > 1 else ""
@@ -83,10 +84,11 @@ def _report_skipped(lines: Sequence[str], target: Path) -> None:
     atomic_write(target, "".join(f"{line}\n" for line in lines))
 
 
-def build_model(config: TrainConfig, data: TaskData[Any]) -> nn.Module:
+def build_model(config: TrainConfig, data: TaskData[Any]) -> Network:
     """The model as initialised from the seed, or as it will be filled from a checkpoint."""
     torch.manual_seed(config.seed)
-    return find_task(config.task).build(config, data)
+    model: Network = find_task(config.task).build(config, data)
+    return model
 
 
 def fit(
@@ -97,9 +99,10 @@ def fit(
         return FitResult(**json.loads(files.fit.read_text()))
     model = build_model(config, data)
     if config.init_from and not files.resume_point.exists():
-        if config.task == "recommendation":
+        task = find_task(config.task)
+        if task.starts_from_same_split:
             check_same_split(Path(config.init_from), files.split)
-        start_from(model, config, data.train, find_task(config.task).inputs)
+        start_from(model, config, data.train, task.inputs)
     return fit_model(config, files, data, model, callbacks)
 
 

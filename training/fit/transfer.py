@@ -1,12 +1,12 @@
 """Transfer learning: start from the weights of another model, with a new head.
 
 The source is a published bundle, a run, or a checkpoint. A bundle's weights are read from its graph, where
-the exporter has folded each batch norm into the layer before it; here the norm is taken out again, so that
-the model computes what the bundle does and can be trained on.
+the exporter has folded each batch norm into the layer before it. Here the norm is taken out again, so that the model
+is the bundle's function and can be trained on.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,18 +17,19 @@ from torch import Tensor, nn
 
 from inference.errors import BatonError
 from inference.store.bundle import Bundle
-from training.architectures.neumf import BIASES, NeuMF
+from training.architectures.base import ForeignStart, Network
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples
 from training.errors import ConfigError
 from training.fit.checkpoint import PREFIX, read_checkpoint
-from training.fit.optim import head_names
 from training.lineage import WEIGHTS_KEY, newest_version
 from training.run import RunFiles
 
 STATISTICS_ROWS = 512
+"""Rows of train, enough for the mean and variance of each channel; they go through the model as one batch."""
+
 _GRAPH_PREFIX = "deployed.model."  # as `export` nests the model
-_FOLDED_BIAS = "_bias"  # what the exporter adds to a weight's name for the bias that a norm left
+_FOLDED_BIAS = "_bias"  # the exporter's suffix to a weight's name, for the bias that a norm left
 
 
 class Source(NamedTuple):
@@ -40,15 +41,15 @@ class Source(NamedTuple):
 
 
 def start_from(
-    model: nn.Module, config: TrainConfig, train: Examples, inputs: Callable[[Batch], Batch]
+    model: Network, config: TrainConfig, train: Examples, inputs: Callable[[Batch], Batch]
 ) -> None:
     """Fill all of `model` but its head; every weight must be found in its own shape, or `ConfigError` lists them."""
     source = read_source(Path(config.init_from))
-    if isinstance(model, NeuMF):
-        _start_from_factors(model, config, source)
+    if (foreign := model.foreign_start()) is not None:
+        _start_from_other(foreign, config, source)
         return
     norms = dict(_folded_norms(model)) if source.biases else {}
-    kept = head_names(model) | {name for norm in norms.values() for name in _tensors_of(model, norm)}
+    kept = model.head_names() | {name for norm in norms.values() for name in _tensors_of(model, norm)}
     state = model.state_dict()
     expected = {
         name: value for name, value in state.items() if name not in kept and value.is_floating_point()
@@ -68,25 +69,18 @@ def start_from(
         _unfold(model, norms, source.biases, train, inputs)
 
 
-def _start_from_factors(model: NeuMF, config: TrainConfig, source: Source) -> None:
-    wide, users, items = (model.gmf_user.embedding_dim - BIASES, model.gmf_user.num_embeddings, model.items)
-    expected = {
-        "user.weight": [users, wide],
-        "item.weight": [items, wide],
-        "user_bias.weight": [users, 1],
-        "item_bias": [items],
-    }
-    if faults := _misfits(source, expected):
-        about = f"{config.init_from} ({source.about}) is no mf of these users and items of width {wide}, "
-        raise ConfigError(f"init_from: {about}which is neumf's less {BIASES}\n" + "\n".join(faults))
-    model.begin_as(source.weights)
+def _start_from_other(start: ForeignStart, config: TrainConfig, source: Source) -> None:
+    if faults := _misfits(source, start.shapes):
+        about = f"{config.init_from} ({source.about}) is no {start.about}"
+        raise ConfigError(f"init_from: {about}\n" + "\n".join(faults))
+    start.fill(source.weights)
 
 
 def check_same_split(source: Path, split: Path) -> None:
-    """Refuse to start from a recommender that has learned from what is held out here, or of which nobody knows."""
+    """Refuse to start from a recommender that has learned from events held out here, or that may have."""
     theirs = RunFiles(source).split
     if not theirs.is_file():
-        raise ConfigError(f"init_from: {source} is no run, which alone says what it has held out")
+        raise ConfigError(f"init_from: {source} is no run, which alone knows its held-out rows")
     if json.loads(theirs.read_text()) != json.loads(split.read_text()):
         raise ConfigError(
             f"init_from: {source} has held out other events; expected the same data, --seed and --validation"
@@ -158,24 +152,24 @@ def _unfold(
 ) -> None:
     """Make each norm add its folded bias and nothing else, with the statistics of the new data as its own.
 
-    With mean m and variance v of what it is given, scale √(v + ε) and shift b + m undo the normalising; in
-    training, where a norm uses its batch, the result is the same up to the batch's chance.
+    With mean m and variance v of its input, scale √(v + ε) and shift b + m undo the normalising. In training,
+    where a norm uses its batch, the result is the same up to the batch's chance.
     """
     modules = dict(model.named_modules())
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
+    measured: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def watch(name: str) -> Any:
+    def recorder(name: str) -> Any:
         def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
             x = given[0].float()
             axes = [axis for axis in range(x.ndim) if axis != 1]
-            seen[name] = x.mean(axes), x.var(axes, unbiased=False)
+            measured[name] = x.mean(axes), x.var(axes, unbiased=False)
 
         return hook
 
     for layer, name in norms.items():
         norm = modules[name]
         _set(norm, torch.zeros_like(norm.bias), 1 - norm.eps, torch.tensor(1.0), biases[f"{layer}.weight"])
-    handles = [modules[name].register_forward_pre_hook(watch(name)) for name in norms.values()]
+    handles = [modules[name].register_forward_pre_hook(recorder(name)) for name in norms.values()]
     rows = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:STATISTICS_ROWS]
     was_training = model.training
     with torch.inference_mode():
@@ -184,7 +178,7 @@ def _unfold(
     for handle in handles:
         handle.remove()
     for layer, name in norms.items():
-        mean, variance = (value.clone() for value in seen[name])
+        mean, variance = (value.clone() for value in measured[name])
         scale = (variance + modules[name].eps).sqrt()
         _set(modules[name], mean, variance, scale, biases[f"{layer}.weight"] + mean)
 
@@ -201,11 +195,11 @@ def _tensors_of(model: nn.Module, module: str) -> list[str]:
     return [name for name in model.state_dict() if name.rpartition(".")[0] == module]
 
 
-def _misfits(source: Source, expected: Mapping[str, list[int]]) -> list[str]:
+def _misfits(source: Source, expected: Mapping[str, Sequence[int]]) -> list[str]:
     """A line for every weight that is not there in the shape expected of it."""
-    seen = {name: list(source.weights[name].shape) if name in source.weights else None for name in expected}
+    found = {name: list(source.weights[name].shape) if name in source.weights else None for name in expected}
     return [
-        f"  {name}: it has {seen[name]}, expected {shape}"
+        f"  {name}: it has {found[name]}, expected {list(shape)}"
         for name, shape in expected.items()
-        if seen[name] != shape
+        if found[name] != list(shape)
     ]

@@ -164,7 +164,7 @@ def _write_manifest(
     manifest = Manifest(
         name=config.bundle_name,
         version=version,
-        task=config.task,
+        task=artifacts.task.manifest_task,
         description=f"{config.arch} for {config.task}, trained on {artifacts.data.source.name}",
         architecture=config.arch,
         created=datetime.now(UTC).replace(microsecond=0),

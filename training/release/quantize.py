@@ -5,7 +5,6 @@ row's answer depends on its company: most such graphs are refused. A factorisati
 stored rows of its tables.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,17 +16,10 @@ from inference.manifest import Company
 from inference.runtime.session import OrtSession
 from training.data.examples import as_arrays
 from training.release.measure import latency_ratio, score_on_validation
-from training.release.quantizers import Method, write_quantized
+from training.release.quantizers import write_quantized
 from training.release.verify import BatchMatters, company_of
 from training.run import atomic_write
-from training.tasks.base import Task, TaskData
-
-METHODS: Mapping[str, tuple[Method, ...]] = {
-    "vision": ("static", "dynamic"),
-    "text": ("dynamic", "static", "tables"),
-    "recommendation": ("dynamic", "tables"),  # not static: training examples may lack the graph's inputs
-}
-"""The methods to try, by task and in this order: the first that is accepted and faster than fp32 ends the search."""
+from training.tasks.base import Int8Method, Task, TaskData
 
 LARGEST_SHARE = 0.6
 """Of fp32's file: above it most weights were not quantized, and a second graph is not worth its space."""
@@ -69,8 +61,8 @@ class Quantization(BaseModel):
     budget: float
     score: float
     size: int
-    tried: dict[Method, Trial]
-    chosen: Method | None
+    tried: dict[Int8Method, Trial]
+    chosen: Int8Method | None
 
     @property
     def accepted(self) -> Trial | None:
@@ -86,10 +78,10 @@ class Quantization(BaseModel):
 def quantize(task: Task, graph: Path, data: TaskData[Any], target: Path, budget: float) -> Quantization:
     """Try the task's methods on `graph`; the fastest that is accepted is left in `target`, or nothing."""
     comparison = _Comparison(task, graph, data, budget)
-    tried: dict[Method, Trial] = {}
-    fastest: tuple[float, Method] | None = None
+    tried: dict[Int8Method, Trial] = {}
+    fastest: tuple[float, Int8Method] | None = None
     target.unlink(missing_ok=True)
-    for method in METHODS[task.name]:
+    for method in task.int8_methods:
         with TemporaryDirectory() as folder:
             small = Path(folder) / target.name
             write_quantized(method, task, graph, data, small)

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import onnx
 import torch
@@ -27,9 +27,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from inference.values import Tensors
 from training.data.examples import Batch, as_arrays
 from training.release.tables import shrink_tables
-from training.tasks.base import Task, TaskData
-
-Method = Literal["static", "dynamic", "tables"]
+from training.tasks.base import Int8Method, Task, TaskData
 
 CALIBRATION_ROWS, CALIBRATION_BATCH = 256, 32
 """Rows of train on which the ranges of activations are measured, and as many at once."""
@@ -42,7 +40,7 @@ STATIC_OPERATORS = ["Conv", "Gemm", "MatMul", "Add", "Relu", "MaxPool", "Average
 """Neither the scaling of the pixels, which needs more than 8 bits, nor the softmax."""
 
 
-def write_quantized(method: Method, task: Task, graph: Path, data: TaskData[Any], target: Path) -> None:
+def write_quantized(method: Int8Method, task: Task, graph: Path, data: TaskData[Any], target: Path) -> None:
     """Write `graph` as that method quantizes it."""
     if method == "tables":
         onnx.save(shrink_tables(onnx.load(graph)), target)

@@ -1,1 +1,1 @@
-"""The three tasks: what differs between them, behind one protocol."""
+"""The tasks: a file each, their differences behind one protocol, and the registry that names them."""

@@ -18,10 +18,10 @@ ERASE_ASPECT = 3.3
 
 @dataclass(frozen=True)
 class Augment:
-    """What to do to a training batch; the defaults leave it as it is.
+    """The changes to a training batch; the defaults leave it as it is.
 
     crop: pixels of zero padding before a random crop of the old size (He et al. 2016).
-    flip: whether to mirror left and right half the pictures.
+    flip: whether to mirror left and right half the images.
     erase: probability of overwriting a rectangle with noise.
     mixup, cutmix: the alpha of the Beta distribution that the mixing weight is drawn from; 0 is off. With
     both, each batch draws one of them (Zhang et al. 2018; Yun et al. 2019).
@@ -53,7 +53,7 @@ class Augment:
 
 
 def crop_and_flip(images: Tensor, pad: int, flip: bool, rng: Generator) -> Tensor:
-    """Shift each picture by up to `pad` pixels (zeros come in), and mirror half of them: one gather."""
+    """Shift each image by up to `pad` pixels (zeros come in), and mirror half of them: one gather."""
     n, height, width, _ = images.shape
     padded = F.pad(images, (0, 0, pad, pad, pad, pad))
     top, left = (_integers(2 * pad + 1, n, rng)[:, None] for _ in range(2))
@@ -67,7 +67,7 @@ def crop_and_flip(images: Tensor, pad: int, flip: bool, rng: Generator) -> Tenso
 
 
 def erase(images: Tensor, probability: float, rng: Generator) -> Tensor:
-    """Overwrite a rectangle of random area, aspect and place with noise, in `probability` of the pictures."""
+    """Overwrite a rectangle of random area, aspect and place with noise, in `probability` of the images."""
     n, height, width, _ = images.shape
     low, high = ERASE_AREA
     area = (low + (high - low) * _uniform(n, rng)) * height * width
@@ -79,13 +79,13 @@ def erase(images: Tensor, probability: float, rng: Generator) -> Tensor:
 
 
 def mixup(images: Tensor, others: Tensor, kept: float, rng: Generator) -> tuple[Tensor, float]:
-    """Blend each picture with another; `kept` is the first one's weight."""
+    """Blend each image with another; `kept` is the first one's weight."""
     blend = kept * images.float() + (1 - kept) * others.float()
     return blend.round().to(torch.uint8), kept
 
 
 def cutmix(images: Tensor, others: Tensor, kept: float, rng: Generator) -> tuple[Tensor, float]:
-    """Paste a rectangle of another picture, of 1 - `kept` of the area; returns the share really kept."""
+    """Paste a rectangle of another image, of 1 - `kept` of the area; returns the share really kept."""
     _, height, width, _ = images.shape
     side = torch.full((1,), math.sqrt(1 - kept), device=images.device)
     inside = _rectangles(height, width, side * height, side * width, rng)[..., None]

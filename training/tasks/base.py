@@ -1,4 +1,4 @@
-"""What a task is to the pipeline: data, a model, a loss, metrics, a graph, raw inputs, an evaluation.
+"""The contract of a task: data, a model, a loss, metrics, a graph, raw inputs, an evaluation.
 
 A task never trains, saves or publishes; it is asked. `tasks.registry` knows them by name.
 """
@@ -6,27 +6,35 @@ A task never trains, saves or publishes; it is asked. `tasks.registry` knows the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from inference.configs import ProcessorConfig
-from inference.manifest import DataSource
+from inference.manifest import DataSource, TaskName
 from inference.predictor import Predictor
 from inference.values import Payload, Tensors
+from training.architectures.base import Network
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples
 from training.data.splits import Holdout
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
 
-Facts = dict[str, Any]
-"""What a task knows of its data besides the examples: classes and their counts, vocabulary, catalogue."""
-
 Axes = Mapping[str, Mapping[int, str]]
 """Axes, besides the batch, that stay dynamic: {input: {axis: name}}, such as the length of a text."""
+
+Int8Method = Literal["static", "dynamic", "tables"]
+"""The ways to quantize, which `training.release.quantize` explains."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A task's knowledge of its data besides the examples; each task has a record of its own."""
+
 
 ExamplesT = TypeVar("ExamplesT", bound=Examples)
 
@@ -44,7 +52,7 @@ class TaskData(Generic[ExamplesT]):
     """The three splits; `test` is opened by `Task.evaluate` alone.
 
     held_out: which rows of the published train became validation; skipped: a line for every example that
-    was left out.
+    was left out. A task narrows `facts` to its own record.
     """
 
     train: ExamplesT
@@ -56,33 +64,52 @@ class TaskData(Generic[ExamplesT]):
     skipped: tuple[str, ...] = field(default=())
 
 
-class Task(Protocol):
-    """One implementation for each of vision, text and recommendation."""
+DataT = TypeVar("DataT", bound=TaskData[Any])
+FactsT_contra = TypeVar("FactsT_contra", bound=Facts, contravariant=True)
+ModelT = TypeVar("ModelT", bound=Network)
+
+
+class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
+    """A task of these data, facts and model; a subclass overrides all that has no body here."""
 
     name: str
+    """The word behind `baton train`."""
+    manifest_task: TaskName
+    """The task that the manifest names, by which serving knows the bundle."""
     monitor: Monitor
     outputs: tuple[str, ...]
     """The graph's outputs, in order."""
-    axes: Axes
+    axes: Axes = MappingProxyType({})
     """The inputs' dynamic axes besides the batch."""
+    int8_methods: tuple[Int8Method, ...] = ("dynamic", "tables")
+    """In the order in which they are tried: the first that is accepted and faster than fp32 ends the search.
 
-    def load(self, config: TrainConfig) -> TaskData[Any]:
+    "static" needs training batches with the graph's own inputs.
+    """
+    settings: frozenset[str] = frozenset()
+    """Settings of other tasks that this one has, too."""
+    starts_from_same_split: bool = False
+    """Whether `init_from` must be a run that held out the same rows, since weights belong to users or items."""
+
+    def load(self, config: TrainConfig) -> DataT:
         """Read the data and split them; the same configuration gives the same rows."""
         ...
 
-    def build(self, config: TrainConfig, data: TaskData[Any]) -> nn.Module:
+    def build(self, config: TrainConfig, data: DataT) -> ModelT:
         """A fresh model whose `forward` takes the batch's inputs in order and gives logits or scores."""
         ...
 
-    def augment(self, batch: Batch, config: TrainConfig, facts: Facts, generator: torch.Generator) -> Batch:
+    def augment(
+        self, batch: Batch, config: TrainConfig, facts: FactsT_contra, generator: torch.Generator
+    ) -> Batch:
         """Change a training batch, on the device it is on; every draw comes from `generator`."""
-        ...
+        return batch
 
-    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
+    def loss(self, model: ModelT, batch: Batch, config: TrainConfig, facts: FactsT_contra) -> Tensor:
         """The scalar to minimise."""
         ...
 
-    def metrics(self, facts: Facts) -> MetricCollection:
+    def metrics(self, facts: FactsT_contra) -> MetricCollection:
         """Fresh validation metrics, among them `monitor.metric`."""
         ...
 
@@ -91,43 +118,51 @@ class Task(Protocol):
         ...
 
     def inputs(self, batch: Batch) -> Batch:
-        """What of a batch the graph takes, in the graph's order."""
+        """The tensors of a batch that the graph takes, in the graph's order."""
         ...
 
     def collate(self, parts: Sequence[Tensors]) -> Tensors:
         """One batch from several rows of the graph's inputs, put together as the task's processor does."""
         ...
 
-    def strangers(self, data: TaskData[Any]) -> list[Tensors]:
-        """Rows of the graph's inputs, first axis 1, as extreme as a caller may send them: company for others."""
+    def strangers(self, data: DataT) -> list[Tensors]:
+        """Rows of the graph's inputs, first axis 1, as extreme as a client may send them: company for others."""
         ...
 
-    def calibrate(self, model: nn.Module, data: TaskData[Any]) -> Calibrated:
-        """Fit on validation what answers are corrected and judged by."""
-        ...
+    def calibrate(self, model: nn.Module, data: DataT) -> Calibrated:
+        """Fit on validation how answers are corrected; no correction unless a task says so."""
+        return Calibrated()
 
-    def deployed(self, model: nn.Module, calibrated: Calibrated) -> nn.Module:
+    def deployed(self, model: ModelT, calibrated: Calibrated) -> nn.Module:
         """The module to export: the inputs in order to the outputs in order."""
         ...
 
-    def processor(self, config: TrainConfig, data: TaskData[Any]) -> ProcessorConfig:
+    def processor(self, config: TrainConfig, data: DataT) -> ProcessorConfig:
         """How serving prepares a raw input for the graph."""
         ...
 
-    def files(self, data: TaskData[Any]) -> Mapping[str, bytes]:
-        """What the bundle holds besides the graph: labels, tokenizer, catalogue."""
+    def files(self, data: DataT) -> Mapping[str, bytes]:
+        """The bundle's files besides the graph: labels, tokenizer, catalogue."""
         ...
 
     def payload(self, examples: Any, row: int) -> Payload:
-        """An example as a caller would send it."""
+        """An example as a client would send it."""
         ...
 
-    def golden_rows(self, data: TaskData[Any]) -> list[int]:
+    def golden_rows(self, data: DataT) -> list[int]:
         """The validation rows that become golden examples."""
         ...
 
-    def evaluate(
-        self, predictor: Predictor, data: TaskData[Any], calibrated: Calibrated, pictures: Path
-    ) -> Report:
-        """Judge the bundle on the test split, through its own processor and ONNX Runtime; draw the pictures."""
+    def evaluate(self, predictor: Predictor, data: DataT, calibrated: Calibrated, plots: Path) -> Report:
+        """Score the bundle on the test split, through its own processor and ONNX Runtime; draw into `plots`."""
         ...
+
+    def robustness(
+        self, candidate: Path, model: nn.Module, data: DataT, config: TrainConfig
+    ) -> dict[str, float]:
+        """The main metric by corruption of the test rows, through the bundle in `candidate`; {} where it has none."""
+        return {}
+
+
+Task: TypeAlias = TaskOf[Any, Any, Any]
+"""Any task, as the pipeline knows it."""

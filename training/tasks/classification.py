@@ -1,6 +1,7 @@
-"""What vision and text share: cross-entropy over classes, its metrics, calibration and evaluation."""
+"""Shared by tasks that name a class: cross-entropy, its metrics, calibration and evaluation."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -25,24 +26,33 @@ from training.evaluate.slices import slice_scores
 from training.tasks.base import Facts
 from training.tasks.losses import distillation_loss
 
-TAUGHT = "taught"
+DISTILLED = "distilled"
 """The key of a batch under which the teacher's logits are."""
 
 GOLDEN_EXAMPLES = 10
+"""They are replayed whenever a bundle is opened, so that each costs start-up time."""
 
 
-def loss(logits: Tensor, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
-    """Cross-entropy with the configured smoothing and class weights, and what a teacher says of the batch.
+@dataclass(frozen=True)
+class ClassFacts(Facts):
+    """The classes in the order of the logits, and how many rows of train each has."""
 
-    batch: `label` int64 [n] or float [n, classes]; with a teacher `TAUGHT`, its logits float [n, classes].
+    classes: tuple[str, ...]
+    class_counts: tuple[int, ...]
+
+
+def loss(logits: Tensor, batch: Batch, config: TrainConfig, facts: ClassFacts) -> Tensor:
+    """Cross-entropy with the configured smoothing and class weights, beside that of a teacher's answers.
+
+    batch: `label` int64 [n] or float [n, classes]; with a teacher `DISTILLED`, its logits float [n, classes].
     """
     weights = None
     if config.class_weights == "balanced":
-        weights = balanced_weights(facts["class_counts"]).to(logits.device)
+        weights = balanced_weights(facts.class_counts).to(logits.device)
     hard = F.cross_entropy(logits, batch["label"], weights, label_smoothing=config.label_smoothing)
-    if TAUGHT not in batch:
+    if DISTILLED not in batch:
         return hard
-    soft = distillation_loss(logits, batch[TAUGHT], config.distill_temperature)
+    soft = distillation_loss(logits, batch[DISTILLED], config.distill_temperature)
     return (1 - config.distill_weight) * hard + config.distill_weight * soft
 
 
@@ -52,9 +62,9 @@ def balanced_weights(counts: Sequence[int]) -> Tensor:
     return rows.sum() / (len(counts) * rows)
 
 
-def metrics(facts: Facts) -> MetricCollection:
+def metrics(facts: ClassFacts) -> MetricCollection:
     """Accuracy and macro F1 of validation."""
-    classes = len(facts["classes"])
+    classes = len(facts.classes)
     return MetricCollection(
         {
             "accuracy": MulticlassAccuracy(classes, average="micro"),
@@ -85,10 +95,10 @@ def evaluate(
     labels: Tensor,
     classes: Sequence[str],
     calibrated: Calibrated,
-    pictures: Path,
+    plots: Path,
     columns: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Report:
-    """Send every payload through the bundle and judge the answers; labels int64 [rows].
+    """Send every payload through the bundle and score the answers; labels int64 [rows].
 
     columns: values by row to score apart.
     """
@@ -98,13 +108,13 @@ def evaluate(
     probabilities = logits.double().softmax(1)
     uncalibrated = (logits.double() * calibrated.temperature).softmax(1)
     counts = measure.confusion(probabilities, labels)
-    confusion_matrix(counts, classes, pictures / "confusion_matrix.png")
+    confusion_matrix(counts, classes, plots / "confusion_matrix.png")
     reliability_diagram(
         {
             "before": measure.reliability(uncalibrated, labels),
             "after": measure.reliability(probabilities, labels),
         },
-        pictures / "reliability.png",
+        plots / "reliability.png",
     )
     return Report(
         evaluation=Evaluation(
@@ -121,16 +131,23 @@ def evaluate(
             ece_after=measure.expected_calibration_error(probabilities, labels),
             bins=measure.ECE_BINS,
         ),
-        conformal=Conformal(
-            quantiles=calibrated.quantiles,
-            covered=covered(probabilities, labels, calibrated.quantiles),
-            default=str(DEFAULT_COVERAGE),
-        ),
+        conformal=_conformal(calibrated, probabilities, labels),
         out_of_distribution=_out_of_distribution(calibrated),
         pictures={
             "confusion_matrix.png": "Confusion matrix on test: rows are the truth, columns the guess",
             "reliability.png": "Reliability on test, before and after temperature scaling",
         },
+    )
+
+
+def _conformal(calibrated: Calibrated, probabilities: Tensor, labels: Tensor) -> Conformal | None:
+    """None where nothing was calibrated, as a task may choose."""
+    if not calibrated.quantiles:
+        return None
+    return Conformal(
+        quantiles=calibrated.quantiles,
+        covered=covered(probabilities, labels, calibrated.quantiles),
+        default=str(DEFAULT_COVERAGE),
     )
 
 

@@ -1,9 +1,10 @@
-"""Recommendation: what comes next. A history (or a user) in, a score for every item of the catalogue out."""
+"""Recommendation: the next items. A history (or a user) in, a score for every item of the catalogue out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,88 +13,97 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from inference.configs import RecommendationConfig
-from inference.manifest import DataSource
+from inference.manifest import DataSource, TaskName
 from inference.predictor import Predictor
 from inference.processors.catalogue import ITEMS_FILE, catalogue_json
 from inference.processors.recommendation import HISTORY, SCORES, USER, pad_left
 from inference.values import Payload, Tensors
-from training.architectures.matrix_factorisation import MatrixFactorisation
-from training.architectures.neumf import NeuMF
+from training.architectures.base import CatalogueSpec, LogStatistics, Recommender
+from training.architectures.losses import basket_loss
 from training.architectures.registry import find_architecture
-from training.architectures.sasrec import SASRec
-from training.architectures.two_towers import TwoTowers
 from training.config import TrainConfig
 from training.data.events import Columns
 from training.data.examples import CATALOGUE_BATCH, Batch
 from training.data.histories import Held
-from training.data.interactions import InteractionSet
-from training.data.recommendation import Learns, Splits, load_interactions, make_splits
+from training.data.interactions import InteractionSet, ItemId, Log
+from training.data.recommendation import Splits, load_interactions, make_splits
 from training.data.splits import Holdout
 from training.evaluate.baselines import popularity
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.ranking import MeanFigure, hit_rate, ndcg, reciprocal_rank
 from training.evaluate.ranking_report import baselines, ranks_of, report
 from training.evaluate.report import Report
-from training.tasks.base import Axes, Facts, Monitor, TaskData
-from training.tasks.losses import basket_loss, dense_logistic_loss
-
-LEARNS: dict[str, Learns] = {"mf": "users", "neumf": "pairs", "two-towers": "baskets", "sasrec": "sequences"}
-"""What each architecture is trained on."""
+from training.tasks.base import Axes, Facts, Monitor, TaskData, TaskOf
 
 GOLDEN_EXAMPLES = 6
-
-RecommendationData = TaskData[Any]
-"""Training examples are of another kind than the held-out ones, which are `Held`."""
+"""They are replayed whenever a bundle is opened, and each holds a score for every item of the catalogue."""
 
 
-class RecommendationTask:
+@dataclass(frozen=True)
+class RecommendationFacts(Facts):
+    """The catalogue, the users, and the log that is trained on.
+
+    subject: the graph's input. ids, titles: external id and title of each item, in the order of the scores. users:
+    external ids by number. repeats: whether to take the same item again is normal (a shop). train_log: its events,
+    and statistics their counts, for a loss.
+    """
+
+    subject: Literal["history", "user"]
+    ids: tuple[ItemId, ...]
+    titles: tuple[str, ...]
+    users: tuple[ItemId, ...]
+    repeats: bool
+    train_log: Log
+    statistics: LogStatistics
+
+
+@dataclass(frozen=True)
+class RecommendationData(TaskData[Any]):
+    """Training examples are of the architecture's kind, and the held-out ones are `Held`."""
+
+    validation: Held
+    test: Held
+    facts: RecommendationFacts
+
+
+class RecommendationTask(TaskOf[RecommendationData, RecommendationFacts, Recommender]):
     """Interactions in memory; the best epoch by NDCG@10 on held-out users."""
 
     name = "recommendation"
+    manifest_task: TaskName = "recommendation"
     monitor = Monitor("ndcg", "max")
     outputs: tuple[str, ...] = (SCORES,)
     axes: Axes = MappingProxyType({HISTORY: {1: "length"}})
+    starts_from_same_split = True
 
     def load(self, config: TrainConfig) -> RecommendationData:
         columns = Columns(config.user_column, config.item_column, config.time_column, config.title_column)
         found = load_interactions(config.data, columns, repeats=config.repeats, strict=config.strict)
-        learns = LEARNS[config.arch]
-        splits = make_splits(found, learns, config.history, config.negatives, config.validation, config.seed)
+        kind = find_architecture(self.name, config.arch).example_kind
+        splits = make_splits(found, kind, config.history, config.negatives, config.validation, config.seed)
         rows = np.arange(len(found.log))
-        return TaskData(
+        return RecommendationData(
             train=splits.train,
             validation=splits.validation,
             test=splits.test,
             held_out=Holdout(train=np.setdiff1d(rows, splits.held_rows), held=splits.held_rows),
             source=_source(found, splits),
-            facts=_facts(found, splits, learns),
+            facts=_facts(found, splits, config.negatives),
             skipped=found.skipped,
         )
 
-    def build(self, config: TrainConfig, data: RecommendationData) -> nn.Module:
-        facts, builder = data.facts, find_architecture(self.name, config.arch).build
-        items = len(facts["ids"])
-        if facts["learns"] in ("users", "pairs"):
-            return builder(len(facts["users"]), items, **config.model)
-        titles = {"titles": facts["titles"]} if config.arch == "two-towers" else {}
-        return builder(items, config.history, **titles, **config.model)
+    def build(self, config: TrainConfig, data: RecommendationData) -> Recommender:
+        facts = data.facts
+        catalogue = CatalogueSpec(len(facts.users), len(facts.ids), config.history, facts.titles)
+        model: Recommender = find_architecture(self.name, config.arch).build(catalogue, **config.model)
+        return model
 
-    def augment(self, batch: Batch, config: TrainConfig, facts: Facts, generator: torch.Generator) -> Batch:
-        return batch
+    def loss(
+        self, model: Recommender, batch: Batch, config: TrainConfig, facts: RecommendationFacts
+    ) -> Tensor:
+        return model.loss(batch, facts.statistics)
 
-    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
-        if isinstance(model, NeuMF):
-            pairs = batch["user"], batch["item"]
-            penalty = model.penalty(*pairs) if model.l2 else 0.0
-            return F.binary_cross_entropy_with_logits(model.pairs(*pairs), batch["label"]) + penalty
-        if isinstance(model, MatrixFactorisation):
-            return _factorisation_loss(model, batch, config.negatives, facts)
-        if isinstance(model, SASRec) and "next" in batch:
-            there = batch["history"] != 0
-            return model.loss(model.states(batch["history"])[there], batch["next"][there])
-        return basket_loss(model(batch["history"]), batch["target"])
-
-    def metrics(self, facts: Facts) -> MetricCollection:
+    def metrics(self, facts: RecommendationFacts) -> MetricCollection:
         return MetricCollection(
             {
                 "ndcg": MeanFigure(lambda ranks: ndcg(ranks, 10)),
@@ -122,34 +132,31 @@ class RecommendationTask:
     def strangers(self, data: RecommendationData) -> list[Tensors]:
         """Users by chance; or histories by chance, as long as they may be and short, and one item again and again."""
         facts, generator = data.facts, np.random.default_rng(0)
-        if facts["subject"] == USER:
-            return [{USER: user[None]} for user in generator.integers(0, len(facts["users"]), 4)]
-        items = generator.integers(1, len(facts["ids"]) + 1, (1, max(2, data.validation.length)))
+        if facts.subject == USER:
+            return [{USER: user[None]} for user in generator.integers(0, len(facts.users), 4)]
+        items = generator.integers(1, len(facts.ids) + 1, (1, max(2, data.validation.length)))
         return [{HISTORY: row} for row in (items, items[:, :2], np.full_like(items, items[0, 0]))]
 
-    def calibrate(self, model: nn.Module, data: RecommendationData) -> Calibrated:
-        """Nothing: scores order items and are no probabilities."""
-        return Calibrated()
-
-    def deployed(self, model: nn.Module, calibrated: Calibrated) -> nn.Module:
-        return ScoresGraph(model.deployed() if isinstance(model, TwoTowers) else model)
+    def deployed(self, model: Recommender, calibrated: Calibrated) -> nn.Module:
+        """Scores order items and are no probabilities, so that nothing is calibrated."""
+        return ScoresGraph(model.deployed())
 
     def processor(self, config: TrainConfig, data: RecommendationData) -> RecommendationConfig:
-        items = len(data.facts["ids"])
+        items = len(data.facts.ids)
         return RecommendationConfig(
             kind="recommendation",
-            subject=data.facts["subject"],
+            subject=data.facts.subject,
             max_history=config.history,
             default_k=min(config.default_k, items),
             max_k=min(config.max_k, items),
-            filter_history=not data.facts["repeats"],
+            filter_history=not data.facts.repeats,
         )
 
     def files(self, data: RecommendationData) -> Mapping[str, bytes]:
         facts = data.facts
-        users = facts["users"] if facts["subject"] == USER else ()
-        counts = facts["popularity"].tolist()
-        content = {"ids": facts["ids"], "titles": facts["titles"], "popularity": counts, "users": users}
+        users = facts.users if facts.subject == USER else ()
+        counts = facts.statistics.popularity.tolist()
+        content = {"ids": facts.ids, "titles": facts.titles, "popularity": counts, "users": users}
         return {ITEMS_FILE: catalogue_json(content)}
 
     def payload(self, examples: Held, row: int) -> Payload:
@@ -165,7 +172,7 @@ class RecommendationTask:
         return list(range(0, rows, max(1, rows // GOLDEN_EXAMPLES)))[:GOLDEN_EXAMPLES]
 
     def evaluate(
-        self, predictor: Predictor, data: RecommendationData, calibrated: Calibrated, pictures: Path
+        self, predictor: Predictor, data: RecommendationData, calibrated: Calibrated, plots: Path
     ) -> Report:
         test, facts = data.test, data.facts
 
@@ -175,12 +182,12 @@ class RecommendationTask:
                 np.concatenate([outputs[SCORES] for outputs, _ in predictor.rows(payloads, CATALOGUE_BATCH)])
             )
 
-        rivals = baselines(facts["train_log"], len(facts["ids"]), data.validation, repeats=facts["repeats"])
-        return report(test, score, rivals, pictures, history_lengths=not test.by_user)
+        rivals = baselines(facts.train_log, len(facts.ids), data.validation, repeats=facts.repeats)
+        return report(test, score, rivals, plots, history_lengths=not test.by_user)
 
 
 class ScoresGraph(nn.Module):
-    """What is deployed: the model's input → scores float32 [n, items], as the one output."""
+    """The graph: the model's input → scores float32 [n, items], as the one output."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -196,28 +203,14 @@ def _source(found: InteractionSet, splits: Splits) -> DataSource:
     return DataSource(name=found.name, url=found.url, licence=found.licence, digest=found.digest, rows=rows)
 
 
-def _facts(found: InteractionSet, splits: Splits, learns: Learns) -> Facts:
-    return {
-        "learns": learns,
-        "subject": USER if splits.test.by_user else HISTORY,
-        "ids": found.catalogue.ids,
-        "titles": found.catalogue.titles,
-        "users": found.users,
-        "repeats": found.repeats,
-        "popularity": popularity(splits.train_log, len(found.catalogue)),
-        "train_log": splits.train_log,
-        "train_events": len(splits.train_log),
-    }
-
-
-def _factorisation_loss(model: MatrixFactorisation, batch: Batch, negatives: int, facts: Facts) -> Tensor:
-    """Mean over what sampling would draw: (1 + negatives) a pair, with the L2 of what it draws."""
-    liked = batch["liked"]
-    count = (liked != 0).sum(1).float()
-    draws = (1 + negatives) * count
-    # Of a pass over all users an item is drawn as often as it is liked, and as a negative by its even share.
-    popular = facts["popularity"].to(count.device)
-    by_item = popular + negatives * facts["train_events"] / len(popular)
-    share = count.sum() / facts["train_events"]
-    loss = dense_logistic_loss(model(batch["user"]).float(), liked, negatives)
-    return (loss + model.penalty(batch["user"], draws, by_item * share)) / draws.sum()
+def _facts(found: InteractionSet, splits: Splits, negatives: int) -> RecommendationFacts:
+    counts = popularity(splits.train_log, len(found.catalogue))
+    return RecommendationFacts(
+        subject="user" if splits.test.by_user else "history",
+        ids=found.catalogue.ids,
+        titles=found.catalogue.titles,
+        users=found.users,
+        repeats=found.repeats,
+        train_log=splits.train_log,
+        statistics=LogStatistics(counts, len(splits.train_log), negatives),
+    )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,12 +12,12 @@ from torch import Generator, Tensor, nn
 from torchmetrics import MetricCollection
 
 from inference.configs import TextConfig
-from inference.manifest import DataSource
+from inference.manifest import DataSource, TaskName
 from inference.predictor import Predictor
 from inference.processors.classification import LABELS_FILE
 from inference.processors.text import INPUT, TOKENIZER_FILE, TextProcessor, pad, read_tokenizer
 from inference.values import Payload, Tensors
-from training.architectures.bag import BagOfNgrams
+from training.architectures.base import TextNetwork
 from training.architectures.classifier import ClassifierGraph
 from training.architectures.registry import find_architecture
 from training.architectures.words import PAD, Words
@@ -30,23 +31,43 @@ from training.data.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
 from training.errors import ConfigError, DataError
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
+from training.evaluate.robustness import of_texts
 from training.run import read_tokenizer_of
 from training.tasks import classification
-from training.tasks.base import Axes, Facts, Monitor, TaskData
-
-TextData = TaskData[Texts]
+from training.tasks.base import Axes, Int8Method, Monitor, TaskData, TaskOf
+from training.tasks.classification import ClassFacts
 
 COUNTING_BATCH = 256
+"""Texts whose n-grams are counted at once: a row of ids each, padded to the longest of them."""
+
 SHORTEST_BUCKET = 16
+"""Tokens. Buckets double from here: shorter ones would make smaller batches, and save little padding."""
 
 
-class TextTask:
+@dataclass(frozen=True)
+class TextFacts(ClassFacts):
+    """tokenizer: the content of `tokenizer.json`; vocabulary: how many ids it has."""
+
+    tokenizer: str
+    vocabulary: int
+
+
+@dataclass(frozen=True)
+class TextData(TaskData[Texts]):
+    """Texts as token ids, rows of different lengths."""
+
+    facts: TextFacts
+
+
+class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
     """Token ids in batches of like length, cross-entropy over classes, best epoch by accuracy."""
 
     name = "text"
+    manifest_task: TaskName = "text"
     monitor = Monitor("accuracy", "max")
     outputs: tuple[str, ...] = ("probabilities", "logits")
     axes: Axes = MappingProxyType({INPUT: {1: "length"}})
+    int8_methods: tuple[Int8Method, ...] = ("dynamic", "static", "tables")
 
     def load(self, config: TrainConfig) -> TextData:
         """The tokenizer is learned from the rows that are trained on, and from no other."""
@@ -69,7 +90,7 @@ class TextTask:
             split: encode(processor, rows, texts.classes, by_length=split != "train")
             for split, rows in splits.items()
         }
-        return TaskData(
+        return TextData(
             **encoded,
             held_out=held,
             source=DataSource(
@@ -79,33 +100,32 @@ class TextTask:
                 digest=texts.digest,
                 rows={split: len(rows) for split, rows in encoded.items()},
             ),
-            facts={
-                "classes": texts.classes,
-                "class_counts": encoded["train"].labels.bincount(minlength=len(texts.classes)).tolist(),
-                "tokenizer": tokenizer,
-                "vocabulary": read_tokenizer(tokenizer).get_vocab_size(),
-            },
+            facts=TextFacts(
+                classes=texts.classes,
+                class_counts=tuple(encoded["train"].labels.bincount(minlength=len(texts.classes)).tolist()),
+                tokenizer=tokenizer,
+                vocabulary=read_tokenizer(tokenizer).get_vocab_size(),
+            ),
             skipped=texts.skipped,
         )
 
-    def build(self, config: TrainConfig, data: TextData) -> nn.Module:
-        words = Words(data.facts["vocabulary"], config.max_length)
+    def build(self, config: TrainConfig, data: TextData) -> TextNetwork:
+        words = Words(data.facts.vocabulary, config.max_length)
         builder = find_architecture(self.name, config.arch).build
-        model = builder(words, len(data.facts["classes"]), **config.model)
-        if isinstance(model, BagOfNgrams):
-            model.weigh(_in_order(data.train))
+        model: TextNetwork = builder(words, len(data.facts.classes), **config.model)
+        model.prepare(_in_order(data.train))
         return model
 
-    def augment(self, batch: Batch, config: TrainConfig, facts: Facts, generator: Generator) -> Batch:
+    def augment(self, batch: Batch, config: TrainConfig, facts: TextFacts, generator: Generator) -> Batch:
         """Words are hidden at random, so that a text is not known by one of them (`word_dropout`)."""
         if not config.word_dropout:
             return batch
         return {**batch, INPUT: hide_words(batch[INPUT], config.word_dropout, generator)}
 
-    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
+    def loss(self, model: TextNetwork, batch: Batch, config: TrainConfig, facts: TextFacts) -> Tensor:
         return classification.loss(model(batch[INPUT]).float(), batch, config, facts)
 
-    def metrics(self, facts: Facts) -> MetricCollection:
+    def metrics(self, facts: TextFacts) -> MetricCollection:
         return classification.metrics(facts)
 
     def score(self, model: nn.Module, batch: Batch, metrics: MetricCollection) -> Tensor:
@@ -121,7 +141,7 @@ class TextTask:
 
     def strangers(self, data: TextData) -> list[Tensors]:
         """Known words by chance, as long as the longest text and one alone, one word again and again, unknown words."""
-        longest, vocabulary = int(data.validation.lengths.max()), data.facts["vocabulary"]
+        longest, vocabulary = int(data.validation.lengths.max()), data.facts.vocabulary
         words = np.random.default_rng(0).integers(
             min(UNKNOWN_ID + 1, vocabulary - 1), vocabulary, (1, longest)
         )
@@ -131,16 +151,15 @@ class TextTask:
     def calibrate(self, model: nn.Module, data: TextData) -> Calibrated:
         return classification.calibrate_on(model, data.validation, self.inputs)
 
-    def deployed(self, model: nn.Module, calibrated: Calibrated) -> nn.Module:
-        folded = model.folded() if isinstance(model, BagOfNgrams) else model
-        return ClassifierGraph(folded, calibrated.temperature)
+    def deployed(self, model: TextNetwork, calibrated: Calibrated) -> nn.Module:
+        return ClassifierGraph(model.deployed(), calibrated.temperature)
 
     def processor(self, config: TrainConfig, data: TextData) -> TextConfig:
         return _processor(config)
 
     def files(self, data: TextData) -> Mapping[str, bytes]:
-        labels = json.dumps(data.facts["classes"], ensure_ascii=False, indent=1)
-        return {LABELS_FILE: labels.encode(), TOKENIZER_FILE: data.facts["tokenizer"].encode()}
+        labels = json.dumps(data.facts.classes, ensure_ascii=False, indent=1)
+        return {LABELS_FILE: labels.encode(), TOKENIZER_FILE: data.facts.tokenizer.encode()}
 
     def payload(self, examples: Texts, row: int) -> Payload:
         return Payload(examples.raw[row].encode(), "text/plain", field=f"row {row}")
@@ -150,21 +169,24 @@ class TextTask:
         labels = data.validation.labels
         middle = [
             int(rows[len(rows) // 2])
-            for rows in (torch.nonzero(labels == label)[:, 0] for label in range(len(data.facts["classes"])))
+            for rows in (torch.nonzero(labels == label)[:, 0] for label in range(len(data.facts.classes)))
             if len(rows)
         ]
         return sorted({0, len(labels) - 1, *middle[: classification.GOLDEN_EXAMPLES]})
 
-    def evaluate(
-        self, predictor: Predictor, data: TextData, calibrated: Calibrated, pictures: Path
-    ) -> Report:
+    def evaluate(self, predictor: Predictor, data: TextData, calibrated: Calibrated, plots: Path) -> Report:
         payloads = [self.payload(data.test, row) for row in range(len(data.test))]
-        classes = data.facts["classes"]
-        return classification.evaluate(predictor, payloads, data.test.labels, classes, calibrated, pictures)
+        classes = data.facts.classes
+        return classification.evaluate(predictor, payloads, data.test.labels, classes, calibrated, plots)
+
+    def robustness(
+        self, candidate: Path, model: nn.Module, data: TextData, config: TrainConfig
+    ) -> dict[str, float]:
+        return of_texts(Predictor.open(candidate, "fp32", prove=False), data.test)
 
 
 def borrowed_tokenizer(config: TrainConfig) -> str | None:
-    """That of the model to start from or to learn from, whose ids mean what its own tokenizer says."""
+    """That of the model to start from or to learn from: its ids have a meaning by its own tokenizer alone."""
     sources = {"init_from": config.init_from, "teacher": config.teacher}
     found = {name: read_tokenizer_of(Path(source), name) for name, source in sources.items() if source}
     if len(set(found.values())) > 1:

@@ -3,8 +3,8 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -14,40 +14,55 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from inference.configs import ImageConfig
-from inference.manifest import DataSource
+from inference.manifest import DataSource, TaskName
 from inference.predictor import Predictor
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import LABELS_FILE
 from inference.processors.image import INPUT
 from inference.values import Payload, Tensors
+from training.architectures.base import ImageNetwork
 from training.architectures.classifier import ClassifierGraph, ImageClassifier
 from training.architectures.registry import find_architecture
-from training.architectures.resnet9 import PICTURES, ResNet9
 from training.config import TrainConfig
 from training.data.examples import Batch
 from training.data.splits import stratified_holdout
 from training.data.vision import Images, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
+from training.evaluate.robustness import of_images
 from training.evaluate.slices import image_columns
 from training.tasks import classification
 from training.tasks.augment import Augment
-from training.tasks.base import Axes, Facts, Monitor, TaskData
-
-VisionData = TaskData[Images]
+from training.tasks.base import Int8Method, Monitor, TaskData, TaskOf
+from training.tasks.classification import ClassFacts
 
 NO_IMAGES = Images(torch.zeros(1, 1, 1, 1, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
 
 
-class VisionTask:
+@dataclass(frozen=True)
+class ImageFacts(ClassFacts):
+    """slices: columns by which the test split is scored apart."""
+
+    slices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageData(TaskData[Images]):
+    """Images of one size, uint8 [rows, H, W, C]."""
+
+    facts: ImageFacts
+
+
+class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
     """Images of one size in memory, cross-entropy over classes, best epoch by accuracy."""
 
     name = "vision"
+    manifest_task: TaskName = "vision"
     monitor = Monitor("accuracy", "max")
     outputs: tuple[str, ...] = ("probabilities", "logits")
-    axes: Axes = MappingProxyType({})
+    int8_methods: tuple[Int8Method, ...] = ("static", "dynamic")
 
-    def load(self, config: TrainConfig) -> VisionData:
+    def load(self, config: TrainConfig) -> ImageData:
         image_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
         images = load_images(config.data, _processor(config, *config.image_size), strict=config.strict)
         labels = images.train.labels.numpy()
@@ -55,7 +70,7 @@ class VisionTask:
         train, validation = images.train.take(held.train), images.train.take(held.held)
         classes = images.classes
         rows = {"train": len(train), "validation": len(validation), "test": len(images.test)}
-        return TaskData(
+        return ImageData(
             train=train,
             validation=validation,
             test=images.test,
@@ -63,33 +78,35 @@ class VisionTask:
             source=DataSource(
                 name=images.name, url=images.url, licence=images.licence, digest=images.digest, rows=rows
             ),
-            facts={
-                "classes": classes,
-                "slices": config.slice,
-                "class_counts": torch.bincount(train.labels, minlength=len(classes)).tolist(),
-            },
+            facts=ImageFacts(
+                classes=classes,
+                class_counts=tuple(torch.bincount(train.labels, minlength=len(classes)).tolist()),
+                slices=tuple(config.slice),
+            ),
             skipped=images.skipped,
         )
 
-    def build(self, config: TrainConfig, data: VisionData) -> nn.Module:
-        height, width, channels = data.train.pixels.shape[1:]
+    def build(self, config: TrainConfig, data: ImageData) -> ImageClassifier:
+        pixels = data.train.pixels
+        height, width, channels = pixels.shape[1:]
         builder = find_architecture(self.name, config.arch).build
-        network = builder((channels, height, width), len(data.facts["classes"]), **config.model)
-        model = ImageClassifier(network, *pixel_statistics(data.train.pixels), mirrored=config.mirror)
-        if isinstance(network, ResNet9):
-            network.measure(model.scaled(data.train.pixels[:PICTURES]))
+        network: ImageNetwork = builder((channels, height, width), len(data.facts.classes), **config.model)
+        model = ImageClassifier(network, *pixel_statistics(pixels), mirrored=config.mirror)
+        network.prepare(lambda count: model.scaled(pixels[:count]))
         # Torch has no stubs for the layout of a module; the call is documented for convolutions.
         return model.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
-    def augment(self, batch: Batch, config: TrainConfig, facts: Facts, generator: torch.Generator) -> Batch:
+    def augment(
+        self, batch: Batch, config: TrainConfig, facts: ImageFacts, generator: torch.Generator
+    ) -> Batch:
         change = Augment(config.crop, config.flip, config.erase, config.mixup, config.cutmix)
-        images, labels = change(batch[INPUT], batch["label"], len(facts["classes"]), generator)
+        images, labels = change(batch[INPUT], batch["label"], len(facts.classes), generator)
         return {INPUT: images, "label": labels}
 
-    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, facts: Facts) -> Tensor:
+    def loss(self, model: ImageClassifier, batch: Batch, config: TrainConfig, facts: ImageFacts) -> Tensor:
         return classification.loss(model(batch[INPUT]), batch, config, facts)
 
-    def metrics(self, facts: Facts) -> MetricCollection:
+    def metrics(self, facts: ImageFacts) -> MetricCollection:
         return classification.metrics(facts)
 
     def score(self, model: nn.Module, batch: Batch, metrics: MetricCollection) -> Tensor:
@@ -103,7 +120,7 @@ class VisionTask:
     def collate(self, parts: Sequence[Tensors]) -> Tensors:
         return StackingProcessor().collate(parts)
 
-    def strangers(self, data: VisionData) -> list[Tensors]:
+    def strangers(self, data: ImageData) -> list[Tensors]:
         """Noise twice, black, and white."""
         shape = 1, *data.validation.pixels.shape[1:]
         generator = np.random.default_rng(0)
@@ -112,18 +129,18 @@ class VisionTask:
             {INPUT: pixels} for pixels in (*noise, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8))
         ]
 
-    def calibrate(self, model: nn.Module, data: VisionData) -> Calibrated:
+    def calibrate(self, model: nn.Module, data: ImageData) -> Calibrated:
         return classification.calibrate_on(model, data.validation, self.inputs)
 
-    def deployed(self, model: nn.Module, calibrated: Calibrated) -> nn.Module:
-        return ClassifierGraph(model, calibrated.temperature)
+    def deployed(self, model: ImageClassifier, calibrated: Calibrated) -> nn.Module:
+        return ClassifierGraph(model.deployed(), calibrated.temperature)
 
-    def processor(self, config: TrainConfig, data: VisionData) -> ImageConfig:
+    def processor(self, config: TrainConfig, data: ImageData) -> ImageConfig:
         height, width, channels = data.train.pixels.shape[1:]
         return _processor(config, height, width, channels)
 
-    def files(self, data: VisionData) -> Mapping[str, bytes]:
-        return {LABELS_FILE: json.dumps(data.facts["classes"], ensure_ascii=False, indent=1).encode()}
+    def files(self, data: ImageData) -> Mapping[str, bytes]:
+        return {LABELS_FILE: json.dumps(data.facts.classes, ensure_ascii=False, indent=1).encode()}
 
     def payload(self, examples: Images, row: int) -> Payload:
         """As PNG, which keeps every pixel."""
@@ -132,18 +149,22 @@ class VisionTask:
         Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(stream, "PNG")
         return Payload(stream.getvalue(), "image/png", field=f"row {row}")
 
-    def golden_rows(self, data: VisionData) -> list[int]:
-        return classification.golden_rows(data.validation.labels, len(data.facts["classes"]))
+    def golden_rows(self, data: ImageData) -> list[int]:
+        return classification.golden_rows(data.validation.labels, len(data.facts.classes))
 
-    def evaluate(
-        self, predictor: Predictor, data: VisionData, calibrated: Calibrated, pictures: Path
-    ) -> Report:
+    def evaluate(self, predictor: Predictor, data: ImageData, calibrated: Calibrated, plots: Path) -> Report:
         payloads = [self.payload(data.test, row) for row in range(len(data.test))]
-        classes = data.facts["classes"]
-        columns = image_columns(data.facts["slices"], data.test, classes)
+        classes = data.facts.classes
+        columns = image_columns(data.facts.slices, data.test, classes)
         return classification.evaluate(
-            predictor, payloads, data.test.labels, classes, calibrated, pictures, columns
+            predictor, payloads, data.test.labels, classes, calibrated, plots, columns
         )
+
+    def robustness(
+        self, candidate: Path, model: nn.Module, data: ImageData, config: TrainConfig
+    ) -> dict[str, float]:
+        predictor = Predictor.open(candidate, "fp32", prove=False)
+        return of_images(predictor, model, data.test, self.payload, config.background)
 
 
 def _processor(config: TrainConfig, height: int, width: int, channels: int) -> ImageConfig:

@@ -2,5 +2,5 @@
 
     fast path ── a kept exchange ──► bounded queue ──► writer thread: redact, make events ──► file or URL
 
-The event loop only keeps references and counts; what does not fit the queue is dropped and counted.
+The event loop only keeps references and counts; exchanges that do not fit the queue are dropped and counted.
 """

@@ -1,8 +1,8 @@
 """From an exchange to two CloudEvents, in the types and attributes of KServe's inference logger.
 
-Unless the raw payload is asked for, what callers sent is replaced by its digest and size: instances, the data of
-tensors, pictures, and what an answer repeats of them. A digest tells what was equal; what can be guessed can be
-found by it, so it is no anonymity.
+Unless the raw payload is asked for, a digest and a size stand for the payload of clients: instances, the data of
+tensors, images, and whatever an answer repeats of them. A digest tells which payloads were equal. One that can be
+guessed can be found by it, so it is no anonymity.
 """
 
 import base64
@@ -66,7 +66,7 @@ class Event(NamedTuple):
 
 
 class Redaction(NamedTuple):
-    """What of a payload is logged: `raw` all of it, else digests of what callers sent; never the fields named."""
+    """The logged part of a payload: `raw` all of it, else digests; never the fields named."""
 
     raw: bool
     fields: frozenset[str]
@@ -131,7 +131,7 @@ def _printable(value: bytes) -> str:
 
 
 def _parsed(head: bytes) -> JsonValue:
-    """JSON as a log may have it: NaN and Infinity, which tensors may hold, are null. None for what is no JSON."""
+    """JSON as a log may have it: NaN and Infinity, which tensors may hold, are null. None where it is no JSON."""
     try:
         return orjson.loads(with_null(head) if may_hold_nonfinite(head) else head)
     except ValueError:
@@ -185,7 +185,7 @@ def _hide_unknown(prediction: JsonValue) -> JsonValue:
 
 
 def _digest_of(value: JsonValue) -> dict[str, Any]:
-    """Of a text its own bytes, of a picture those that its base64 stands for, else those of its JSON."""
+    """Of a text its own bytes, of an image those that its base64 stands for, else those of its JSON."""
     if isinstance(value, str):
         return _digest(value.encode("utf-8", "replace"), "text/plain")
     if isinstance(value, dict) and isinstance(value.get("b64"), str):
@@ -201,7 +201,7 @@ def _digest(data: bytes, media_type: str) -> dict[str, Any]:
 
 
 def _without(value: JsonValue, fields: frozenset[str]) -> Any:
-    """The same without what the named fields hold, at any depth."""
+    """The same without the values of the named fields, at any depth."""
     if not fields:
         return value
     if isinstance(value, dict):

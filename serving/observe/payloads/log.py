@@ -19,13 +19,13 @@ from serving.settings import Settings
 log = logging.getLogger("baton.payloads")
 
 QUEUE_BYTES = 32 << 20
-"""Bodies that may wait for the writer; what comes beyond them is dropped."""
+"""Bytes of bodies that may wait for the writer; further exchanges are dropped."""
 
 QUEUE_EXCHANGES = 1000
 """And how many of them."""
 
 CLOSE_S = 5.0
-"""How long the writer may take for what is queued when the server ends."""
+"""Seconds for the writer to empty the queue when the server ends."""
 
 _COMPLAIN_EVERY_S = 60.0
 
@@ -78,7 +78,7 @@ class PayloadLog(Collector):
         self._wake.set()
 
     def collect(self) -> Iterator[Metric]:
-        """How many exchanges came to what."""
+        """The number of exchanges by their outcome."""
         family = CounterMetricFamily(
             "baton_payloads",
             "Exchanges picked for the payload log, by what came of them.",
@@ -90,7 +90,7 @@ class PayloadLog(Collector):
         yield family
 
     def close(self) -> None:
-        """Write what is queued, for a while, and end."""
+        """Write the queue out, for a while, and end."""
         self._ends = True
         self._wake.set()
         self._thread.join(CLOSE_S)

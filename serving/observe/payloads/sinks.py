@@ -104,8 +104,8 @@ class HttpSink:
             raise OSError(f"the collector answered {answer.status}")
 
 
-def open_sink(target: str, max_bytes: int) -> Sink:
+def open_sink(url_or_path: str, max_bytes: int) -> Sink:
     """The sink of a URL or of a file's path; raises OSError where it cannot be."""
-    if target.startswith(("http://", "https://")):
-        return HttpSink(target)
-    return FileSink(Path(target), max_bytes)
+    if url_or_path.startswith(("http://", "https://")):
+        return HttpSink(url_or_path)
+    return FileSink(Path(url_or_path), max_bytes)

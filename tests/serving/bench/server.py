@@ -1,4 +1,4 @@
-"""A tiny HTTP server whose answers and stalls a test decides; it counts what it was asked."""
+"""A tiny HTTP server whose answers and stalls a test decides; it counts its requests."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ METADATA = {"name": "tiny", "inputs": [{"name": "x", "datatype": "FP32", "shape"
 
 @dataclass
 class Tiny:
-    """`statuses` are given in turn to what is posted; the loop sleeps for `stall_s` at request `stall_at`."""
+    """Posts get the `statuses` in turn; the loop sleeps for `stall_s` at request `stall_at`."""
 
     statuses: tuple[int, ...] = (200,)
     delay_s: float = 0.0

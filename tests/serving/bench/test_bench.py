@@ -1,4 +1,4 @@
-"""`baton bench` as it is called: the table, the files, and an error for what cannot be."""
+"""`baton bench` from its command line: the table, the files, and its errors."""
 
 import json
 from pathlib import Path
@@ -44,12 +44,13 @@ def test_random_rows_are_made_from_the_metadata(binary: bool) -> None:
         assert binary or len(head["inputs"][0]["data"]) == 6
 
 
+@pytest.mark.slow
 def test_a_file_is_sent_as_it_is_to_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    picture = tmp_path / "cat.jpg"
-    picture.write_bytes(b"\xff\xd8not really\xff\xd9")
+    image = tmp_path / "cat.jpg"
+    image.write_bytes(b"\xff\xd8not really\xff\xd9")
     with running(Tiny()) as tiny:
-        assert main(["bench", tiny.url, "--model", "photos", "--data", str(picture), *QUICK]) == 0
-    assert tiny.bodies == {picture.read_bytes()}
+        assert main(["bench", tiny.url, "--model", "photos", "--data", str(image), *QUICK]) == 0
+    assert tiny.bodies == {image.read_bytes()}
     assert "POST /v1/models/photos:predict, 14 bytes" in capsys.readouterr().out
 
 
@@ -83,12 +84,12 @@ def test_with_a_limit_the_table_tells_the_share_of_good_answers(capsys: pytest.C
 
 
 @pytest.mark.slow
-def test_a_picture_is_drawn_or_its_absence_is_said(
+def test_a_plot_is_drawn_or_its_absence_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "result.png"
     with running(Tiny()) as tiny:
-        arguments = ["bench", tiny.url, "--model", "tiny", *QUICK, "--picture", str(file)]
+        arguments = ["bench", tiny.url, "--model", "tiny", *QUICK, "--plot", str(file)]
         pytest.importorskip("matplotlib")
         assert main(arguments) == 0
         assert file.read_bytes().startswith(b"\x89PNG")
@@ -102,16 +103,19 @@ def test_a_picture_is_drawn_or_its_absence_is_said(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["nonsense", "--model", "tiny"], "is no server's address"),
-        (["http://127.0.0.1:x", "--model", "tiny"], "is no server's address"),
+        (["nonsense", "--model", "tiny"], "URL: got 'nonsense', expected http://host:port"),
+        (["http://127.0.0.1:x", "--model", "tiny"], "got 'http://127.0.0.1:x', expected http://host:port"),
         (["http://127.0.0.1:1", "--model", "tiny"], "http://127.0.0.1:1: cannot connect: Connection refused"),
-        (["http://127.0.0.1:1"], "--model is expected"),
-        (["http://127.0.0.1:1", "--model", "m", "--find-rate"], "--find-rate wants --limit-ms"),
-        (["http://127.0.0.1:1", "--model", "m", "--shape", "x"], "expected name:1,3,224,224"),
+        (["http://127.0.0.1:1"], "--model: got none, expected a model's name"),
+        (["http://127.0.0.1:1", "--model", "m", "--find-rate"], "--find-rate: expected --limit-ms"),
+        (
+            ["http://127.0.0.1:1", "--model", "m", "--shape", "x"],
+            "--shape: got 'x', expected name:1,3,224,224",
+        ),
         (["http://127.0.0.1:1", "--model", "m", "--data", "/nowhere/x.jpg"], "No such file"),
     ],
 )
-def test_what_cannot_be_run_is_refused_in_words(
+def test_a_benchmark_that_cannot_run_is_refused_in_words(
     arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", *arguments]) == 1
@@ -121,13 +125,13 @@ def test_what_cannot_be_run_is_refused_in_words(
 @pytest.mark.parametrize(
     ("flag", "text", "reason"),
     [
-        ("--rate", "x", "'x': expected a number"),
-        ("--rounds", "1.5", "'1.5': expected a whole number"),
-        ("--connections", "4,0", "0: expected at least 1"),
-        ("--share", "2", "2: expected a number above 0, at most 1"),
+        ("--rate", "x", "got 'x', expected a number"),
+        ("--rounds", "1.5", "got '1.5', expected a whole number"),
+        ("--connections", "4,0", "got 0, expected at least 1"),
+        ("--share", "2", "got 2, expected a number above 0, at most 1"),
     ],
 )
-def test_a_flag_that_cannot_be_read_is_refused_with_what_it_wants(
+def test_a_flag_that_cannot_be_read_is_refused_with_the_value_and_the_expected_kind(
     flag: str, text: str, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
@@ -140,5 +144,17 @@ def test_a_server_that_refuses_the_request_is_an_error_before_any_load(
 ) -> None:
     with running(Tiny(statuses=(400,))) as tiny:
         assert main(["bench", tiny.url, "--model", "tiny", *QUICK]) == 1
-    assert '/infer: 400: {"error": "as told"}' in capsys.readouterr().err
+    assert '/infer: got status 400, expected 200: {"error": "as told"}' in capsys.readouterr().err
     assert tiny.posted == 1
+
+
+@pytest.mark.slow
+def test_the_former_name_of_a_flag_works_and_says_the_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "result.png"
+    with running(Tiny()) as tiny:
+        assert main(["bench", tiny.url, "--model", "tiny", *QUICK, "--picture", str(file)]) == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert "--picture is deprecated: use --plot" in capsys.readouterr().err

@@ -190,6 +190,7 @@ def drift_of(server: ThreadedServer) -> dict[str, float]:
     return {f"{name} {feature}".strip(): float(value) for name, feature, value in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["predict", "infer"])
 def test_a_server_tells_inverted_pictures_from_those_it_was_trained_on(tmp_path: Path, way: str) -> None:
     write_watched(tmp_path)

@@ -83,11 +83,12 @@ def test_a_model_serves_before_it_is_measured_and_its_rows_stay_apart_until_prov
     assert infer(http, "layer", x) == pytest.approx(x @ LAYER.weights["w"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_time")
 def test_what_is_measured_under_way_waits_for_a_moment_without_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_PATIENCE_S", 60.0)
+    monkeypatch.setattr(loading, "_MAX_WAIT_S", 60.0)
     busy = [True]
     monkeypatch.setattr(loading.ModelLoader, "is_busy", lambda _: busy[0])
     write_bare(tmp_path, "layer", graph_bytes(*LAYER[:4]))
@@ -104,6 +105,7 @@ def test_what_is_measured_under_way_waits_for_a_moment_without_requests(
         assert server.app.registry.get("layer").batcher.plan.max_batch_size > 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_time")
 def test_what_measuring_does_not_change_is_not_said_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -119,7 +121,7 @@ def test_what_measuring_does_not_change_is_not_said_again(
 def test_a_server_that_ends_does_not_wait_for_what_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_PATIENCE_S", 600.0)
+    monkeypatch.setattr(loading, "_MAX_WAIT_S", 600.0)
     monkeypatch.setattr(loading.ModelLoader, "is_busy", lambda _: True)
     write_bare(tmp_path, "layer", graph_bytes(*LAYER[:4]))
     with start(models=tmp_path) as server, httpx.Client(base_url=server.url) as http:
@@ -128,6 +130,7 @@ def test_a_server_that_ends_does_not_wait_for_what_is_measured(
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_a_graph_that_nobody_could_run_is_measured_by_its_first_request(tmp_path: Path) -> None:
     nodes = [node("Reshape", "x s", "y")]
     never = graph_bytes(

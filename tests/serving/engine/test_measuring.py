@@ -12,7 +12,7 @@ from inference.values import Tensors
 from serving.engine.measuring import measure, measure_on_device
 from serving.engine.planning import make_plan
 from serving.engine.profile import Overrides, Point, Profile
-from serving.engine.timing import sample_rows
+from tests.serving.engine.samples import sample_rows
 
 
 class Costly:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from inference.values import Tensors
-from serving.engine.timing import sample_rows, seconds_of, slowed_by_changes, time_by_turns, time_point
+from serving.engine.timing import seconds_of, slowed_by_changes, time_by_turns, time_point
+from tests.serving.engine.samples import sample_rows
 
 ROWS = sample_rows({"x": np.zeros((1, 2), np.float32)})
 
@@ -65,8 +66,3 @@ def test_a_long_run_is_not_made_twice_to_know_its_cost(clock: list[float]) -> No
     assert seconds_of(long, ROWS(1)) == pytest.approx(0.06)
     assert seconds_of(short, ROWS(1)) == pytest.approx(0.01)
     assert (long.runs, short.runs) == (1, 2)
-
-
-def test_samples_repeat_whole_rows() -> None:
-    rows = sample_rows({"x": np.arange(6, dtype=np.float32).reshape(3, 2)})(4)["x"]
-    assert rows.tolist() == [[0, 1], [2, 3], [4, 5], [0, 1]]

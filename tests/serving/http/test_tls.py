@@ -107,6 +107,7 @@ def server(models: Path, pair: Pair) -> Iterator[ThreadedServer]:
         yield running
 
 
+@pytest.mark.slow
 def test_every_verb_is_answered_over_tls(server: ThreadedServer, authority: Authority) -> None:
     with https(server, trusting(authority)) as http:
         assert http.get("/v2/health/ready").json() == {"ready": True}
@@ -217,7 +218,7 @@ def test_who_had_come_to_the_door_when_it_closed_is_answered_and_who_says_nothin
         async def close() -> None:
             held.set()
             came.wait(20)  # the loop accepts nobody meanwhile: they wait in the kernel
-            await server._close_door()
+            await server._close_listener()
 
         assert server.loop is not None
         closing = asyncio.run_coroutine_threadsafe(close(), server.loop)

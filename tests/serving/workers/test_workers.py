@@ -34,7 +34,7 @@ from tests.serving.servers import ADMIN
 
 pytestmark = pytest.mark.slow
 
-CALLERS = 8
+CLIENTS = 8
 QUEUE_ROWS = 1000
 SUM = "/v2/models/sum/infer"
 ROW = {"inputs": [{"name": n, "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]} for n in "xy"]}
@@ -65,15 +65,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def _callers(server: Server) -> Iterator[list[httpx.Client]]:
+def _clients(server: Server) -> Iterator[list[httpx.Client]]:
     """Each on a connection of its own, so that both workers are asked."""
     with ExitStack() as stack:
-        yield [stack.enter_context(httpx.Client(base_url=server.url, timeout=30)) for _ in range(CALLERS)]
+        yield [stack.enter_context(httpx.Client(base_url=server.url, timeout=30)) for _ in range(CLIENTS)]
 
 
 @pytest.fixture
-def callers(server: Server) -> Iterator[list[httpx.Client]]:
-    with _callers(server) as made:
+def clients(server: Server) -> Iterator[list[httpx.Client]]:
+    with _clients(server) as made:
         yield made
 
 
@@ -108,7 +108,7 @@ INVALID = 'baton_requests_total{model="sum",outcome="invalid",version="1"}'
 
 @dataclass(frozen=True)
 class Counts:
-    """What one worker says of the model `sum` in all of them."""
+    """The counts of the model `sum` in all workers, from one of them."""
 
     success: float
     invalid: float
@@ -120,7 +120,7 @@ class Counts:
     answered: int
 
     @classmethod
-    def told_to(cls, client: httpx.Client) -> "Counts":
+    def of(cls, client: httpx.Client) -> "Counts":
         (statistics,) = client.get("/v2/models/sum/stats").json()["model_stats"]
         return cls(
             success=_value(client, SUCCESS),
@@ -141,48 +141,48 @@ class Counts:
         )  # fmt: skip
 
 
-def test_counters_are_what_was_sent_whichever_worker_is_asked(callers: list[httpx.Client]) -> None:
-    before = Counts.told_to(callers[0])
-    shares_before = _shares(callers[0])
-    for place, caller in enumerate(callers):
+def test_counters_agree_with_the_requests_whichever_worker_is_asked(clients: list[httpx.Client]) -> None:
+    before = Counts.of(clients[0])
+    shares_before = _shares(clients[0])
+    for place, client in enumerate(clients):
         for _ in range(place + 1):
-            assert caller.post(SUM, json=ROW).status_code == 200
-        assert caller.post(SUM, content=b"{").status_code == 400
-    sent = CALLERS * (CALLERS + 1) // 2
-    for caller in callers:
-        assert Counts.told_to(caller) == before.plus(sent, CALLERS)
-    shares = [now - then for now, then in zip(_shares(callers[0]), shares_before, strict=True)]
+            assert client.post(SUM, json=ROW).status_code == 200
+        assert client.post(SUM, content=b"{").status_code == 400
+    sent = CLIENTS * (CLIENTS + 1) // 2
+    for client in clients:
+        assert Counts.of(client) == before.plus(sent, CLIENTS)
+    shares = [now - then for now, then in zip(_shares(clients[0]), shares_before, strict=True)]
     assert sum(shares) == sent
     assert all(shares)
 
 
-def test_connections_are_divided_evenly(callers: list[httpx.Client]) -> None:
-    for caller in callers:
-        assert caller.get("/v2/health/live").status_code == 200
-    workers = [caller.get("/v2/diagnostics").json()["worker"] for caller in callers]
+def test_connections_are_divided_evenly(clients: list[httpx.Client]) -> None:
+    for client in clients:
+        assert client.get("/v2/health/live").status_code == 200
+    workers = [client.get("/v2/diagnostics").json()["worker"] for client in clients]
     assert workers.count(1) == workers.count(2)
 
 
 @pytest.mark.skipif(PROVIDER != CPU, reason="a GPU's runs do not depend on the CPUs")
-def test_cpus_and_queue_are_divided_among_the_workers(server: Server, callers: list[httpx.Client]) -> None:
+def test_cpus_and_queue_are_divided_among_the_workers(server: Server, clients: list[httpx.Client]) -> None:
     write_bare(server.models, "wide", _wide_graph())
-    until(lambda: _served_by_all(callers, "wide"), "the wide graph")
-    for caller in callers:
-        told = caller.get("/v2/models/wide/profile").json()
+    until(lambda: _served_by_all(clients, "wide"), "the wide graph")
+    for client in clients:
+        told = client.get("/v2/models/wide/profile").json()
         points = told["profile"]["points"]
         assert max(point["threads"] * point["runs"] for point in points) == available_cpus() // 2
         assert told["plan"]["max_pending_rows"] == QUEUE_ROWS / 2
 
 
-def test_one_worker_measures_for_all(server: Server, callers: list[httpx.Client]) -> None:
+def test_one_worker_measures_for_all(server: Server, clients: list[httpx.Client]) -> None:
     write_bare(server.models, "measured", _wide_graph())
-    until(lambda: _served_by_all(callers, "measured"), "the graph")
-    profiles = [caller.get("/v2/models/measured/profile").json()["profile"] for caller in callers]
+    until(lambda: _served_by_all(clients, "measured"), "the graph")
+    profiles = [client.get("/v2/models/measured/profile").json()["profile"] for client in clients]
     assert profiles.count(profiles[0]) == len(profiles)
 
 
-def _served_by_all(callers: list[httpx.Client], model: str) -> bool:
-    return all(caller.get(f"/v2/models/{model}/ready").status_code == 200 for caller in callers)
+def _served_by_all(clients: list[httpx.Client], model: str) -> bool:
+    return all(client.get(f"/v2/models/{model}/ready").status_code == 200 for client in clients)
 
 
 def _wide_graph() -> bytes:
@@ -193,9 +193,9 @@ def _wide_graph() -> bytes:
     return graph_bytes(nodes, infos[:1], infos[1:], {"w": np.eye(256, dtype=np.float32)})
 
 
-def test_merged_metrics_are_well_formed(callers: list[httpx.Client]) -> None:
-    assert callers[0].post(SUM, json=ROW).status_code == 200
-    text = callers[1].get("/metrics").text
+def test_merged_metrics_are_well_formed(clients: list[httpx.Client]) -> None:
+    assert clients[0].post(SUM, json=ROW).status_code == 200
+    text = clients[1].get("/metrics").text
     lines = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
     assert len(lines) == len(set(lines))
     assert {family.name for family in parse_text(text)} >= {
@@ -204,14 +204,14 @@ def test_merged_metrics_are_well_formed(callers: list[httpx.Client]) -> None:
         "process_cpu_seconds",
     }
     accept = {"accept": "application/openmetrics-text; version=1.0.0"}
-    assert list(parse_openmetrics(callers[0].get("/metrics", headers=accept).text))  # type: ignore[no-untyped-call]
+    assert list(parse_openmetrics(clients[0].get("/metrics", headers=accept).text))  # type: ignore[no-untyped-call]
 
 
-def test_prometheus_finds_no_error_in_merged_metrics(callers: list[httpx.Client]) -> None:
+def test_prometheus_finds_no_error_in_merged_metrics(clients: list[httpx.Client]) -> None:
     promtool = need("promtool")
     checked = subprocess.run(
         [promtool, "check", "metrics"],
-        input=callers[0].get("/metrics").content,
+        input=clients[0].get("/metrics").content,
         capture_output=True,
         check=False,
     )
@@ -244,39 +244,39 @@ def test_workers_speak_tls(tmp_path: Path) -> None:
 # One view of the models
 
 
-def test_load_and_unload_act_on_every_worker(callers: list[httpx.Client]) -> None:
-    assert callers[0].post("/v2/repository/models/other/unload", headers=TOKEN).status_code == 200
-    assert {caller.post("/v2/models/other/infer", json=ROW).status_code for caller in callers} == {503}
-    assert {_states(caller)["other"] for caller in callers} == {"UNAVAILABLE"}
-    assert callers[1].post("/v2/repository/models/other/load", headers=TOKEN).status_code == 200
-    assert {caller.post("/v2/models/other/infer", json=ROW).status_code for caller in callers} == {200}
-    unknown = callers[0].post("/v2/repository/models/nobody/load", headers=TOKEN)
+def test_load_and_unload_act_on_every_worker(clients: list[httpx.Client]) -> None:
+    assert clients[0].post("/v2/repository/models/other/unload", headers=TOKEN).status_code == 200
+    assert {client.post("/v2/models/other/infer", json=ROW).status_code for client in clients} == {503}
+    assert {_states(client)["other"] for client in clients} == {"UNAVAILABLE"}
+    assert clients[1].post("/v2/repository/models/other/load", headers=TOKEN).status_code == 200
+    assert {client.post("/v2/models/other/infer", json=ROW).status_code for client in clients} == {200}
+    unknown = clients[0].post("/v2/repository/models/nobody/load", headers=TOKEN)
     assert unknown.status_code == 404
     assert "'nobody' is not found" in unknown.json()["error"]
 
 
 def test_a_model_that_no_worker_can_load_is_refused_as_by_one_process(
-    server: Server, callers: list[httpx.Client]
+    server: Server, clients: list[httpx.Client]
 ) -> None:
     folder = write_bare(server.models, "bad", b"not a graph")
-    refused = callers[0].post("/v2/repository/models/bad/load", headers=TOKEN)
+    refused = clients[0].post("/v2/repository/models/bad/load", headers=TOKEN)
     assert refused.status_code == 503
     assert refused.json()["error"].startswith("model 'bad' is not ready: ")
     assert " of 2:" not in refused.json()["error"]
-    assert {caller.get("/v2/health/ready").status_code for caller in callers} == {200}  # it never served
+    assert {client.get("/v2/health/ready").status_code for client in clients} == {200}  # it never served
     shutil.rmtree(folder.parent)
-    until(lambda: not any("bad" in _states(caller) for caller in callers), "no bad model")
+    until(lambda: not any("bad" in _states(client) for client in clients), "no bad model")
 
 
-def test_a_new_version_is_served_by_every_worker(server: Server, callers: list[httpx.Client]) -> None:
+def test_a_new_version_is_served_by_every_worker(server: Server, clients: list[httpx.Client]) -> None:
     write_brightness(server.models)
     path = "/v1/models/brightness"
     until(
-        lambda: {caller.get(path).json().get("version") for caller in callers} == {1}, "version 1 everywhere"
+        lambda: {client.get(path).json().get("version") for client in clients} == {1}, "version 1 everywhere"
     )
     write_brightness(server.models, version=2)
     until(
-        lambda: {caller.get(path).json().get("version") for caller in callers} == {2}, "version 2 everywhere"
+        lambda: {client.get(path).json().get("version") for client in clients} == {2}, "version 2 everywhere"
     )
 
 
@@ -290,36 +290,36 @@ def _states(client: httpx.Client) -> dict[str, str]:
 def test_a_killed_worker_is_replaced_and_its_counts_stay(tmp_path: Path) -> None:
     with (
         serving(_write_models(tmp_path), tmp_path / "log", workers=2, admin_token=ADMIN) as server,
-        _callers(server) as callers,
+        _clients(server) as clients,
         httpx.Client(base_url=server.url, timeout=30) as newcomer,
     ):
-        assert callers[0].post("/v2/repository/models/other/unload", headers=TOKEN).status_code == 200
-        for caller in callers:
-            assert caller.post(SUM, json=ROW).status_code == 200
-        before = _workers(callers[0])
-        assert _value(callers[0], SUCCESS) == CALLERS
-        cpu_s = _value(callers[0], "process_cpu_seconds_total")
+        assert clients[0].post("/v2/repository/models/other/unload", headers=TOKEN).status_code == 200
+        for client in clients:
+            assert client.post(SUM, json=ROW).status_code == 200
+        before = _workers(clients[0])
+        assert _value(clients[0], SUCCESS) == CLIENTS
+        cpu_s = _value(clients[0], "process_cpu_seconds_total")
         os.kill(before[1]["pid"], signal.SIGKILL)
         until(lambda: newcomer.get("/v2/health/ready").status_code == 503, "readiness to notice")
         assert "worker 2 of 2 is starting" in newcomer.get("/v2/health/ready").json()["error"]
         assert newcomer.post(SUM, json=ROW).status_code == 200
         until(lambda: newcomer.get("/v2/health/ready").status_code == 200, "another worker")
-        assert _value(newcomer, SUCCESS) == CALLERS + 1
+        assert _value(newcomer, SUCCESS) == CLIENTS + 1
         assert _value(newcomer, "process_cpu_seconds_total") >= cpu_s
         assert _value(newcomer, "baton_worker_restarts_total") == 1
-        assert newcomer.get("/v2/models/sum/stats").json()["model_stats"][0]["inference_count"] == CALLERS + 1
+        assert newcomer.get("/v2/models/sum/stats").json()["model_stats"][0]["inference_count"] == CLIENTS + 1
         after = _workers(newcomer)
-        with _callers(server) as others:
+        with _clients(server) as others:
             for other in others:
                 assert other.post(SUM, json=ROW).status_code == 200
         os.kill(after[0]["pid"], signal.SIGTERM)
         until(lambda: _restarts(server) == 2, "the worker that was told to leave to be replaced")
         with httpx.Client(base_url=server.url, timeout=30) as last:
             # It told its last counts, which nobody had asked for since they were counted.
-            assert _value(last, SUCCESS) == CALLERS + 1 + CALLERS
+            assert _value(last, SUCCESS) == CLIENTS + 1 + CLIENTS
     assert after[0]["pid"] == before[0]["pid"]
     assert after[1]["pid"] != before[1]["pid"]
-    # What was unloaded before stays so in the worker that is new.
+    # A model that was unloaded before stays so in the new worker.
     assert [[model["name"] for model in worker["models"]] for worker in after] == [["sum"], ["sum"]]
     assert "worker 2 was ended by SIGKILL, another is started in" in (tmp_path / "log").read_text()
 
@@ -334,15 +334,15 @@ def test_draining_is_seen_by_all_and_a_second_signal_ends_at_once(tmp_path: Path
         server.process.terminate()
         until(lambda: not answers(f"{server.url}/v2/health/ready"), "readiness to turn")
         with ExitStack() as stack:
-            callers = [stack.enter_context(httpx.Client(base_url=server.url)) for _ in range(CALLERS)]
+            clients = [stack.enter_context(httpx.Client(base_url=server.url)) for _ in range(CLIENTS)]
             until(
-                lambda: {caller.get("/v2/health/ready").status_code for caller in callers} == {503},
+                lambda: {client.get("/v2/health/ready").status_code for client in clients} == {503},
                 "draining",
             )
-            assert {caller.get("/v2/health/live").status_code for caller in callers} == {200}
-            assert {caller.post(SUM, json=ROW).status_code for caller in callers} == {200}
-            assert _value(callers[0], "baton_draining") == 1
-            pids = [worker["pid"] for worker in _workers(callers[0])]
+            assert {client.get("/v2/health/live").status_code for client in clients} == {200}
+            assert {client.post(SUM, json=ROW).status_code for client in clients} == {200}
+            assert _value(clients[0], "baton_draining") == 1
+            pids = [worker["pid"] for worker in _workers(clients[0])]
         server.process.terminate()
         assert server.process.wait(30) == 128 + signal.SIGTERM
         until(lambda: not any(map(_runs, pids)), "the workers' end")

@@ -106,6 +106,7 @@ def test_the_last_epoch_may_be_kept_instead(tmp_path: Path, monkeypatch: pytest.
     assert read_checkpoint(RunFiles(config.run_directory).best)["global_step"] == 5 * STEPS
 
 
+@pytest.mark.slow
 def test_a_lower_score_is_better_where_the_task_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

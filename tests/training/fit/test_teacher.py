@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,7 +14,8 @@ from training.errors import ConfigError, RunError
 from training.fit.train import best_model, fit, load_data
 from training.pipeline import train
 from training.run import RunFiles, open_run
-from training.tasks.losses import distillation_loss
+from training.tasks.text import TextFacts
+from training.tasks.vision import ImageFacts
 
 VISION = ("--data", "digits", "--name", "digits", "--batch-size", "64", "--quantize", "off")
 TEXT = (
@@ -57,19 +58,11 @@ def student(root: Path, teacher: Path, *more: str) -> TrainConfig:
     return load_config("vision", (*flags, "--teacher", str(teacher), *more))
 
 
-def test_the_loss_is_the_divergence_of_the_softened_answers() -> None:
-    logits, taught = torch.randn(6, 4, generator=seeded(1)), torch.randn(6, 4, generator=seeded(2))
-    expected, seen = (taught / 3).softmax(1), (logits / 3).softmax(1)
-    overrides = 9 * (expected * (expected / seen).log()).sum(1).mean()
-    assert distillation_loss(logits, taught, 3.0).item() == pytest.approx(overrides.item(), rel=1e-5)
-    assert distillation_loss(taught, taught, 3.0).item() == pytest.approx(0, abs=1e-6)
-
-
 @pytest.mark.slow
 def test_a_student_learns_from_the_teacher_where_the_labels_tell_nothing(
     teacher: Path, tmp_path: Path
 ) -> None:
-    # Averaging is on, since it copies the module that holds the teacher; mixing, since it changes pixels and labels.
+    # Averaging is on, since it copies the model of a fit with a teacher; mixing, since it changes pixels and labels.
     config = student(tmp_path, teacher, "--distill-weight", "1", "--ema", "0.9", "--mixup", "0.2")
     files = RunFiles(config.run_directory)
     data = load_data(config, files)
@@ -124,7 +117,7 @@ def test_a_teacher_of_other_classes_or_another_task_is_refused(
     config = student(tmp_path / "classes", teacher)
     files = RunFiles(config.run_directory)
     data = load_data(config, files)
-    renamed = replace(data, facts={**data.facts, "classes": tuple("abcdefghij")})
+    renamed = replace(data, facts=replace(cast("ImageFacts", data.facts), classes=tuple("abcdefghij")))
     with pytest.raises(ConfigError, match=r"labels\.json: it has others than the data; \[\"0\", \"1\""):
         fit(config, files, renamed)
     config = student(tmp_path / "task", text_teacher)
@@ -138,7 +131,7 @@ def test_a_text_student_takes_the_tokenizer_of_its_teacher_over(text_teacher: Pa
     config = load_config("text", (*flags, "--vocabulary", "5000"))
     files = RunFiles(config.run_directory)
     data = load_data(config, files)
-    assert data.facts["tokenizer"] == (text_teacher / "tokenizer.json").read_text()
+    assert cast("TextFacts", data.facts).tokenizer == (text_teacher / "tokenizer.json").read_text()
     assert fit(config, files, data).score > 0.4  # by chance: 0.2
     longer = load_config("text", (*flags, "--max-length", "600", "--run", str(tmp_path / "longer")))
     with pytest.raises(ConfigError, match="max_length: it has 512, expected 600 or more"):
@@ -161,7 +154,7 @@ def test_a_text_model_starts_from_another_with_its_tokenizer(arch: str, tmp_path
     config = load_config("text", (*base, *places(tmp_path / "next"), "--init-from", str(start)))
     files = RunFiles(config.run_directory)
     data = load_data(config, files)
-    assert data.facts["vocabulary"] == 300
+    assert cast("TextFacts", data.facts).vocabulary == 300
     fit(config, files, data)
     # Its body rested in this one epoch, so that its vectors are the source's own.
     runs = [RunFiles(tmp_path / name / "run") for name in ("next", "source")]

@@ -127,13 +127,14 @@ def test_a_model_is_built_like_the_one_that_it_starts_from(root: Path, kind: str
         load_config("text", ("--init-from", str(root / kind)))
 
 
+@pytest.mark.slow
 def test_another_model_is_refused_with_what_does_not_fit(root: Path) -> None:
     config = load_config("vision", (*FLAGS, "--arch", "cnn", "--init-from", str(root / "run")))
     with pytest.raises(ConfigError, match=r"network\.0\.weight: it has None, expected \[32, 1, 3, 3\]"):
         start_from(find_cnn(), config, IMAGES, inputs)
 
 
-def find_cnn() -> nn.Module:
+def find_cnn() -> ImageClassifier:
     return ImageClassifier(find_architecture("vision", "cnn").build((1, 8, 8), 10), [0.5], [0.5])
 
 

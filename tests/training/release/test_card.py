@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inference.configs import Conformal
-from inference.manifest import Calibration, ClassScore, Evaluation, Pruning, SliceScore, Taught
+from inference.manifest import Calibration, ClassScore, DistilledFrom, Evaluation, Pruning, SliceScore
 from training.config import load_config
 from training.evaluate.report import Report
 from training.fit.train import FitResult
@@ -19,7 +19,7 @@ FITTED = FitResult("accuracy", 0.9123, epochs=3, steps=1234, parameters=5678, se
 PLAIN = Report(evaluation=Evaluation(split="test", rows=359, metrics={"accuracy": 0.9, "macro_f1": 0.8}))
 
 
-def written(tmp_path: Path, report: Report, teacher: Taught | None = None) -> str:
+def written(tmp_path: Path, report: Report, teacher: DistilledFrom | None = None) -> str:
     write_card(tmp_path / "card.md", CONFIG, DATA, FITTED, report, teacher)
     return (tmp_path / "card.md").read_text()
 
@@ -55,7 +55,7 @@ def test_all_that_was_measured_has_its_section(tmp_path: Path) -> None:
             "pictures": {"confusion.png": "Confusion"},
         }
     )
-    text = written(tmp_path, report, Taught(name="big", version=7, digest="0" * 64))
+    text = written(tmp_path, report, DistilledFrom(name="big", version=7, digest="0" * 64))
     assert sections(text) == [
         "By class", "Calibration", "Slices of test", "Robustness", "Plots", "Data and training",
     ]  # fmt: skip

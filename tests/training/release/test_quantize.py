@@ -16,9 +16,10 @@ from training.pipeline import train
 from training.release import quantize as step
 from training.release import verify
 from training.release.quantize import Quantization, describe_trial, quantize
-from training.release.quantizers import Method
 from training.run import RunFiles
+from training.tasks.base import Int8Method
 from training.tasks.registry import find_task
+from training.tasks.vision import VisionTask
 
 pytestmark = pytest.mark.slow
 
@@ -103,8 +104,8 @@ def quantized(root: Path, target: Path, budget: float = 0.5) -> Quantization:
     return quantize(task, RunFiles(root / "run").graph, task.load(configure(root)), target, budget)
 
 
-def try_only(monkeypatch: pytest.MonkeyPatch, *methods: Method) -> None:
-    monkeypatch.setattr(step, "METHODS", {"vision": methods})
+def try_only(monkeypatch: pytest.MonkeyPatch, *methods: Int8Method) -> None:
+    monkeypatch.setattr(VisionTask, "int8_methods", methods)
 
 
 def test_int8_outside_the_budget_is_refused_and_nothing_left(

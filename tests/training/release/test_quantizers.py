@@ -8,9 +8,9 @@ import pytest
 
 from tests.training.release.graphs import linear_classifier
 from training.config import load_config
-from training.release.quantize import METHODS
-from training.release.quantizers import Method, write_quantized
-from training.tasks.registry import find_task
+from training.release.quantizers import write_quantized
+from training.tasks.base import Int8Method
+from training.tasks.registry import BUILT_IN, find_task
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_each_method_leaves_its_sign_in_the_graph(
-    graph: Path, tmp_path: Path, method: Method, sign: str, smaller: bool
+    graph: Path, tmp_path: Path, method: Int8Method, sign: str, smaller: bool
 ) -> None:
     task = find_task("vision")
     data = task.load(load_config("vision", ("--data", "digits", "--arch", "mlp")))
@@ -39,4 +39,4 @@ def test_each_method_leaves_its_sign_in_the_graph(
 
 
 def test_every_method_is_tried_by_some_task() -> None:
-    assert {method for methods in METHODS.values() for method in methods} == set(get_args(Method))
+    assert {method for task in BUILT_IN for method in task.int8_methods} == set(get_args(Int8Method))

@@ -107,7 +107,7 @@ def test_strangers_are_as_long_as_the_longest_and_short(root: Path) -> None:
     longest = int(data.validation.lengths.max())
     strangers = find_task("text").strangers(data)
     assert [row["ids"].shape for row in strangers] == [(1, longest), (1, 1), (1, longest), (1, longest)]
-    assert all(row["ids"].min() > 0 and row["ids"].max() < data.facts["vocabulary"] for row in strangers)
+    assert all(row["ids"].min() > 0 and row["ids"].max() < data.facts.vocabulary for row in strangers)
 
 
 def test_ids_of_a_golden_text_are_those_it_was_trained_on(root: Path, predictor: Predictor) -> None:
@@ -125,7 +125,7 @@ def test_ids_of_a_golden_text_are_those_it_was_trained_on(root: Path, predictor:
 
 def test_vocabulary_is_learned_from_the_training_rows_alone(root: Path) -> None:
     data = find_task("text").load(configure(root))
-    words = Tokenizer.from_str(data.facts["tokenizer"]).get_vocab()
+    words = Tokenizer.from_str(data.facts.tokenizer).get_vocab()
     training = " ".join(data.train.raw).lower()
     assert all(word in training for word in words if not word.startswith("<"))
 

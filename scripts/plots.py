@@ -1,9 +1,9 @@
-"""Draw the dashboards' panels and a trace for the docs, from a real Prometheus over real load.
+"""Plot the dashboards' panels and a trace for the docs, from a real Prometheus over real load.
 
-    python -m scripts.pictures --seconds 240        needs prometheus in the path, matplotlib, the tracing extra
+    python -m scripts.plots --seconds 240        needs prometheus in the path, matplotlib, the tracing extra
 
 Grafana itself is not used: each panel's own expressions are asked of Prometheus over the time of the load, and
-drawn plainly. What they show is measured; how Grafana would style it is not shown.
+plotted plainly. The values are measured; Grafana would style them in another way.
 """
 
 import argparse
@@ -29,7 +29,7 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 import yaml
 
-from scripts.walk import ROOT, Replica, callers_of, free_port, publish, wait
+from scripts.smoke_test import ROOT, Replica, clients_of, free_port, publish, wait
 from training.fit.run_metrics import make_server
 
 OUT = ROOT / "docs/pictures"
@@ -79,7 +79,7 @@ def ask(url: str, path: str, **query: str) -> list[dict[str, Any]]:
 
 
 def load(bundle: Path, model: str, replicas: Sequence[Replica], seconds: float, midway: Any) -> None:
-    """Each golden example from a caller of its own, some nonsense, rising and falling; `midway` happens halfway."""
+    """Each golden example from a client of its own, and some nonsense; `midway` is called halfway."""
     golden = json.loads((bundle / "golden.json").read_text())["examples"]
     bodies = [
         json.dumps(
@@ -87,25 +87,25 @@ def load(bundle: Path, model: str, replicas: Sequence[Replica], seconds: float, 
         ).encode()
         for each in golden
     ]
-    callers = [
-        callers_of(model, body, lambda place: replicas[place % len(replicas)], 1) for body in bodies[:6]
+    clients = [
+        clients_of(model, body, lambda number: replicas[number % len(replicas)], 1) for body in bodies[:6]
     ]
-    callers.append(callers_of(model, b'{"instances": [7]}', slowly(replicas), 1))
+    clients.append(clients_of(model, b'{"instances": [7]}', slowly(replicas), 1))
     timer = threading.Timer(seconds / 2, midway)
     timer.start()
     with contextlib.ExitStack() as asking:
-        for caller in callers:
-            asking.enter_context(caller.asking())
-            time.sleep(seconds / len(callers))
+        for client in clients:
+            asking.enter_context(client.asking())
+            time.sleep(seconds / len(clients))
     timer.join()
 
 
 def slowly(replicas: Sequence[Replica]) -> Any:
-    """Picks a replica after a moment: a caller who is not in a hurry."""
+    """Picks a replica after 0.2 s, for a client with fewer requests."""
 
-    def pick(place: int) -> Replica:
+    def pick(number: int) -> Replica:
         time.sleep(0.2)
-        return replicas[place % len(replicas)]
+        return replicas[number % len(replicas)]
 
     return pick
 
@@ -195,10 +195,10 @@ def draw_trace(bundle: Path, file: Path) -> None:
     spans = sorted(kept.get_finished_spans(), key=lambda span: (span.start_time or 0, -(span.end_time or 0)))
     zero = spans[0].start_time or 0
     figure, axis = plt.subplots(figsize=(9, 2.6))
-    for place, span in enumerate(spans):
+    for row, span in enumerate(spans):
         start, end = (span.start_time or 0) - zero, (span.end_time or 0) - zero
-        axis.barh(place, (end - start) * 1e-6, left=start * 1e-6, color="tab:blue" if place else "tab:gray")
-        axis.text(end * 1e-6, place, f" {span.name}  {(end - start) * 1e-6:.2f} ms", va="center", fontsize=8)
+        axis.barh(row, (end - start) * 1e-6, left=start * 1e-6, color="tab:blue" if row else "tab:gray")
+        axis.text(end * 1e-6, row, f" {span.name}  {(end - start) * 1e-6:.2f} ms", va="center", fontsize=8)
     axis.invert_yaxis()
     axis.set_yticks([])
     axis.set_xlim(right=(spans[0].end_time - zero) * 1.35e-6 if spans[0].end_time else None)

@@ -1,4 +1,4 @@
-"""A benchmark drawn: latency against the rate of arrivals, or of answers in closed loop.
+"""The plot of a benchmark: latency over the rate of arrivals, or of answers in closed loop.
 
 matplotlib comes with `baton[training]`.
 """
@@ -12,20 +12,20 @@ from serving.bench.values import BenchError
 
 
 def draw(result: Result, file: Path) -> None:
-    """Write the picture; `BenchError` where there is no matplotlib, or no such kind of picture."""
+    """Write the plot; `BenchError` without matplotlib, or for a suffix that it cannot write."""
     try:
         importlib.import_module("matplotlib").use("Agg")
         pyplot: Any = importlib.import_module("matplotlib.pyplot")
     except ImportError:
-        raise BenchError("no picture: matplotlib is not installed; pip install 'baton[training]'") from None
+        raise BenchError("no plot: matplotlib is not installed; pip install 'baton[training]'") from None
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for place, server in enumerate(result.servers):
-        points = _points(result, place)
+    for number, server in enumerate(result.servers):
+        points = _points(result, number)
         label = server.name or server.url
         for quantile, style in (("p50", ":"), ("p99", "-")):
             line = [(rate, latency[quantile]) for rate, latency in points]
             axes.plot(
-                *zip(*line, strict=True), style, marker="o", color=f"C{place}", label=f"{label} {quantile}"
+                *zip(*line, strict=True), style, marker="o", color=f"C{number}", label=f"{label} {quantile}"
             )
     if result.limit_ms is not None:
         axes.axhline(result.limit_ms, color="grey", linewidth=1, label="limit")
@@ -41,13 +41,13 @@ def draw(result: Result, file: Path) -> None:
     try:
         figure.savefig(file, dpi=120)
     except (OSError, ValueError) as error:
-        raise BenchError(f"no picture: {error}") from None
+        raise BenchError(f"no plot: {error}") from None
     finally:
         pyplot.close(figure)
 
 
 def _points(result: Result, server: int) -> list[tuple[float, dict[str, float]]]:
-    """A server's rates with their latencies, by rate."""
+    """A server's rates with their latencies, lowest rate first."""
     rounds = [
         (
             series.rate or series.answers_per_s.median,

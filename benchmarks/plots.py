@@ -1,4 +1,4 @@
-"""Draws the pictures of results; matplotlib comes with `baton[training]`."""
+"""Draws the plots of results; matplotlib comes with `baton[training]`."""
 
 import importlib
 import io
@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.result import Curve, Picture
+from benchmarks.result import Curve, Plot
 
 _STYLES = {"baton:1": ("C0", "-"), "baton:2": ("C0", "--"), "triton:1": ("C1", "-"), "triton:2": ("C1", "--"),
            "session.run": ("black", ":")}  # fmt: skip
@@ -15,22 +15,22 @@ _COLOURS = ("C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9", "gold", "navy", "tea
 _MARKERS = "svD^<>pPX*h"
 
 
-def draw(picture: Picture, file: Path) -> None:
+def draw(plot: Plot, file: Path) -> None:
     """Both axes are logarithmic; the bars are the 95 % intervals."""
     importlib.import_module("matplotlib").use("Agg")
     pyplot: Any = importlib.import_module("matplotlib.pyplot")
     ticker: Any = importlib.import_module("matplotlib.ticker")
-    panels = picture.panels
+    panels = plot.panels
     figure, axes = pyplot.subplots(
         1, len(panels), figsize=(4.2 * len(panels) + 1.4, 4.2), layout="constrained", squeeze=False
     )
-    others = dict.fromkeys(curve.label for curve in picture.curves if curve.label not in _STYLES)
+    others = dict.fromkeys(curve.label for curve in plot.curves if curve.label not in _STYLES)
     order = {label: place for place, label in enumerate(others)}
     for axis, panel in zip(axes[0], panels, strict=True):
-        for curve in (each for each in picture.curves if each.panel == panel):
+        for curve in (each for each in plot.curves if each.panel == panel):
             _line(axis, curve, order.get(curve.label))
-        ticks = sorted({x for curve in picture.curves if curve.panel == panel for x in curve.x})
-        axis.set(title=panel, xlabel=picture.x, xscale="log", yscale="log")
+        ticks = sorted({x for curve in plot.curves if curve.panel == panel for x in curve.x})
+        axis.set(title=panel, xlabel=plot.x, xscale="log", yscale="log")
         axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
         axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))

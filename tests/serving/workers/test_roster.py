@@ -1,0 +1,61 @@
+"""The roster says whether all workers are ready, and keeps the counts of those that ended."""
+
+from serving.workers.messages import Changed
+from serving.workers.roster import Roster
+from tests.serving.workers.stubs import family, report, worker
+
+
+def _settle(roster: Roster, number: int, state: Changed) -> None:
+    one = worker(number)
+    one.up, one.state = True, state
+    roster.add(one)
+    one.slot.leave()
+
+
+def test_a_worker_that_is_not_there_is_starting_and_one_that_was_told_to_stop_is_leaving() -> None:
+    roster = Roster(2)
+    _settle(roster, 1, Changed(True, {}, {}))
+    (first,) = roster
+    first.leaving = True
+    assert roster.readiness().missing == ["worker 1 of 2 is leaving", "worker 2 of 2 is starting"]
+    assert not roster.settled
+    assert roster.up == [first]
+
+
+def test_workers_are_ready_together() -> None:
+    roster = Roster(2)
+    _settle(roster, 2, Changed(True, {}, {}))
+    assert not roster.readiness().ready
+    _settle(roster, 1, Changed(True, {}, {}))
+    assert roster.readiness().ready
+    assert [each.number for each in roster] == [1, 2]
+
+
+def test_a_model_that_one_worker_answers_and_another_does_not_is_a_reason_not_to_be_ready() -> None:
+    roster = Roster(2)
+    _settle(roster, 1, Changed(True, {}, {}, served=["m"]))
+    _settle(roster, 2, Changed(True, {"m": "bad"}, {}))
+    assert (roster.readiness().ready, roster.readiness().problems) == (False, {"m": "bad"})
+
+
+def test_an_ended_worker_leaves_its_counts() -> None:
+    roster = Roster(1)
+    _settle(roster, 1, Changed(True, {}, {}))
+    (one,) = roster
+    one.report = report(family("c", "counter", a=2))
+    roster.remove(one)
+    assert not list(roster)
+    assert [sample.value for each in roster.ended.families for sample in each.samples] == [2]
+
+
+def test_the_supervisors_own_metrics_count_workers_and_restarts() -> None:
+    roster = Roster(2)
+    _settle(roster, 1, Changed(True, {}, {}))
+    roster.restarts = 3
+    samples = {each.samples[0].name: each.samples[0].value for each in roster.families()}
+    assert samples == {
+        "baton_ready": 0,
+        "baton_workers": 2,
+        "baton_workers_up": 1,
+        "baton_worker_restarts_total": 3,
+    }

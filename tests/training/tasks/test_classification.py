@@ -1,0 +1,35 @@
+"""The loss of classifiers, their golden rows, and a task that calibrates nothing."""
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
+
+from training.config import load_config
+from training.tasks import classification
+from training.tasks.classification import DISTILLED, ClassFacts
+from training.tasks.losses import distillation_loss
+
+FACTS = ClassFacts(("a", "b"), (3, 1))
+LOGITS, LABELS = torch.tensor([[1.0, -1.0], [0.5, 2.0]]), torch.tensor([0, 1])
+
+
+def test_a_rare_class_weighs_as_much_as_the_others_where_they_are_balanced() -> None:
+    config = load_config("vision", ("--class-weights", "balanced"))
+    each = F.cross_entropy(LOGITS, LABELS, reduction="none")
+    # 4 rows over 2 classes of 3 and 1: weights 2/3 and 2.
+    expected = (each[0] * 2 / 3 + each[1] * 2) / (2 / 3 + 2)
+    torch.testing.assert_close(classification.loss(LOGITS, {"label": LABELS}, config, FACTS), expected)
+    assert classification.balanced_weights((2, 2)).tolist() == [1, 1]
+
+
+def test_a_teacher_has_its_share_of_the_loss() -> None:
+    config = load_config("vision", ("--distill-weight", "0.25", "--distill-temperature", "3"))
+    teacher = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    loss = classification.loss(LOGITS, {"label": LABELS, DISTILLED: teacher}, config, FACTS)
+    hard, soft = F.cross_entropy(LOGITS, LABELS), distillation_loss(LOGITS, teacher, 3.0)
+    assert loss.item() == pytest.approx((0.75 * hard + 0.25 * soft).item())
+
+
+def test_golden_rows_are_the_first_of_each_class_that_validation_has() -> None:
+    assert classification.golden_rows(torch.tensor([2, 2, 0, 2, 0]), 4) == [2, 0]
+    assert len(classification.golden_rows(torch.arange(30), 30)) == classification.GOLDEN_EXAMPLES
