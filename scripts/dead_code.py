@@ -39,6 +39,8 @@ OUTSIDE = {
     "dotenv_settings": "pydantic-settings",
     "file_secret_settings": "pydantic-settings",
     "pytestmark": "pytest reads it of a module",
+    "pytest_*": "pytest calls them of a conftest",
+    "HONOURED": "completes the table of Triton's fields, which a test compares with the schema",
     "registered": "code from outside brings a task or an architecture by it, as a test does",
     "_internal": "the Grafana SDK's builders read it",
     "_sweeping": "a task that nothing refers to may be collected while it runs (asyncio.create_task)",

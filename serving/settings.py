@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(
         None, description="certificate chain in PEM: HTTPS, and no HTTP; read again when its file changes"
     )
-    tls_key: Path | None = Field(None, description="its key in PEM, not encrypted; expected with --tls-cert")
+    tls_key: Path | None = Field(None, description="its key in PEM, not encrypted; goes with --tls-cert")
     tls_ca: Path | None = Field(
         None, description="authorities in PEM: only clients with a certificate of theirs are let in"
     )
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         "info", description="least level that is logged"
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="how: lines for people, or a JSON object a line"
+        "text", description="form of the log: lines for people, or a JSON object a line"
     )
     access_log: bool = Field(
         False, description="a line for each prediction: status, request id, stages; never a payload"

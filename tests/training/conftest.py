@@ -26,5 +26,5 @@ def _one_table_of_operators() -> Iterator[None]:
         return table
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(copied))
+        patch.setattr(ONNXRegistry, "from_torchlib", copied)
         yield

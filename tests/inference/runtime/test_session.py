@@ -133,17 +133,6 @@ print(run(64) - small)
 """
 
 
-def convolutions() -> bytes:
-    """Some layers of 16 channels, which an image of any size may go through."""
-    nodes, last = [], "x"
-    weights = {"w0": np.full((16, 3, 3, 3), 0.01, np.float32), "w": np.full((16, 16, 3, 3), 0.01, np.float32)}
-    for layer in range(4):
-        nodes.append(node("Conv", f"{last} {'w' if layer else 'w0'}", f"c{layer}", pads=[1] * 4))
-        last = f"c{layer}"
-    nodes.append(node("GlobalAveragePool", last, "y"))
-    return model(nodes, [tensor("x", "N", 3, "H", "W")], [tensor("y", "N", 16, 1, 1)], 17, 8, **weights)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
 def test_one_big_image_leaves_no_memory_behind() -> None:
