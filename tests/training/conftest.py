@@ -26,5 +26,6 @@ def _one_table_of_operators() -> Iterator[None]:
         return table
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ONNXRegistry, "from_torchlib", copied)
+        # Static: exports ask an instance for it, and it is a method of the class.
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(copied))
         yield
