@@ -24,7 +24,10 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns the process's exit status."""
     args = sys.argv[1:] if argv is None else argv
-    if not args or args[0] in ("-h", "--help") or args[0] not in VERBS:
+    if args and args[0] not in (*VERBS, "-h", "--help"):
+        print(f"error: VERB: got {args[0]!r}, expected one of {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    if not args or args[0] not in VERBS:
         verbs = "\n".join(f"  {verb:9} {text}" for verb, (_, text) in VERBS.items())
         print(f"usage: baton VERB ...\n\n{verbs}\n\n`baton VERB --help` lists the options of a verb.")
         return 0 if args[:1] in (["-h"], ["--help"]) else 2

@@ -6,7 +6,7 @@ import mimetypes
 import sys
 from pathlib import Path
 
-from inference.errors import BatonError
+from inference.errors import BatonError, InvalidInput
 from inference.folder import said_of
 from inference.predictor import Predictor
 from inference.store.bundle import Bundle
@@ -86,7 +86,10 @@ def _predict(arguments: argparse.Namespace) -> int:
     predictor = Predictor.open(arguments.bundle)
     for file in arguments.files:
         media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        payload = Payload(file.read_bytes(), media_type, field=str(file))
+        try:
+            payload = Payload(file.read_bytes(), media_type, field=str(file))
+        except OSError as error:
+            raise InvalidInput(str(file), said_of(error), "a file that can be read") from error
         print(json.dumps({"file": str(file), **next(predictor.predict([payload]))}, ensure_ascii=False))
     return 0
 

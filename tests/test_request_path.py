@@ -32,8 +32,8 @@ BESIDE = (
     "serving/engine/metrics.py",
     "serving/lifecycle.py",
 )
-BACKGROUND = ("serving/server.py",)
-"""Runs by the clock, whatever is asked."""
+BACKGROUND = ("serving/engine/background.py", "serving/server.py")
+"""Runs by the clock or at idle moments, whatever is asked."""
 MOST_FILES, MOST_FUNCTIONS = 8, 25
 
 Place = tuple[str, str]

@@ -20,11 +20,12 @@ def _one_table_of_operators() -> Iterator[None]:
     """PyTorch reads its table of operators anew for every export, which is most of what a tiny one takes."""
     read = functools.cache(ONNXRegistry.from_torchlib)
 
-    def copied(_: ONNXRegistry, **opset: int) -> ONNXRegistry:
+    def copied(**opset: int) -> ONNXRegistry:
         table = copy.copy(read(**opset))
         table.functions = {operator: list(found) for operator, found in table.functions.items()}
         return table
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ONNXRegistry, "from_torchlib", copied)
+        # Static: exports ask an instance for it, and it is a method of the class.
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(copied))
         yield

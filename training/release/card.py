@@ -139,5 +139,5 @@ def _training(
         f"- Command: `{command(config)}`; every setting is in the manifest\n"
         f"- {fitted.parameters:,} parameters, {fitted.epochs} epochs, {fitted.steps:,} steps; "
         f"the epoch that is kept had validation {fitted.metric.replace('_', ' ')} {fitted.score:.4f}"
-        + (f"\n- Taught by the bundle {teacher.name}, version {teacher.version}" if teacher else "")
+        + (f"\n- Distilled from the bundle {teacher.name}, version {teacher.version}" if teacher else "")
     )

@@ -35,10 +35,10 @@ def packed(path: Path, text: str) -> Path:
         ),
         (
             "sst2",
-            {f"{split}.tsv.gz": f'sentence\tlabel\na "{split}\t1\n' for split in ("train", "dev", "test")},
-            ('a "train', "positive", "train, row 2"),
-            ('a "test', "positive", "test, row 2"),
-            ('a "dev', "positive", "dev, row 2"),
+            {f"{split}.tsv.gz": f'sentence\tlabel\n"a {split}\t1\n' for split in ("train", "dev", "test")},
+            ('"a train', "positive", "train, row 2"),
+            ('"a test', "positive", "test, row 2"),
+            ('"a dev', "positive", "dev, row 2"),
         ),
         (
             "ag_news",

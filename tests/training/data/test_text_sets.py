@@ -104,3 +104,8 @@ def test_test_split_of_one_table_is_stratified_and_always_the_same(tmp_path: Pat
     first, second = load(path), load(path)
     assert first.test == second.test
     assert sorted({row.label for row in first.test}) == ["neg", "pos"]
+
+
+def test_the_embedded_set_has_the_digest_that_manifests_name() -> None:
+    found = load_texts("tickets", "text", "label", strict=True)
+    assert found.digest == "714d427631d435d6264989568735c15e52523c75c60c1054569f8a0aa582e6d8"

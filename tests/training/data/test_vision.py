@@ -28,6 +28,9 @@ def test_embedded_digits_need_no_network(monkeypatch: pytest.MonkeyPatch) -> Non
     assert images.train.pixels.shape == (1438, 8, 8, 1)
     assert len(images.test) == 359
     assert images.train.pixels.max() == 255
+    assert images.digest == "06aabf9fec8a0ecf5913d770112a1919d3e384fbe96113df7080ea0fd17dde91", (
+        "of older manifests"
+    )
 
 
 def test_unknown_data_lists_the_named_sets() -> None:

@@ -42,5 +42,6 @@ def test_only_the_nearest_neighbours_are_kept_and_ties_go_by_popularity() -> Non
 
 
 def test_repetition_prefers_the_frequent_then_the_recent_then_the_popular() -> None:
-    scores = Repetition(LOG, ITEMS).scores(held([3, 3, 1, 4]), torch.tensor([0]))[0]
-    assert scores.argsort(descending=True).tolist() == [2, 3, 0, 1]
+    scores = Repetition(LOG, ITEMS).scores(held([3, 3, 1, 1, 1, 4]), torch.tensor([0]))[0]
+    assert scores.argsort(descending=True).tolist() == [0, 2, 3, 1]
+    assert 0 < scores[1] < 1e-5

@@ -78,7 +78,7 @@ def test_the_manifest_and_the_card_name_the_teacher(teacher: Path, tmp_path: Pat
     assert (manifest["teacher"]["name"], manifest["teacher"]["version"]) == ("digits", 1)
     assert len(manifest["teacher"]["digest"]) == 64
     assert manifest["provenance"]["config"]["teacher"] == "models/digits"
-    assert "- Taught by the bundle digits, version 1" in (published / "card.md").read_text()
+    assert "- Distilled from the bundle digits, version 1" in (published / "card.md").read_text()
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def test_all_that_was_measured_has_its_section(tmp_path: Path) -> None:
     assert "Prediction sets by the coverage asked for (and found on test): 0.95 (0.951)." in text
     assert "| blur, radius 1 | 0.7000 |" in text
     assert "![Confusion](confusion.png)" in text
-    assert "- Taught by the bundle big, version 7" in text
+    assert "- Distilled from the bundle big, version 7" in text
 
 
 def test_int8_is_told_whether_it_was_accepted_or_not(tmp_path: Path) -> None:

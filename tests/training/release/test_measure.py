@@ -31,13 +31,15 @@ def test_the_score_is_that_of_the_graph_on_validation(graph: Path) -> None:
 
 
 class Stepped:
-    """Takes so many seconds of a clock that is set by hand."""
+    """Takes so many seconds of a clock that is set by hand, and thirty times as many while it is cold."""
 
     def __init__(self, now: list[float], seconds: float, asked: list[float]) -> None:
         self.now, self.seconds, self.asked = now, seconds, asked
+        self.cold = 10
 
     def run(self, tensors: Tensors) -> None:
-        self.now[0] += self.seconds
+        self.now[0] += self.seconds * (30 if self.cold > 0 and self.seconds > 1 else 1)
+        self.cold -= 1
         self.asked.append(self.seconds)
 
 
