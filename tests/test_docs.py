@@ -36,6 +36,7 @@ def test_the_readme_shows_three_calls() -> None:
     assert len(EXAMPLES) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "printed"), EXAMPLES, ids=[command[:60] for command, _ in EXAMPLES])
 def test_a_call_in_the_readme_answers_what_the_readme_prints(
     server: ThreadedServer, command: str, printed: str
@@ -144,6 +145,7 @@ def test_a_link_in_the_readme_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
 
 
+@pytest.mark.slow
 def test_no_training_in_the_readme_stands_in_the_way_of_another() -> None:
     """Two of one name, architecture and seed would share a run's directory, and the second be refused."""
     commands = re.findall(r"baton train (\w+) ((?:[^\n]*\\\n)*[^\n]*)", README)

@@ -338,6 +338,7 @@ def test_a_disruption_leaves_somebody_serving() -> None:
         assert "replicas" not in kinds["Deployment"]["spec"], "the autoscaler owns it"
 
 
+@pytest.mark.slow
 def test_autoscalers_read_metrics_that_there_are(exported: set[str]) -> None:
     adapter = yaml.safe_load((K8S / "components/hpa/prometheus-adapter-values.yaml").read_text())
     ruled = {rule["name"]["as"]: rule for rule in adapter["rules"]["custom"]}

@@ -15,6 +15,8 @@ from serving.engine.context import STAGES
 from tests.bundles import png, write_brightness
 from tests.deploy.conftest import Server, serving, until
 
+pytestmark = pytest.mark.slow
+
 TRACE_ID, CLIENT_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 

@@ -122,6 +122,7 @@ def test_a_proxy_may_strip_its_path_or_not(under: ThreadedServer, prefix: str) -
     assert f"{prefix}{INFER}" in known
 
 
+@pytest.mark.slow
 def test_another_path_with_the_same_beginning_is_another_path(under: ThreadedServer) -> None:
     with httpx.Client(base_url=under.url) as http:
         assert http.post(f"/batons{INFER}", content=json.dumps(SUM)).status_code == 404

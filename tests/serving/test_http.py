@@ -331,6 +331,7 @@ def test_a_full_queue_is_429_and_a_caller_who_left_is_not_run(tmp_path: Path) ->
 # Start and stop
 
 
+@pytest.mark.slow
 def test_a_refused_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
     write_bare(tmp_path, "sum", sum_graph())
     folder = write_brightness(tmp_path)
@@ -356,6 +357,7 @@ def test_a_refused_model_is_named_and_the_others_serve(tmp_path: Path) -> None:
         assert http.get("/v2/health/ready").status_code == 200
 
 
+@pytest.mark.slow
 def test_without_models_it_lives_and_is_not_ready(tmp_path: Path) -> None:
     with start(models=tmp_path) as server, httpx.Client(base_url=server.url) as http:
         assert http.get("/v2/health/live").status_code == 200
@@ -444,6 +446,7 @@ def test_what_cannot_work_is_refused_before_it_starts(
     assert "--p99-ms: got" in told
 
 
+@pytest.mark.slow
 def test_how_a_model_is_run_can_be_set_by_hand(tmp_path: Path) -> None:
     """More runs at once than there are CPUs: each of them waits here for all the others."""
     write_bare(tmp_path, "sum", sum_graph())

@@ -23,6 +23,7 @@ def needs_ipv6() -> None:
         pytest.skip("this machine has no IPv6")
 
 
+@pytest.mark.slow
 def test_two_colons_listen_to_ipv6_and_ipv4(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     needs_ipv6()
     write_bare(tmp_path, "sum", sum_graph())

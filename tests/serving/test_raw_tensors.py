@@ -39,6 +39,7 @@ def test_items_outside_of_the_catalogue_are_no_other_items(http: httpx.Client) -
     refused(ask(http, "retail", "history", [[]]), 400, "history", "at least one id")
 
 
+@pytest.mark.slow
 def test_tokens_outside_of_the_vocabulary_are_no_other_tokens(http: httpx.Client) -> None:
     assert ask(http, "reviews", "ids", [[1, 2, 3]]).status_code == 200
     for token in (-1, 10**6):

@@ -49,6 +49,7 @@ def test_nothing_is_left_to_uvicorns_guesses(tmp_path: Path) -> None:
     assert config.certificate is None
 
 
+@pytest.mark.slow
 def test_a_request_that_comes_on_an_idle_connection_during_the_stop_is_answered(tmp_path: Path) -> None:
     write_bare(tmp_path, "sum", sum_graph())
     with start(models=tmp_path) as server:

@@ -62,6 +62,7 @@ def test_closed_loop_asks_less_while_the_server_stalls() -> None:
     assert len(late) == 1
 
 
+@pytest.mark.slow
 def test_poisson_arrivals_are_those_of_the_seed() -> None:
     with running(Tiny()) as tiny:
         record = load(tiny, Open(RATE, 50))
@@ -79,6 +80,7 @@ def test_a_request_that_takes_too_long_is_given_up_and_the_others_are_answered()
     assert round_.outcomes["200"] > 3  # so many came before
 
 
+@pytest.mark.slow
 def test_a_connection_closed_under_a_request_is_an_outcome_and_is_opened_again() -> None:
     with running(Tiny(drop_at=4)) as tiny:
         round_ = summarize(load(tiny, Closed(1)))
@@ -86,6 +88,7 @@ def test_a_connection_closed_under_a_request_is_an_outcome_and_is_opened_again()
     assert round_.outcomes["200"] > 10
 
 
+@pytest.mark.slow
 def test_a_server_without_keep_alive_costs_no_request() -> None:
     with running(Tiny(close=True)) as tiny:
         record = load(tiny, Open(RATE, 2))
@@ -100,6 +103,7 @@ def test_no_server_at_the_start_is_an_error_that_names_it() -> None:
         load(gone, Closed(1))
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_gives_outcomes_and_no_error() -> None:
     async def both(tiny: Tiny) -> Record:
         target = LoadTarget(urlsplit(tiny.url), (REQUEST,))

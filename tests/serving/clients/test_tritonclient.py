@@ -113,6 +113,7 @@ def test_bf16_comes_back_as_the_client_presents_it(client: Any) -> None:
     np.testing.assert_array_equal(answer.as_numpy("y"), numbers)
 
 
+@pytest.mark.slow
 def test_who_knows_the_token_loads_and_unloads(client: Any) -> None:
     with pytest.raises(InferenceServerException, match="token"):
         client.unload_model("whole")
@@ -313,6 +314,7 @@ def test_errors_arrive_with_their_words(client: Any) -> None:
         client.infer("flex", [tensor("x", np.zeros((1, 2, 3), np.float32), "FP32", binary=True)])
 
 
+@pytest.mark.slow
 def test_squeezenet_of_the_onnx_package_gives_its_expected_output(tmp_path: Path) -> None:
     write_bare(tmp_path, "squeezenet", (LIGHT / "light_squeezenet.onnx").read_bytes())
     expected = numpy_helper.to_array(onnx.load_tensor(LIGHT / "light_squeezenet_output_0.pb"))

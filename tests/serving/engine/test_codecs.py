@@ -40,6 +40,7 @@ def test_a_model_without_a_configuration_has_a_plain_codec(server: ThreadedServe
     assert type(codec_of(server.app.registry.get("sum"))) is InferCodec
 
 
+@pytest.mark.slow
 def test_only_a_configuration_that_changes_requests_makes_another_codec(configured: ModelRegistry) -> None:
     assert type(codec_of(configured.get("plain"))) is InferCodec
     codec = codec_of(configured.get("late"))

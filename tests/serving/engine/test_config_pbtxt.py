@@ -294,6 +294,7 @@ def index(server: ThreadedServer) -> dict[str, tuple[str, str]]:
     return {f"{entry['name']}/{entry['version']}": (entry["state"], entry["reason"]) for entry in told}
 
 
+@pytest.mark.slow
 def test_a_faulty_configuration_refuses_its_model_alone_until_it_is_mended(tmp_path: Path) -> None:
     write_bare(tmp_path, "good", sum_graph())
     folder = write_bare(tmp_path, "bad", sum_graph())
@@ -311,6 +312,7 @@ def test_a_faulty_configuration_refuses_its_model_alone_until_it_is_mended(tmp_p
         assert httpx.get(f"{server.url}/v2/models/bad/config").json()["max_batch_size"] == 3
 
 
+@pytest.mark.slow
 def test_what_another_backend_would_serve_is_named_beside_what_is_served(tmp_path: Path) -> None:
     write_bare(tmp_path, "classify", sum_graph())
     for name, text in {
@@ -348,6 +350,7 @@ def test_a_policy_says_which_versions_answer(tmp_path: Path, policy: str, versio
         assert httpx.get(f"{server.url}/v2/models/other").json()["versions"] == ["2"], "as --versions says"
 
 
+@pytest.mark.slow
 def test_a_bad_version_counts_for_none_of_the_latest(tmp_path: Path) -> None:
     for version in (1, 2):
         write_bare(tmp_path, "sum", sum_graph(), version)
@@ -357,6 +360,7 @@ def test_a_bad_version_counts_for_none_of_the_latest(tmp_path: Path) -> None:
         assert httpx.get(f"{server.url}/v2/models/sum").json()["versions"] == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_a_policy_for_versions_that_are_not_there_is_said(tmp_path: Path) -> None:
     write_bare(tmp_path, "sum", sum_graph())
     (tmp_path / "sum" / CONFIG_FILE).write_text("version_policy { specific { versions: [ 4, 5 ] } }")
@@ -368,6 +372,7 @@ def test_a_policy_for_versions_that_are_not_there_is_said(tmp_path: Path) -> Non
         assert index(server)["sum/1"] == ("READY", "")
 
 
+@pytest.mark.slow
 def test_a_graph_that_has_another_shape_than_it_says_fails_by_name(tmp_path: Path) -> None:
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "k"]) for name in ("x", "y")]
     graph = graph_bytes([helper.make_node("Identity", ["x"], ["y"])], infos[:1], infos[1:], {})

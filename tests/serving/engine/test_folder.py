@@ -450,6 +450,7 @@ def test_a_version_deleted_beside_the_one_that_loads_does_not_end_the_watching(
     assert "Traceback" not in log.text
 
 
+@pytest.mark.slow
 def test_a_deleted_model_gives_its_memory_back_and_nothing_is_raised(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
@@ -491,6 +492,7 @@ def test_a_path_that_was_asked_before_holds_no_model_that_is_gone(tmp_path: Path
 # The folder as a whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("instead", ["nothing", "an empty folder", "a file"])
 def test_what_serves_goes_on_while_the_folder_is_away(
     tmp_path: Path, pool: ThreadPoolExecutor, log: pytest.LogCaptureFixture, instead: str
@@ -531,6 +533,7 @@ def test_a_folder_that_was_emptied_is_believed(tmp_path: Path, pool: ThreadPoolE
     _play(story, tmp_path, pool)
 
 
+@pytest.mark.slow
 def test_looks_go_on_whatever_one_of_them_raises(
     tmp_path: Path,
     pool: ThreadPoolExecutor,
@@ -648,6 +651,7 @@ def test_what_may_not_be_read_costs_itself_and_is_mended_when_it_is_mended(
 # Loading again
 
 
+@pytest.mark.slow
 def test_load_takes_the_files_as_they_are_now_and_who_is_under_way_finishes_on_the_old_ones(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:
@@ -697,6 +701,7 @@ def test_load_of_files_that_are_refused_says_so_and_the_old_ones_answer(
     _play(story, tmp_path, pool)
 
 
+@pytest.mark.slow
 def test_load_of_a_refused_newest_version_is_refused_though_an_older_one_answers(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:

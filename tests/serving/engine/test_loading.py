@@ -117,6 +117,7 @@ def test_what_measuring_does_not_change_is_not_said_again(
     assert caplog.text.count("requests are run one at a time") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_time")
 def test_a_server_that_ends_does_not_wait_for_what_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -181,6 +182,7 @@ def test_rows_that_come_out_in_another_number_are_never_dealt_out(
     assert bool(batcher.one_by_one) is not proved
 
 
+@pytest.mark.slow
 def test_more_rows_than_a_batch_are_cut_into_runs(tmp_path: Path) -> None:
     write_bare(tmp_path, "layer", graph_bytes(*LAYER[:4]))
     x = np.random.default_rng(3).normal(size=(1000, 6)).astype(np.float32)
@@ -194,6 +196,7 @@ def test_more_rows_than_a_batch_are_cut_into_runs(tmp_path: Path) -> None:
         assert server.app.registry.get("layer").batcher.admission.pending_rows == 0
 
 
+@pytest.mark.slow
 def test_an_operators_own_limit_of_rows_holds_for_one_request_too(tmp_path: Path) -> None:
     write_bare(tmp_path, "layer", graph_bytes(*LAYER[:4]))
     with start(models=tmp_path, max_queue_rows=20) as server, httpx.Client(base_url=server.url) as http:
@@ -203,6 +206,7 @@ def test_an_operators_own_limit_of_rows_holds_for_one_request_too(tmp_path: Path
         assert (answer.status_code, "at most 20" in answer.text) == (413, True)
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_fails_the_request_and_no_other(tmp_path: Path) -> None:
     """The ids of one part are outside the table; the parts behind it are not run."""
     table = np.arange(40, dtype=np.float32).reshape(10, 4)
@@ -250,6 +254,7 @@ def test_a_kept_profile_keeps_its_proof(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(proving, "prove", None)
 
 
+@pytest.mark.slow
 def test_what_is_cut_into_runs_was_proved_in_one(tmp_path: Path) -> None:
     """A graph that computes only the first eight rows of a batch: runs of three would never show it."""
     ends = {"from": np.array([0]), "to": np.array([8]), "rest": np.array([2**31]), "axis": np.array([0])}
@@ -308,6 +313,7 @@ def test_models_are_created_side_by_side(tmp_path: Path, monkeypatch: pytest.Mon
     assert asyncio.run(load()) == ["one", "two"]
 
 
+@pytest.mark.slow
 def test_a_request_alone_may_have_more_rows_than_a_p99_admits_but_not_more_than_an_operator_does(
     tmp_path: Path,
 ) -> None:

@@ -150,6 +150,7 @@ def test_a_refused_version_that_is_published_again_is_tried_again(
     _play(story, tmp_path, pool)
 
 
+@pytest.mark.slow
 def test_a_bundle_that_is_being_copied_is_not_served_as_a_bare_graph(
     tmp_path: Path, pool: ThreadPoolExecutor
 ) -> None:

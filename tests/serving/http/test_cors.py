@@ -63,6 +63,7 @@ def test_a_page_of_an_origin_that_is_let_in_reads_its_answer(shared: ThreadedSer
         assert "access-control-allow-origin" not in plain.headers
 
 
+@pytest.mark.slow
 def test_a_page_of_another_origin_reads_nothing(shared: ThreadedServer) -> None:
     with httpx.Client(base_url=shared.url) as http:
         headers = {"origin": "https://elsewhere.example", "access-control-request-method": "POST"}
@@ -75,6 +76,7 @@ def test_a_page_of_another_origin_reads_nothing(shared: ThreadedServer) -> None:
             assert (told is None) == (answer.headers.get("vary") == "origin")
 
 
+@pytest.mark.slow
 def test_who_lets_no_origin_in_pays_nothing_for_it(server: ThreadedServer) -> None:
     """The head of a page's request stands in the table as any other."""
     sent = request(json.dumps(SUM).encode(), f"Origin: {PAGE}")

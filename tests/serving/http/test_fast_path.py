@@ -231,6 +231,7 @@ def test_bytes_that_are_no_http_are_refused(server: ThreadedServer) -> None:
         assert connection.recv(1) == b""
 
 
+@pytest.mark.slow
 def test_of_a_caller_who_does_not_read_no_more_is_read(server: ThreadedServer) -> None:
     count = 100  # answers of 400 kB: together far more than the sockets hold
     content = bytes(400_000)

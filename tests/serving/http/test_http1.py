@@ -77,6 +77,7 @@ def sent_and_closed(server: ThreadedServer, *parts: bytes) -> list[tuple[int, st
 # Upgrades
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "upgrade",
     [
@@ -522,6 +523,7 @@ def test_where_a_stream_is_cut_makes_no_difference(
         assert answers_to(server, [stream[:at], stream[at:]]) == expected, at
 
 
+@pytest.mark.slow
 def test_both_ways_answer_seeded_streams_alike(server: ThreadedServer, uvicorns: ThreadedServer) -> None:
     random_ = random.Random(13)
     pieces = [stream for name, stream in ODD.items() if name not in ("close", "http 1.0")]

@@ -151,6 +151,7 @@ def test_old_protocols_are_not_spoken(server: ThreadedServer, authority: Authori
 # Clients' certificates
 
 
+@pytest.mark.slow
 def test_only_clients_of_the_authority_are_let_in(
     models: Path, authority: Authority, pair: Pair, tmp_path: Path
 ) -> None:

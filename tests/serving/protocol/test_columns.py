@@ -15,6 +15,8 @@ from tests.serving.graphs import identity_graph
 from tests.serving.protocol.wire import packed, refused, unpacked
 from tests.serving.servers import start
 
+pytestmark = pytest.mark.slow
+
 TABLE = np.arange(40, dtype=np.float32).reshape(10, 4)
 
 

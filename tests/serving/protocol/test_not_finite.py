@@ -17,6 +17,8 @@ from tests.serving.graphs import identity_graph
 from tests.serving.protocol.wire import echo, infer, packed, refused, unpacked
 from tests.serving.servers import start
 
+pytestmark = pytest.mark.slow
+
 KINDS = {
     "FP16": TensorProto.FLOAT16,
     "FP32": TensorProto.FLOAT,

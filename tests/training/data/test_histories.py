@@ -14,6 +14,7 @@ def test_histories_keep_the_newest_and_are_padded_on_the_left() -> None:
     assert spans.last(torch.tensor([2])).tolist() == [[0]]
 
 
+@pytest.mark.slow
 def test_drawn_negatives_are_never_items_of_the_user() -> None:
     shop = read_shop("shop")
     pairs = make_splits(shop, "pairs", 50, 7, 0.2, seed=1).train

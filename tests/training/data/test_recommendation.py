@@ -19,6 +19,7 @@ def test_data_that_are_neither_a_name_nor_a_file_list_the_names() -> None:
         load_interactions("nope", COLUMNS, repeats=False, strict=False)
 
 
+@pytest.mark.slow
 def test_no_held_out_event_is_in_train_and_test_follows_all_of_its_history() -> None:
     shop = read_shop("shop")
     splits = make_splits(shop, "baskets", 50, 4, 0.2, seed=1)

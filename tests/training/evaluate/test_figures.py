@@ -37,6 +37,7 @@ def test_the_latest_attempt_wins_a_step(logs: Path) -> None:
     assert curves["nothing of this name"] == []
 
 
+@pytest.mark.slow
 def test_every_plot_becomes_an_image(logs: Path, tmp_path: Path) -> None:
     learning_curves(logs, tmp_path / "curves.png", "val/accuracy", "max")
     rate_curve([(1e-4, 2.0), (1e-3, 1.0), (1e-2, 9.0)], 5e-4, tmp_path / "rates.png")

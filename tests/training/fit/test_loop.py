@@ -86,6 +86,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, *scores: float) -> None:
     monkeypatch.setattr(Fit, "_validate", lambda *_: next(found))
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept_and_patience_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from tests.training.fit.test_loop import configure, run
 from training.fit.progress import EVERY_STEPS, Progress
 
 
+@pytest.mark.slow
 def test_a_terminal_is_shown_a_bar_with_metric_and_time_left(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -23,6 +24,7 @@ def test_a_terminal_is_shown_a_bar_with_metric_and_time_left(
     assert "left=0:00" in second
 
 
+@pytest.mark.slow
 def test_a_log_is_told_of_each_epoch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "training.fit.progress")
     result = run(configure(tmp_path, "--epochs", "2").model_copy(update={"progress": True}))

@@ -38,6 +38,7 @@ def test_a_finished_fit_is_read_and_not_repeated(tmp_path: Path) -> None:
     assert not files.resume_point.exists()
 
 
+@pytest.mark.slow
 def test_the_best_model_has_the_score_that_the_result_tells(tmp_path: Path) -> None:
     config = configure(tmp_path, "--epochs", "2")
     result = run(config)

@@ -69,12 +69,14 @@ def changed(exported: Path, target: Path, change: str) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_exported_graph_is_what_pytorch_computes(graph: nn.Module, exported: Path) -> None:
     parity = verify(graph, exported, collate, OUTPUTS, ROWS)
     assert parity.max_abs_diff < parity.tolerance
     assert parity.batch_sizes == (1, 2, 3, 7, 16, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -117,6 +119,7 @@ ALONE = [as_arrays(collate([row])) for row in range(8)]
 WHITE: list[Tensors] = [{"image": np.full((1, 4, 4, 1), 255, np.uint8)}]
 
 
+@pytest.mark.slow
 def test_rows_of_an_exported_graph_keep_apart(exported: Path) -> None:
     proof = prove_company(exported, ALONE, WHITE, StackingProcessor())
     assert (proof.rows, proof.others, proof.batch_size) == (8, 1, 64)

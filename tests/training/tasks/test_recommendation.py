@@ -24,6 +24,7 @@ def data() -> RecommendationData:
     return load("two-towers")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arch", "kind", "subject"),
     [

@@ -22,6 +22,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.slow
 def test_nothing_is_logged_unless_it_is_asked_for(models: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     with start(models=models) as server, httpx.Client(base_url=server.url) as client:

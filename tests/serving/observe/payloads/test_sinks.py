@@ -62,6 +62,7 @@ def collector() -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_collector_gets_each_event_in_https_binary_mode(
     models: Path, collector: ThreadingHTTPServer
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_collector_gets_each_event_in_https_binary_mode(
     assert json.loads(seen[1][1]) == answer.json()
 
 
+@pytest.mark.slow
 def test_a_collector_that_fails_is_counted_and_nobody_waits(
     models: Path, collector: ThreadingHTTPServer
 ) -> None:
