@@ -41,6 +41,7 @@ OUTSIDE = {
     "pytestmark": "pytest reads it of a module",
     "pytest_*": "pytest calls them of a conftest",
     "HONOURED": "completes the table of Triton's fields, which a test compares with the schema",
+    "convolutions": "a test runs it in a process of its own",
     "registered": "code from outside brings a task or an architecture by it, as a test does",
     "_internal": "the Grafana SDK's builders read it",
     "_sweeping": "a task that nothing refers to may be collected while it runs (asyncio.create_task)",

@@ -5,12 +5,13 @@ here is read when the module is imported.
 """
 
 import re
+from argparse import Action, ArgumentParser, HelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from inference.options import Device, Precision
 
@@ -225,4 +226,14 @@ def listed(text: str) -> list[str]:
 
 def read_settings(arguments: Sequence[str]) -> Settings:
     """From the flags of `baton serve` and the environment; `--help` and unknown flags exit."""
-    return Settings(_cli_parse_args=list(arguments), _cli_prog_name="baton serve")
+    flags: CliSettingsSource[ArgumentParser] = CliSettingsSource(
+        Settings, cli_parse_args=list(arguments), cli_prog_name="baton serve", formatter_class=_Help
+    )
+    return Settings(_cli_settings_source=flags)
+
+
+class _Help(HelpFormatter):
+    """Help without the defaults None and "", which the text of a flag puts in words."""
+
+    def _get_help_string(self, action: Action) -> str:
+        return re.sub(r" \(default: (None)?\)$", "", action.help or "")

@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from inference.values import Tensors
 from serving.__main__ import main
 from serving.engine.metrics import Distribution, classify
 from serving.http.body import watch
-from serving.http.errors import STATUS, error_headers, status_of
 from serving.settings import Settings, read_settings
 from tests.bundles import sum_graph, write_bare, write_brightness
 from tests.devices import PROVIDER, without_cuda
@@ -31,33 +29,7 @@ X = {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
 SUM = {"inputs": [X, {**X, "name": "y"}]}
 
 
-def kinds(base: type[errors.BatonError]) -> Iterator[type[errors.BatonError]]:
-    yield base
-    for kind in base.__subclasses__():
-        yield from kinds(kind)
-
-
 # Errors
-
-
-def test_every_error_has_a_status() -> None:
-    named = {
-        kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.BatonError)
-    }
-    assert set(STATUS) == named
-    assert all(400 <= status < 600 for status in STATUS.values())
-
-
-def test_an_error_nobody_named_has_the_status_of_its_kind() -> None:
-    class Odd(errors.InputTooLarge):
-        pass
-
-    assert status_of(Odd("body", 1, "less")) == 413
-
-
-def test_overload_says_when_to_come_again() -> None:
-    assert error_headers(errors.Overloaded("m", 8, 1.2)) == [(b"retry-after", b"2")]
-    assert error_headers(errors.Overloaded("m", 8, 0.0)) == [(b"retry-after", b"1")]
 
 
 def test_every_error_has_an_outcome() -> None:

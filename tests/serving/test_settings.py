@@ -88,3 +88,13 @@ def test_a_start_logs_one_line_for_a_deprecated_flag(
 def test_parts_of_a_list_are_stripped_and_empty_ones_left_out() -> None:
     assert listed(" a, b ,,c ") == ["a", "b", "c"]
     assert listed("") == []
+
+
+def test_help_names_a_default_only_where_it_says_something(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_settings(["--help"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "port to listen on; 0 takes a free one (default: 8000)" in shown
+    assert "default: None" not in shown
+    assert "(default: )" not in shown

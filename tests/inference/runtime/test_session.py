@@ -116,6 +116,17 @@ def test_an_output_that_is_no_tensor_is_refused_by_name() -> None:
         OrtSession(data, HERE)
 
 
+def convolutions() -> bytes:
+    """Some layers of 16 channels, which an image of any size may go through."""
+    nodes, last = [], "x"
+    weights = {"w0": np.full((16, 3, 3, 3), 0.01, np.float32), "w": np.full((16, 16, 3, 3), 0.01, np.float32)}
+    for layer in range(4):
+        nodes.append(node("Conv", f"{last} {'w' if layer else 'w0'}", f"c{layer}", pads=[1] * 4))
+        last = f"c{layer}"
+    nodes.append(node("GlobalAveragePool", last, "y"))
+    return model(nodes, [tensor("x", "N", 3, "H", "W")], [tensor("y", "N", 16, 1, 1)], 17, 8, **weights)
+
+
 BIG = """
 import sys
 import numpy as np
