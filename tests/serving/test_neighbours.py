@@ -90,6 +90,7 @@ def test_those_of_different_clients_do_share_runs(server: ThreadedServer) -> Non
         assert set(mind) <= {"stop-words"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RANDOM, ids=lambda case: case.name)
 def test_chance_has_the_form_of_what_was_asked(server: ThreadedServer, case: Case) -> None:
     with parallel_clients(server.url, CLIENTS) as asking:
