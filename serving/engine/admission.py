@@ -16,11 +16,17 @@ class Admission:
     def __init__(
         self, model: str, plan: Plan, pace: Pace, queues: BucketQueues, clock_ns: Callable[[], int]
     ) -> None:
-        self.plan = plan
+        self.adopt(plan)
         self.pending_rows = 0
         self._model, self._pace, self._queues, self._clock_ns = model, pace, queues, clock_ns
         self._draining = False
         self._idle: asyncio.Event | None = None  # made when somebody waits: most of the time nobody does
+
+    def adopt(self, plan: Plan) -> None:
+        """Let in by another plan from now on."""
+        self.plan = plan
+        # These are let in at any pace, so that most requests need no look at it.
+        self.first_rows = min(plan.least_pending_rows, plan.max_pending_rows)
 
     def admit(self, rows: int) -> None:
         """Let a request of `rows` rows in; pair it with `release`.
@@ -33,8 +39,7 @@ class Admission:
             raise InputTooLarge("instances", rows, f"at most {plan.max_queue_rows} in a request")
         if self._draining:
             raise ModelNotReady(self._model, "it is draining")
-        # The first rows are let in at any pace, so most requests need no look at it.
-        if self.pending_rows + rows > min(plan.least_pending_rows, plan.max_pending_rows):
+        if self.pending_rows + rows > self.first_rows:
             overloaded = self.overloaded(rows)
             if overloaded is not None:
                 raise overloaded
@@ -46,12 +51,14 @@ class Admission:
         A request of more rows than may ever be pending is let in while nothing else is, unless an operator has set
         that number.
         """
+        if self.pending_rows + rows <= self.first_rows:
+            return None
         if self.pending_rows == 0 and self.plan.max_wait_s is not None:
             return None
         limit = self._limit()
         if self.pending_rows + rows <= limit:
             return None
-        if self.pending_rows + rows - self._queues.sweep(self._clock_ns()) <= limit:
+        if self.pending_rows + rows - self._queues.sweep() <= limit:
             return None
         return Overloaded(self._model, limit, self.wait_s(self.pending_rows))
 

@@ -97,7 +97,7 @@ class DynamicBatcher:
         `clock_ns` and `call_later` (seconds, callback) are given by tests that step time by hand.
         """
         self.name = name
-        self.pace, self._queues = Pace(), BucketQueues(name)
+        self.pace, self._queues = Pace(), BucketQueues(name, clock_ns)
         self.admission = Admission(name, plan, self.pace, self._queues, clock_ns)
         self.one_by_one = ""
         """Why no two requests share a run, though the model was proved to take batches; "" where they do."""
@@ -121,7 +121,8 @@ class DynamicBatcher:
 
     @plan.setter
     def plan(self, plan: Plan) -> None:
-        self._plan = self.admission.plan = plan
+        self._plan = plan
+        self.admission.adopt(plan)
 
     @property
     def queued_rows(self) -> int:
@@ -177,14 +178,14 @@ class DynamicBatcher:
         self._awake = False
         plan, queues, one_by_one = self._plan, self._queues, bool(self.one_by_one)
         while self._free > 0:
-            batch = queues.take(plan, self._clock_ns(), one_by_one=one_by_one)
+            batch = queues.take(plan, one_by_one=one_by_one)
             if not batch:
                 return
             self._start(batch)
             if plan.inline:
                 return  # `_finish` has woken it for the rest; sockets are read between two runs
         while queues and self._may_prefetch():
-            batch = queues.take(plan, self._clock_ns(), one_by_one=one_by_one, only_full=True)
+            batch = queues.take(plan, one_by_one=one_by_one, only_full=True)
             if not batch:
                 return
             self._prefetched.append(batch)

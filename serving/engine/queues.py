@@ -1,13 +1,13 @@
 """The requests that wait for a run: a queue for each bucket of rows that may share a batch."""
 
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from inference.errors import ClientDisconnected, DeadlineExceeded
 from inference.values import Tensors
-from serving.engine.context import RequestContext
+from serving.engine.context import RequestContext, clock_ns
 from serving.engine.plan import Plan
 
 _NS = 1e-9
@@ -70,9 +70,9 @@ class Entry:
 class BucketQueues(dict[Key, deque[Entry]]):
     """The queues of one model, none of them empty. Entries of one queue may share a batch; priority 0 goes first."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, clock_ns: Callable[[], int] = clock_ns) -> None:
         super().__init__()
-        self._model = model
+        self._model, self._clock_ns = model, clock_ns
         self._swept_ns = 0
 
     def entries(self) -> Iterator[Entry]:
@@ -95,7 +95,7 @@ class BucketQueues(dict[Key, deque[Entry]]):
         ]
         return min(firsts, default=None)
 
-    def take(self, plan: Plan, now_ns: int, *, one_by_one: bool, only_full: bool = False) -> list[Entry]:
+    def take(self, plan: Plan, *, one_by_one: bool, only_full: bool = False) -> list[Entry]:
         """The entries of the next batch, in order; [] where none waits, or the batch would not be full.
 
         Of the most urgent queues it is the one whose first entry waits longest. Entries whose client has left, or
@@ -119,7 +119,7 @@ class BucketQueues(dict[Key, deque[Entry]]):
                     continue
                 if context.is_disconnected():
                     entry.disconnect()
-                elif entry.timer is not None and now_ns * _NS >= (context.deadline_s or 0.0):
+                elif entry.timer is not None and self._clock_ns() * _NS >= (context.deadline_s or 0.0):
                     entry.expire(self._model)
                 else:
                     batch.append(entry)
@@ -130,11 +130,12 @@ class BucketQueues(dict[Key, deque[Entry]]):
                 return batch
         return []
 
-    def sweep(self, now_ns: int) -> int:
+    def sweep(self) -> int:
         """Answer and drop the entries whose client has left; the number of their rows, 0 just after the last look.
 
         An entry that has its answer already has given its rows back, or does in the loop's next turn.
         """
+        now_ns = self._clock_ns()
         if now_ns - self._swept_ns < _SWEEP_NS:
             return 0
         self._swept_ns = now_ns

@@ -19,7 +19,7 @@ BY_OPERATOR = MEASURED._replace(max_wait_s=None, least_pending_rows=1, max_queue
 
 class Bench:
     def __init__(self, plan: Plan, row_s: float = 0.0) -> None:
-        self.pace, self.queues, self.now_ns = Pace(), BucketQueues("m"), 10**12
+        self.pace, self.queues, self.now_ns = Pace(), BucketQueues("m", lambda: self.now_ns), 10**12
         self.admission = Admission("m", plan, self.pace, self.queues, lambda: self.now_ns)
         if row_s:
             self.pace.observe(row_s)

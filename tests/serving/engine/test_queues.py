@@ -50,8 +50,8 @@ def entry(
     return Entry({"x": np.zeros((rows, 1))}, rows, context, reply, queued_ns, timer), reply
 
 
-def filled(*entries: Entry, bucket: str = "a") -> BucketQueues:
-    queues = BucketQueues("m")
+def filled(*entries: Entry, bucket: str = "a", now_ns: int = 0) -> BucketQueues:
+    queues = BucketQueues("m", lambda: now_ns)
     for each in entries:
         queues.add(bucket, each)
     return queues
@@ -60,20 +60,20 @@ def filled(*entries: Entry, bucket: str = "a") -> BucketQueues:
 def test_entries_of_one_bucket_are_taken_in_order_up_to_a_batch() -> None:
     entries = [entry(rows)[0] for rows in (2, 1, 2, 1)]
     queues = filled(*entries)
-    assert queues.take(PLAN, 0, one_by_one=False) == entries[:2]
-    assert queues.take(PLAN, 0, one_by_one=False) == entries[2:]
-    assert queues.take(PLAN, 0, one_by_one=False) == []
+    assert queues.take(PLAN, one_by_one=False) == entries[:2]
+    assert queues.take(PLAN, one_by_one=False) == entries[2:]
+    assert queues.take(PLAN, one_by_one=False) == []
     assert not queues
 
 
 def test_an_entry_of_more_rows_than_a_batch_is_taken_alone() -> None:
     big, small = entry(9)[0], entry(1)[0]
-    assert filled(big, small).take(PLAN, 0, one_by_one=False) == [big]
+    assert filled(big, small).take(PLAN, one_by_one=False) == [big]
 
 
 def test_one_by_one_takes_one() -> None:
     first, second = entry()[0], entry()[0]
-    assert filled(first, second).take(PLAN, 0, one_by_one=True) == [first]
+    assert filled(first, second).take(PLAN, one_by_one=True) == [first]
 
 
 def test_the_urgent_queue_goes_first_then_the_one_that_waits_longest() -> None:
@@ -81,22 +81,22 @@ def test_the_urgent_queue_goes_first_then_the_one_that_waits_longest() -> None:
     queues = filled(low, bucket="low")
     queues.add("late", late)
     queues.add("early", early)
-    order = [queues.take(PLAN, 0, one_by_one=False) for _ in range(3)]
+    order = [queues.take(PLAN, one_by_one=False) for _ in range(3)]
     assert order == [[early], [late], [low]]
 
 
 def test_a_batch_that_is_not_full_is_left_where_only_full_ones_are_asked_for() -> None:
     queues = filled(entry(3)[0])
-    assert queues.take(PLAN, 0, one_by_one=False, only_full=True) == []
+    assert queues.take(PLAN, one_by_one=False, only_full=True) == []
     queues.add("a", entry(1)[0])
-    assert len(queues.take(PLAN, 0, one_by_one=False, only_full=True)) == 2
+    assert len(queues.take(PLAN, one_by_one=False, only_full=True)) == 2
 
 
 def test_where_many_wait_a_batch_is_bigger_than_preferred() -> None:
     plan = PLAN._replace(preferred_batch_size=1, max_batch_size=8)
     queues = filled(*(entry()[0] for _ in range(12)))
     sizes = []
-    while batch := queues.take(plan, 0, one_by_one=False):
+    while batch := queues.take(plan, one_by_one=False):
         sizes.append(len(batch))
     assert sizes == [
         6,
@@ -112,21 +112,25 @@ def test_clients_that_left_and_deadlines_that_passed_are_answered_and_dropped() 
     answered, to_answered = entry()
     to_answered.set_result({})
     stays = entry(deadline_s=3.0)[0]
-    batch = filled(gone, late, answered, stays).take(PLAN, 2_000_000_000, one_by_one=False)
+    queues = filled(gone, late, answered, stays, now_ns=2_000_000_000)
+    batch = queues.take(PLAN, one_by_one=False)
     assert batch == [stays]
     assert isinstance(to_gone.given, ClientDisconnected)
     assert isinstance(to_late.given, DeadlineExceeded)
 
 
 def test_a_sweep_frees_the_rows_of_clients_that_left_but_not_too_often() -> None:
-    left = False
+    left, now_ns = False, 1_000_000_000
     gone, to_gone = entry(3, is_disconnected=lambda: left)
-    queues = filled(entry(2)[0], gone)
-    now_ns = 1_000_000_000
-    assert queues.sweep(now_ns) == 0
+    queues = BucketQueues("m", lambda: now_ns)
+    for each in (entry(2)[0], gone):
+        queues.add("a", each)
+    assert queues.sweep() == 0
     left = True
-    assert queues.sweep(now_ns + 1_000_000) == 0  # 1 ms later: no look
-    assert queues.sweep(now_ns + 30_000_000) == 3
+    now_ns += 1_000_000  # 1 ms later: no look
+    assert queues.sweep() == 0
+    now_ns += 30_000_000
+    assert queues.sweep() == 3
     assert isinstance(to_gone.given, ClientDisconnected)
     assert sum(each.rows for each in queues.entries()) == 2
 
