@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -314,9 +315,19 @@ def test_a_full_queue_a_burst_of_errors_and_a_refused_model_fire(
 def test_a_drain_that_does_not_end_fires(prometheus: Prometheus, replicas: tuple[Server, Server]) -> None:
     server = replicas[1]
     host, port = server.address.split(":")
+    enough = threading.Event()
     with socket.create_connection((host, int(port))) as stuck:
         head = b"POST /v1/models/brightness:predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-        stuck.sendall(head + b"Content-Length: 1000\r\n\r\nhalf of it")
+        stuck.sendall(head + b"Content-Length: 50000000\r\n\r\nhalf of it")
+
+        def send_on() -> None:
+            """At 40 kB a second the server waits for the rest: it gives up on a body that stalls while it stops."""
+            with suppress(OSError):
+                while not enough.wait(0.1):
+                    stuck.sendall(bytes(4096))
+
+        sending = threading.Thread(target=send_on)
+        sending.start()
         time.sleep(0.5)
         server.process.terminate()
         until(lambda: not answers(f"{server.url}/v2/health/ready"), "readiness to turn false")
@@ -327,5 +338,7 @@ def test_a_drain_that_does_not_end_fires(prometheus: Prometheus, replicas: tuple
         )
         until(lambda: ("BatonDrainStuck", server.address) in prometheus.firing(), "the alert", 30)
         assert server.process.poll() is None, "it waits for the request under way"
+        enough.set()
+        sending.join()
     server.process.wait(30)
     assert server.process.returncode == 0
