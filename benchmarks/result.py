@@ -86,7 +86,7 @@ def write(
     result = Result(
         name=name,
         command=shlex.join(
-            ["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *map(_without_folders, sys.argv[1:])]
+            ["python", "-m", f"benchmarks.{_module(sys.argv[0])}", *map(_without_folders, sys.argv[1:])]
         ),
         machine=fingerprint(),
         columns=columns,
@@ -99,6 +99,12 @@ def write(
     out.write_text(result.model_dump_json(indent=1) + "\n")
     print(markdown(result))
     return 0 if all(claim.kept for claim in claims) else 1
+
+
+def _module(file: str) -> str:
+    """The name under `benchmarks` of a module, or of a package, that is run."""
+    path = Path(file)
+    return path.parent.name if path.stem == "__main__" else path.stem
 
 
 def _without_folders(argument: str) -> str:
