@@ -9,6 +9,7 @@
     ├── LoadRefused               the files are refused, and the model answers as before
     ├── Unsupported               understood, and not offered
     ├── Overloaded                try again after `retry_after_s`
+    ├── InflightExceeded          the same, where the bytes held for requests are at their limit
     ├── DeadlineExceeded
     ├── ClientDisconnected
     ├── InferenceFailed           the runtime refused a batch
@@ -106,6 +107,19 @@ class Overloaded(BatonError):
             f"model '{name}' is overloaded: its queue holds {counted(limit, 'row')}, which is its limit"
         )
         self.name, self.limit, self.retry_after_s = name, limit, retry_after_s
+
+
+class InflightExceeded(BatonError):
+    """The process holds as many bytes for requests as it may; `retry_after_s` is when to come again."""
+
+    retry_after_s = 1.0
+
+    def __init__(self, field: str, size: int, used: int, limit: int) -> None:
+        super().__init__(
+            f"{field}: the request needs {counted(size, 'byte')}, and there is no room for them now: "
+            f"{used} of {limit} bytes are held for requests (--max-inflight-bytes)"
+        )
+        self.field, self.size, self.limit = field, size, limit
 
 
 class DeadlineExceeded(BatonError):

@@ -15,6 +15,7 @@ from typing import Any
 from inference.errors import (
     ClientDisconnected,
     DeadlineExceeded,
+    InflightExceeded,
     InvalidInput,
     ModelNotReady,
     Overloaded,
@@ -103,7 +104,7 @@ SUCCESS, INVALID, REJECTED, DEADLINE, CANCELLED, FAILED = OUTCOMES = (
 """How a request may end, as metric labels name it: answered, at fault, turned away, too late, left, our fault."""
 
 
-QUEUE_FULL, NOT_READY = REASONS = ("queue_full", "not_ready")
+QUEUE_FULL, NOT_READY, MEMORY = REASONS = ("queue_full", "not_ready", "memory")
 """Why a request may be turned away."""
 
 
@@ -112,6 +113,8 @@ def classify(error: BaseException) -> tuple[str, str]:
     match error:
         case Overloaded():
             return REJECTED, QUEUE_FULL
+        case InflightExceeded():
+            return REJECTED, MEMORY
         case ModelNotReady():
             return REJECTED, NOT_READY
         case DeadlineExceeded():

@@ -17,6 +17,7 @@ from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, de
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
+from serving.engine.inflight import InflightBytes
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
@@ -58,16 +59,20 @@ class FastPath:
         settings: Settings,
         lifecycle: Lifecycle,
         pool: Executor,
+        inflight: InflightBytes,
         observer: Observer | None = None,
         payload_log: PayloadObserver | None = None,
     ) -> None:
         """`pool` takes the work that would keep the event loop for long: big compressed bodies.
+
+        `inflight` counts what is held for requests, and is asked before more is.
 
         `observer` is told of each answer, `payload_log` of those that it picks.
         """
         self.routes = Routes(settings.root_path)
         self._registry, self._lifecycle, self._pool = registry, lifecycle, pool
         self._observer, self._payload_log = observer, payload_log
+        self.inflight = inflight
         self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
         explanations = ExplanationPlane(pool, settings.max_explain_rows)
