@@ -109,8 +109,9 @@ class FastPath:
 
         Overload is when refusing has to cost least: the body stays unread, and answers are made once.
         """
-        model = self._served(route)
-        if model is None:
+        try:
+            model = self._registry.get(route.name, route.version)
+        except BatonError:
             return None
         error = model.batcher.admission.overloaded(rows=1)
         if error is None:
