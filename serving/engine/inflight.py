@@ -111,6 +111,14 @@ class Hold:
         if self in inflight._waiting:
             inflight.waiting += size
 
+    def shrink(self, size: int) -> None:
+        """Give `size` bytes back, which are there no more."""
+        size = min(size, self.size)  # it may have been released meanwhile
+        self.size -= size
+        self.inflight.used -= size
+        if self in self.inflight._waiting:
+            self.inflight.waiting -= size
+
     def wait(self, size: int, field: str, give_up: GiveUp) -> None:
         """Take `size` bytes more that have come, or lie unread, while the server waits for the client.
 
