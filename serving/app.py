@@ -25,6 +25,7 @@ from serving.engine.loading import ModelLoader
 from serving.engine.measuring import RUNS_ON_DEVICE
 from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
+from serving.engine.tidying import Tidying
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
@@ -66,6 +67,7 @@ class Application:
     registry: ModelRegistry
     lifecycle: Lifecycle
     inflight: InflightBytes
+    tidying: Tidying
     root_path: str
 
 
@@ -160,7 +162,15 @@ def create_app(
     add_docs(app)
     _word_errors(app)
     asgi = with_cors(in_front_of(app, fast_path, settings.root_path), listed(settings.cors_origins))
-    return Application(holding(asgi, inflight), fast_path, registry, lifecycle, inflight, settings.root_path)
+    return Application(
+        holding(asgi, inflight),
+        fast_path,
+        registry,
+        lifecycle,
+        inflight,
+        Tidying(inflight, registry.served),
+        settings.root_path,
+    )
 
 
 def _inflight(settings: Settings) -> InflightBytes:
