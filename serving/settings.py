@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     max_explain_rows: int = Field(
         2048, ge=1, description="rows that one :explain may run: a part of an input costs one; over it 413"
     )
+    max_explanations: int = Field(
+        16, ge=1, description="requests to :explain under way in a model of each process; over it 429"
+    )
     strict_json: bool = Field(
         False,
         description="JSON tensors without NaN and Infinity: refused in requests, null in answers; "

@@ -8,15 +8,15 @@ from any ASGI server by way of `http.front`; both ways meet in `respond`.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Protocol
 
-from inference.errors import BatonError, ClientDisconnected
+from inference.errors import BatonError, ClientDisconnected, Overloaded
 from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, decompress
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
+from serving.engine.fair_pool import FairPool
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
@@ -57,7 +57,7 @@ class FastPath:
         plane: DataPlane,
         settings: Settings,
         lifecycle: Lifecycle,
-        pool: Executor,
+        pool: FairPool,
         observer: Observer | None = None,
         payload_log: PayloadObserver | None = None,
     ) -> None:
@@ -70,11 +70,11 @@ class FastPath:
         self._observer, self._payload_log = observer, payload_log
         self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
-        explanations = ExplanationPlane(pool, settings.max_explain_rows)
+        self._explanations = ExplanationPlane(pool, settings.max_explain_rows, settings.max_explanations)
         self._exchanges: dict[str, Callable[..., Any]] = {
             "infer": partial(InferExchange, plane),
             "predict": partial(PredictExchange, plane),
-            "explain": partial(ExplainExchange, explanations),
+            "explain": partial(ExplainExchange, self._explanations),
         }
         self._refusals: dict[tuple[str, int], Answer] = {}
         self._tasks: set[asyncio.Future[None]] = set()
@@ -102,7 +102,7 @@ class FastPath:
             model = self._registry.get(route.name, route.version)
         except BatonError:
             return None
-        error = model.batcher.admission.overloaded(rows=1)
+        error = self._overloaded(route, model)
         if error is None:
             return None
         model.metrics.fail(error)
@@ -131,7 +131,7 @@ class FastPath:
         model: ServedModel | None = None
         try:
             model = self._registry.get(route.name, route.version)
-            overloaded = model.batcher.admission.overloaded(rows=1)
+            overloaded = self._overloaded(route, model)
             if overloaded is not None:  # before the body is read
                 raise overloaded
             body = await read_body(receive, headers, self._max_body_bytes)
@@ -193,6 +193,11 @@ class FastPath:
             exchange.start(body, headers, answered)
         except Exception as error:
             answered(None, error)
+
+    def _overloaded(self, route: Route, model: ServedModel) -> Overloaded | None:
+        if route.verb == "explain":
+            return self._explanations.overloaded(model)
+        return model.batcher.admission.overloaded(rows=1)
 
     async def _respond_decompressed(
         self, route: Route, headers: RawHeaders, body: bytes, client: Client, context: RequestContext
