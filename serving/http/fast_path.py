@@ -66,7 +66,8 @@ class FastPath:
         `observer` is told of each answer, `payload_log` of those that it picks.
         """
         self.routes = Routes(settings.root_path)
-        self._registry, self._lifecycle, self._pool = registry, lifecycle, pool
+        self.lifecycle = lifecycle
+        self._registry, self._pool = registry, pool
         self._observer, self._payload_log = observer, payload_log
         self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
@@ -106,7 +107,7 @@ class FastPath:
         if error is None:
             return None
         model.metrics.fail(error)
-        if self._observer is not None or self._lifecycle.draining or b"x-request-id" in headers:
+        if self._observer is not None or self.lifecycle.draining or b"x-request-id" in headers:
             return self._finished(route, refusal(error), headers, RequestContext())
         key = str(error), retry_after_s(error)
         answer = self._refusals.get(key)
@@ -251,7 +252,7 @@ class FastPath:
         request_id = headers.get(b"x-request-id")
         if request_id is not None and request_id.isascii() and request_id.decode().isprintable():
             added.append((b"x-request-id", request_id[:128]))
-        if self._lifecycle.draining:
+        if self.lifecycle.draining:
             added.append((b"connection", b"close"))  # so that the client's next request goes elsewhere
         if self._observer is not None:
             self._observer(route, headers, context.times, answer.status)

@@ -281,6 +281,7 @@ def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: flo
     """The protocol class for `uvicorn.Config(http=…)` that takes the fast path into `fast_path`."""
     attributes: dict[str, Any] = {
         "fast_path": fast_path,
+        "lifecycle": fast_path.lifecycle,
         "heads": {},
         "keep_alive_s": keep_alive_s,
         "receive_timeout_s": receive_timeout_s,
