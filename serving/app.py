@@ -19,6 +19,7 @@ from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
+from serving.engine.fair_pool import FairPool
 from serving.engine.group import Alone, Group, Process
 from serving.engine.inflight import InflightBytes, derived_limit
 from serving.engine.loading import ModelLoader
@@ -84,7 +85,7 @@ def create_app(
     on_gpu = settings.device != "cpu" and CUDA in available_providers()
     expected = settings.instances or (max(RUNS_ON_DEVICE) if on_gpu else 0)
     runs = ThreadPoolExecutor(max(cpus, expected), thread_name_prefix="run")
-    decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
+    decodes = FairPool(ThreadPoolExecutor(cpus, thread_name_prefix="decode"))
     measuring = ThreadPoolExecutor(1, thread_name_prefix="measure")
     loader = ModelLoader(
         device=settings.device,

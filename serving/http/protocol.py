@@ -329,6 +329,7 @@ def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: flo
     attributes: dict[str, Any] = {
         "fast_path": fast_path,
         "inflight": fast_path.inflight,
+        "lifecycle": fast_path.lifecycle,
         "heads": {},
         "keep_alive_s": keep_alive_s,
         "receive_timeout_s": receive_timeout_s,
