@@ -60,6 +60,12 @@ class Settings(BaseSettings):
     )
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, description="processes behind the port, with the CPUs divided among them")
+    worker_timeout_s: float = Field(
+        4.0,
+        ge=0,
+        description="seconds of silence until a worker gets no more connections and is replaced, as one that hangs; "
+        "0: never",
+    )
     tls_cert: Path | None = Field(
         None, description="certificate chain in PEM: HTTPS, and no HTTP; read again when its file changes"
     )
