@@ -86,7 +86,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return  # it comes again, without its upgrade
         if self._head.max_bytes > MAX_HEAD_BYTES:
             check_head(self.url, self.headers)
-        self.choose_way()
+        if not self.transport.is_closing():  # or the answer before it was the last
+            self.choose_way()
         self._heads_parsed += 1
         self._in_head = False
 
@@ -178,6 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._refusal = answer
             self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False  # nothing may be written behind the refusal
             self.cycle.message_event.set()
             if self.pipeline:  # at the left is the one that came last
                 self.pipeline.popleft()

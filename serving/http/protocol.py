@@ -41,11 +41,13 @@ class Head(NamedTuple):
 class FastCycle:
     """A request on the fast path and its answer, in the place of uvicorn's `RequestResponseCycle`.
 
-    uvicorn's protocol reads and writes `disconnected`, `keep_alive` and `response_complete`.
+    uvicorn's protocol reads and writes `disconnected`, `keep_alive` and `response_complete`, and ours
+    `waiting_for_100_continue`, which no request on the fast path does.
     """
 
     __slots__ = (
         "_body", "_protocol", "disconnected", "headers", "keep_alive", "refused", "response_complete", "route",
+        "waiting_for_100_continue",
     )  # fmt: skip
 
     def __init__(
