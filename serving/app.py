@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
 
-from inference.errors import BatonError
+from inference.errors import BatonError, ClientDisconnected
 from inference.runtime.machine import cpu_share
 from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
@@ -196,6 +197,11 @@ def _word_errors(app: FastAPI) -> None:
         if detail == _NO_ROUTE:
             detail = f"path: got {request.url.path!r}, expected one of those that /openapi.json lists"
         return _error(error.status_code, detail, dict(error.headers or {}))
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, error: ClientDisconnect) -> Response:
+        """Nobody reads this; without it every client that leaves while it sends a body is a traceback in the log."""
+        return _error(status_of(ClientDisconnected()), "the client closed the connection", {})
 
     @app.exception_handler(RequestValidationError)
     async def validation(_: Request, error: RequestValidationError) -> Response:
