@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -179,15 +179,22 @@ class Bench:
 
     @contextmanager
     def serve(
-        self, models: Path, *flags: str, ready: bool = True, env: Mapping[str, str] | None = None
+        self,
+        models: Path,
+        *flags: str,
+        ready: bool = True,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> Iterator[Server]:
         """A server of the checkout under test, for as long as the block lasts; it is ended by force at the end.
 
-        `ready`: wait until it is; else until it is live. `ServerEnded` where it does not start.
+        `ready`: wait until it is; else until it is live. `prefix`: a program that runs it.
+        `ServerEnded` where it does not start.
         """
         self._servers += 1
         port, log = _free_port(), self.folder / f"server-{self._servers}.log"
         command = [
+            *prefix,
             sys.executable,
             "-m",
             "baton",
