@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
 
-from inference.errors import BatonError
+from inference.errors import BatonError, ClientDisconnected
 from inference.runtime.machine import cpu_share
 from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
+from serving.engine.fair_pool import FairPool
 from serving.engine.group import Alone, Group, Process
 from serving.engine.inflight import InflightBytes, derived_limit
 from serving.engine.loading import ModelLoader
@@ -86,7 +88,7 @@ def create_app(
     on_gpu = settings.device != "cpu" and CUDA in available_providers()
     expected = settings.instances or (max(RUNS_ON_DEVICE) if on_gpu else 0)
     runs = ThreadPoolExecutor(max(cpus, expected), thread_name_prefix="run")
-    decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
+    decodes = FairPool(ThreadPoolExecutor(cpus, thread_name_prefix="decode"))
     measuring = ThreadPoolExecutor(1, thread_name_prefix="measure")
     loader = ModelLoader(
         device=settings.device,
@@ -205,6 +207,11 @@ def _word_errors(app: FastAPI) -> None:
         if detail == _NO_ROUTE:
             detail = f"path: got {request.url.path!r}, expected one of those that /openapi.json lists"
         return _error(error.status_code, detail, dict(error.headers or {}))
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, error: ClientDisconnect) -> Response:
+        """Nobody reads this; without it every client that leaves while it sends a body is a traceback in the log."""
+        return _error(status_of(ClientDisconnected()), "the client closed the connection", {})
 
     @app.exception_handler(RequestValidationError)
     async def validation(_: Request, error: RequestValidationError) -> Response:

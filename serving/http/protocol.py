@@ -58,11 +58,13 @@ class FastCycle(Hold):
     """A request on the fast path and its answer, in the place of uvicorn's `RequestResponseCycle`.
 
     It is the hold of its own bytes: an object more would cost a small request more than counting them does. uvicorn's
-    protocol reads and writes `disconnected`, `keep_alive` and `response_complete`.
+    protocol reads and writes `disconnected`, `keep_alive` and `response_complete`, and ours
+    `waiting_for_100_continue`, which no request on the fast path does.
     """
 
     __slots__ = (
         "_body", "_protocol", "disconnected", "headers", "keep_alive", "refused", "response_complete", "route",
+        "waiting_for_100_continue",
     )  # fmt: skip
 
     def __init__(
@@ -351,6 +353,7 @@ def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: flo
     attributes: dict[str, Any] = {
         "fast_path": fast_path,
         "inflight": fast_path.inflight,
+        "lifecycle": fast_path.lifecycle,
         "heads": {},
         "defaults": DefaultHeaders(),
         "keep_alive_s": keep_alive_s,
