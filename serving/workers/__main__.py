@@ -11,6 +11,7 @@ from serving.app import Application, create_app
 from serving.observe.logs import set_up_logging
 from serving.server import LINGER_S, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
+from serving.workers.counts import SharedCounts
 from serving.workers.messages import Closed, Leaving, Refusal, frame
 from serving.workers.profiles import SharedProfiles
 from serving.workers.worker_group import WorkerGroup, WorkerId
@@ -84,10 +85,11 @@ class WorkerServer(BatonServer):
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until told to stop; its exit status. The first four arguments are the supervisor's, the rest the user's."""
+    """Serve until told to stop; its exit status. The first five arguments are the supervisor's, the rest the user's."""
     control, deals = (socket.socket(fileno=int(number)) for number in arguments[:2])
-    worker_id = WorkerId(*map(int, arguments[2:4]))
-    settings = read_settings(arguments[4:])
+    counts = SharedCounts(int(arguments[2]))
+    worker_id = WorkerId(*map(int, arguments[3:5]))
+    settings = read_settings(arguments[5:])
     try:
         tracing = prepare(settings)
     except Refused as refusal:
@@ -96,7 +98,7 @@ def main(arguments: list[str]) -> int:
     set_up_logging(settings.log_level, settings.log_format, f"worker {worker_id.number}")
     profiles = SharedProfiles(settings.profile_cache)
     worker_group = WorkerGroup(control, worker_id, profiles)
-    app = create_app(settings, tracing, worker_group.join, profiles)
+    app = create_app(settings, tracing, worker_group.join, profiles, counts)
     WorkerServer(make_config(settings, app), app, worker_group, deals).run()
     if tracing is not None:
         tracing.close()
