@@ -8,6 +8,7 @@ import sys
 from types import FrameType
 
 from serving.app import Application, create_app
+from serving.lifecycle import end_at_once
 from serving.observe.logs import set_up_logging
 from serving.server import LINGER_S, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
@@ -75,7 +76,7 @@ class WorkerServer(BatonServer):
         connection.setblocking(False)
         with contextlib.suppress(OSError):  # it has gone again, or could not agree on TLS
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol, connection, ssl=self.config.ssl
+                self._protocol, connection, ssl=self.config.ssl, ssl_handshake_timeout=self.handshake_s()
             )
 
     async def _close_listener(self) -> None:
@@ -106,4 +107,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_at_once()
     sys.exit(main(sys.argv[1:]))

@@ -13,7 +13,11 @@ from serving.workers.messages import Family, Report, Sample
 _COUNTED = ("counter", "histogram", "unknown")  # Triton's aliases are counters of unknown type
 # Levels that each worker has for itself, so that the server has their sum.
 _AMOUNTS = frozenset({
+    "baton_explanations_in_flight",
     "baton_in_flight",
+    "baton_inflight_bytes",
+    "baton_inflight_bytes_limit",
+    "baton_low_priority_pending_rows",
     "baton_pending_rows",
     "baton_pending_rows_limit",
     "baton_queue_rows",
