@@ -18,6 +18,7 @@ from serving.workers.profiles import SharedProfiles
 from serving.workers.worker_group import WorkerGroup, WorkerId
 
 _AT_ONCE = 16  # connections taken in before the loop turns to requests again
+_FULL_S = 0.1  # until the next try where no descriptor is left
 
 
 class WorkerServer(BatonServer):
@@ -58,6 +59,9 @@ class WorkerServer(BatonServer):
 
     def _take(self) -> None:
         for _ in range(_AT_ONCE):
+            if not self.descriptors.are_left():  # one that is sent now would be lost
+                self._take_later()
+                return
             try:
                 sign, descriptors, _, _ = socket.recv_fds(self._deals, 1, 1)
             except BlockingIOError:
@@ -71,6 +75,15 @@ class WorkerServer(BatonServer):
             task = asyncio.ensure_future(self._welcome(socket.socket(fileno=descriptors[0])))
             self._arriving.add(task)
             task.add_done_callback(self._arriving.discard)
+
+    def _take_later(self) -> None:
+        """Let the connections wait where the supervisor finds them, should this worker end."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._deals)
+        if self._app.lifecycle.draining:
+            self.should_exit = True
+        else:
+            loop.call_later(_FULL_S, loop.add_reader, self._deals, self._take)
 
     async def _welcome(self, connection: socket.socket) -> None:
         connection.setblocking(False)
