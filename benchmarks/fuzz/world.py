@@ -93,6 +93,7 @@ class World:
         self.loop: Any = asyncio.get_running_loop()
         self.counted = self.counts()
         """As they were when the last stream was over."""
+        self._held = 0
 
     @property
     def models(self) -> list[ServedModel]:
@@ -115,7 +116,11 @@ class World:
             return f"requests of {', '.join(busy)}"
         if self.state.connections:
             return f"{len(self.state.connections)} connections"
-        return f"{len(self.state.tasks)} tasks" if self.state.tasks else ""
+        if self.state.tasks:
+            return f"{len(self.state.tasks)} tasks"
+        held, before = self.app.inflight.used, self._held
+        self._held = held  # so that a stream is not told of for another's sake
+        return "" if held == before else f"{held - before} bytes held"
 
     def forget(self) -> None:
         """Empty the tables that requests fill: of heads, and of routes."""

@@ -273,7 +273,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 same = heads == self._heads_parsed and chunks == self._chunks_parsed
                 self._overhead_bytes = self._overhead_bytes + len(data) if same else 0
                 _check_overhead(self._overhead_bytes)
-                self._take(len(data), "body")
+                if not self._is_answered():  # else it goes by, and its hold is given back already
+                    self._take(len(data), "body")
         except httptools.HttpParserError as error:
             self.refuse(refusal_of(error, data, self._part()))
         except Refused as refused:

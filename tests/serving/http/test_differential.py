@@ -207,3 +207,19 @@ def test_a_client_that_leaves_while_it_sends_is_no_traceback(
 
     ended, logged = shared(steps)
     assert (ended.answers, logged) == (b"", [])
+
+
+@pytest.mark.parametrize("way", ["fast", "ordinary"])
+def test_what_comes_behind_the_answer_of_its_request_is_not_held(
+    shared: Callable[[Steps], Any], way: str
+) -> None:
+    wrong = INDEX.replace(b"POST", b"PUT")  # answered by its head
+    stream = Stream(wrong * 2, cuts=tuple(range(len(wrong) - 2, 2 * len(wrong))))
+
+    async def steps(world: World) -> tuple[Outcome, int]:
+        ended = await converse(world, getattr(world, way), stream, cut=True)
+        return ended, world.app.inflight.used
+
+    ended, held = shared(steps)
+    assert [answer[:12] for answer in answers_of(ended)] == [b"HTTP/1.1 405"] * 2
+    assert held == 0
