@@ -191,8 +191,8 @@ def _write_identity(models: Path, name: str, tensors: dict[str, tuple[int, list[
 
 
 @asynccontextmanager
-async def opened(models: Path, **changed: Any) -> AsyncIterator[World]:
-    """A server of a folder of models that has begun, and ends with the block."""
+async def opened(models: Path, faults: Faults | None = None, **changed: Any) -> AsyncIterator[World]:
+    """A server of a folder of models that has begun, and ends with the block. `faults`: those of another, to share."""
     chosen: dict[str, Any] = {
         "max_body_bytes": MAX_BODY_BYTES,
         "max_instances": MAX_INSTANCES,
@@ -208,7 +208,7 @@ async def opened(models: Path, **changed: Any) -> AsyncIterator[World]:
         app = create_app(settings)
     config = make_config(settings, app)
     config.load()
-    faults = Faults()
+    faults = faults or Faults()
     lifespan = LifespanOn(config)
     await lifespan.startup()
     await app.registry.refresh()  # waits for the first look, which began before

@@ -24,6 +24,7 @@ from serving.engine.served_model import ServedModel
 from serving.http.answer import JSON, Answer, on_the_wire, refusal
 from serving.http.asgi import Receive, Scope
 from serving.http.body import read_body, watch
+from serving.http.cors import VARY, varies
 from serving.http.errors import error_body, retry_after_s
 from serving.http.exchange import ExplainExchange, InferExchange, Limits, PredictExchange
 from serving.http.holding import HOLD
@@ -81,7 +82,8 @@ class FastPath:
         self._registry, self._pool = registry, pool
         self._observer, self._payload_log = observer, payload_log
         self.inflight = inflight
-        self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
+        self._max_body_bytes = settings.max_body_bytes
+        self._cors, self._vary = bool(listed(settings.cors_origins)), varies(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
         self._explanations = ExplanationPlane(pool, settings.max_explain_rows, settings.max_explanations)
         self._exchanges: dict[str, Callable[..., Any]] = {
@@ -295,6 +297,8 @@ class FastPath:
         request_id = headers.get(b"x-request-id")
         if request_id is not None and request_id.isascii() and request_id.decode().isprintable():
             added.append((b"x-request-id", request_id[:128]))
+        if self._vary:
+            added.append(VARY)
         if self.lifecycle.draining:
             added.append((b"connection", b"close"))  # so that the client's next request goes elsewhere
         if self._observer is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.fuzz.differential import ALLOWED, allowed, answers_of, differ, models, search, shrunk
+from benchmarks.fuzz.differential import ALLOWED, allowed, answers_of, differ, models, search, shrunk, worlds
 from benchmarks.fuzz.streams import Stream
 from benchmarks.fuzz.watch import Watch
 from benchmarks.fuzz.wire import Outcome, converse
@@ -54,13 +54,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Steps
 def found(folder: Path, count: int, begin: int = 0) -> list[tuple[int, str]]:
     """The faults of the first streams of the seed."""
 
-    async def steps(world: World) -> list[tuple[int, str]]:
-        watch = Watch(begin, begin + count)
-        await search(world, SEED, begin, begin + count, watch)
-        return list(watch.report().faults)
+    async def within() -> list[tuple[int, str]]:
+        async with worlds(folder) as both:
+            watch = Watch(begin, begin + count)
+            await search(both, SEED, begin, begin + count, watch)
+            return list(watch.report().faults)
 
-    faults: list[tuple[int, str]] = run(folder, steps)
-    return faults
+    return asyncio.run(within())
 
 
 @pytest.mark.slow
@@ -223,3 +223,20 @@ def test_what_comes_behind_the_answer_of_its_request_is_not_held(
     ended, held = shared(steps)
     assert [answer[:12] for answer in answers_of(ended)] == [b"HTTP/1.1 405"] * 2
     assert held == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("origins", "varies"), [("http://page", 1), ("*", 0), ("", 0)])
+def test_an_answer_says_once_that_it_varies_with_the_origin(
+    tmp_path: Path, origins: str, varies: int
+) -> None:
+    async def within() -> list[bytes]:
+        async with models(tmp_path, cors_origins=origins) as world:
+            return [
+                (await converse(world, way, Stream(TINY), cut=False)).answers
+                for way in (world.fast, world.ordinary)
+            ]
+
+    for answers in asyncio.run(within()):
+        assert answers.startswith(b"HTTP/1.1 200 OK")
+        assert answers.count(b"vary: origin\r\n") == varies
