@@ -28,6 +28,7 @@ from serving.engine.loading import ModelLoader
 from serving.engine.measuring import RUNS_ON_DEVICE
 from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
+from serving.engine.stuck import RunWatch
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
@@ -69,6 +70,8 @@ class Application:
     registry: ModelRegistry
     lifecycle: Lifecycle
     inflight: InflightBytes
+    stuck: Callable[[], str]
+    """Why this process should be replaced; "" while it need not be."""
     root_path: str
 
 
@@ -117,6 +120,7 @@ def create_app(
     observe = observer(registry, tracing, access_log=settings.access_log)
     payload_log = open_payload_log(settings)
     inflight = _inflight(settings)
+    watch = RunWatch(loader.serving, settings.run_timeout_s)
     fast_path = FastPath(
         registry, DataPlane(decodes), settings, lifecycle, decodes, inflight, observe, payload_log
     )
@@ -151,7 +155,7 @@ def create_app(
     metrics = metrics_registry(registry, ServerMetricsCollector(lifecycle, ready, settings.device, inflight))
     if payload_log is not None:
         metrics.register(payload_log)
-    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s, inflight))
+    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s, inflight, watch.stuck))
     for router in (
         health_routes(group, lifecycle, choose_format),
         model_routes(registry, group),
@@ -166,7 +170,9 @@ def create_app(
     add_docs(app)
     _word_errors(app)
     asgi = with_cors(in_front_of(app, fast_path, settings.root_path), listed(settings.cors_origins))
-    return Application(holding(asgi, inflight), fast_path, registry, lifecycle, inflight, settings.root_path)
+    return Application(
+        holding(asgi, inflight), fast_path, registry, lifecycle, inflight, watch.stuck, settings.root_path
+    )
 
 
 def _inflight(settings: Settings) -> InflightBytes:
