@@ -370,7 +370,7 @@ def _few_descriptors(pids: list[int], more: int) -> Iterator[None]:
     limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
     for pid, (_, hard) in limits.items():
         has = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()) + 1
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (has + more, hard))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(3, has + more), hard))
     try:
         yield
     finally:
@@ -427,11 +427,11 @@ def descriptors_of_workers(bench: Bench) -> str:
 def descriptors_for_a_successor(bench: Bench) -> str:
     with bench.serve(bench.models(_MODEL), *_TWO) as server:
         server.wait(lambda: _two_answer(server), 30)
-        with _few_descriptors([server.process.pid], 0):
+        with _few_descriptors([server.process.pid], -1000):
             killed = _workers(server)[0]
             os.kill(killed, signal.SIGKILL)
             time.sleep(1.5)
-            status = _answer(server)
+            status = _answer(server, 1.0)
         back = server.wait(lambda: _two_answer(server), 30)
         seen = f"a request meanwhile: {status}; two workers again: {back}"
         expect(back and status in (0, 200), seen)
