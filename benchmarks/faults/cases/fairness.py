@@ -20,6 +20,11 @@ from benchmarks.faults.matrix import case, expect
 
 _FASHION = "/v1/models/fashion"
 _JSON = {"Content-Type": "application/json"}
+_ONE_AT_A_TIME = {
+    "BATON_INSTANCES": "1", "BATON_CONCURRENT_RUNS": "1", "BATON_INTRA_OP_THREADS": "1", "BATON_RUN_THREADS": "1",
+    "BATON_MAX_BATCH_SIZE": "8",
+}  # fmt: skip
+"""Under the names of every version, of which a server takes those that it knows."""
 _SLOW_S = 3.0
 """Most that a bounded image, or a neighbour's, may take on a busy machine."""
 
@@ -73,17 +78,7 @@ def _full_of_predictions(bench: Bench) -> Iterator[Server]:
     head = json.dumps({"inputs": [tensor]}).encode()
     length = {"Inference-Header-Content-Length": str(len(head))}
 
-    flags = (
-        "--instances",
-        "1",
-        "--intra-op-threads",
-        "1",
-        "--max-batch-size",
-        "8",
-        "--max-queue-rows",
-        "100000",
-    )
-    with bench.serve(bench.models("fashion"), *flags) as server:
+    with bench.serve(bench.models("fashion"), "--max-queue-rows", "100000", env=_ONE_AT_A_TIME) as server:
 
         def ask() -> int:
             return server.post("/v2/models/fashion/infer", head + pixels.tobytes(), headers=length).status
@@ -93,7 +88,10 @@ def _full_of_predictions(bench: Bench) -> Iterator[Server]:
             yield server
 
 
-@case("24 clients explain, 4 ask for predictions beside them", "no prediction is turned away")
+@case(
+    "24 clients explain, where 256 rows may wait; 4 ask for predictions beside them",
+    "no prediction is turned away",
+)
 def a_crowd_at_explain(bench: Bench) -> str:
     explained, predicted = _instances(_image("PNG"), grid=7), _instances(_image("PNG"))
     with (
@@ -152,9 +150,7 @@ def a_crowd_of_low_priority(bench: Bench) -> str:
     }
     head = json.dumps({"inputs": [tensor], "parameters": {"priority": 2}}).encode()
     length = {"Inference-Header-Content-Length": str(len(head))}
-    with bench.serve(
-        bench.models("fashion"), "--max-queue-rows", "1000", "--instances", "1", "--max-batch-size", "8"
-    ) as server:
+    with bench.serve(bench.models("fashion"), "--max-queue-rows", "1000", env=_ONE_AT_A_TIME) as server:
 
         def ask() -> int:
             return server.post("/v2/models/fashion/infer", head + data, headers=length).status
