@@ -5,7 +5,7 @@ later error is given to the callback. HTTP is not known here.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
@@ -71,7 +71,7 @@ class DataPlane:
             if sum([payload.size for payload in payloads]) <= model.inline_bytes:
                 request.enqueue(prepare(model, payloads, context))
                 return
-            request.wait_for(self._pool.submit_for(model.name, prepare, model, payloads, context))
+            request.wait_for(self._pool.submit_pieces(model.name, prepare_in_turns(model, payloads, context)))
         except Exception as error:
             request.leave()
             if isinstance(error, BatonError):
@@ -93,6 +93,17 @@ def prepare(model: ServedModel, payloads: Sequence[Payload], context: RequestCon
             check_waits(context, model.name, middle)
         features.append(processor.preprocess(decoded))
         times.preprocess += clock_ns() - middle
+    return features
+
+
+def prepare_in_turns(
+    model: ServedModel, payloads: Sequence[Payload], context: RequestContext
+) -> Generator[None, None, list[Features]]:
+    """The same, payload by payload: the decoding of another model may come between two."""
+    features: list[Features] = []
+    for payload in payloads:
+        features += prepare(model, (payload,), context)
+        yield
     return features
 
 
