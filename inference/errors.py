@@ -11,6 +11,7 @@
     ├── Overloaded                try again after `retry_after_s`
     │   ├── LowPriorityFull       of requests of low priority
     │   └── ExplanationsFull
+    ├── InflightExceeded          the same, where the bytes held for requests are at their limit
     ├── DeadlineExceeded
     ├── ClientDisconnected
     ├── InferenceFailed           the runtime refused a batch
@@ -123,6 +124,19 @@ class ExplanationsFull(Overloaded):
 
     def _full(self, limit: int) -> str:
         return f"{counted(limit, 'request')} for explanations under way"
+
+
+class InflightExceeded(BatonError):
+    """The process holds as many bytes for requests as it may; `retry_after_s` is when to come again."""
+
+    retry_after_s = 1.0
+
+    def __init__(self, field: str, size: int, used: int, limit: int) -> None:
+        super().__init__(
+            f"{field}: the request needs {counted(size, 'byte')}, and there is no room for them now: "
+            f"{used} of {limit} bytes are held for requests (--max-inflight-bytes)"
+        )
+        self.field, self.size, self.limit = field, size, limit
 
 
 class DeadlineExceeded(BatonError):

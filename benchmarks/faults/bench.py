@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -208,18 +208,20 @@ class Bench:
         *flags: str,
         ready: bool | None = True,
         env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
         tls: bool = False,
     ) -> Iterator[Server]:
         """A server of the checkout under test, for as long as the block lasts; it is ended by force at the end.
 
         `ready`: wait until it is; False: until it is live; None: for nothing. `ServerEnded` where it does not start.
-        `tls`: HTTPS, with a certificate made for the case.
+        `prefix`: a program that runs it. `tls`: HTTPS, with a certificate made for the case.
         """
         self._servers += 1
         port, log = _free_port(), self.folder / f"server-{self._servers}.log"
         if tls:
             flags = (*flags, "--tls-cert", str(self._certificate()), "--tls-key", str(self._key))
         command = [
+            *prefix,
             sys.executable,
             "-m",
             "baton",

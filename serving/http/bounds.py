@@ -16,6 +16,9 @@ from serving.http.refusal import Refused
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request line with its headers, and of what a chunked body may hold beside its data (trailers, extensions)."""
 
+MAX_HEADERS = 256
+"""Of one head: each costs some 150 bytes beside its text, and a browser sends 20."""
+
 MIN_BYTES_PER_S = 4096
 """The rate that a request, and the reader of an answer, may not fall behind by `receive_timeout_s`: 2G keeps it."""
 
