@@ -29,6 +29,7 @@ from serving.engine.measuring import RUNS_ON_DEVICE
 from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
 from serving.engine.stuck import RunWatch
+from serving.engine.tidying import Tidying
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
@@ -72,6 +73,7 @@ class Application:
     inflight: InflightBytes
     stuck: Callable[[], str]
     """Why this process should be replaced; "" while it need not be."""
+    tidying: Tidying
     root_path: str
 
 
@@ -171,7 +173,14 @@ def create_app(
     _word_errors(app)
     asgi = with_cors(in_front_of(app, fast_path, settings.root_path), listed(settings.cors_origins))
     return Application(
-        holding(asgi, inflight), fast_path, registry, lifecycle, inflight, watch.stuck, settings.root_path
+        holding(asgi, inflight),
+        fast_path,
+        registry,
+        lifecycle,
+        inflight,
+        watch.stuck,
+        Tidying(inflight, registry.served),
+        settings.root_path,
     )
 
 

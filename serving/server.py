@@ -114,6 +114,7 @@ class BatonServer(uvicorn.Server):
                     connection.sweep(now)
                 except Exception:
                     log.exception("a connection's limits cannot be looked at")
+            self._app.tidying.look()
 
     def _log_started_message(self, listeners: Sequence[socket.SocketType]) -> None:
         """uvicorn's, with the whole address."""

@@ -14,6 +14,7 @@ from inference.errors import InvalidInput, UnsupportedMediaType, counted
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import ANSWERED, Classification, summarise_answers
 from inference.processors.image_file import check_size, look_at, upright
+from inference.processors.image_memory import decoding_bytes
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
@@ -27,6 +28,8 @@ FORMATS = {
     "image/gif": "GIF",
     "image/bmp": "BMP",
 }
+_DECODERS = tuple(FORMATS.values())
+_HEAD_CHARACTERS = 4096  # a multiple of 4, as base64 is read
 INPUT = "image"
 BRIGHTNESS, CONTRAST = "brightness", "contrast"
 
@@ -61,6 +64,7 @@ class ImageProcessor(StackingProcessor):
 
     media_types = (*FORMATS, "application/octet-stream")
     summary_features: tuple[str, ...] = (BRIGHTNESS, CONTRAST, *ANSWERED)
+    decodes_larger = True
 
     def __init__(self, config: ImageConfig, classification: Classification | None = None) -> None:
         self.config = config
@@ -74,6 +78,25 @@ class ImageProcessor(StackingProcessor):
             raise TypeError(f"got a {config.kind} processor, expected an image processor")
         return cls(config, Classification.from_bundle(bundle))
 
+    def decoding_bytes(self, payload: Payload) -> int:
+        """As the head of the file claims it; see `image_memory`."""
+        data = payload.data
+        if payload.media_type is None:
+            text = data.get("b64") if isinstance(data, dict) else None
+            if not isinstance(text, str):
+                return 0
+            # The head of most files is in the first bytes; only where it is not, all are decoded.
+            for most in (_HEAD_CHARACTERS, len(text)):
+                try:
+                    data = binascii.a2b_base64(text[:most])
+                except (binascii.Error, ValueError):
+                    return 0
+                found = decoding_bytes(data, _DECODERS, self.config.width, self.config.height)
+                if found or most >= len(text):
+                    return found
+            return 0
+        return decoding_bytes(data, _DECODERS, self.config.width, self.config.height)
+
     def decode(self, payload: Payload) -> Image.Image:
         """The image in the model's mode, upright and at its own size.
 
@@ -84,7 +107,7 @@ class ImageProcessor(StackingProcessor):
         try:
             # Only these decoders are tried: Pillow has dozens, and each of them parses a stranger's bytes.
             file = look_at(data, field, self.config.max_pixels)
-            image = Image.open(io.BytesIO(file.data), formats=tuple(FORMATS.values()))
+            image = Image.open(io.BytesIO(file.data), formats=_DECODERS)
             check_size(*image.size, field, self.config.max_pixels)
             # A JPEG may be decoded at 1/2, 1/4 or 1/8 scale while both sides stay at least twice the target's. After
             # the resize that follows, the eye cannot tell it from full scale.

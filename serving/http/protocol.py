@@ -132,8 +132,11 @@ class FastCycle(Hold):
     def send(self, answer: Answer) -> None:
         """Write the answer, head and body in one, and make way for the next request."""
         self.response_complete = True
-        self.inflight.used -= self.size
-        self.size = 0
+        if self.size <= SMALL:  # as `release` has it, without a call
+            self.inflight.used -= self.size
+            self.size = 0
+        else:
+            self.release()
         if self.disconnected:
             return
         if not answer.wire:

@@ -8,7 +8,6 @@ import sys
 from types import FrameType
 
 from serving.app import Application, create_app
-from serving.lifecycle import end_at_once
 from serving.observe.logs import set_up_logging
 from serving.server import LINGER_S, TICKS_A_SECOND, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
@@ -123,5 +122,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    end_at_once()
     sys.exit(main(sys.argv[1:]))
