@@ -31,7 +31,7 @@ from serving.settings import Settings
 
 log = logging.getLogger("baton")
 
-_TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main_loop)
+TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main_loop)
 
 LINGER_S = 1.0
 """For a request that was sent before its client could know that the server is leaving."""
@@ -127,9 +127,10 @@ class BatonServer(uvicorn.Server):
         if self._close_at is not None and time.monotonic() >= self._close_at:
             log.info("draining: no new connections, requests under way are finished")
             self.should_exit = True
-        if counter % _TICKS_A_SECOND == 0:
+        if counter % TICKS_A_SECOND == 0:
             self.descriptors.are_left()
-        if self._certificate is not None and counter % _TICKS_A_SECOND == 0:
+            self._app.stuck()
+        if self._certificate is not None and counter % TICKS_A_SECOND == 0:
             self._certificate.refresh()
         return await super().on_tick(counter)
 
