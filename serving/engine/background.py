@@ -19,7 +19,7 @@ class Background:
         """`forget`: called for a version that is gone from disk, when its last request is answered."""
         self._table, self._threads, self._forget = table, threads, forget
         self._measuring: dict[Key, asyncio.Task[None]] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], Key] = {}
 
     def measure_rest(self, model: ServedModel) -> None:
         """Begin to measure under way the points that took too long before it served."""
@@ -42,8 +42,8 @@ class Background:
         if measuring is not None and self._table.answering.get(key) is not model:
             measuring.cancel()
         task = asyncio.get_running_loop().create_task(self._let_go(model, forget=forget))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._retiring[task] = key
+        task.add_done_callback(self._retiring.pop)
         return task
 
     def stop_measuring(self) -> None:
@@ -54,6 +54,10 @@ class Background:
     def retiring(self) -> list[asyncio.Task[None]]:
         """One task for each version whose last request is not answered yet."""
         return list(self._retiring)
+
+    def is_retiring(self, key: Key) -> bool:
+        """Whether a version's last requests are not yet known to be answered."""
+        return key in self._retiring.values()
 
     async def _measured(self, model: ServedModel, rest: Callable[[], Awaitable[Loaded | None]]) -> None:
         """Put the measured model in the place of the assumed one, unless that has gone meanwhile."""

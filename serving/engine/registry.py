@@ -375,7 +375,7 @@ class ModelRegistry:
         """A bad version that was taken away is no fault any more."""
         for key in self._known():
             gone = key[0] == name and key[1] not in versions and key not in self._answering
-            if gone and not self._table.is_draining(key):
+            if gone and not self._background.is_retiring(key):
                 self._forget_version(key)
 
     def _forget_version(self, key: Key) -> None:
