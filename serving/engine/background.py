@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
-from serving.engine.memory import give_memory_back
+from serving.engine.memory import give_memory_back, trim
 from serving.engine.served_model import Key, Loaded, ModelState, ServedModel
 from serving.engine.table import ModelTable
 
@@ -34,6 +34,10 @@ class Background:
                 del self._measuring[key]
 
         task.add_done_callback(ended)
+
+    def trim(self) -> None:
+        """Give back what loading a model took beside the model itself, on a thread."""
+        self._threads.submit(trim)
 
     def let_go(self, model: ServedModel, *, forget: bool) -> asyncio.Task[None]:
         """Wait for the last request of a version that was replaced or taken out, then free its memory."""

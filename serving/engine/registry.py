@@ -324,6 +324,8 @@ class ModelRegistry:
                  model.predictor.session.provider, model.batcher.plan.in_words)  # fmt: skip
         if old is not None:
             self._background.let_go(old, forget=False)
+        elif self._started:
+            self._background.trim()
         self._background.measure_rest(model)
 
     async def _refuse_policy(self, policy: VersionPolicy, versions: Mapping[int, Located]) -> dict[int, str]:
