@@ -71,9 +71,9 @@ class Application:
     registry: ModelRegistry
     lifecycle: Lifecycle
     inflight: InflightBytes
+    tidying: Tidying
     stuck: Callable[[], str]
     """Why this process should be replaced; "" while it need not be."""
-    tidying: Tidying
     root_path: str
 
 
@@ -178,8 +178,8 @@ def create_app(
         registry,
         lifecycle,
         inflight,
-        watch.stuck,
         Tidying(inflight, registry.served),
+        watch.stuck,
         settings.root_path,
     )
 
