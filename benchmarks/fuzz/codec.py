@@ -36,6 +36,7 @@ class _Client:
     """Takes the answer."""
 
     disconnected = False
+    hold: Hold | None = None
 
     def __init__(self, hold: Hold) -> None:
         self.hold = hold
