@@ -212,9 +212,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def keep_unread(self, size: int) -> None:
         """Count an answer of `size` bytes that the client has yet to read; it is left where others need the room."""
-        self._unread_answer = hold = Hold(self.inflight)
+        if self._unread_answer is None:  # else an answer before it is not read either
+            self._unread_answer = Hold(self.inflight)
         try:
-            hold.wait(size, "answer", self._leave)
+            self._unread_answer.wait(size, "answer", self._leave)
         except InflightExceeded as error:
             self._leave(error)
 

@@ -225,6 +225,25 @@ def test_what_comes_behind_the_answer_of_its_request_is_not_held(
     assert held == 0
 
 
+@pytest.mark.parametrize("way", ["fast", "ordinary"])
+def test_answers_that_a_client_reads_late_are_not_held_when_it_has_read_them(
+    shared: Callable[[Steps], Any], way: str
+) -> None:
+    # The first answer is unread when the second is written: uvicorn's way is done, and the fast path writes.
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+    wrong, nobody = head + b"{}", TINY.replace(b"tiny", b"none")
+    cuts = (len(head) - 3, len(head), len(wrong) + nobody.index(b"\r\n\r\n") + 2)
+    stream = Stream(wrong + nobody, cuts=cuts, slow=True)
+
+    async def steps(world: World) -> tuple[Outcome, int]:
+        ended = await converse(world, getattr(world, way), stream, cut=True)
+        return ended, world.app.inflight.used
+
+    ended, held = shared(steps)
+    assert [answer[9:12] for answer in answers_of(ended)] == [b"405", b"404"]
+    assert held == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("origins", "varies"), [("http://page", 1), ("*", 0), ("", 0)])
 def test_an_answer_says_once_that_it_varies_with_the_origin(
