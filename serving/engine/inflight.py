@@ -85,23 +85,24 @@ class InflightBytes:
         """The refusal of a request that needs `total` bytes."""
         return InflightExceeded(field, total, self.used, self.limit)
 
-    def _end_greediest(self, asking: "Hold", field: str) -> None:
-        """End what waits, the greediest first, until there is room again; `InflightExceeded` if `asking` is of it."""
-        now = self._clock()
+    def _end_greediest(self, asking: "Hold", field: str) -> bool:
+        """End what waits, the greediest first, until there is room again; whether `asking` is of it, and holds nothing.
+
+        It is not raised from here: an error in a variable of a frame that raised it is kept by it, and with it all that
+        the frames below hold, until the garbage collector looks for such rings.
+        """
+        now, spared = self._clock(), True
         ranked = sorted(self._waiting, key=lambda hold: hold.size * (now - hold.since), reverse=True)
         enough = self._waiting_limit - self._waiting_limit // 8
-        mine: InflightExceeded | None = None
         for greediest in ranked:
-            error = self.exceeded(greediest.size, field)
             if greediest is asking:
-                mine = error
+                spared = False
                 asking.release()
             else:
-                greediest.end(error)
+                greediest.end(self.exceeded(greediest.size, field))
             if self.waiting <= enough and self.used <= self.limit - self._kept:
                 break
-        if mine is not None:
-            raise mine
+        return not spared
 
 
 class Hold:
@@ -149,7 +150,9 @@ class Hold:
         inflight.used += size
         inflight.waiting += size
         if inflight.waiting > inflight._waiting_limit or inflight.used > inflight.limit - inflight._kept:
-            inflight._end_greediest(self, field)
+            total = self.size
+            if inflight._end_greediest(self, field):
+                raise inflight.exceeded(total, field)
 
     def go_on(self, field: str) -> None:
         """It waits no more: the server works on it from here. Raises as `grow` does, and holds nothing then."""

@@ -285,7 +285,9 @@ class FastPath:
         """The answer to an error, which is counted here and nowhere else; `model` is None where none was found."""
         if model is not None:
             model.metrics.fail(error)
-        return refusal(error) if isinstance(error, BatonError) else _failure(route, error)
+        answer = refusal(error) if isinstance(error, BatonError) else _failure(route, error)
+        _forget(error)
+        return answer
 
     def _finished(self, route: Route, answer: Answer, headers: RawHeaders, context: RequestContext) -> Answer:
         """The answer with the headers that every one has; its observers are told of it."""
@@ -325,6 +327,16 @@ class _Awaited:
     def send(self, answer: Answer) -> None:
         if not self.answer.done():  # the server has cancelled the task that waited
             self.answer.set_result(answer)
+
+
+def _forget(error: BaseException | None) -> None:
+    """Let go of the frames that an error was raised through, and of the bodies and tensors in them.
+
+    A frame that still names its error would keep all of them until the garbage collector looks for such rings.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _failure(route: Route, error: BaseException) -> Answer:
