@@ -18,6 +18,7 @@ from inference.errors import BatonError, ClientDisconnected
 from inference.runtime.machine import cpu_share
 from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
+from serving.engine.cells import Counts, PrivateCounts
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
 from serving.engine.fair_pool import FairPool
@@ -78,10 +79,12 @@ def create_app(
     tracing: Tracing | None = None,
     join: Callable[[Process], Group] = Alone,
     profiles: ProfileCache | None = None,
+    counts: Counts | None = None,
 ) -> Application:
     """Everything that serves, wired; models are loaded when the application starts.
 
-    `join` makes this process one of several, which share their measurements through `profiles`.
+    `join` makes this process one of several, which share their measurements through `profiles`. Its `counts` are kept
+    for its successor.
     """
     cpus = cpu_share(settings.workers)
     # Runs of all models together share the CPUs, unless an operator wants more of them at once.
@@ -104,6 +107,7 @@ def create_app(
         cpus=cpus,
         at_once=settings.workers > 1,  # the first measures for all, and passes it on when it serves
         measuring=measuring,
+        counts=counts or PrivateCounts(),
     )
     registry = ModelRegistry(
         ModelRepository(settings.models),

@@ -23,7 +23,7 @@ from serving.http.bounds import SWEEP_S
 from serving.http.http1 import BoundedProtocol
 from serving.http.protocol import protocol_of
 from serving.http.tls import Certificate, CertificateRefused
-from serving.listening import BACKLOG, EVERY_ADDRESS, listen, url_of
+from serving.listening import BACKLOG, EVERY_ADDRESS, Descriptors, listen, url_of
 from serving.observe.logs import set_up_logging
 from serving.observe.payloads.log import check_payload_log
 from serving.observe.telemetry import Tracing, TracingUnavailable
@@ -58,6 +58,7 @@ class BatonServer(uvicorn.Server):
         super().__init__(config)
         self._app, self._drain_delay_s, self._certificate = app, drain_delay_s, config.certificate
         self._handshake_s = config.handshake_s
+        self.descriptors = Descriptors(log)
         self._ends_process = False
         self._close_at: float | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -126,6 +127,8 @@ class BatonServer(uvicorn.Server):
         if self._close_at is not None and time.monotonic() >= self._close_at:
             log.info("draining: no new connections, requests under way are finished")
             self.should_exit = True
+        if counter % _TICKS_A_SECOND == 0:
+            self.descriptors.are_left()
         if self._certificate is not None and counter % _TICKS_A_SECOND == 0:
             self._certificate.refresh()
         return await super().on_tick(counter)
@@ -159,14 +162,16 @@ class BatonServer(uvicorn.Server):
     async def _close_listener(self) -> None:
         """Listen no more, and accept the backlog: the kernel resets connections that it has not handed over."""
         loop = asyncio.get_running_loop()
-        copies = [os.dup(listening.fileno()) for server in self.servers for listening in server.sockets]
+        copies: list[int] = []
+        with contextlib.suppress(OSError):  # no descriptor is left, so the backlog is lost
+            copies += (os.dup(listening.fileno()) for server in self.servers for listening in server.sockets)
         for server in self.servers:
             server.close()
         accepted: list[socket.socket] = []
         for copy in copies:
             with socket.socket(fileno=copy) as listening:
                 listening.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(OSError):  # there are no more, or no descriptor for one
                     while True:
                         accepted.append(listening.accept()[0])
         tls = self.config.ssl

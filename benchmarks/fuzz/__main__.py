@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 
-from benchmarks.fuzz import differential
+from benchmarks.fuzz import codec, differential
 from benchmarks.fuzz.watch import Report
 from benchmarks.result import FOLDER, Claim, parser, write
 
@@ -21,6 +21,7 @@ Share = Callable[[int, int, int], Report]
 Repeat = Callable[[int, int], bool]
 KINDS: dict[str, tuple[Share, Repeat]] = {
     "differential": (differential.share, differential.repeat),
+    "codec": (codec.share, codec.repeat),
 }
 
 

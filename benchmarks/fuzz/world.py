@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+import onnx
 from onnx import TensorProto, helper
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
-from benchmarks.graphs import Builder, write_mlp
+from benchmarks.fuzz.bodies import DTYPES, MIXED
+from benchmarks.graphs import write_mlp
 from serving.app import Application, create_app
 from serving.engine.metrics import CANCELLED, DEADLINE, FAILED, INVALID, REJECTED
 from serving.engine.served_model import ServedModel
@@ -143,13 +146,43 @@ def write_small_models(models: Path) -> None:
     """`tiny` in JSON, `flex` of any length, and `full`, which is held full: none takes more than 20 µs."""
     write_mlp(models, "tiny", (2, 2))
     write_mlp(models, "full", (2, 2))
-    builder = Builder()
-    builder.op("Identity", "x", to="y")
-    axes = ["batch", "length"]
-    builder.write(models, "flex", helper.make_tensor_value_info("x", TensorProto.FLOAT, axes), axes)
+    _write_identity(models, "flex", {"": (TensorProto.FLOAT, ["batch", "length"])})
     broken = models / "broken" / "1"
     broken.mkdir(parents=True)
     (broken / "model.onnx").write_bytes(b"no graph")
+
+
+def write_typed_models(models: Path) -> None:
+    """Models that give their inputs back: of every datatype, of any length, and without a batch axis."""
+    float_, half, text = TensorProto.FLOAT, TensorProto.BFLOAT16, TensorProto.STRING
+    kinds = {name: onnx_type(name) for name in MIXED}
+    _write_identity(models, "types", {name: (kind, ["batch", 2]) for name, kind in kinds.items()})
+    _write_identity(models, "half", {"": (half, ["batch", "length"])})
+    _write_identity(models, "echo", {"": (text, ["batch", 1])})
+    _write_identity(models, "flex", {"": (float_, ["batch", "length"])})
+    _write_identity(models, "whole", {"": (float_, [2, 3])})
+
+
+def onnx_type(datatype: str) -> int:
+    """ONNX's number for a datatype of the protocol, BF16 left out."""
+    if datatype == "BYTES":
+        return int(TensorProto.STRING)
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(DTYPES[datatype])))
+
+
+def _write_identity(models: Path, name: str, tensors: dict[str, tuple[int, list[int | str]]]) -> None:
+    """Of each tensor a pair in_NAME → out_NAME; of one without a name x → y."""
+    pairs = [((f"in_{key}", f"out_{key}") if key else ("x", "y"), *of) for key, of in tensors.items()]
+    nodes = [helper.make_node("Identity", [x], [y]) for (x, y), _, _ in pairs]
+    inputs = [helper.make_tensor_value_info(names[0], kind, axes) for names, kind, axes in pairs]
+    outputs = [helper.make_tensor_value_info(names[1], kind, axes) for names, kind, axes in pairs]
+    graph = helper.make_graph(nodes, name, inputs, outputs)
+    folder = models / name / "1"
+    folder.mkdir(parents=True)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        folder / "model.onnx",
+    )
 
 
 @asynccontextmanager

@@ -79,11 +79,13 @@ def main() -> int:
 
 async def _month(given: argparse.Namespace, workers: int) -> Month:
     token = secrets.token_hex()
-    flags = (*_FLAGS, "--workers", str(workers), "--admin-token", token)
     month, began = Month([], Counter(), 0, [], 0, [], 0.0), time.monotonic()
     kinds = mix(ROOT / "models", given.seed)
     with tempfile.TemporaryDirectory() as scratch:
         models = Path(shutil.copytree(ROOT / "models", Path(scratch) / "models"))
+        # One measurement of each graph, since a plan of more threads is no growth.
+        measured = ("--profile-cache", str(Path(scratch) / "profiles"))
+        flags = (*_FLAGS, *measured, "--workers", str(workers), "--admin-token", token)
         with serving(models, flags) as server:
             port = server.url.port or 0
             traffic = Traffic(port, given.connections)

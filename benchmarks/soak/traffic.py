@@ -115,7 +115,7 @@ class Traffic:
             answer = await connection.answer()
             self._check(request, answer, tally, away=away, crowded=crowded)
             # Of a body that is too large nothing was sent, so that the connection is of no more use.
-            stays = answer.status != 413 and b"\nconnection: close" not in answer.head.lower()
+            stays = 413 not in request.statuses and b"\nconnection: close" not in answer.head.lower()
         return stays
 
     async def _crowd(self, request: Request, tally: Tally) -> None:

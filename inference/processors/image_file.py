@@ -137,7 +137,7 @@ def _jpeg(data: bytes, field: str, max_pixels: int) -> ImageFile:
         segments += 1
         _check(segments, MAX_SEGMENTS, "segment", "before the first scan of a JPEG", field)
         content, end = at + 4, at + 2 + int.from_bytes(data[at + 2 : at + 4])
-        if marker in _FRAMES and end - content >= 5:
+        if marker in _FRAMES and min(end, len(data)) - content >= 5:
             height, width = struct.unpack_from(">HH", data, content + 1)
             check_size(width, height, field, max_pixels)
             pixels = width * height

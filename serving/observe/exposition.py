@@ -292,10 +292,10 @@ def _drift(served: Sequence[ServedModel]) -> Iterator[Metric]:
 def _fold(one: ModelMetrics, known: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Count and millionths by label, zeros too; labels beyond the first `MAX_LABELS` together."""
     shown = dict.fromkeys(known[:MAX_LABELS], (0, 0))
-    for label, share in one.labels.items():
+    for label, tally in one.labels.items():
         name = label if label in shown else OTHER
         count, millionths = shown.get(name, (0, 0))
-        shown[name] = count + share.count, millionths + share.millionths
+        shown[name] = count + tally.count, millionths + tally.total
     return shown
 
 

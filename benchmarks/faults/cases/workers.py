@@ -2,13 +2,14 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -286,3 +287,77 @@ def _runs(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+@contextmanager
+def _few_descriptors(pids: list[int], more: int) -> Iterator[None]:
+    """Each process may open so many more than it has."""
+    limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
+    for pid, (_, hard) in limits.items():
+        has = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()) + 1
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (has + more, hard))
+    try:
+        yield
+    finally:
+        for pid, limit in limits.items():
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+
+
+def _out_of_descriptors(server: Server, lines: int) -> str:
+    """Hold more connections than there are descriptors; who had one is answered, and afterwards everybody."""
+    with ExitStack() as stack:
+        kept = HTTPConnection("127.0.0.1", server.port, timeout=10)
+        stack.callback(kept.close)
+        kept.request("GET", "/v2/health/live")
+        kept.getresponse().read()
+        with _few_descriptors(server.pids(), 5), ExitStack() as held:
+            for _ in range(60):
+                held.enter_context(server.connect())
+            time.sleep(2.5)
+            statuses = []
+            for _ in range(5):
+                kept.request("POST", _PREDICT, _BODY, _JSON)
+                answer = kept.getresponse()
+                answer.read()
+                statuses.append(answer.status)
+            held.close()
+            back = server.wait(lambda: _answer(server, 2.0) == 200, 15)
+        said = [line for line in server.log().splitlines() if "ERROR" in line or "Traceback" in line]
+        seen = f"kept connection {statuses}; back: {back}; {len(said)} lines of errors"
+        expect(statuses == [200] * 5 and back and 1 <= len(said) <= lines, f"{seen}: {' '.join(said)[:200]}")
+        return seen
+
+
+@case(
+    "60 connections for one process that may open 5 more files",
+    "one line; the kept connection is answered; it recovers",
+)
+def descriptors_of_one_process(bench: Bench) -> str:
+    with bench.serve(bench.models(_MODEL)) as server:
+        return _out_of_descriptors(server, 1)
+
+
+@case(
+    "60 connections for two workers and a supervisor that may open 5 more files",
+    "a line each; the kept one is answered; it recovers",
+)
+def descriptors_of_workers(bench: Bench) -> str:
+    with bench.serve(bench.models(_MODEL), *_TWO) as server:
+        server.wait(lambda: _two_answer(server), 30)
+        return _out_of_descriptors(server, 3)
+
+
+@case("a worker is killed while the supervisor may open no more files", "replaced when it may")
+def descriptors_for_a_successor(bench: Bench) -> str:
+    with bench.serve(bench.models(_MODEL), *_TWO) as server:
+        server.wait(lambda: _two_answer(server), 30)
+        with _few_descriptors([server.process.pid], 0):
+            killed = _workers(server)[0]
+            os.kill(killed, signal.SIGKILL)
+            time.sleep(1.5)
+            status = _answer(server)
+        back = server.wait(lambda: _two_answer(server), 30)
+        seen = f"a request meanwhile: {status}; two workers again: {back}"
+        expect(back and status in (0, 200), seen)
+        return seen
