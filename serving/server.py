@@ -19,6 +19,7 @@ from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
 from inference.runtime.providers import check_device
 from serving.app import Application, create_app
+from serving.engine.memory import set_up_heap
 from serving.http.bounds import SWEEP_S
 from serving.http.http1 import BoundedProtocol
 from serving.http.protocol import protocol_of
@@ -229,7 +230,11 @@ class Refused(Exception):
 
 
 def prepare(settings: Settings) -> Tracing | None:
-    """Check the settings before anything listens; `Refused` says what it got and what it expected."""
+    """Check the settings before anything listens; `Refused` says what it got and what it expected.
+
+    And the process's heap is set up, since nothing is in it yet.
+    """
+    set_up_heap()
     try:
         listing(settings.models)
     except OSError as error:

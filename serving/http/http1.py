@@ -34,7 +34,7 @@ log = logging.getLogger("baton.http")
 _CLOSE_DELAY_S = 1.0
 """Between a refusal and the close. Bytes that still come are thrown away so long: closing on them loses the answer."""
 
-_PIPELINED_BYTES = 4096
+_PIPELINED_BYTES = 8192
 """Of uvicorn's objects for a request that is queued behind another on its connection."""
 
 
@@ -69,8 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is closed; what was held for it is given back."""
         self._give_back()
-        for cycle, _ in self.pipeline:  # nobody will answer them
-            cast("Scope", cycle.scope)[HOLD].release()
+        self._drop_pipelined()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -207,7 +206,12 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._received_bytes
 
     def make_way(self, error: InflightExceeded) -> None:
-        """Refuse the request that is coming: there is no room for it, or others need its room more."""
+        """Refuse the request that is coming: there is no room for it, or others need its room more.
+
+        Those that wait behind the one that is being answered go too.
+        """
+        if self._in_head or self._awaits_request:
+            self._drop_pipelined()
         self.refuse(Refused.by(error))
 
     def keep_unread(self, size: int) -> None:
@@ -303,6 +307,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close without another word: the client reads nothing."""
         log.info("a client that does not read is left: %s", error)
         self.transport.abort()
+
+    def _drop_pipelined(self) -> None:
+        for cycle, _ in self.pipeline:
+            cast("Scope", cycle.scope)[HOLD].release()
+        self.pipeline.clear()
 
     def _give_back(self) -> None:
         for hold in (self._coming, self._pipelined, self._unread_answer):
