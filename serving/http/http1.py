@@ -279,7 +279,11 @@ class BoundedProtocol(HttpToolsProtocol):
                 _check_overhead(self._overhead_bytes)
                 self._take(len(data), "body")
         except httptools.HttpParserError as error:
-            self.refuse(refusal_of(error, data, self._part()))
+            told = refusal_of(error, data, self._part())
+            if isinstance(told.error, InflightExceeded):
+                self.make_way(told.error)
+            else:
+                self.refuse(told)
         except Refused as refused:
             self.refuse(refused)
         except InflightExceeded as error:
