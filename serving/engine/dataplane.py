@@ -5,7 +5,7 @@ later error is given to the callback. HTTP is not known here.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
@@ -76,7 +76,7 @@ class DataPlane:
             request.working = working
             # Large images take turns with the others of their model, or a crowd of them would hold all of those up.
             owner = model.name if working <= LARGE else f"{model.name}:large"
-            request.wait_for(self._pool.submit_for(owner, prepare, model, payloads, context))
+            request.wait_for(self._pool.submit_pieces(owner, prepare_in_turns(model, payloads, context)))
         except Exception as error:
             request.leave()
             if isinstance(error, BatonError):
@@ -113,6 +113,17 @@ def prepare(model: ServedModel, payloads: Sequence[Payload], context: RequestCon
             check_waits(context, model.name, middle)
         features.append(processor.preprocess(decoded))
         times.preprocess += clock_ns() - middle
+    return features
+
+
+def prepare_in_turns(
+    model: ServedModel, payloads: Sequence[Payload], context: RequestContext
+) -> Generator[None, None, list[Features]]:
+    """The same, payload by payload: the decoding of another model may come between two."""
+    features: list[Features] = []
+    for payload in payloads:
+        features += prepare(model, (payload,), context)
+        yield
     return features
 
 

@@ -20,6 +20,11 @@ from benchmarks.faults.matrix import case, expect
 
 _FASHION = "/v1/models/fashion"
 _JSON = {"Content-Type": "application/json"}
+_ONE_AT_A_TIME = {
+    "BATON_INSTANCES": "1", "BATON_CONCURRENT_RUNS": "1", "BATON_INTRA_OP_THREADS": "1", "BATON_RUN_THREADS": "1",
+    "BATON_MAX_BATCH_SIZE": "8",
+}  # fmt: skip
+"""Under the names of every version, of which a server takes those that it knows."""
 _SLOW_S = 3.0
 """Most that a bounded image, or a neighbour's, may take on a busy machine."""
 
@@ -73,17 +78,7 @@ def _full_of_predictions(bench: Bench) -> Iterator[Server]:
     head = json.dumps({"inputs": [tensor]}).encode()
     length = {"Inference-Header-Content-Length": str(len(head))}
 
-    flags = (
-        "--instances",
-        "1",
-        "--intra-op-threads",
-        "1",
-        "--max-batch-size",
-        "8",
-        "--max-queue-rows",
-        "100000",
-    )
-    with bench.serve(bench.models("fashion"), *flags) as server:
+    with bench.serve(bench.models("fashion"), "--max-queue-rows", "100000", env=_ONE_AT_A_TIME) as server:
 
         def ask() -> int:
             return server.post("/v2/models/fashion/infer", head + pixels.tobytes(), headers=length).status
@@ -93,7 +88,10 @@ def _full_of_predictions(bench: Bench) -> Iterator[Server]:
             yield server
 
 
-@case("24 clients explain, 4 ask for predictions beside them", "no prediction is turned away")
+@case(
+    "24 clients explain, where 256 rows may wait; 4 ask for predictions beside them",
+    "no prediction is turned away",
+)
 def a_crowd_at_explain(bench: Bench) -> str:
     explained, predicted = _instances(_image("PNG"), grid=7), _instances(_image("PNG"))
     with (
@@ -152,9 +150,7 @@ def a_crowd_of_low_priority(bench: Bench) -> str:
     }
     head = json.dumps({"inputs": [tensor], "parameters": {"priority": 2}}).encode()
     length = {"Inference-Header-Content-Length": str(len(head))}
-    with bench.serve(
-        bench.models("fashion"), "--max-queue-rows", "1000", "--instances", "1", "--max-batch-size", "8"
-    ) as server:
+    with bench.serve(bench.models("fashion"), "--max-queue-rows", "1000", env=_ONE_AT_A_TIME) as server:
 
         def ask() -> int:
             return server.post("/v2/models/fashion/infer", head + data, headers=length).status
@@ -169,10 +165,10 @@ def a_crowd_of_low_priority(bench: Bench) -> str:
 
 
 @case(
-    "16 JPEGs of 12 megapixels in a request with a deadline of 0.3 s", "504 before half of them are decoded"
+    "24 images of 12 megapixels in a request with a deadline of 0.3 s", "504 before half of them are decoded"
 )
 def a_deadline_while_images_are_decoded(bench: Bench) -> str:
-    body = _instances(_plain_jpeg(), 32)
+    body = _instances(_plain_png(), 24)
     with bench.serve(bench.models("photos")) as server:
         whole, all_s = _asked(server, "/v1/models/photos:predict", body)
         expect(whole.status == 200, f"without a deadline {whole.status}")
@@ -185,11 +181,11 @@ def a_deadline_while_images_are_decoded(bench: Bench) -> str:
 
 
 @case(
-    "6 clients keep the decoders busy with large JPEGs for one model; images for another",
+    "4 clients keep the decoders busy with large images for one model; images for another",
     "they wait 3 s at most",
 )
 def slow_images_of_another_model(bench: Bench) -> str:
-    slow, quick = _instances(_plain_jpeg(), 16), _instances(_image("PNG", 400, 400))
+    slow, quick = _instances(_plain_png(), 24), _instances(_image("PNG", 400, 400))
     with (
         bench.serve(bench.models("photos", "fashion")) as server,
         _crowd(
@@ -244,10 +240,10 @@ def animations_and_scans_that_are_usual(bench: Bench) -> str:
         return "200 each"
 
 
-def _plain_jpeg() -> bytes:
-    """12 megapixels in 190 kB; its blocks are all alike, so that it is quick to send and as slow to decode."""
+def _plain_png() -> bytes:
+    """12 megapixels in few bytes: its rows are all alike, so that it is quick to send, and slow to decode."""
     buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((4000, 3000)).convert("RGB").save(buffer, "JPEG", quality=60)
+    Image.linear_gradient("L").resize((4000, 3000)).convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()
 
 
