@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.errors import InvalidInput, counted
 from inference.values import Array, DataType
+from serving.codec.scan import Pace, unpaced
 
 _LENGTH = struct.Struct("<I")  # before each element of BYTES
 
@@ -19,16 +20,20 @@ ALIGNED = 16
 
 ONNX Runtime sums up in another order at other addresses, so that the last bit of an answer would depend on the length
 of a request's JSON."""
+_PACED_STRINGS = 4096  # a millisecond of Python
+_PACED_BYTES = 1 << 20
 _SMALL_BYTES = 4096  # copied without looking, which takes as long
 
 
-def decode_binary(blob: memoryview, datatype: DataType, shape: Sequence[int], field: str) -> Array:
+def decode_binary(
+    blob: memoryview, datatype: DataType, shape: Sequence[int], field: str, pace: Pace = unpaced
+) -> Array:
     """An array over `blob` itself where that lies as NumPy's own would; `InvalidInput` where the size is wrong.
 
-    Any byte but 0 is true, as C has it.
+    Any byte but 0 is true, as C has it. `pace` is called between pieces of long work.
     """
     if datatype is DataType.BYTES:
-        return _decode_strings(blob, shape, field)
+        return _decode_strings(blob, shape, field, pace)
     dtype = datatype.dtype
     expected = prod(shape) * dtype.itemsize
     if len(blob) != expected:
@@ -60,10 +65,14 @@ def bytes_of(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _decode_strings(blob: memoryview, shape: Sequence[int], field: str) -> Array:
+def _decode_strings(blob: memoryview, shape: Sequence[int], field: str, pace: Pace) -> Array:
     elements: list[str] = []
     start, end = 0, len(blob)
+    next_pace = _PACED_BYTES
     while start < end:
+        if start >= next_pace or len(elements) % _PACED_STRINGS == 0:
+            pace()
+            next_pace = start + _PACED_BYTES
         if start + _LENGTH.size > end:
             left = counted(end - start, "byte")
             raise InvalidInput(field, f"{left} too many", "4 bytes of length before an element")
@@ -77,7 +86,16 @@ def _decode_strings(blob: memoryview, shape: Sequence[int], field: str) -> Array
     if len(elements) != prod(shape):
         expected = f"{prod(shape)}, the product of shape {list(shape)}"
         raise InvalidInput(field, counted(len(elements), "element"), expected)
-    return np.array(elements, dtype=np.object_).reshape(shape)
+    return objects(elements, pace).reshape(shape)
+
+
+def objects(elements: Sequence[object], pace: Pace = unpaced) -> Array:
+    """An array of objects; NumPy makes one of a long list in one go, which takes long."""
+    array: Array = np.empty(len(elements), np.object_)
+    for start in range(0, len(elements), _PACED_STRINGS):
+        array[start : start + _PACED_STRINGS] = elements[start : start + _PACED_STRINGS]
+        pace()
+    return array
 
 
 def _encode_string(element: object) -> bytes:

@@ -1,6 +1,6 @@
 """A request's outputs: which of them a client asks for, in which form, and the answer that holds them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -11,7 +11,14 @@ from inference.values import Array, DataType, Tensors
 from serving.codec.binary import encode_binary
 from serving.codec.classification import check_classification, classify
 from serving.codec.elements import encode_elements
+from serving.codec.long_answers import binary_parts, json_parts
 from serving.codec.request import OutputHead, Parameters, flag, refuse_shared_memory, whole_number
+from serving.codec.scan import Pace, unpaced
+
+
+_JSON_BYTES = 20
+"""Of an element in JSON, with its comma, at most about."""
+_PART_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,8 @@ class InferAnswer:
 
     body: bytes
     json_bytes: int | None = None
+    rest: Sequence[bytes | memoryview] = ()
+    """Of a large answer: what follows `body`, in parts."""
 
 
 class OutputEncoder:
@@ -83,6 +92,38 @@ class OutputEncoder:
         text = b"".join(parts)
         return InferAnswer(b"".join((text, *blobs)), len(text)) if blobs else InferAnswer(text)
 
+    def encode_large(
+        self, requested: Sequence[RequestedOutput], outputs: Tensors, request_id: str, pace: Pace
+    ) -> InferAnswer:
+        """The bytes of `encode` in parts, as a thread makes them that calls `pace` between two of them."""
+        parts: list[bytes | memoryview] = [self._prefix]
+        if request_id:
+            parts.append(b'"id":%b,' % orjson.dumps(request_id))
+        blobs: list[bytes | memoryview] = []
+        opening = b'"outputs":['
+        for output in requested:
+            array, datatype = outputs[output.name], output.datatype
+            if output.classes:
+                array, datatype = self._classify(output, array, pace), DataType.BYTES
+            parts.append(opening + self._head(output.name, datatype, array.ndim) % array.shape)
+            if output.binary:
+                written = list(binary_parts(array, datatype, pace))
+                blobs += written
+                parts.append(b'"parameters":{"binary_data_size":%d}}' % sum(map(len, written)))
+            else:
+                parts.append(b'"data":')
+                parts += json_parts(array, datatype, pace, strict=self._strict)
+                parts.append(b"}")
+            opening = b","
+        parts.append(b"]}")
+        json_bytes = sum(map(len, parts)) if any(output.binary for output in requested) else None
+        first, *rest = _gathered([*parts, *blobs])
+        return InferAnswer(bytes(first), json_bytes, rest)
+
+    def encoded_bytes(self, requested: Sequence[RequestedOutput], outputs: Tensors) -> int:
+        """About how long the answer will be, from its number of elements."""
+        return sum(_encoded_bytes(output, outputs[output.name]) for output in requested)
+
     def _requested_output(self, head: OutputHead, field: str) -> RequestedOutput:
         output = self._outputs.get(head.name)
         if output is None:
@@ -96,9 +137,9 @@ class OutputEncoder:
         binary = flag(head.parameters, "binary_data", f"{field}.parameters")
         return RequestedOutput(output.name, output.datatype, binary, classes, self._labels.get(head.name, ()))
 
-    def _classify(self, output: RequestedOutput, array: Array) -> Array:
+    def _classify(self, output: RequestedOutput, array: Array, pace: Pace = unpaced) -> Array:
         field = f"outputs.{output.name}"
-        return classify(array, output.classes, output.labels, batched=self._batched, field=field)
+        return classify(array, output.classes, output.labels, batched=self._batched, field=field, pace=pace)
 
     def _head(self, name: str, datatype: DataType, rank: int) -> bytes:
         """A template for an output's beginning, to be filled with its shape."""
@@ -110,6 +151,29 @@ class OutputEncoder:
             head = b'{"name":%b,"datatype":"%b","shape":[%b],' % (quoted, datatype.encode(), axes)
             self._heads[key] = head
         return head
+
+
+def _encoded_bytes(output: RequestedOutput, array: Array) -> int:
+    if output.binary or output.classes:
+        return array.nbytes
+    return array.size * _JSON_BYTES
+
+
+def _gathered(parts: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """The same bytes in fewer parts: small ones are joined, up to `_PART_BYTES`."""
+    small: list[bytes | memoryview] = []
+    size = 0
+    for part in parts:
+        if len(part) >= _PART_BYTES or size >= _PART_BYTES:
+            if small:
+                yield b"".join(small)
+            small, size = [], 0
+        if len(part) >= _PART_BYTES:
+            yield part
+        else:
+            small.append(part)
+            size += len(part)
+    yield b"".join(small)
 
 
 def _whole(spec: TensorSpec, labels: Mapping[str, Sequence[str]], *, binary: bool) -> RequestedOutput:
