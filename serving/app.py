@@ -30,6 +30,7 @@ from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
 from serving.http.fast_path import FastPath
 from serving.http.front import in_front_of
+from serving.http.holding import holding
 from serving.http.methods import ASKED, other_method
 from serving.http.routes.health import health_routes
 from serving.http.routes.infer import infer_routes
@@ -159,7 +160,7 @@ def create_app(
     add_docs(app)
     _word_errors(app)
     asgi = with_cors(in_front_of(app, fast_path, settings.root_path), listed(settings.cors_origins))
-    return Application(asgi, fast_path, registry, lifecycle, inflight, settings.root_path)
+    return Application(holding(asgi, inflight), fast_path, registry, lifecycle, inflight, settings.root_path)
 
 
 def _inflight(settings: Settings) -> InflightBytes:

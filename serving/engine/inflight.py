@@ -140,6 +140,24 @@ class Hold:
             self.release()
             raise
 
+    def settle(self, size: int, field: str) -> None:
+        """The body is here whole, of `size` bytes, and the server works on it from here; raises as `grow` does.
+
+        A small one is let in by one comparison. One that came in pieces was put together, which takes its size again.
+        """
+        inflight, copied = self.inflight, 0
+        if self._give_up is not None:
+            self._leave()
+            copied = size
+        inflight.used += size - self.size
+        self.size = size
+        if size > SMALL or inflight.used > inflight.brisk:
+            try:
+                inflight.expect(size + copied, size, field)
+            except (InflightExceeded, InputTooLarge):
+                self.release()
+                raise
+
     def end(self, error: InflightExceeded) -> None:
         """Have what waits ended, for the sake of others."""
         give_up = self._give_up

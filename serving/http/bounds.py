@@ -11,6 +11,9 @@ from serving.http.refusal import Refused
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request line with its headers, and of what a chunked body may hold beside its data (trailers, extensions)."""
 
+MAX_HEADERS = 256
+"""Of one head: each costs some 150 bytes beside its text, and a browser sends 20."""
+
 MIN_BYTES_PER_S = 4096
 """The mean rate that a body must keep once `receive_timeout_s` is over: 2G does it."""
 

@@ -17,7 +17,7 @@ from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, de
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
-from serving.engine.inflight import InflightBytes
+from serving.engine.inflight import Hold, InflightBytes
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
@@ -26,6 +26,7 @@ from serving.http.asgi import Receive, Scope
 from serving.http.body import read_body, watch
 from serving.http.errors import error_body, retry_after_s
 from serving.http.exchange import ExplainExchange, InferExchange, Limits, PredictExchange
+from serving.http.holding import HOLD
 from serving.http.matching import Route, Routes
 from serving.lifecycle import Lifecycle
 from serving.settings import Settings, listed
@@ -42,6 +43,11 @@ class Client(Protocol):
     @property
     def disconnected(self) -> bool:
         """Whether it has closed the connection."""
+        ...
+
+    @property
+    def hold(self) -> Hold | None:
+        """The bytes that are held for its request."""
         ...
 
     def send(self, answer: Answer) -> None:
@@ -103,9 +109,8 @@ class FastPath:
 
         Overload is when refusing has to cost least: the body stays unread, and answers are made once.
         """
-        try:
-            model = self._registry.get(route.name, route.version)
-        except BatonError:
+        model = self._served(route)
+        if model is None:
             return None
         error = model.batcher.admission.overloaded(rows=1)
         if error is None:
@@ -122,17 +127,23 @@ class FastPath:
             answer = self._refusals[key] = answer._replace(wire=on_the_wire(answer))
         return answer
 
-    def abandoned(self, route: Route) -> None:
-        """Count a request whose client left before its body was here."""
-        try:
-            model = self._registry.get(route.name, route.version)
-        except BatonError:
-            return
-        model.metrics.fail(ClientDisconnected("the client closed the connection while it sent its body"))
+    def abandoned(self, route: Route, error: BatonError | None = None) -> None:
+        """Count a request that ended before its body was here: by `error`, or since its client left."""
+        model = self._served(route)
+        if model is not None:
+            model.metrics.fail(
+                error or ClientDisconnected("the client closed the connection while it sent its body")
+            )
+
+    def refuse(self, route: Route, headers: RawHeaders, error: BatonError) -> Answer:
+        """The answer to a request that is here whole, and for which there is no room."""
+        refused = self._refused(route, self._served(route), error)
+        return self._finished(route, refused, headers, RequestContext())
 
     async def answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
         """The whole answer to one request of an ASGI server; it raises nothing of its own."""
-        headers, context = dict(scope["headers"]), RequestContext()
+        headers, hold = dict(scope["headers"]), scope.get(HOLD)
+        context = RequestContext()
         model: ServedModel | None = None
         try:
             model = self._registry.get(route.name, route.version)
@@ -140,10 +151,12 @@ class FastPath:
             if overloaded is not None:  # before the body is read
                 raise overloaded
             body = await read_body(receive, headers, self._max_body_bytes)
+            if hold is not None:
+                hold.settle(len(body), "body")
         except Exception as error:
             return self._finished(route, self._refused(route, model, error), headers, context)
         is_disconnected, stop = watch(receive)
-        client = _Awaited(is_disconnected)
+        client = _Awaited(is_disconnected, hold)
         self.respond(route, headers, body, client, context)
         try:
             return await client.answer
@@ -168,6 +181,7 @@ class FastPath:
         """
         if context is None:
             context = RequestContext()
+        context.hold = client.hold
         if b"content-encoding" in headers and not plain:
             self._spawn(self._respond_decompressed(route, headers, bytes(body), client, context))
             return
@@ -198,6 +212,12 @@ class FastPath:
             exchange.start(body, headers, answered)
         except Exception as error:
             answered(None, error)
+
+    def _served(self, route: Route) -> ServedModel | None:
+        try:
+            return self._registry.get(route.name, route.version)
+        except BatonError:
+            return None
 
     async def _respond_decompressed(
         self, route: Route, headers: RawHeaders, body: bytes, client: Client, context: RequestContext
@@ -268,7 +288,8 @@ class FastPath:
 class _Awaited:
     """The client of an ASGI server, whose answer is awaited."""
 
-    def __init__(self, is_disconnected: Callable[[], bool]) -> None:
+    def __init__(self, is_disconnected: Callable[[], bool], hold: Hold | None) -> None:
+        self.hold = hold
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.gone = False
         self._is_disconnected = is_disconnected

@@ -490,7 +490,15 @@ def test_a_big_body_is_answered_without_uvloop() -> None:
                     self.transport.write(b"x")
                 else:
                     begun = memoryview(data)
-                    BigBody(self, self.transport, begun, 300_000, 0, lambda body: taken.append(bytes(body)))
+                    BigBody(
+                        self,
+                        self.transport,
+                        begun,
+                        300_000,
+                        0,
+                        lambda _: True,
+                        lambda body: taken.append(bytes(body)),
+                    )
 
         server = await loop.create_server(Connection, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()
