@@ -1,5 +1,6 @@
 """The elements of a tensor as the binary tensor extension sends them: little-endian, row-major, unpadded."""
 
+import codecs
 import struct
 from collections.abc import Sequence
 from math import prod
@@ -21,7 +22,8 @@ ALIGNED = 16
 ONNX Runtime sums up in another order at other addresses, so that the last bit of an answer would depend on the length
 of a request's JSON."""
 _PACED_STRINGS = 4096  # a millisecond of Python
-_PACED_BYTES = 1 << 20
+_PACED_BYTES = 1 << 18
+_Utf8 = codecs.getincrementaldecoder("utf-8")
 _SMALL_BYTES = 4096  # copied without looking, which takes as long
 
 
@@ -55,9 +57,15 @@ def encode_binary(array: Array, datatype: DataType) -> bytes | memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def text_of(blob: bytes | memoryview) -> str:
+def text_of(blob: bytes | memoryview, pace: Pace = unpaced) -> str:
     """An element of BYTES as a string; each byte that is no UTF-8 is a surrogate, which `bytes_of` turns back."""
-    return str(blob, "utf-8", "surrogateescape")
+    if len(blob) <= _PACED_BYTES:
+        return str(blob, "utf-8", "surrogateescape")
+    decoder, parts = _Utf8(errors="surrogateescape"), []
+    for start in range(0, len(blob), _PACED_BYTES):
+        parts.append(decoder.decode(blob[start : start + _PACED_BYTES]))
+        pace()
+    return "".join([*parts, decoder.decode(b"", final=True)])
 
 
 def bytes_of(text: str) -> bytes:
@@ -81,7 +89,7 @@ def _decode_strings(blob: memoryview, shape: Sequence[int], field: str, pace: Pa
         if start + length > end:
             left, element = counted(end - start, "byte"), f"{field}[{len(elements)}]"
             raise InvalidInput(element, f"{left} left", f"the {length} that its length says")
-        elements.append(text_of(blob[start : start + length]))
+        elements.append(text_of(blob[start : start + length], pace))
         start += length
     if len(elements) != prod(shape):
         expected = f"{prod(shape)}, the product of shape {list(shape)}"

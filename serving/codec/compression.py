@@ -1,6 +1,7 @@
 """Compressed bodies, both ways: gzip and deflate, with a limit on the decompressed size."""
 
 import zlib
+from collections.abc import Sequence
 
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, counted
 
@@ -50,7 +51,8 @@ def choose_encoding(accepted: str) -> str:
     return name if best > 0.0 and best >= quality.get("identity", 0.0) else ""
 
 
-def compress(body: bytes, encoding: str) -> bytes:
-    """The body in that encoding."""
+def compress(body: bytes, encoding: str, rest: Sequence[bytes | memoryview] = ()) -> bytes:
+    """The body in that encoding, with the parts behind it."""
     stream = zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW[encoding])
-    return stream.compress(body) + stream.flush()
+    # A join of more than a megabyte lets go of the interpreter, which a sum of bytes does not.
+    return b"".join([*map(stream.compress, (body, *rest)), stream.flush()])

@@ -40,9 +40,9 @@ class ConfiguredCodec(InferCodec):
         """The request, with tensors as the graph takes them."""
         return self._as_graph(super().decode(body, json_bytes))
 
-    def decode_outlined(self, outline: Outline) -> InferRequest:
+    def decode_outlined(self, outline: Outline, pace: Pace) -> InferRequest:
         """The request, with tensors as the graph takes them."""
-        return self._as_graph(super().decode_outlined(outline))
+        return self._as_graph(super().decode_outlined(outline, pace))
 
     def _as_graph(self, request: InferRequest) -> InferRequest:
         reshaped = {name: reshape(request.tensors[name]) for name, reshape in self._to_graph.items()}

@@ -47,6 +47,8 @@ _KINDS = {
     DataType.BF16: _Kind(float, "f"),
     DataType.BYTES: _Kind(str, ""),
 }
+
+
 class Deferred(ABC):
     """Elements that are not parsed yet: `serving.codec.long_elements` parses them in pieces."""
 
@@ -66,12 +68,12 @@ _PACKED = {
 
 
 def decode_elements(
-    raw: bytes | msgspec.Raw | Deferred | JsonValue, datatype: DataType, shape: Sequence[int], field: str
+    raw: bytes | msgspec.Raw | JsonValue, datatype: DataType, shape: Sequence[int], field: str
 ) -> Array:
     """An array of `shape` from JSON, flat or nested, row-major; `InvalidInput` names the element at fault.
 
-    A string is never taken for a number, nor a number for a boolean. `raw` may be parsed already: another part of the
-    body may not have been strict JSON.
+    A string is never taken for a number, nor a number for a boolean. `raw` may be parsed already, where another
+    part of the body was not strict JSON, or `Deferred`.
     """
     try:
         values = _DECODE[datatype](raw)

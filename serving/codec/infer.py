@@ -12,7 +12,7 @@ from inference.values import Tensors
 from serving.codec.inputs import NO_BLOBS, Blobs, InputDecoder
 from serving.codec.outline import outline
 from serving.codec.outputs import InferAnswer, OutputEncoder, RequestedOutput
-from serving.codec.request import RequestHead, check_parameters, parse_head, whole_number
+from serving.codec.request import Parameters, RequestHead, check_parameters, parse_head, whole_number
 from serving.codec.scan import Pace
 
 INLINE_BYTES = 256 * 1024
@@ -48,7 +48,7 @@ class Outline(NamedTuple):
     blobs: Blobs
     decoded_bytes: int
     """How much memory its tensors will take beside the body."""
-    pace: Pace
+    timeout_us: int = 0
 
 
 class InferCodec:
@@ -70,6 +70,7 @@ class InferCodec:
         self._inputs = InputDecoder(manifest)
         self.inline_bytes = INLINE_STRINGS_BYTES if self._inputs.takes_strings else INLINE_BYTES
         """Bodies up to this size are decoded at once, on the event loop."""
+        self.takes_strings = self._inputs.takes_strings
         self._outputs = OutputEncoder(manifest, labels or {}, strict=strict)
 
     def decode(self, body: bytes | memoryview, json_bytes: int | None = None) -> InferRequest:
@@ -96,7 +97,7 @@ class InferCodec:
         Both are for a thread, and call `pace` between pieces of their work.
         """
         if json_bytes == 0:
-            return Outline(None, body, NO_BLOBS, 0, pace)
+            return Outline(None, body, NO_BLOBS, len(body))
         end = len(body) if json_bytes is None else json_bytes
         head = outline(body[:end], pace, strict=self._strict)
         if head.parameters:
@@ -104,13 +105,14 @@ class InferCodec:
         self._inputs.check(head.inputs)
         self._outputs.requested(head.outputs, head.parameters)
         blobs = NO_BLOBS if json_bytes is None else Blobs(body[end:], pace)
-        return Outline(head, body, blobs, self._inputs.decoded_bytes(head.inputs), pace)
+        timeout_us = _timeout_us(head.parameters) if head.parameters else 0
+        return Outline(head, body, blobs, self._inputs.decoded_bytes(head.inputs), timeout_us)
 
-    def decode_outlined(self, outline: Outline) -> InferRequest:
+    def decode_outlined(self, outline: Outline, pace: Pace) -> InferRequest:
         """The request of an outline, as `decode` gives it."""
         if outline.head is not None:
             return self._request(outline.head, outline.blobs)
-        raw = self._inputs.decode_raw(outline.body)
+        raw = self._inputs.decode_raw(outline.body, pace)
         if self._check is not None:
             self._check(raw)
         return InferRequest(raw, 1, self._outputs.all_binary)
@@ -125,8 +127,7 @@ class InferCodec:
         requested = self._outputs.requested(head.outputs, parameters)
         request = InferRequest(tensors, rows, requested, head.id or "")
         if parameters:
-            timeout_us = whole_number(parameters, "timeout", "parameters")
-            request.timeout_us = timeout_us if timeout_us >= MIN_TIMEOUT_US else 0
+            request.timeout_us = _timeout_us(parameters)
             request.priority = int(whole_number(parameters, "priority", "parameters") > 1)
         return request
 
@@ -138,6 +139,15 @@ class InferCodec:
         """The same answer in pieces, for a thread; `pace` is called between them."""
         return self._outputs.encode_large(request.outputs, outputs, request.id, pace)
 
+    def is_large(self, request: InferRequest, outputs: Tensors) -> bool:
+        """Whether encoding the answer would take the event loop for long."""
+        return request.rows > self._outputs.small_rows and self._outputs.is_large(request.outputs, outputs)
+
     def encoded_bytes(self, request: InferRequest, outputs: Tensors) -> int:
-        """About how long the answer will be; at least as long for numbers."""
+        """About how long the answer will be."""
         return self._outputs.encoded_bytes(request.outputs, outputs)
+
+
+def _timeout_us(parameters: Parameters) -> int:
+    timeout_us = whole_number(parameters, "timeout", "parameters")
+    return timeout_us if timeout_us >= MIN_TIMEOUT_US else 0

@@ -14,7 +14,6 @@ from serving.codec.long_elements import LongList
 from serving.codec.request import NO_DATA, InputHead, has_data, refuse_shared_memory, whole_number
 from serving.codec.scan import Pace, unpaced
 
-
 _STRING_BYTES = 64
 """Of a string beside its characters: the object, and its place in the array."""
 _NOTHING: Array = np.empty(0)
@@ -90,7 +89,7 @@ class InputDecoder:
         """How much memory the tensors of these inputs will take; those that are views of the body take none."""
         return sum(_decoded_bytes(head, self._specs[head.name].datatype) for head in heads)
 
-    def decode_raw(self, body: bytes | memoryview) -> dict[str, Array]:
+    def decode_raw(self, body: bytes | memoryview, pace: Pace = unpaced) -> dict[str, Array]:
         """The whole body as the data of the model's only input, of batch 1; its length sets a variable axis."""
         if len(self._specs) != 1:
             raise InvalidInput("inputs", counted(len(self._specs), "input"), "1 for a raw request")
@@ -100,7 +99,7 @@ class InputDecoder:
         if tail.count(-1) > 1:
             raise InvalidInput("body", f"shape {list(spec.shape)}", "one variable axis in a raw request")
         if spec.datatype is DataType.BYTES:
-            array: Array = np.array([text_of(body)], dtype=np.object_)
+            array: Array = np.array([text_of(body, pace)], dtype=np.object_)
             if prod(tail) not in (1, -1):
                 raise InvalidInput("body", "one element", f"{prod(tail)}, as shape {list(spec.shape)} has")
             return {spec.name: array.reshape(leading + (1,) * len(tail))}
@@ -172,7 +171,9 @@ def _decoded_bytes(head: InputHead, datatype: DataType) -> int:
     data, strings = head.data, datatype is DataType.BYTES
     if isinstance(data, LongList):
         elements = min(prod(head.shape), data.most_elements())
-        return elements * (_STRING_BYTES if strings else datatype.dtype.itemsize) + strings * (data.end - data.start)
+        return elements * (_STRING_BYTES if strings else datatype.dtype.itemsize) + strings * (
+            data.end - data.start
+        )
     size = whole_number(head.parameters, "binary_data_size", "parameters") if head.parameters else 0
     if not strings:
         return min(size, prod(head.shape) * datatype.dtype.itemsize)  # copied where it does not lie aligned

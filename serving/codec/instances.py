@@ -1,5 +1,6 @@
 """The task protocol, KServe's v1: the body of a `:predict` as payloads, and the answers to it."""
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,9 +14,10 @@ from serving.codec.json_faults import json_fault
 from serving.codec.long_instances import long_payloads
 from serving.codec.multipart import decode_parts
 from serving.codec.outline import MAX_REST_BYTES
-from serving.codec.scan import Pace
+from serving.codec.scan import Pace, trimmed
 
 _FORM = "application/x-www-form-urlencoded"  # curl's for a body, unless it is told another
+_COPIED = 1 << 20
 _TEXT = "text/plain"  # a browser's fetch, for a string
 
 
@@ -88,7 +90,9 @@ def decode_long_payloads(
                 return b"", [Payload(body, media_type)]
             actual = f"{counted(len(body), 'byte')} without it at its beginning"
             raise InvalidInput("instances", actual, "a list of instances")
-    content = bytes(body)
+    if not _is_json(media_type) and media_type != "multipart/form-data" and media_type != _TEXT:
+        return b"", [Payload(whole(body, pace), media_type)]
+    content = whole(body, pace)
     return content, decode_payloads(content, content_type, limit)
 
 
@@ -112,12 +116,24 @@ def encode_predictions(predictions: Sequence[Prediction]) -> bytes:
     return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def whole(body: memoryview, pace: Pace) -> bytes:
+    """The bytes of a body; copied a piece at a time where they are in other memory."""
+    if isinstance(body.obj, bytes) and len(body.obj) == len(body):
+        return body.obj
+    copied = io.BytesIO()
+    for start in range(0, len(body), _COPIED):
+        copied.write(body[start : start + _COPIED])
+        pace()
+    return copied.getvalue()
+
+
 def _is_json(media_type: str) -> bool:
     return media_type in ("", _FORM, "application/json") or media_type.endswith("+json")
 
 
 def _begins_object(body: bytes | memoryview) -> bool:
-    return bytes(body[:1024]).lstrip().startswith(b"{")
+    start, _ = trimmed(memoryview(body), 0, len(body))
+    return bytes(body[start : start + 1]) == b"{"
 
 
 def _no_json(media_type: str) -> UnsupportedMediaType:

@@ -123,10 +123,10 @@ class _Decoding:
         piece = bytes(source.text[begin:stop])
         text = b"[%b]" % piece
         try:
-            nested = nested_decoder(self._python, depth).decode(text)
+            nested: list[Any] = nested_decoder(self._python, depth).decode(text)
             if not nested and is_part:
                 msgspec.json.decode(b"[0,%b]" % piece)  # raises: there is nothing behind a comma
-            values = self._flattened(nested, shape)
+            values: Sequence[Any] = self._flattened(nested, shape)
         except msgspec.ValidationError as error:
             fault = mismatch(error, field, text, first)
             if self._python is not int:

@@ -24,7 +24,7 @@ MAX_INSTANCE_BYTES = 1 << 20
 LONG_STRING_BYTES = 4096
 """Over which a string is decoded by itself."""
 
-_OCTETS = "application/octet-stream"
+OCTETS = "application/octet-stream"
 _decode = msgspec.json.Decoder(list[Any]).decode
 
 
@@ -97,12 +97,15 @@ class _Reading:
             raise self._too_large(sum(map(len, parts)), field)
         (value, *_) = self._parse(b"[%b]" % b"".join(parts), begin, field, 0) or [None]
         by_name = {f"{token}-{number}": string for number, string in enumerate(strings)}
-        if self._takes_bytes and isinstance(value, dict) and list(value) == ["b64"] and value["b64"] in by_name:
+        if (
+            self._takes_bytes
+            and isinstance(value, dict)
+            and list(value) == ["b64"]
+            and value["b64"] in by_name
+        ):
             string = by_name[value["b64"]]
-            data = decode_base64(
-                self._text, string.start, string.end, self._pace, f"{field}.b64", self._size
-            )
-            return Payload(data, _OCTETS, field=field)
+            data = decode_base64(self._text, string.start, string.end, self._pace, f"{field}.b64", self._size)
+            return Payload(data, OCTETS, field=field)
         return Payload(self._restored(value, by_name, field), field=field)
 
     def _restored(self, value: JsonValue, strings: Mapping[str, _Long], field: str) -> JsonValue:

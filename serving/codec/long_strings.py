@@ -14,7 +14,8 @@ _SHOWN = 200  # characters of a string at fault that an error is given, which re
 
 # Whole characters and escapes; half of a surrogate pair is none, so that a pair stays in one piece.
 _WHOLE = re.compile(
-    rb"(?:[^\\]+|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4})*+", re.DOTALL
+    rb"(?:[^\\]+|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4})*+",
+    re.DOTALL,
 )
 _decode = msgspec.json.Decoder(str).decode
 
@@ -24,14 +25,18 @@ def decode_string(text: memoryview, start: int, end: int, pace: Pace, field: str
     return "".join(_pieces(text, start, end, pace, field, size))
 
 
-def decode_base64(text: memoryview, start: int, end: int, pace: Pace, field: str, size: int = WINDOW) -> bytes:
+def decode_base64(
+    text: memoryview, start: int, end: int, pace: Pace, field: str, size: int = WINDOW
+) -> bytes:
     """The bytes of a string in base64, as `base64.b64decode` with `validate` gives them."""
     parts: list[bytes] = []
     shown = rest = ""
     for piece in _pieces(text, start, end, pace, field, size):
         shown = shown if len(shown) >= _SHOWN else (shown + piece)[:_SHOWN]
         piece = rest + piece
-        whole = len(piece) // 4 * 4 - 4 if len(piece) >= 8 else 0  # the last four may be padded, and wait for the end
+        whole = (
+            len(piece) // 4 * 4 - 4 if len(piece) >= 8 else 0
+        )  # the last four may be padded, and wait for the end
         if whole:
             parts.append(_of_base64(piece[:whole], shown, field))
             if len(parts[-1]) != whole // 4 * 3:

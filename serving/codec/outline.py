@@ -45,7 +45,9 @@ def outline(text: memoryview, pace: Pace, *, strict: bool = False, size: int = W
         raise _of_whole(error, rest, text, cuts) from None
     by_place = {cut.place: cut for cut in cuts}
     for tensor in head.inputs:
-        cut = by_place.pop(place_of(tensor.data, rest), None) if isinstance(tensor.data, msgspec.Raw) else None
+        cut = (
+            by_place.pop(place_of(tensor.data, rest), None) if isinstance(tensor.data, msgspec.Raw) else None
+        )
         if cut is not None:
             data = LongList(text, cut.start, cut.end, cut.commas, pace, strict=strict, size=size)
             tensor.data = data  # type: ignore[assignment]  # `decode_elements` takes both
@@ -70,7 +72,9 @@ def cut_lists(
         if at < 0:
             break
         opening = _BEFORE_LIST.match(bytes(text[at + len(name) : at + len(name) + _MOST_SPACE]))
-        if opening is None or (at and text[at - 1 : at] == b"\\"):  # a text in which the name stands in quotes
+        if opening is None or (
+            at and bytes(text[at - 1 : at]) == b"\\"
+        ):  # a text in which the name stands in quotes
             at += len(name)
             continue
         start = at + len(name) + opening.end()

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
+import numpy as np
 import orjson
 
 from inference.errors import InvalidInput
@@ -15,9 +17,11 @@ from serving.codec.long_answers import binary_parts, json_parts
 from serving.codec.request import OutputHead, Parameters, flag, refuse_shared_memory, whole_number
 from serving.codec.scan import Pace, unpaced
 
+INLINE_ELEMENTS = 32 * 1024
+"""Elements of an output that are encoded on the event loop: 1 ms of float32 as JSON."""
 
-_JSON_BYTES = 20
-"""Of an element in JSON, with its comma, at most about."""
+_INLINE_BINARY = 1 << 20  # elements; they are copied once, behind the answer's JSON
+_JSON_BYTES = 32  # about, of a string
 _PART_BYTES = 256 * 1024
 
 
@@ -54,6 +58,8 @@ class OutputEncoder:
         self._outputs = {output.name: output for output in self._all}
         name, version = orjson.dumps(manifest.name), orjson.dumps(str(manifest.version))
         self._prefix = b'{"model_name":%b,"model_version":%b,' % (name, version)
+        self.small_rows = _small_rows(manifest)
+        """An answer of so many rows is not large, whatever the outputs that are asked for."""
         self._heads: dict[tuple[str, DataType, int], bytes] = {}
 
     def requested(
@@ -120,6 +126,13 @@ class OutputEncoder:
         first, *rest = _gathered([*parts, *blobs])
         return InferAnswer(bytes(first), json_bytes, rest)
 
+    def is_large(self, requested: Sequence[RequestedOutput], outputs: Tensors) -> bool:
+        """Whether encoding these would take longer than `INLINE_ELEMENTS` in JSON do."""
+        return any(
+            outputs[output.name].size > (_INLINE_BINARY if output.binary else INLINE_ELEMENTS)
+            for output in requested
+        )
+
     def encoded_bytes(self, requested: Sequence[RequestedOutput], outputs: Tensors) -> int:
         """About how long the answer will be, from its number of elements."""
         return sum(_encoded_bytes(output, outputs[output.name]) for output in requested)
@@ -153,10 +166,22 @@ class OutputEncoder:
         return head
 
 
+def _small_rows(manifest: Manifest) -> int:
+    """The rows whose elements are at most `INLINE_ELEMENTS` in each output; 0 where that depends on the request."""
+    if any(
+        spec.any_shape or -1 in (spec.shape[1:] if manifest.max_batch_size else spec.shape)
+        for spec in manifest.outputs
+    ):
+        return 0
+    if not manifest.max_batch_size:
+        return int(all(prod(spec.shape) <= INLINE_ELEMENTS for spec in manifest.outputs))
+    return min((INLINE_ELEMENTS // max(1, prod(spec.shape[1:])) for spec in manifest.outputs), default=1)
+
+
 def _encoded_bytes(output: RequestedOutput, array: Array) -> int:
     if output.binary or output.classes:
-        return array.nbytes
-    return array.size * _JSON_BYTES
+        return 0 if array.dtype != np.object_ else array.size * _JSON_BYTES
+    return array.size * (4 + 2 * min(8, array.dtype.itemsize))
 
 
 def _gathered(parts: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:

@@ -11,7 +11,7 @@ import numpy as np
 from inference.values import Array
 
 Pace = Callable[[], None]
-"""Called between two pieces of long work: it lets others have the interpreter, and raises where nobody waits any more."""
+"""Called between two pieces of long work: lets others have the interpreter, and raises where nobody waits any more."""
 
 WINDOW = 64 * 1024
 """Bytes that are looked at, or parsed, at once: 0.2 ms of msgspec, numbers and all."""
@@ -86,7 +86,9 @@ class Marks:
         return np.concatenate((first, escaped))
 
 
-def windows(text: memoryview, start: int, end: int, pace: Pace, size: int = WINDOW) -> Iterator[tuple[int, Array]]:
+def windows(
+    text: memoryview, start: int, end: int, pace: Pace, size: int = WINDOW
+) -> Iterator[tuple[int, Array]]:
     """`text` from `start` to `end`, uint8 [at most `size`] at a time, each with its place."""
     for at in range(start, end, size):
         yield at, np.frombuffer(text[at : min(at + size, end)], np.uint8)
