@@ -13,6 +13,7 @@ from inference.configs import ImageConfig
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, counted
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import ANSWERED, Classification, summarise_answers
+from inference.processors.image_memory import decoding_bytes
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
@@ -26,6 +27,8 @@ FORMATS = {
     "image/gif": "GIF",
     "image/bmp": "BMP",
 }
+_DECODERS = tuple(FORMATS.values())
+_HEAD_CHARACTERS = 4096  # a multiple of 4, as base64 is read
 INPUT = "image"
 BRIGHTNESS, CONTRAST = "brightness", "contrast"
 
@@ -58,6 +61,7 @@ class ImageProcessor(StackingProcessor):
 
     media_types = (*FORMATS, "application/octet-stream")
     summary_features: tuple[str, ...] = (BRIGHTNESS, CONTRAST, *ANSWERED)
+    decodes_larger = True
 
     def __init__(self, config: ImageConfig, classification: Classification | None = None) -> None:
         self.config = config
@@ -71,6 +75,25 @@ class ImageProcessor(StackingProcessor):
             raise TypeError(f"got a {config.kind} processor, expected an image processor")
         return cls(config, Classification.from_bundle(bundle))
 
+    def decoding_bytes(self, payload: Payload) -> int:
+        """As the head of the file claims it; see `image_memory`."""
+        data = payload.data
+        if payload.media_type is None:
+            text = data.get("b64") if isinstance(data, dict) else None
+            if not isinstance(text, str):
+                return 0
+            # The head of most files is in the first bytes; only where it is not, all are decoded.
+            for most in (_HEAD_CHARACTERS, len(text)):
+                try:
+                    data = binascii.a2b_base64(text[:most])
+                except (binascii.Error, ValueError):
+                    return 0
+                found = decoding_bytes(data, _DECODERS, self.config.width, self.config.height)
+                if found or most >= len(text):
+                    return found
+            return 0
+        return decoding_bytes(data, _DECODERS, self.config.width, self.config.height)
+
     def decode(self, payload: Payload) -> Image.Image:
         """The image in the model's mode, upright and at its own size.
 
@@ -80,7 +103,7 @@ class ImageProcessor(StackingProcessor):
         data, field = self._bytes_of(payload), payload.field
         try:
             # Only these decoders are tried: Pillow has dozens, and each of them parses a stranger's bytes.
-            image = Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
+            image = Image.open(io.BytesIO(data), formats=_DECODERS)
             width, height = image.size
             if width * height > self.config.max_pixels:
                 expected = f"at most {self.config.max_pixels} pixels"

@@ -14,6 +14,7 @@ import numpy as np
 from inference.errors import BatonError, ClientDisconnected, InferenceFailed, RowsChanged
 from inference.values import Array, Features, Payload, Prediction, Tensors
 from serving.engine.context import RequestContext, clock_ns
+from serving.engine.inflight import SMALL
 from serving.engine.served_model import ServedModel
 
 ResultT = TypeVar("ResultT")
@@ -59,10 +60,12 @@ class DataPlane:
         model.batcher.admission.admit(len(payloads))
         request = _PredictionRequest(model, len(payloads), context, then)
         try:
-            if sum([payload.size for payload in payloads]) <= model.inline_bytes:
+            working = _take_decoding(model, payloads, context)
+            if working <= SMALL and sum([payload.size for payload in payloads]) <= model.inline_bytes:
                 request.enqueue(prepare(model, payloads, context))
                 return
             loop = asyncio.get_running_loop()
+            request.working = working
             prepared = self._pool.submit(prepare, model, payloads, context)
         except Exception as error:
             request.leave()
@@ -70,6 +73,21 @@ class DataPlane:
                 raise
             raise named(error, model.name) from error
         prepared.add_done_callback(lambda done: loop.call_soon_threadsafe(request.prepared, done))
+
+
+def _take_decoding(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> int:
+    """Take the bytes that decoding the largest of the payloads needs while it lasts; see `Hold.grow`.
+
+    They are decoded one after the other. Below `SMALL` nothing is taken: there are only a few threads.
+    """
+    processor = model.predictor.processor
+    if not processor.decodes_larger:
+        return 0
+    sizes = [processor.decoding_bytes(payload) for payload in payloads]
+    most = max(sizes)
+    if most > SMALL and context.hold is not None:
+        context.hold.grow(most, payloads[sizes.index(most)].field)
+    return most
 
 
 def prepare(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> list[Features]:
@@ -210,10 +228,15 @@ class _RunReply:
 class _PredictionRequest(_Request[list[Prediction]]):
     """A request of instances, each of which is a row of its own in the queues; of one, it is the reply itself."""
 
-    __slots__ = ("_features",)
+    __slots__ = ("_features", "working")
+
+    working: int
+    """Bytes taken for decoding, where the pool decodes."""
 
     def prepared(self, done: "Future[list[Features]]") -> None:
         """The pool has decoded the instances, or failed."""
+        if self.working > SMALL and self.context.hold is not None:
+            self.context.hold.shrink(self.working)
         try:
             self.enqueue(done.result())
         except Exception as error:

@@ -6,8 +6,9 @@ priority, so predictions go first. They go a chunk at a time, so a run that has 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from inference.processors.occlusion import Explanation, Occludes, Variants
 from inference.values import Array, JsonValue, Payload, Tensors
 from serving.engine.context import RequestContext, clock_ns
 from serving.engine.dataplane import Then, named
+from serving.engine.inflight import SMALL
 from serving.engine.served_model import ServedModel
 
 LOW_PRIORITY = 1
@@ -116,13 +118,29 @@ class ExplanationPlane:
         rows = 0
         for payload in payloads:
             _check_here(context)
-            made = await loop.run_in_executor(self._pool, _variants, processor, payload, parameters, context)
+            with _taken(processor.decoding_bytes(payload), payload.field, context):
+                made = await loop.run_in_executor(
+                    self._pool, _variants, processor, payload, parameters, context
+                )
             rows += 1 + made.size
             if rows > self._max_rows:
                 seen = f"{rows} rows to run up to {payload.field}"
                 raise InputTooLarge("instances", seen, f"at most {self._max_rows} in a request")
             instances.append(made)
         return instances
+
+
+@contextmanager
+def _taken(size: int, field: str, context: RequestContext) -> Iterator[None]:
+    """Hold `size` bytes while a payload is decoded; raises as `Hold.grow` does."""
+    if size <= SMALL or context.hold is None:
+        yield
+        return
+    context.hold.grow(size, field)
+    try:
+        yield
+    finally:
+        context.hold.shrink(size)
 
 
 class _Explanation:

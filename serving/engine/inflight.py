@@ -45,7 +45,7 @@ class InflightBytes:
         self.most = (limit - self._kept) // 2
         """What one request may hold where there is no other."""
         self._waiting_limit = limit // 2
-        self._waiting: dict[Hold, None] = {}
+        self._waiting: dict[Hold, GiveUp] = {}
         self._clock = clock
 
     def hold(self, size: int, field: str) -> "Hold":
@@ -91,12 +91,11 @@ class InflightBytes:
 class Hold:
     """The bytes of one request, in all its forms."""
 
-    __slots__ = ("_give_up", "inflight", "since", "size")
+    __slots__ = ("inflight", "since", "size")
 
     def __init__(self, inflight: InflightBytes) -> None:
         """Without a byte."""
         self.inflight, self.size = inflight, 0
-        self._give_up: GiveUp | None = None
         self.since = 0.0
         """When it began to wait for its client, by the clock of `inflight`."""
 
@@ -109,8 +108,16 @@ class Hold:
         inflight.expect(self.size + size, self.size, field)
         self.size += size
         inflight.used += size
-        if self._give_up is not None:
+        if self in inflight._waiting:
             inflight.waiting += size
+
+    def shrink(self, size: int) -> None:
+        """Give `size` bytes back, which are there no more."""
+        size = min(size, self.size)  # it may have been released meanwhile
+        self.size -= size
+        self.inflight.used -= size
+        if self in self.inflight._waiting:
+            self.inflight.waiting -= size
 
     def wait(self, size: int, field: str, give_up: GiveUp) -> None:
         """Take `size` bytes more that have come, or lie unread, while the server waits for the client.
@@ -118,11 +125,10 @@ class Hold:
         `give_up` is called where others need the room more; where this one is the greediest, `InflightExceeded`.
         """
         inflight = self.inflight
-        if self._give_up is None:
+        if self not in inflight._waiting:
             self.since = inflight._clock()
-            inflight._waiting[self] = None
             inflight.waiting += self.size
-        self._give_up = give_up
+        inflight._waiting[self] = give_up
         self.size += size
         inflight.used += size
         inflight.waiting += size
@@ -131,9 +137,8 @@ class Hold:
 
     def go_on(self, field: str) -> None:
         """It waits no more: the server works on it from here. Raises as `grow` does, and holds nothing then."""
-        if self._give_up is None:
+        if not self._leave():
             return
-        self._leave()
         try:
             self.inflight.expect(self.size, self.size, field)
         except (InflightExceeded, InputTooLarge):
@@ -145,10 +150,7 @@ class Hold:
 
         A small one is let in by one comparison. One that came in pieces was put together, which takes its size again.
         """
-        inflight, copied = self.inflight, 0
-        if self._give_up is not None:
-            self._leave()
-            copied = size
+        inflight, copied = self.inflight, size if self._leave() else 0
         inflight.used += size - self.size
         self.size = size
         if size > SMALL or inflight.used > inflight.brisk:
@@ -160,22 +162,23 @@ class Hold:
 
     def end(self, error: InflightExceeded) -> None:
         """Have what waits ended, for the sake of others."""
-        give_up = self._give_up
+        give_up = self.inflight._waiting.get(self)
         if give_up is not None:
             give_up(error)
         self.release()
 
     def release(self) -> None:
         """Give all back; more than once changes nothing."""
-        if self._give_up is not None:
-            self._leave()
+        self._leave()
         self.inflight.used -= self.size
         self.size = 0
 
-    def _leave(self) -> None:
-        self._give_up = None
+    def _leave(self) -> bool:
+        """Count it no more among those that wait; whether it was."""
+        if self.inflight._waiting.pop(self, None) is None:
+            return False
         self.inflight.waiting -= self.size
-        self.inflight._waiting.pop(self, None)
+        return True
 
 
 def derived_limit(memory_bytes: int, workers: int) -> int:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from inference.errors import BatonError, ClientDisconnected
-from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, decompress
+from serving.codec.compression import LEAST_BYTES, Decompression, choose_encoding, compress, is_compressed
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
@@ -35,6 +35,7 @@ from serving.settings import Settings, listed
 log = logging.getLogger("baton.http")
 
 _MAX_REFUSALS = 256  # remembered; they differ by model, limit and seconds to wait
+_PIECE_BYTES = 1 << 20  # of a decompressed body, made at a time
 _OFF_LOOP_BYTES = 64 * 1024  # bodies over this are (de)compressed on a thread, since zlib lets go of the GIL
 
 
@@ -111,8 +112,9 @@ class FastPath:
 
         Overload is when refusing has to cost least: the body stays unread, and answers are made once.
         """
-        model = self._served(route)
-        if model is None:
+        try:
+            model = self._registry.get(route.name, route.version)
+        except BatonError:
             return None
         error = model.batcher.admission.overloaded(rows=1)
         if error is None:
@@ -243,16 +245,32 @@ class FastPath:
         model: ServedModel | None = None
         try:
             model = self._registry.get(route.name, route.version)
-            arguments = body, headers[b"content-encoding"].decode("latin-1"), self._max_body_bytes
-            if len(body) < _OFF_LOOP_BYTES:
-                content = decompress(*arguments)
-            else:
-                loop = asyncio.get_running_loop()
-                content = await loop.run_in_executor(self._pool, decompress, *arguments)
+            encoding = headers[b"content-encoding"].decode("latin-1")
+            if is_compressed(encoding):
+                body = await self._decompressed(body, encoding, client.hold)
         except Exception as error:
             client.send(self._finished(route, self._refused(route, model, error), headers, context))
         else:
-            self.respond(route, headers, content, client, context, plain=True)
+            self.respond(route, headers, body, client, context, plain=True)
+
+    async def _decompressed(self, body: bytes, encoding: str, hold: Hold | None) -> bytes:
+        """The body decompressed in pieces: the bytes of each are taken before it is made."""
+        stream, hold = Decompression(body, encoding, self._max_body_bytes), hold or Hold(self.inflight)
+        loop, pieces, held = asyncio.get_running_loop(), list[bytes](), hold.size
+        size = _OFF_LOOP_BYTES
+        while not stream.ended:
+            hold.grow(size, "body")
+            if len(body) < _OFF_LOOP_BYTES and not pieces:
+                pieces.append(stream.piece(size))
+            else:
+                pieces.append(await loop.run_in_executor(self._pool, stream.piece, size))
+                size = _PIECE_BYTES
+            held += len(pieces[-1])
+            hold.settle(held, "body")
+        hold.grow(held, "body")  # for the whole beside its pieces
+        content = b"".join(pieces)
+        hold.settle(len(content), "body")
+        return content
 
     async def _send_compressed(
         self, route: Route, answer: Answer, headers: RawHeaders, context: RequestContext, client: Client
