@@ -25,7 +25,8 @@ def classify(
 ) -> Array:
     """The `count` largest elements of each row, highest first: BYTES [rows, k], or [k] without a batch axis.
 
-    `pace` is called between pieces of long work. Values are printed as C++ `to_string` prints them, six decimals for floats, since clients parse that.
+    `pace` is called between pieces of long work.
+    Values are printed as C++ `to_string` prints them, six decimals for floats, since clients parse that.
     """
     rows = array.reshape(array.shape[0] if batched else 1, -1)
     if rows.size > MAX_ELEMENTS:

@@ -16,7 +16,7 @@ LEAST_BYTES = 1024
 class Decompression:
     """A body as it was before `Content-Encoding`, piece by piece, so that its bytes can be counted before they are."""
 
-    def __init__(self, body: bytes, encoding: str, limit: int) -> None:
+    def __init__(self, body: bytes | memoryview, encoding: str, limit: int) -> None:
         """At most `limit` bytes in all. `UnsupportedMediaType` for an encoding that is not known."""
         name = encoding.strip().lower()
         if name not in _WINDOW:

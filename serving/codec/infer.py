@@ -16,7 +16,7 @@ from serving.codec.request import Parameters, RequestHead, check_parameters, par
 from serving.codec.scan import Pace
 
 INLINE_BYTES = 256 * 1024
-"""Of a body of numbers: 1 to 2 ms of the event loop where they are JSON (`python -m benchmarks.large_requests --sizes`)."""
+"""Of a body of numbers: 1 to 2 ms of the event loop where they are JSON."""
 
 INLINE_STRINGS_BYTES = 64 * 1024
 """Of a body with strings, each of which is an object: as long, where they are short."""

@@ -1,4 +1,4 @@
-"""The elements of a large tensor in an answer, encoded a piece at a time: the bytes of `elements` and `binary`, in parts.
+"""The elements of a large tensor in an answer, encoded in parts: together the bytes of `elements` and `binary`.
 
 The parts are never joined: the socket takes them as they are, and joining 64 MB keeps everybody waiting for 40 ms.
 """

@@ -81,6 +81,9 @@ def cut_lists(
         end, commas = end_of_list(text, start, pace, size)
         if end < 0:
             raise InvalidInput("body", f"{counted(len(text), 'byte')} (Input data was truncated)", "JSON")
+        if text[end] != ord("]"):
+            said = f"JSON is malformed: expected ',' or ']' (byte {end})"
+            raise InvalidInput("body", f"{counted(len(text), 'byte')} ({said})", "JSON")
         parts.append(_rest(text, kept, start - 1, length))
         length += len(parts[-1])
         cuts.append(Cut(start, end, commas, length))

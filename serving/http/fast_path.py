@@ -93,6 +93,10 @@ class FastPath:
         self._refusals: dict[tuple[str, int], Answer] = {}
         self._tasks: set[asyncio.Future[None]] = set()
 
+    def close(self) -> None:
+        """End the threads for large requests, when no request is under way any more."""
+        self._work.close()
+
     def takes(self, headers: RawHeaders) -> bool:
         """Whether `respond` may be given this request: a body whose length is declared and admitted.
 
@@ -253,7 +257,7 @@ class FastPath:
         else:
             self.respond(route, headers, body, client, context, plain=True)
 
-    async def _decompressed(self, body: bytes, encoding: str, hold: Hold | None) -> bytes:
+    async def _decompressed(self, body: bytes | memoryview, encoding: str, hold: Hold | None) -> bytes:
         """The body decompressed in pieces: the bytes of each are taken before it is made."""
         stream, hold = Decompression(body, encoding, self._max_body_bytes), hold or Hold(self.inflight)
         loop, pieces, held = asyncio.get_running_loop(), list[bytes](), hold.size
@@ -268,7 +272,7 @@ class FastPath:
             held += len(pieces[-1])
             hold.settle(held, "body")
         hold.grow(held, "body")  # for the whole beside its pieces
-        content = b"".join(pieces)
+        content = await loop.run_in_executor(self._pool, b"".join, pieces)
         hold.settle(len(content), "body")
         return content
 
