@@ -28,7 +28,6 @@ from onnx import TensorProto, helper
 from benchmarks.graphs import TINY, Builder, write_mlp
 from benchmarks.result import Claim, parser, write
 from benchmarks.server import Server, serving
-from serving.bench.request import fetch
 
 ROOT = Path(__file__).resolve().parents[1]
 _EVERY_S, _PROBE_EVERY_S = 0.002, 0.02

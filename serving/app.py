@@ -10,21 +10,25 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
 
-from inference.errors import BatonError
+from inference.errors import BatonError, ClientDisconnected
 from inference.runtime.machine import cpu_share
 from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
+from serving.engine.cells import Counts, PrivateCounts
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
+from serving.engine.fair_pool import FairPool
 from serving.engine.group import Alone, Group, Process
 from serving.engine.inflight import InflightBytes, derived_limit
 from serving.engine.loading import ModelLoader
 from serving.engine.measuring import RUNS_ON_DEVICE
 from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
+from serving.engine.tidying import Tidying
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
@@ -66,6 +70,7 @@ class Application:
     registry: ModelRegistry
     lifecycle: Lifecycle
     inflight: InflightBytes
+    tidying: Tidying
     root_path: str
 
 
@@ -74,17 +79,19 @@ def create_app(
     tracing: Tracing | None = None,
     join: Callable[[Process], Group] = Alone,
     profiles: ProfileCache | None = None,
+    counts: Counts | None = None,
 ) -> Application:
     """Everything that serves, wired; models are loaded when the application starts.
 
-    `join` makes this process one of several, which share their measurements through `profiles`.
+    `join` makes this process one of several, which share their measurements through `profiles`. Its `counts` are kept
+    for its successor.
     """
     cpus = cpu_share(settings.workers)
     # Runs of all models together share the CPUs, unless an operator wants more of them at once.
     on_gpu = settings.device != "cpu" and CUDA in available_providers()
     expected = settings.instances or (max(RUNS_ON_DEVICE) if on_gpu else 0)
     runs = ThreadPoolExecutor(max(cpus, expected), thread_name_prefix="run")
-    decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
+    decodes = FairPool(ThreadPoolExecutor(cpus, thread_name_prefix="decode"))
     measuring = ThreadPoolExecutor(1, thread_name_prefix="measure")
     loader = ModelLoader(
         device=settings.device,
@@ -100,6 +107,7 @@ def create_app(
         cpus=cpus,
         at_once=settings.workers > 1,  # the first measures for all, and passes it on when it serves
         measuring=measuring,
+        counts=counts or PrivateCounts(),
     )
     registry = ModelRegistry(
         ModelRepository(settings.models),
@@ -161,7 +169,15 @@ def create_app(
     add_docs(app)
     _word_errors(app)
     asgi = with_cors(in_front_of(app, fast_path, settings.root_path), listed(settings.cors_origins))
-    return Application(holding(asgi, inflight), fast_path, registry, lifecycle, inflight, settings.root_path)
+    return Application(
+        holding(asgi, inflight),
+        fast_path,
+        registry,
+        lifecycle,
+        inflight,
+        Tidying(inflight, registry.served),
+        settings.root_path,
+    )
 
 
 def _inflight(settings: Settings) -> InflightBytes:
@@ -196,6 +212,11 @@ def _word_errors(app: FastAPI) -> None:
         if detail == _NO_ROUTE:
             detail = f"path: got {request.url.path!r}, expected one of those that /openapi.json lists"
         return _error(error.status_code, detail, dict(error.headers or {}))
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, error: ClientDisconnect) -> Response:
+        """Nobody reads this; without it every client that leaves while it sends a body is a traceback in the log."""
+        return _error(status_of(ClientDisconnected()), "the client closed the connection", {})
 
     @app.exception_handler(RequestValidationError)
     async def validation(_: Request, error: RequestValidationError) -> Response:

@@ -60,6 +60,12 @@ class Settings(BaseSettings):
     )
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, description="processes behind the port, with the CPUs divided among them")
+    worker_timeout_s: float = Field(
+        4.0,
+        ge=0,
+        description="seconds of silence until a worker gets no more connections and is replaced, as one that hangs; "
+        "0: never",
+    )
     tls_cert: Path | None = Field(
         None, description="certificate chain in PEM: HTTPS, and no HTTP; read again when its file changes"
     )
@@ -124,6 +130,9 @@ class Settings(BaseSettings):
     max_explain_rows: int = Field(
         2048, ge=1, description="rows that one :explain may run: a part of an input costs one; over it 413"
     )
+    max_explanations: int = Field(
+        16, ge=1, description="requests to :explain under way in a model of each process; over it 429"
+    )
     strict_json: bool = Field(
         False,
         description="JSON tensors without NaN and Infinity: refused in requests, null in answers; "
@@ -135,8 +144,8 @@ class Settings(BaseSettings):
     receive_timeout_s: float = Field(
         30.0,
         gt=0,
-        description="seconds in which a request has to come whole, and one more for each 4 KiB of it; over it 408; "
-        "a client that reads nothing of its answer for so long is left",
+        description="seconds that a request, or the reading of an answer, may be behind 4 KiB a second, and that a "
+        "TLS handshake may take; a request over it is 408, a connection is closed",
     )
     drain_delay_s: float = Field(
         0.0,

@@ -14,9 +14,9 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _PROGRESSIVE = 0xDA, 2  # the latter in the last two bits of a frame's marker
 _OPAQUE = (0, 2)  # PNG's colour types without alpha, unless a tRNS chunk names a colour
 # Pillow keeps a pixel in four bytes, whatever its colours.
-_COPIES, _COPIES_WITH_ALPHA = 3, 5
-"""Images that are there at once, at most: as decoded, turned upright, in the model's mode; the canvas and what is drawn
-on it for one with alpha."""
+_COPIES, _COPIES_WITH_ALPHA = 2, 5
+"""Images that are there at once, at most: as decoded, and turned upright or in the model's mode; for one with alpha
+also the canvas, and what is drawn on it."""
 _PIXEL_BYTES = 4
 _COEFFICIENT_BYTES = 6
 """A pixel's, of three colours: of a progressive JPEG all are kept at full scale, whatever it is decoded at."""

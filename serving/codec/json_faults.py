@@ -51,8 +51,12 @@ def piece_fault(
     path = _unpaired(piece)
     if path is not None:
         return InvalidInput(f"{field}{_moved(path, first)}", "half of a surrogate pair", "text")
-    said = _BYTE.sub(lambda found: f"(byte {int(found[1]) + place})", str(error))
-    return InvalidInput("body", f"{counted(total, 'byte')} ({said})", "JSON")
+    return InvalidInput("body", f"{counted(total, 'byte')} ({of_whole(error, place)})", "JSON")
+
+
+def of_whole(error: Exception, place: int) -> str:
+    """A parser's complaint of a piece at `place`, with its byte in the whole body."""
+    return _BYTE.sub(lambda found: f"(byte {int(found[1]) + place})", str(error))
 
 
 def mismatch(

@@ -17,7 +17,7 @@ import numpy as np
 from inference.errors import InvalidInput, counted
 from inference.values import Array, DataType
 from serving.codec.elements import Deferred, convert, depth_of, flatten, nested_decoder, pack, python_type
-from serving.codec.json_faults import mismatch, piece_fault
+from serving.codec.json_faults import mismatch, of_whole, piece_fault
 from serving.codec.long_strings import decode_string
 from serving.codec.nonfinite import may_hold_nonfinite, parse_nonfinite
 from serving.codec.request import strict_fault
@@ -136,7 +136,7 @@ class _Decoding:
             if not may_hold_nonfinite(piece):
                 raise piece_fault(error, text, begin - 1, len(source.text), field, first) from None
             if source.strict:
-                raise strict_fault(error, len(source.text)) from None
+                raise strict_fault(of_whole(error, begin - 1), len(source.text)) from None
             nested = parse_nonfinite(text)
             values = convert(nested, self._datatype, shape, field, first)
         self._take(values)

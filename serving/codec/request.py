@@ -66,10 +66,10 @@ def parse_head(text: bytes | memoryview, *, strict: bool = False) -> RequestHead
     return head
 
 
-def strict_fault(error: Exception, size: int) -> InvalidInput:
+def strict_fault(said: object, size: int) -> InvalidInput:
     """The fault of a body of `size` bytes that is JSON but for NaN or Infinity, where they are not allowed."""
     expected = "strict JSON, which has no NaN or Infinity"
-    return InvalidInput("body", f"{counted(size, 'byte')} ({error})", expected)
+    return InvalidInput("body", f"{counted(size, 'byte')} ({said})", expected)
 
 
 def _parse_with_nonfinite(text: bytes) -> RequestHead:

@@ -22,6 +22,9 @@ from inference.errors import InflightExceeded, InputTooLarge
 SMALL = 256 * 1024
 """Bytes of a small request in all its forms."""
 
+LARGE = 8 << 20
+"""Bytes of a request that leaves memory behind worth giving back to the system."""
+
 SHARE = 0.5
 """Of the memory of a container, if no `--max-inflight-bytes` says another; models and their runs have the rest."""
 
@@ -34,7 +37,18 @@ GiveUp = Callable[[InflightExceeded], None]
 class InflightBytes:
     """The bytes held for requests, and their limit."""
 
-    __slots__ = ("_clock", "_kept", "_waiting", "_waiting_limit", "brisk", "limit", "most", "used", "waiting")
+    __slots__ = (
+        "_clock",
+        "_kept",
+        "_waiting",
+        "_waiting_limit",
+        "brisk",
+        "left_behind",
+        "limit",
+        "most",
+        "used",
+        "waiting",
+    )
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         """`limit` in bytes, for this process alone."""
@@ -47,6 +61,8 @@ class InflightBytes:
         self._waiting_limit = limit // 2
         self._waiting: dict[Hold, GiveUp] = {}
         self._clock = clock
+        self.left_behind = False
+        """Whether a large request has ended since somebody set it to False."""
 
     def hold(self, size: int, field: str) -> "Hold":
         """`size` bytes for a request, released by its `release`; raises as `Hold.grow` does."""
@@ -171,6 +187,8 @@ class Hold:
         """Give all back; more than once changes nothing."""
         self._leave()
         self.inflight.used -= self.size
+        if self.size > LARGE:
+            self.inflight.left_behind = True
         self.size = 0
 
     def _leave(self) -> bool:

@@ -13,6 +13,11 @@ def give_memory_back() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Return to the system what free() keeps; other threads go on, but for those that ask for memory."""
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).malloc_trim(0)

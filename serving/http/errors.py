@@ -19,6 +19,8 @@ STATUS: dict[type[errors.BatonError], int] = {
     errors.LoadRefused: 409,
     errors.Unsupported: 501,
     errors.Overloaded: 429,
+    errors.LowPriorityFull: 429,
+    errors.ExplanationsFull: 429,
     errors.InflightExceeded: 429,
     errors.DeadlineExceeded: 504,
     errors.ClientDisconnected: 499,  # nginx's word for it; nobody is there to read it, the metrics are

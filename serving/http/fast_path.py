@@ -8,15 +8,15 @@ from any ASGI server by way of `http.front`; both ways meet in `respond`.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Protocol
 
-from inference.errors import BatonError, ClientDisconnected
+from inference.errors import BatonError, ClientDisconnected, Overloaded
 from serving.codec.compression import LEAST_BYTES, Decompression, choose_encoding, compress, is_compressed
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
+from serving.engine.fair_pool import FairPool
 from serving.engine.inflight import Hold, InflightBytes
 from serving.engine.large_work import LargeWork
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
@@ -66,7 +66,7 @@ class FastPath:
         plane: DataPlane,
         settings: Settings,
         lifecycle: Lifecycle,
-        pool: Executor,
+        pool: FairPool,
         inflight: InflightBytes,
         observer: Observer | None = None,
         payload_log: PayloadObserver | None = None,
@@ -78,17 +78,18 @@ class FastPath:
         `observer` is told of each answer, `payload_log` of those that it picks.
         """
         self.routes = Routes(settings.root_path)
-        self._registry, self._lifecycle, self._pool = registry, lifecycle, pool
+        self.lifecycle = lifecycle
+        self._registry, self._pool = registry, pool
         self._observer, self._payload_log = observer, payload_log
         self.inflight = inflight
         self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
         self._work = LargeWork()
-        explanations = ExplanationPlane(pool, settings.max_explain_rows)
+        self._explanations = ExplanationPlane(pool, settings.max_explain_rows, settings.max_explanations)
         self._exchanges: dict[str, Callable[..., Any]] = {
             "infer": partial(InferExchange, plane, self._work),
             "predict": partial(PredictExchange, plane, self._work),
-            "explain": partial(ExplainExchange, explanations, self._work),
+            "explain": partial(ExplainExchange, self._explanations, self._work),
         }
         self._refusals: dict[tuple[str, int], Answer] = {}
         self._tasks: set[asyncio.Future[None]] = set()
@@ -120,11 +121,11 @@ class FastPath:
             model = self._registry.get(route.name, route.version)
         except BatonError:
             return None
-        error = model.batcher.admission.overloaded(rows=1)
+        error = self._overloaded(route, model)
         if error is None:
             return None
         model.metrics.fail(error)
-        if self._observer is not None or self._lifecycle.draining or b"x-request-id" in headers:
+        if self._observer is not None or self.lifecycle.draining or b"x-request-id" in headers:
             return self._finished(route, refusal(error), headers, RequestContext())
         key = str(error), retry_after_s(error)
         answer = self._refusals.get(key)
@@ -155,7 +156,7 @@ class FastPath:
         model: ServedModel | None = None
         try:
             model = self._registry.get(route.name, route.version)
-            overloaded = model.batcher.admission.overloaded(rows=1)
+            overloaded = self._overloaded(route, model)
             if overloaded is not None:  # before the body is read
                 raise overloaded
             body = await read_body(receive, headers, self._max_body_bytes)
@@ -238,6 +239,11 @@ class FastPath:
         except BatonError:
             return None
 
+    def _overloaded(self, route: Route, model: ServedModel) -> Overloaded | None:
+        if route.verb == "explain":
+            return self._explanations.overloaded(model)
+        return model.batcher.admission.overloaded(rows=1)
+
     async def _respond_decompressed(
         self,
         route: Route,
@@ -311,7 +317,7 @@ class FastPath:
         request_id = headers.get(b"x-request-id")
         if request_id is not None and request_id.isascii() and request_id.decode().isprintable():
             added.append((b"x-request-id", request_id[:128]))
-        if self._lifecycle.draining:
+        if self.lifecycle.draining:
             added.append((b"connection", b"close"))  # so that the client's next request goes elsewhere
         if self._observer is not None:
             self._observer(route, headers, context.times, answer.status)

@@ -23,9 +23,11 @@ from serving.http.bounds import (
     UnreadAnswers,
     check_head,
     check_head_bytes,
+    unread_bytes,
 )
 from serving.http.holding import HOLD
 from serving.http.refusal import Refused, on_the_wire, refusal_of
+from serving.lifecycle import Lifecycle
 
 log = logging.getLogger("baton.http")
 
@@ -40,6 +42,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """A connection that no client keeps by sending slowly, or nothing; `sweep` has to be called every `SWEEP_S`."""
 
     inflight: InflightBytes
+    lifecycle: Lifecycle
     keep_alive_s = 75.0
     receive_timeout_s = 30.0
 
@@ -117,7 +120,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._coming is not None:  # pieces of the head
             self._coming.release()
             self._coming = None
-        self.choose_way()
+        if not self.transport.is_closing():  # or the answer before it was the last
+            self.choose_way()
         self._heads_parsed += 1
         self._in_head = False
 
@@ -129,8 +133,8 @@ class BoundedProtocol(HttpToolsProtocol):
         for name, value in fields:
             super().on_header(name, value)
         super().on_headers_complete()
-        if self._server_stops:
-            self.cycle.keep_alive = False
+        if self._server_stops or self.lifecycle.draining:
+            self.cycle.keep_alive = False  # and it is told so with the answer
         self._coming = hold = Hold(self.inflight)
         cast("Scope", self.scope)[HOLD] = hold
         self.cycle.on_response = partial(self._respond_complete, hold)
@@ -182,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close the connection if its time is over; `now` is the loop's."""
         if self.transport.is_closing() or self.flow.write_paused:
             limit_s = _CLOSE_DELAY_S if self._server_stops else self.receive_timeout_s
-            if self._unread.is_stuck(self.transport.get_write_buffer_size(), now, limit_s):
+            if self._unread.is_stuck(unread_bytes(self.transport), now, limit_s):
                 self.transport.abort()
             return
         self._unread.clear()
@@ -242,6 +246,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._refusal = answer
             self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False  # nothing may be written behind the refusal
             self.cycle.message_event.set()
             if self.pipeline:  # at the left is the one that came last
                 self.pipeline.popleft()

@@ -58,11 +58,13 @@ class FastCycle(Hold):
     """A request on the fast path and its answer, in the place of uvicorn's `RequestResponseCycle`.
 
     It is the hold of its own bytes: an object more would cost a small request more than counting them does. uvicorn's
-    protocol reads and writes `disconnected`, `keep_alive` and `response_complete`.
+    protocol reads and writes `disconnected`, `keep_alive` and `response_complete`, and ours
+    `waiting_for_100_continue`, which no request on the fast path does.
     """
 
     __slots__ = (
         "_body", "_protocol", "disconnected", "headers", "keep_alive", "refused", "response_complete", "route",
+        "waiting_for_100_continue",
     )  # fmt: skip
 
     def __init__(
@@ -102,7 +104,7 @@ class FastCycle(Hold):
             self._body = chunk
         elif isinstance(self._body, list | GrowingBody):
             self._body.append(chunk)
-        elif (size := int(self.headers[b"content-length"])) > JOINED_BYTES:
+        elif (size := int(self.headers.get(b"content-length", 0))) > JOINED_BYTES:
             self._body = GrowingBody(size, (self._body, chunk))
         else:
             self._body = [self._body, chunk]
@@ -135,8 +137,11 @@ class FastCycle(Hold):
     def send(self, answer: Answer) -> None:
         """Write the answer, head and body in one, and make way for the next request."""
         self.response_complete = True
-        self.inflight.used -= self.size
-        self.size = 0
+        if self.size <= SMALL:  # as `release` has it, without a call
+            self.inflight.used -= self.size
+            self.size = 0
+        else:
+            self.release()
         if self.disconnected:
             return
         if not answer.wire:
@@ -352,6 +357,7 @@ def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: flo
     attributes: dict[str, Any] = {
         "fast_path": fast_path,
         "inflight": fast_path.inflight,
+        "lifecycle": fast_path.lifecycle,
         "heads": {},
         "defaults": DefaultHeaders(),
         "keep_alive_s": keep_alive_s,
