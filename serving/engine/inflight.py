@@ -167,14 +167,15 @@ class Hold:
     def settle(self, size: int, field: str) -> None:
         """The body is here whole, of `size` bytes, and the server works on it from here; raises as `grow` does.
 
-        A small one is let in by one comparison. One that came in pieces was put together, which takes its size again.
+        A small one is let in by one comparison.
         """
-        inflight, copied = self.inflight, size if self._leave() else 0
+        inflight = self.inflight
+        self._leave()
         inflight.used += size - self.size
         self.size = size
         if size > SMALL or inflight.used > inflight.brisk:
             try:
-                inflight.expect(size + copied, size, field)
+                inflight.expect(size, size, field)
             except (InflightExceeded, InputTooLarge):
                 self.release()
                 raise
