@@ -29,6 +29,7 @@ BESIDE = (
     "inference/store/reference.py",
     "serving/engine/context.py",
     "serving/engine/drift.py",
+    "serving/engine/inflight.py",
     "serving/engine/metrics.py",
     "serving/lifecycle.py",
 )

@@ -26,7 +26,7 @@ def keep_arenas_few() -> None:
 def keep_no_large_blocks() -> None:
     """Have the C library return large blocks to the system when they are freed. Before anything is served.
 
-    By itself it learns from each that is freed to keep the next one, up to 32 MiB, and a few bodies that have gone
+    By itself it learns from each that is freed to keep the next one, up to 32 MiB. A few bodies that have gone then
     leave the heap as large as all of them, with holes.
     """
     if sys.platform == "linux":

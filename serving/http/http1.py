@@ -12,7 +12,7 @@ from typing import cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inference.errors import InflightExceeded, counted
+from inference.errors import InflightExceeded, InputTooLarge, counted
 from serving.engine.inflight import Hold, InflightBytes
 from serving.http.asgi import Scope
 from serving.http.bounds import (
@@ -87,7 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
             except Refused as refused:
                 self.refuse(refused)
                 return
-            except InflightExceeded as error:
+            except (InflightExceeded, InputTooLarge) as error:
                 self.make_way(error)
                 return
         self._parse(data)
@@ -205,7 +205,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Bytes of the request that is coming."""
         return self._received_bytes
 
-    def make_way(self, error: InflightExceeded) -> None:
+    def make_way(self, error: InflightExceeded | InputTooLarge) -> None:
         """Refuse the request that is coming: there is no room for it, or others need its room more.
 
         Those that wait behind the one that is being answered go too.
@@ -219,7 +219,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread_answer = hold = Hold(self.inflight)
         try:
             hold.wait(size, "answer", self._leave)
-        except InflightExceeded as error:
+        except (InflightExceeded, InputTooLarge) as error:
             self._leave(error)
 
     def resume_writing(self) -> None:
@@ -280,13 +280,13 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._take(len(data), "body")
         except httptools.HttpParserError as error:
             told = refusal_of(error, data, self._part())
-            if isinstance(told.error, InflightExceeded):
+            if isinstance(told.error, InflightExceeded | InputTooLarge):
                 self.make_way(told.error)
             else:
                 self.refuse(told)
         except Refused as refused:
             self.refuse(refused)
-        except InflightExceeded as error:
+        except (InflightExceeded, InputTooLarge) as error:
             self.make_way(error)
 
     def _take(self, size: int, part: str) -> None:
@@ -307,7 +307,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.keep_unread(hold.size)
         self.on_response_complete()
 
-    def _leave(self, error: InflightExceeded) -> None:
+    def _leave(self, error: InflightExceeded | InputTooLarge) -> None:
         """Close without another word: the client reads nothing."""
         log.info("a client that does not read is left: %s", error)
         self.transport.abort()
