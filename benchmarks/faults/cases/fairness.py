@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import struct
+import subprocess
 import threading
 import time
 import zlib
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.faults.bench import Bench, Response, Server
-from benchmarks.faults.matrix import case, expect
+from benchmarks.faults.matrix import Unexpected, case, expect
 
 _FASHION = "/v1/models/fashion"
 _JSON = {"Content-Type": "application/json"}
@@ -58,15 +59,12 @@ def _crowd(connections: int, ask: Callable[[], int]) -> Iterator[Counter[int]]:
             with suppress(OSError, HTTPException):
                 seen[ask()] += 1
 
-    threads = [threading.Thread(target=client, daemon=True) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
+    for _ in range(connections):
+        threading.Thread(target=client, daemon=True).start()
     try:
         yield seen
     finally:
-        stop.set()
-        for thread in threads:
-            thread.join(60)
+        stop.set()  # their last requests end with the server
 
 
 @contextmanager
@@ -185,7 +183,7 @@ def a_deadline_while_images_are_decoded(bench: Bench) -> str:
     "they wait 3 s at most",
 )
 def slow_images_of_another_model(bench: Bench) -> str:
-    slow, quick = _instances(_plain_png(), 12), _instances(_image("PNG", 400, 400))
+    slow, quick = _instances(_plain_png(1600, 1200), 15), _instances(_image("PNG", 400, 400))
     with (
         bench.serve(bench.models("photos", "fashion")) as server,
         _crowd(
@@ -197,6 +195,34 @@ def slow_images_of_another_model(bench: Bench) -> str:
         statuses, longest = {answer.status for answer, _ in took}, max(seconds for _, seconds in took)
         expect(statuses == {200} and longest < _SLOW_S, f"{statuses}, {longest:.1f} s at most")
         return f"{longest:.2f} s at most, beside {dict(crowd)}"
+
+
+@case(
+    "SIGTERM while an explanation needs minutes and images are decoded; 2 s allowed", "status 0 within 10 s"
+)
+def sigterm_under_long_work(bench: Bench) -> str:
+    work = (
+        ("/v1/models/photos:explain", _instances(_image("PNG", 64, 64), 7, grid=16)),
+        ("/v1/models/photos:predict", _instances(_plain_png(), 50)),
+    )
+    with bench.serve(bench.models("photos"), "--shutdown-timeout-s", "2") as server:
+        for path, body in work:
+            threading.Thread(target=_until_left, args=(server, path, body), daemon=True).start()
+        in_flight = r"baton_in_flight\{.*\}"
+        expect(server.wait(lambda: server.metric(in_flight) == len(work)), "the work is not under way")
+        began = time.monotonic()
+        try:
+            status = server.terminate(40.0)
+        except subprocess.TimeoutExpired:
+            raise Unexpected("it still runs 40 s after SIGTERM") from None
+        seconds = time.monotonic() - began
+        expect(status == 0 and seconds < 10, f"status {status} after {seconds:.1f} s")
+        return f"status 0 after {seconds:.1f} s"
+
+
+def _until_left(server: Server, path: str, body: bytes) -> None:
+    with suppress(OSError, HTTPException):
+        server.post(path, body, headers=_JSON, timeout_s=90.0)
 
 
 @case(
@@ -240,10 +266,10 @@ def animations_and_scans_that_are_usual(bench: Bench) -> str:
         return "200 each"
 
 
-def _plain_png() -> bytes:
-    """12 megapixels in few bytes: its rows are all alike, so that it is quick to send, and slow to decode."""
+def _plain_png(width: int = 4000, height: int = 3000) -> bytes:
+    """Megapixels in few bytes: its rows are all alike, so that it is quick to send, and slow to decode."""
     buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((4000, 3000)).convert("RGB").save(buffer, "PNG")
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()
 
 
