@@ -120,5 +120,5 @@ def _each(fn: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> Generator[N
 
 def _as_pieces(call: Callable[[], ResultT]) -> Generator[None, None, ResultT]:
     """A call that is one piece."""
+    yield from ()
     return call()
-    yield
