@@ -22,6 +22,7 @@ from benchmarks.fuzz.watch import Report, Watch
 from benchmarks.fuzz.world import MODELS, World, opened, write_typed_models
 from serving.codec.binary import JSON_LENGTH
 from serving.engine.context import RequestContext
+from serving.engine.inflight import Hold
 from serving.http.answer import Answer
 from serving.http.matching import Route, Verb
 
@@ -35,7 +36,7 @@ class _Client:
     """Takes the answer."""
 
     disconnected = False
-    hold = None
+    hold: Hold | None = None
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []

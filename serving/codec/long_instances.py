@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from inference.errors import InputTooLarge, counted
+from inference.errors import InputTooLarge, InvalidInput, counted
 from inference.values import JsonValue, Payload
 from serving.codec.json_faults import piece_fault
 from serving.codec.long_strings import decode_base64, decode_string
 from serving.codec.outline import Cut, cut_lists, place_of
-from serving.codec.scan import WINDOW, Marks, Pace, elements, windows
+from serving.codec.scan import WINDOW, Marks, Pace, elements, trimmed, windows
 
 MAX_INSTANCE_BYTES = 1 << 20
 """Of an instance in a large body, beside its long strings."""
@@ -50,6 +50,9 @@ def long_payloads(
     if not cuts or not _is_taken(cuts[0], rest):
         return None
     (cut,) = cuts
+    start, end = trimmed(text, cut.start, cut.end)
+    if start == end:
+        raise InvalidInput("instances", "an empty list", "at least one instance")
     if cut.commas >= limit:
         raise InputTooLarge("instances", counted(cut.commas + 1, "instance"), f"at most {limit}")
     return rest, _Reading(text, cut, pace, size, takes_bytes=takes_bytes).payloads()

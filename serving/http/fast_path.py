@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
-from inference.errors import BatonError, ClientDisconnected, Overloaded
+from inference.errors import BatonError, ClientDisconnected
 from serving.codec.compression import LEAST_BYTES, Decompression, choose_encoding, compress, is_compressed
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
@@ -121,7 +121,9 @@ class FastPath:
             model = self._registry.get(route.name, route.version)
         except BatonError:
             return None
-        error = self._overloaded(route, model)
+        admission = model.batcher.admission
+        explained = route.verb == "explain"
+        error = self._explanations.overloaded(model) if explained else admission.overloaded(rows=1)
         if error is None:
             return None
         model.metrics.fail(error)
@@ -156,7 +158,9 @@ class FastPath:
         model: ServedModel | None = None
         try:
             model = self._registry.get(route.name, route.version)
-            overloaded = self._overloaded(route, model)
+            admission = model.batcher.admission
+            explained = route.verb == "explain"
+            overloaded = self._explanations.overloaded(model) if explained else admission.overloaded(rows=1)
             if overloaded is not None:  # before the body is read
                 raise overloaded
             body = await read_body(receive, headers, self._max_body_bytes)
@@ -238,11 +242,6 @@ class FastPath:
             return self._registry.get(route.name, route.version)
         except BatonError:
             return None
-
-    def _overloaded(self, route: Route, model: ServedModel) -> Overloaded | None:
-        if route.verb == "explain":
-            return self._explanations.overloaded(model)
-        return model.batcher.admission.overloaded(rows=1)
 
     async def _respond_decompressed(
         self,
