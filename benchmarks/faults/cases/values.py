@@ -51,8 +51,10 @@ def numbers_beyond_64_bits(bench: Bench) -> str:
     values = [b"18446744073709551616", b"9" * 400, b"1e400", b"-1", b"1.5", b"NaN"]
     asked: list[_Ask] = []
     for value in values:
-        for name in (b"timeout", b"priority"):
-            asked.append(_infer(b"[1,1]", b'{"%b":%b}' % (name, value), b"", f"parameters.{name.decode()}"))
+        asked += [
+            _infer(b"[1,1]", b'{"%b":%b}' % (name, value), b"", f"parameters.{name.decode()}")
+            for name in (b"timeout", b"priority")
+        ]
         asked.append(_infer(b"[1,%b]" % value, b"{}", b"", "inputs[0].shape"))
         outputs = b',"outputs":[{"name":"scores","parameters":{"classification":%b}}]' % value
         asked.append(_infer(b"[1,1]", b"{}", outputs, "outputs[0].parameters.classification"))
