@@ -7,9 +7,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.folder import Fingerprint, Listing, fingerprint, listing, version_named
+from inference.folder import Fingerprint, Listing, fingerprint, listing, read_regular, version_named
 
 MANIFEST_FILE = "manifest.json"
+
+MOST_MANIFEST_BYTES = 16 << 20
+"""A table of 1,000 classes against each other has 9 MB; a usual manifest 12 KB."""
 
 GRAPH_FILE = "model.onnx"
 
@@ -59,7 +62,7 @@ def graph_in(found: Listing) -> str | None:
 def said_in(path: Path) -> tuple[str, int] | None:
     """The name and version in a folder's manifest; None where it cannot say, which opening it will tell."""
     try:
-        content = json.loads((path / MANIFEST_FILE).read_bytes())
+        content = json.loads(read_regular(path / MANIFEST_FILE, MOST_MANIFEST_BYTES))
         name, version = content["name"], content["version"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

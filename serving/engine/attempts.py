@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid
+from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid, SignatureInvalid
 from inference.folder import Fingerprint
 from inference.store.located import Located
 from serving.engine.served_model import Key
 
-_MAY_BE_INCOMPLETE = (FileMissing, FileUnknown, DigestMismatch, ManifestInvalid, OSError)
+_MAY_BE_INCOMPLETE = (FileMissing, FileUnknown, DigestMismatch, ManifestInvalid, SignatureInvalid, OSError)
 """Faults that a copy under way makes too."""
 
 

@@ -104,7 +104,7 @@ FAULTS: list[tuple[Callable[[Path], object], type[errors.BundleRefused], str]] =
     (lambda folder: (folder / "manifest.json").write_text("{"), errors.ManifestInvalid, "manifest.json"),
     (_rename_the_version, errors.ManifestInvalid, "it is for brightness/7, expected brightness/1"),
     (_lead_outside, errors.PathOutside, "../secret"),
-    (_link_outside, errors.PathOutside, "labels.json leads to"),
+    (_link_outside, errors.PathOutside, "labels.json is listed in manifest.json, and leads out"),
     (_swap_the_graph, errors.GraphInvalid, "the manifest says"),
     (_break_the_graph, errors.GraphInvalid, "cannot load"),
     (_one_label_too_many, errors.ManifestInvalid, "got 3 labels, expected 2"),
@@ -149,5 +149,7 @@ def test_weights_kept_outside_the_folder_of_a_bare_graph_are_refused(tmp_path: P
     entry = weight.external_data.add()
     entry.key, entry.value = "location", os.path.join("..", "..", "w.bin")  # noqa: PTH118 - it must not be resolved
     folder = write_bare(tmp_path, "leaky", model.SerializeToString())
-    with pytest.raises(errors.GraphInvalid):
+    with pytest.raises(
+        errors.PathOutside, match=r"keeps weights in '\.\./\.\./w\.bin', expected a relative path"
+    ):
         Bundle.open(folder)
