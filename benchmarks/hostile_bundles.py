@@ -27,11 +27,12 @@ _COLUMNS = ("outcome", "bundles")
 _HUGE = 10**400
 
 VALUES: tuple[Any, ...] = (
-    None, True, False, -1, 0, 1, 2, 255, 2**31, 2**40, 2**63, 2**64, -(2**63) - 1, _HUGE, 0.5, -0.5, 1e-320, 1e308, -1e308,
-    float("nan"), float("inf"), float("-inf"), "", "x", "3", "x" * 100_000, "a\0b", "../../etc/hostname", "/etc/hostname",
-    "a\\b", "\N{SNOWMAN}" * 2000, [], {}, [[]], [None], [0] * 5000, {"": 0}, {"x" * 5000: 1}, [1, [2, [3]]],
+    None, True, False, -1, 0, 1, 2, 255, 2**31, 2**40, 2**63, 2**64, -(2**63) - 1, _HUGE, 0.5, -0.5, 1e-320, 1e308,
+    -1e308, float("nan"), float("inf"), float("-inf"), "", "x", "3", "x" * 100_000, "a\0b", "../../etc/hostname",
+    "/etc/hostname", "a\\b", "\N{SNOWMAN}" * 2000, [], {}, [[]], [None], [0] * 5000, {"": 0},
+    {"x" * 5000: 1}, [1, [2, [3]]],
 )  # fmt: skip
-"""Each field is set to each of them in turn, or at random."""
+"""Each field is set to one of them."""
 
 RAW: tuple[bytes, ...] = (
     b"", b" ", b"null", b"[]", b"{}", b"7", b'"x"', b"{", b"\xef\xbb\xbf{}", b"\xff\xfe{\0}\0", b"\x80", b"\0" * 100,
@@ -40,7 +41,17 @@ RAW: tuple[bytes, ...] = (
 )  # fmt: skip
 """In the place of a whole file."""
 
-NUMBERS: tuple[bytes, ...] = (b"1e999", b"-1e999", b"NaN", b"Infinity", b"9" * 5000, b"1" + b"0" * 400, b"0x10", b"01", b"-")
+NUMBERS: tuple[bytes, ...] = (
+    b"1e999",
+    b"-1e999",
+    b"NaN",
+    b"Infinity",
+    b"9" * 5000,
+    b"1" + b"0" * 400,
+    b"0x10",
+    b"01",
+    b"-",
+)
 """In the place of one value, as JSON's own writer would never put it."""
 
 
@@ -98,7 +109,7 @@ def outcome(folder: Path, name: str, spoiled: Spoiled) -> str:
 
 def _names(reason: str, name: str, spoiled: Spoiled) -> bool:
     """Whether a reason says the field, or one that holds it or must agree with it; or else the file and the place."""
-    if not spoiled.keys:
+    if not any(isinstance(key, str) for key in spoiled.keys):
         return name in reason
     return any(str(key) in reason for key in spoiled.keys) or " line " in reason
 

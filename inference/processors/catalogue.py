@@ -29,7 +29,7 @@ class Items(Record):
 
     ids: Annotated[tuple[ItemId, ...], SOON]
     titles: Annotated[tuple[Prose, ...], SOON]
-    popularity: Annotated[tuple[Annotated[float, Field(ge=0)], ...], SOON]
+    popularity: Annotated[tuple[Annotated[float, Field(ge=0, le=1e18)], ...], SOON]
     users: Annotated[tuple[ItemId, ...], SOON] = ()
 
 

@@ -201,7 +201,7 @@ def read_tokenizer(content: str) -> "Tokenizer":
     except BaseException as error:  # the library raises bare Exception
         if not isinstance(error, Exception) and not _is_panic(error):
             raise
-        raise ValueError(f"not a tokenizer: {shorten(str(error))}") from error
+        raise ValueError(f"not a tokenizer: {_both_ends(str(error))}") from error
     # Cutting and padding are the processor's: one place decides them.
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -226,6 +226,11 @@ def _failure(error: BaseException) -> BaseException:
     if isinstance(error, Exception) or _is_panic(error):
         return InferenceFailed(f"the tokenizer fails on this text: {shorten(str(error))}")
     return error
+
+
+def _both_ends(text: str) -> str:
+    """A long message without its middle: the value stands first in it, the line and column last."""
+    return text if len(text) <= 200 else f"{text[:100]}…{text[-100:]}"
 
 
 def _is_panic(error: BaseException) -> bool:

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from inference.folder import Listing, fingerprint, listing, passed_over, said_of, shown, version_named
+from inference.folder import (
+    Listing,
+    UnfitFile,
+    fingerprint,
+    listing,
+    passed_over,
+    read_regular,
+    said_of,
+    shown,
+    version_named,
+)
 from tests.bundles import write_brightness
 
 
@@ -85,3 +95,19 @@ def test_an_error_of_the_system_is_told_without_the_path() -> None:
         == "No such file or directory: models"
     )
     assert said_of(OSError()) == "OSError"
+
+
+def test_a_file_is_read_whole_and_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    os.mkfifo(tmp_path / "pipe")
+    assert read_regular(tmp_path / "file", 5) == b"12345"
+    for name, words in (
+        ("file", "got 5 bytes, expected at most 4"),
+        ("pipe", "got a pipe, expected a file"),
+        (".", "got a folder, expected a file"),
+        ("/dev/zero", "got a device, expected a file"),
+    ):
+        with pytest.raises(UnfitFile, match=words):
+            read_regular(tmp_path / name, 4)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "away", 4)
