@@ -11,7 +11,14 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from inference.configs import SOON, Line, Record
-from inference.errors import GoldenMismatch, InferenceFailed, InvalidInput, ManifestInvalid, shorten
+from inference.errors import (
+    BatonError,
+    BundleRefused,
+    GoldenMismatch,
+    InferenceFailed,
+    ManifestInvalid,
+    shorten,
+)
 from inference.manifest import RelativePath
 from inference.options import Precision
 from inference.processors.base import Processor
@@ -89,7 +96,9 @@ def golden_rows(bundle: Bundle, processor: Processor, golden: Golden) -> list[Te
     for place, example in enumerate(golden.examples):
         try:
             rows.append(processor.preprocess(processor.decode(payload_of(bundle, example))).tensors)
-        except (InvalidInput, InferenceFailed) as error:
+        except BundleRefused:
+            raise
+        except BatonError as error:
             raise ManifestInvalid(bundle.path, f"{GOLDEN_FILE}: examples.{place}: {error}") from error
     return rows
 
