@@ -1,6 +1,6 @@
 """Bundles whose files were spoiled at random: each is served or refused by name, and nothing else ever happens.
 
-Every field of every JSON file of the shipped models is set to values that a stranger, or a mistake, may put there; the
+Every field of every JSON file of the shipped models is set to values that a stranger, or a mistake, may put there. The
 digests are those of the spoiled files, so that the content itself is looked at. `tests/benchmarks` runs a small share.
 """
 

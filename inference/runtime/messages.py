@@ -41,6 +41,8 @@ def brief(error: Exception) -> str:
 
 
 def in_words(said: str) -> str:
+    """ONNX Runtime's words about a graph, or ours where they are known; without paths of this machine."""
+    said = re.sub(r"Load model from \S+ failed:\s*", "", said)
     runtime = f"ONNX Runtime {ort.__version__}"
     for pattern, words in _REASONS:
         found = re.search(pattern, said, re.DOTALL)
