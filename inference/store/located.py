@@ -38,7 +38,7 @@ class Located:
         try:
             found = listing(path)
         except OSError:
-            found = Listing([], [], [])
+            found = Listing([], [], [], [])
         graph = None if MANIFEST_FILE in found.files else graph_in(found) or GRAPH_FILE
         if version is not None:
             return cls(known.parent.name, version, path, graph)

@@ -97,14 +97,17 @@ class ModelRepository:
     def _models(self, found: Listing) -> tuple[list[ModelFolder], list[Fault], set[str]]:
         models: list[ModelFolder] = []
         unreadable: set[str] = set()
-        faults = [fault for name in found.files if (fault := fault_of_file(self.root / name))]
+        faults = [
+            fault for name in (*found.files, *found.special) if (fault := fault_of_file(self.root / name))
+        ]
         faults += [self._fault(name, "it is a link that leads nowhere") for name in found.broken]
         for name in found.folders:
             try:
                 models.append(check_name(read_model(name, self.root / name)))
-            except OSError as error:
+            except Exception as error:  # whatever is the matter with one must not hide the others
+                said = said_of(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
                 unreadable.add(name)
-                faults.append(self._fault(name, f"it cannot be read: {said_of(error)}"))
+                faults.append(self._fault(name, f"it cannot be read: {shown(said)}"))
         return models, faults, unreadable
 
     def _fault(self, name: str, reason: str) -> Fault:

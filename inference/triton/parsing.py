@@ -20,6 +20,10 @@ class ConfigFault(Exception):
         super().__init__(f"{where}: {field}: {reason}" if field else f"{where}: {reason}")
 
 
+class ConfigUnreadable(ConfigFault):
+    """The file could not be read just now, so that it says nothing yet."""
+
+
 def parse(file: Path) -> Any:
     """The message, with nothing in it that would have to be refused by name."""
     # Imported where a configuration is found, since most models have none and it takes a tenth of a second.
@@ -50,7 +54,7 @@ def _read_text(file: Path) -> str:
     except UnfitFile as error:
         raise ConfigFault("", str(error)) from None
     except OSError as error:
-        raise ConfigFault("", f"it cannot be read: {error.strerror or error}") from None
+        raise ConfigUnreadable("", f"it cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise ConfigFault("", f"got byte {error.start} that is not UTF-8, expected text") from None
 

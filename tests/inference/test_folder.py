@@ -79,7 +79,9 @@ def test_entries_are_listed_by_kind_and_a_link_counts_as_its_target(tmp_path: Pa
     (tmp_path / ".hidden").write_text("")
     (tmp_path / "to-b").symlink_to("b")
     (tmp_path / "nowhere").symlink_to("away")
-    assert listing(tmp_path) == Listing(["b", "to-b"], ["a.txt"], ["nowhere"])
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    assert listing(tmp_path) == Listing(["b", "to-b"], ["a.txt"], ["nowhere"], ["pipe", "zeros"])
     with pytest.raises(FileNotFoundError):
         listing(tmp_path / "gone")
 

@@ -5,16 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from inference.errors import LoadRefused, ModelNotReady
 from inference.store.repository import ModelRepository
 from inference.store.signatures import SIGNATURE_FILE, Trust, sign
-from serving.__main__ import main
 from serving.engine.diagnostics import diagnose
+from serving.engine.inflight import InflightBytes
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
 from serving.engine.registry import ModelRegistry
+from serving.server import Refused, prepare, serve
 from serving.settings import Settings
 from tests.bundles import edit_json, sum_graph, write_bare, write_brightness
 from tests.keys import Keys, make_keys
@@ -25,7 +25,10 @@ def no_password(_: str) -> str:
 
 
 def signers(registry: ModelRegistry) -> dict[str, str]:
-    return {each["name"]: each["signed_by"]["key_id"] for each in diagnose(registry, "cpu")["models"]}
+    return {
+        each["name"]: each["signed_by"]["key_id"]
+        for each in diagnose(registry, "cpu", InflightBytes(1 << 20))["models"]
+    }
 
 
 async def story(root: Path, keys: Keys, other: Keys, pool: ThreadPoolExecutor) -> None:
@@ -69,11 +72,11 @@ def test_only_what_is_signed_serves_and_a_signature_is_taken_up(tmp_path: Path) 
 
 def test_a_key_that_is_none_is_a_failed_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "k.pub").write_text("nonsense")
-    with pytest.raises(ValidationError, match="expected a public key of minisign"):
-        Settings(trust=tmp_path / "k.pub")
-    for workers in ("1", "2"):
-        assert main(["serve", "--trust", str(tmp_path / "k.pub"), "--workers", workers]) == 2
-        assert f"--trust: got '{tmp_path / 'k.pub'}'" in capsys.readouterr().err
+    settings = Settings(models=tmp_path, trust=tmp_path / "k.pub", port=0)
+    with pytest.raises(Refused, match=r"--trust: .*k\.pub: .*expected a public key of minisign"):
+        prepare(settings)
+    assert serve(settings) == 2
+    assert "baton serve: --trust: " in capsys.readouterr().err
 
 
 def test_without_trust_nothing_is_asked(tmp_path: Path) -> None:

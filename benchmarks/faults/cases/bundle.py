@@ -216,7 +216,7 @@ def pipes(bench: Bench) -> str:
     _copy(models, "manifest", pipe("manifest.json"))
     _copy(models, "graph", pipe("model.onnx"))
     _copy(models, "config", pipe("../config.pbtxt"))
-    return _refused(bench, dict.fromkeys(("manifest", "graph", "config"), "got a pipe, expected a file"))
+    return _refused(bench, dict.fromkeys(("manifest", "graph", "config"), "expected a file"))
 
 
 @case(
@@ -359,6 +359,7 @@ for name, pair in {"retail": ours, "strange": theirs, "changed": ours}.items():
 )
 def a_key_that_is_none(bench: Bench) -> str:
     (bench.folder / "k.pub").write_text("nonsense")
+    (bench.folder / "models").mkdir()  # where a server looks by default
     seen: list[str] = []
     for workers in ("1", "2"):
         command = [

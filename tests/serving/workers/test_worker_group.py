@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
 from serving.engine.group import Process
+from serving.engine.inflight import InflightBytes
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ModelState, ServedModel
 from serving.workers.coordinator import Coordinator
@@ -36,7 +37,7 @@ def test_a_worker_in_which_a_change_raises_anything_answers_and_the_next_change_
         coordinator = Coordinator(Roster(1), lambda: None)
         ours, theirs = socket.socketpair()
         group = WorkerGroup(theirs, WorkerId(1, 1), SharedProfiles(None))
-        group.join(Process(Broken(), CollectorRegistry(), lambda: True, "cpu", 0.0))
+        group.join(Process(Broken(), CollectorRegistry(), lambda: True, "cpu", 0.0, InflightBytes(1 << 20)))
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         worker = Worker(1, writer)
         following = asyncio.ensure_future(coordinator.follow(worker, reader))
@@ -126,11 +127,11 @@ def test_metrics_are_those_of_all_workers_with_the_counts_of_ended_ones() -> Non
         asking = asyncio.ensure_future(group.metrics())
         asked = await supervisor.hear(Ask)
         assert asked.act == GetReport()
-        each = report(family("c", "counter", a=2))
-        own = [family("baton_workers", "gauge", a=2)]
+        each = report(family("c", "counter", a=2), family("baton_ready", "gauge", a=0))
+        own = [family("baton_workers", "gauge", a=2), family("baton_ready", "gauge", a=1)]
         supervisor.say(AllReports(asked.id, [each, each], each, own))
         values = {metric.name: metric.samples[0].value for metric in (await asking).collect()}
-        assert values == {"c": 6, "baton_workers": 2}
+        assert values == {"c": 6, "baton_workers": 2, "baton_ready": 1}
         supervisor.go()
         await running
 
@@ -150,7 +151,7 @@ def test_a_group_is_not_ready_before_the_supervisor_says_so() -> None:
             return {}
 
     async def story() -> None:
-        group.join(Process(Fine(), CollectorRegistry(), lambda: True, "cpu", 0.0))
+        group.join(Process(Fine(), CollectorRegistry(), lambda: True, "cpu", 0.0, InflightBytes(1 << 20)))
         assert not group.ready()
         running = asyncio.ensure_future(group.run())
         await supervisor.connect()
