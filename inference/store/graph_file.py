@@ -39,7 +39,11 @@ class GraphFile:
             if not path.stat().st_size:
                 raise ValueError("the file is empty")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-                return cls._walk(view)
+                try:
+                    return cls._walk(view)
+                except ValueError as error:
+                    fault = str(error)  # the error itself holds slices of what has to be closed
+        raise ValueError(fault)
 
     @classmethod
     def of(cls, data: bytes) -> "GraphFile":
