@@ -157,7 +157,7 @@ class Bundle:
         except FileNotFoundError as error:
             raise FileMissing(self.path, f"{name} is listed in {MANIFEST_FILE} and is not there") from error
         except UnfitFile as error:
-            raise FileMissing(self.path, f"{name}: {error}") from error
+            raise FileMissing(self.path, f"{name} is listed in {MANIFEST_FILE}: {error}") from error
 
     def _record(self, name: str) -> FileRecord:
         record = self.manifest.files.get(name)

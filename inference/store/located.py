@@ -39,7 +39,8 @@ class Located:
             found = listing(path)
         except OSError:
             found = Listing([], [], [], [])
-        graph = None if MANIFEST_FILE in found.files else graph_in(found) or GRAPH_FILE
+        meant = any(MANIFEST_FILE in names for names in found)  # also as a link that leads nowhere, or a pipe
+        graph = None if meant else graph_in(found) or GRAPH_FILE
         if version is not None:
             return cls(known.parent.name, version, path, graph)
         name, version = (graph is None and said_in(path)) or (known.name, 1)

@@ -158,8 +158,16 @@ FAULTS: list[tuple[Callable[[Path], object], type[errors.BundleRefused], str]] =
     (lambda folder: os.mkfifo(folder / "pipe"), errors.FileUnknown, "pipe not listed"),
     (_many_unlisted, errors.FileUnknown, "009 and more not listed"),
     (_lead_a_listed_folder_outside, errors.PathOutside, "golden, and leads out of its folder"),
-    (_pipe_in_the_place_of("labels.json"), errors.FileMissing, "labels.json: got a pipe"),
-    (_pipe_in_the_place_of("model.onnx"), errors.FileMissing, "model.onnx: got a pipe"),
+    (
+        _pipe_in_the_place_of("labels.json"),
+        errors.FileMissing,
+        "labels.json is listed in manifest.json: got a pipe",
+    ),
+    (
+        _pipe_in_the_place_of("model.onnx"),
+        errors.FileMissing,
+        "model.onnx is listed in manifest.json: got a pipe",
+    ),
     (_pipe_in_the_place_of("manifest.json"), errors.ManifestInvalid, "manifest.json: got a pipe"),
     (_too_long, errors.ManifestInvalid, "got 17825792 bytes, expected at most 16777216"),
     (_no_tolerance, errors.ManifestInvalid, "tolerances: got int8, expected one of fp32"),
