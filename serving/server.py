@@ -18,6 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
 from inference.runtime.providers import check_device
+from inference.store.signatures import KeyInvalid, Trust
 from serving.app import Application, create_app
 from serving.engine.memory import keep_arenas_few, keep_no_large_blocks
 from serving.http.bounds import SWEEP_S
@@ -246,6 +247,11 @@ def prepare(settings: Settings) -> Tracing | None:
     except OSError as error:
         expected = "a file that can be written, or a URL"
         raise Refused(f"--payload-log: got {settings.payload_log!r}, expected {expected}: {error}") from error
+    if settings.trust is not None:
+        try:
+            Trust.read(settings.trust)
+        except KeyInvalid as error:
+            raise Refused(f"--trust: {error}") from error
     try:
         Certificate.of(settings)
     except CertificateRefused as error:

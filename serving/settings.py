@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     )
 
     models: Path = Field(Path("models"), description="folder of models: <name>/<version>/model.onnx")
+    trust: Path | None = Field(
+        None,
+        description="public key of minisign, or a folder of them (*.pub): only bundles that one has signed are served",
+    )
     host: str = Field(
         "127.0.0.1", description="address to listen on; 0.0.0.0 in a container, :: for IPv6 and IPv4"
     )

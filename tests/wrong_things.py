@@ -122,7 +122,7 @@ WRONG = [
           "manifest.json is a pipe, a socket or a device"),
     Wrong("a pipe for a configuration",
           lambda root: _pipe(write_bare(root, "tube", sum_graph()).parent / "config.pbtxt"),
-          "tube", "1", "a pipe, a socket or a device", version_is_opened=True),
+          "tube", "1", "got a pipe, expected a file", version_is_opened=True),
     Wrong("a pipe that the manifest lists", _listed_pipe, "listed", "1", "labels.json is listed",
           version_is_opened=True),
     Wrong("a pointer of Git LFS",

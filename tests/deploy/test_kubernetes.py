@@ -49,7 +49,7 @@ def component(name: str, base: str = "../base") -> list[Manifest]:
 
 
 FOLDERS = ("base", "overlays/cpu", "overlays/cuda", "overlays/dev", "canary", "training", "kserve")
-COMPONENTS = ("keda", "models-oci", "models-s3", "tracing")
+COMPONENTS = ("keda", "models-oci", "models-s3", "tracing", "trust")
 
 
 @pytest.fixture(params=[*FOLDERS, *(f"components/{name}" for name in COMPONENTS), "trainjob"])

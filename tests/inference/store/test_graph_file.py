@@ -72,3 +72,11 @@ def test_what_is_no_model_is_refused(tmp_path: Path, data: bytes, words: str) ->
     path.write_bytes(data)
     with pytest.raises(ValueError, match=words):
         GraphFile.read(path)
+
+
+@pytest.mark.parametrize("size", [1, 40, 100, 200])
+def test_a_file_that_is_cut_off_is_told_and_let_go_of(tmp_path: Path, size: int) -> None:
+    data = (MODELS / "retail" / "2" / "model.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(data[: len(data) - size])
+    with pytest.raises(ValueError, match=r"behind the end|cut off"):
+        GraphFile.read(tmp_path / "model.onnx")
