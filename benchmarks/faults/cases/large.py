@@ -115,7 +115,7 @@ def a_crowd_of_large_ones(bench: Bench) -> str:
         return seen
 
 
-@case("32 MB of JSON with a deadline of 50 ms", "504, and no more work: idle within a second")
+@case("32 MB of JSON with a deadline of 50 ms", "504 within a second")
 def a_deadline_while_it_is_decoded(bench: Bench) -> str:
     body = _infer("mean", [1, _COUNT], "FP32", b"[%b]" % b",".join([b"0.12345"] * _COUNT))
     with _serving(bench) as server:
@@ -123,7 +123,7 @@ def a_deadline_while_it_is_decoded(bench: Bench) -> str:
         answer = _send(server, "mean", body, {"X-Request-Timeout-Ms": "50"})
         seconds = time.monotonic() - began
         seen = f"{answer.status} after {seconds:.1f} s"
-        expect(answer.status == 504, seen)
+        expect(answer.status == 504 and seconds <= 1.0, seen)
         return seen
 
 
