@@ -33,7 +33,7 @@ def main() -> int:
     add_model(cli)
     cli.add_argument("--p99-ms", type=float, default=200.0, help="the server's one knob")
     cli.add_argument("--times", type=float, default=3.0, help="of saturation")
-    cli.add_argument("--rounds", type=int, default=1)
+    cli.add_argument("--rounds", type=int, default=2)
     cli.add_argument("--seconds", type=float, default=60.0, help="of overload in each round")
     cli.add_argument("--probe-seconds", type=float, default=5.0, help="of each probe for saturation")
     cli.add_argument(

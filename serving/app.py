@@ -28,6 +28,7 @@ from serving.engine.loading import ModelLoader
 from serving.engine.measuring import RUNS_ON_DEVICE
 from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
+from serving.engine.stuck import RunWatch
 from serving.engine.tidying import Tidying
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
@@ -71,6 +72,8 @@ class Application:
     lifecycle: Lifecycle
     inflight: InflightBytes
     tidying: Tidying
+    stuck: Callable[[], str]
+    """Why this process should be replaced; "" while it need not be."""
     root_path: str
 
 
@@ -119,6 +122,7 @@ def create_app(
     observe = observer(registry, tracing, access_log=settings.access_log)
     payload_log = open_payload_log(settings)
     inflight = _inflight(settings)
+    watch = RunWatch(loader.serving, settings.run_timeout_s)
     fast_path = FastPath(
         registry, DataPlane(decodes), settings, lifecycle, decodes, inflight, observe, payload_log
     )
@@ -154,7 +158,7 @@ def create_app(
     metrics = metrics_registry(registry, ServerMetricsCollector(lifecycle, ready, settings.device, inflight))
     if payload_log is not None:
         metrics.register(payload_log)
-    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s, inflight))
+    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s, inflight, watch.stuck))
     for router in (
         health_routes(group, lifecycle, choose_format),
         model_routes(registry, group),
@@ -176,6 +180,7 @@ def create_app(
         lifecycle,
         inflight,
         Tidying(inflight, registry.served),
+        watch.stuck,
         settings.root_path,
     )
 

@@ -19,6 +19,7 @@ from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
 from inference.runtime.providers import check_device
 from serving.app import Application, create_app
+from serving.engine.memory import keep_arenas_few, keep_no_large_blocks
 from serving.http.bounds import SWEEP_S
 from serving.http.http1 import BoundedProtocol
 from serving.http.protocol import protocol_of
@@ -31,7 +32,7 @@ from serving.settings import Settings
 
 log = logging.getLogger("baton")
 
-_TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main_loop)
+TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main_loop)
 
 LINGER_S = 1.0
 """For a request that was sent before its client could know that the server is leaving."""
@@ -127,9 +128,10 @@ class BatonServer(uvicorn.Server):
         if self._close_at is not None and time.monotonic() >= self._close_at:
             log.info("draining: no new connections, requests under way are finished")
             self.should_exit = True
-        if counter % _TICKS_A_SECOND == 0:
+        if counter % TICKS_A_SECOND == 0:
             self.descriptors.are_left()
-        if self._certificate is not None and counter % _TICKS_A_SECOND == 0:
+            self._app.stuck()
+        if self._certificate is not None and counter % TICKS_A_SECOND == 0:
             self._certificate.refresh()
         return await super().on_tick(counter)
 
@@ -256,6 +258,8 @@ def prepare(settings: Settings) -> Tracing | None:
 
 def serve(settings: Settings) -> int:
     """Serve in this process until a signal; its exit status."""
+    keep_arenas_few()
+    keep_no_large_blocks()
     try:
         tracing = prepare(settings)
     except Refused as refusal:

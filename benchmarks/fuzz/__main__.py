@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 
-from benchmarks.fuzz import codec, differential
+from benchmarks.fuzz import codec, differential, routes
 from benchmarks.fuzz.watch import Report
 from benchmarks.result import FOLDER, Claim, parser, write
 
@@ -28,13 +28,16 @@ KINDS: dict[str, tuple[Share, Repeat]] = {
 def main() -> int:
     """Run what was asked for; 1 where an input did what none may, or memory grew."""
     cli = parser("fuzz", __doc__)
-    cli.add_argument("kind", choices=KINDS)
+    cli.add_argument("kind", choices=(*KINDS, "routes"))
     cli.add_argument("--inputs", type=int, default=100_000)
+    cli.add_argument("--examples", type=int, default=200, help="calls of each operation, for routes")
     cli.add_argument("--seed", type=int, default=1)
     cli.add_argument("--processes", type=int, default=2, help="that share the inputs out")
     cli.add_argument("--repeat", type=int, metavar="NUMBER", help="run this input alone, and shrink it")
     cli.set_defaults(out=None)
     given = cli.parse_args()
+    if given.kind == "routes":
+        return _report(given, [routes.run(given.examples, given.seed)])
     share, repeat = KINDS[given.kind]
     if given.repeat is not None:
         return int(repeat(given.seed, given.repeat))

@@ -22,6 +22,7 @@ from benchmarks.fuzz.watch import Report, Watch
 from benchmarks.fuzz.world import MODELS, World, opened, write_typed_models
 from serving.codec.binary import JSON_LENGTH
 from serving.engine.context import RequestContext
+from serving.engine.inflight import Hold
 from serving.http.answer import Answer
 from serving.http.matching import Route, Verb
 
@@ -35,13 +36,15 @@ class _Client:
     """Takes the answer."""
 
     disconnected = False
-    hold = None
 
-    def __init__(self) -> None:
+    def __init__(self, hold: Hold) -> None:
+        self.hold: Hold | None = hold
         self.answers: list[Answer] = []
 
     def send(self, answer: Answer) -> None:
         self.answers.append(answer)
+        if self.hold is not None:
+            self.hold.release()
 
 
 @asynccontextmanager
@@ -57,7 +60,7 @@ async def models(folder: Path) -> AsyncIterator[World]:
 async def ask(world: World, body: Body) -> list[Answer]:
     """The answers to a body, of which there should be one."""
     verb: Verb = body.verb  # type: ignore[assignment]
-    client = _Client()
+    client = _Client(world.app.inflight.hold(len(body.content), "body"))
     route = Route(verb, body.model, None)
     world.app.fast_path.respond(route, body.headers, body.content, client, RequestContext())
     await world.settle()

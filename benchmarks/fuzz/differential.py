@@ -13,15 +13,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from benchmarks.fuzz.streams import Stream, make_stream
 from benchmarks.fuzz.watch import Report, Watch
 from benchmarks.fuzz.wire import Outcome, converse
-from benchmarks.fuzz.world import ANSWERED, EXPLAINED, MODELS, World, counted_at, opened, write_small_models
+from benchmarks.fuzz.world import (
+    ANSWERED,
+    EXPLAINED,
+    MODELS,
+    Faults,
+    World,
+    counted_at,
+    opened,
+    write_small_models,
+)
 from serving.engine.metrics import CANCELLED, INVALID, REJECTED
 
+_SETTINGS = {"cors_origins": "http://page", "root_path": "/baton", "strict_json": True, "keep_alive_s": 5.0}
 EPOCH = 256
 """Streams between two clearings of the tables: to repeat a difference takes the streams of its epoch before it."""
 
@@ -155,18 +165,35 @@ def _told(what: str, outcome: Outcome) -> str:
 
 
 @asynccontextmanager
-async def models(folder: Path) -> AsyncIterator[World]:
+async def models(folder: Path, faults: Faults | None = None, **changed: Any) -> AsyncIterator[World]:
     """A server for streams, with small models and the shipped one for texts."""
     write_small_models(folder)
     shutil.copytree(MODELS / "reviews", folder / "reviews")
     with patch("serving.http.protocol.LEAST_BYTES", _BIG_BODY_BYTES):
-        async with opened(folder) as world:
+        async with opened(folder, faults, **changed) as world:
             admission = world.app.registry.get("full").batcher.admission
             admission.pending_rows += _HELD_ROWS
             try:
                 yield world
             finally:
                 admission.pending_rows -= _HELD_ROWS
+
+
+@asynccontextmanager
+async def worlds(folder: Path) -> AsyncIterator[tuple[World, World]]:
+    """A server as it comes, and one whose settings change what answers and paths are."""
+    faults = Faults()
+    async with (
+        models(folder / "plain", faults) as plain,
+        models(folder / "set", faults, **_SETTINGS) as other,
+    ):
+        faults.take()  # a model of theirs is refused
+        yield plain, other
+
+
+def world_of(both: tuple[World, World], number: int) -> World:
+    """The server that a stream goes to: in every fourth epoch the one with settings."""
+    return both[number // EPOCH % 4 == 3]
 
 
 def streams(seed: int, begin: int, end: int) -> Sequence[Stream]:
@@ -215,9 +242,10 @@ async def shrunk(world: World, before: Sequence[Stream], stream: Stream) -> tupl
     return earlier, stream
 
 
-async def search(world: World, seed: int, begin: int, end: int, watch: Watch) -> None:
+async def search(both: tuple[World, World], seed: int, begin: int, end: int, watch: Watch) -> None:
     """Run the streams from number `begin` to `end`; `watch` is told of each, and of the differences."""
     for number in range(begin, end):
+        world = world_of(both, number)
         if number % EPOCH == 0:
             world.forget()
         difference = await differ(world, make_stream(Random(f"{seed} {number}")), runs_of(number))
@@ -232,9 +260,9 @@ def share(seed: int, begin: int, end: int) -> Report:
 
     async def run() -> Report:
         with TemporaryDirectory(prefix="fuzz-") as folder:
-            async with models(Path(folder)) as world:
+            async with worlds(Path(folder)) as both:
                 watch = Watch(begin, end)
-                await search(world, seed, begin - begin % EPOCH, end, watch)
+                await search(both, seed, begin - begin % EPOCH, end, watch)
                 return watch.report()
 
     return asyncio.run(run())
@@ -245,7 +273,8 @@ def repeat(seed: int, number: int) -> bool:
 
     async def run() -> bool:
         with TemporaryDirectory(prefix="fuzz-") as folder:
-            async with models(Path(folder)) as world:
+            async with worlds(Path(folder)) as both:
+                world = world_of(both, number)
                 epoch = streams(seed, number - number % EPOCH, number + 1)
                 world.forget()
                 for place, stream in enumerate(epoch[:-1]):

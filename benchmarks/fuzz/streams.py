@@ -141,7 +141,7 @@ HEADERS = (
     "X-Request-Id: a\tb", "X-Request-Id: one\r\nX-Request-Id: two", "X-Request-Timeout-Ms: 60000",
     "X-Request-Timeout-Ms: 0", "X-Request-Timeout-Ms: -1", "X-Request-Timeout-Ms: 1e999",
     "Content-Type: text/plain; charset=latin-1", "Content-Type: application/octet-stream", "Content-Type: ",
-    "Content-Type: a/b\r\nContent-Type: application/json", "Host: other", "Host: ", "Origin: http://else",
+    "Content-Type: a/b\r\nContent-Type: application/json", "Host: other", "Host: ", "Origin: http://else", "Origin: http://page",
     "Cookie: a=b; c", "Authorization: Bearer x", "Accept: text/html", "Inference-Header-Content-Length: 3",
     "Inference-Header-Content-Length: 0", "traceparent: 00-1-2-3", "X-Long: " + "x" * 3000,
     "X-" + "n" * 200 + ": v", "X: " + "; " * 50, "No-Blank:v", "Tab:\tv\t", "Empty:",

@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,8 +35,10 @@ class Report:
 class Watch:
     """Told of every input of the run from number `begin` to `end`."""
 
-    def __init__(self, begin: int, end: int) -> None:
+    def __init__(self, begin: int, end: int, resident: Callable[[], int] | None = None) -> None:
+        """`resident`: the memory that is watched, in bytes; None for that of this process."""
         self._begin, self._end = begin, end
+        self._resident = resident or resident_bytes
         self._began = self._said = time.monotonic()
         self._early = begin + max(1, round((end - begin) * _EARLY)) - 1
         self._early_bytes = 0
@@ -45,7 +48,7 @@ class Watch:
     def done(self, number: int) -> None:
         """An input has been run."""
         if number == self._early:
-            self._early_bytes = resident_bytes()
+            self._early_bytes = self._resident()
         if number % 256 == 0 and time.monotonic() - self._said > _SAY_EVERY_S:
             self._said = time.monotonic()
             done = number + 1 - self._begin
@@ -63,12 +66,12 @@ class Watch:
         """How an input ended."""
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
-    def report(self) -> Report:
-        """The run is over."""
+    def report(self, inputs: int | None = None) -> Report:
+        """The run is over; `inputs` of them, where it was not known before."""
         seconds = time.monotonic() - self._began
-        end_bytes = resident_bytes()
+        end_bytes = self._resident()
         return Report(
-            self._end - self._begin,
+            self._end - self._begin if inputs is None else inputs,
             seconds,
             tuple(self._faults),
             self._early_bytes or end_bytes,

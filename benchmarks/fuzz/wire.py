@@ -110,10 +110,6 @@ class Wire(asyncio.Transport):
         """asyncio."""
         self._protocol = protocol
 
-    def get_protocol(self) -> Any:
-        """asyncio."""
-        return self._protocol
-
     def get_write_buffer_size(self) -> int:
         """asyncio."""
         return 1 if self._told else 0

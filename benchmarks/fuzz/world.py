@@ -93,6 +93,7 @@ class World:
         self.loop: Any = asyncio.get_running_loop()
         self.counted = self.counts()
         """As they were when the last stream was over."""
+        self._held = 0
 
     @property
     def models(self) -> list[ServedModel]:
@@ -115,7 +116,11 @@ class World:
             return f"requests of {', '.join(busy)}"
         if self.state.connections:
             return f"{len(self.state.connections)} connections"
-        return f"{len(self.state.tasks)} tasks" if self.state.tasks else ""
+        if self.state.tasks:
+            return f"{len(self.state.tasks)} tasks"
+        held, before = self.app.inflight.used, self._held
+        self._held = held  # so that a stream is not told of for another's sake
+        return "" if held == before else f"{held - before} bytes held"
 
     def forget(self) -> None:
         """Empty the tables that requests fill: of heads, and of routes."""
@@ -186,8 +191,8 @@ def _write_identity(models: Path, name: str, tensors: dict[str, tuple[int, list[
 
 
 @asynccontextmanager
-async def opened(models: Path, **changed: Any) -> AsyncIterator[World]:
-    """A server of a folder of models that has begun, and ends with the block."""
+async def opened(models: Path, faults: Faults | None = None, **changed: Any) -> AsyncIterator[World]:
+    """A server of a folder of models that has begun, and ends with the block. `faults`: those of another, to share."""
     chosen: dict[str, Any] = {
         "max_body_bytes": MAX_BODY_BYTES,
         "max_instances": MAX_INSTANCES,
@@ -203,7 +208,7 @@ async def opened(models: Path, **changed: Any) -> AsyncIterator[World]:
         app = create_app(settings)
     config = make_config(settings, app)
     config.load()
-    faults = Faults()
+    faults = faults or Faults()
     lifespan = LifespanOn(config)
     await lifespan.startup()
     await app.registry.refresh()  # waits for the first look, which began before

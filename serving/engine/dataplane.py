@@ -7,6 +7,7 @@ later error is given to the callback. HTTP is not known here.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -72,12 +73,12 @@ class DataPlane:
         try:
             working = _take_decoding(model, payloads, context)
             if working <= SMALL and sum([payload.size for payload in payloads]) <= model.inline_bytes:
-                request.enqueue(prepare(model, payloads, context))
+                request.enqueue([prepare(model, context, payload) for payload in payloads])
                 return
             request.working = working
             # Large images take turns with the others of their model, or a crowd of them would hold all of those up.
             owner = model.name if working <= LARGE else f"{model.name}:large"
-            request.wait_for(self._pool.submit_for(owner, prepare, model, payloads, context))
+            request.wait_for(self._pool.submit_each(owner, partial(prepare, model, context), payloads))
         except Exception as error:
             request.leave()
             if isinstance(error, BatonError):
@@ -100,20 +101,17 @@ def _take_decoding(model: ServedModel, payloads: Sequence[Payload], context: Req
     return most
 
 
-def prepare(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> list[Features]:
+def prepare(model: ServedModel, context: RequestContext, payload: Payload) -> Features:
     """Decode and preprocess; stops before a step if the client has gone or its deadline has passed. On any thread."""
-    processor, times = model.predictor.processor, context.times
-    features: list[Features] = []
-    for payload in payloads:
-        start = clock_ns()
-        check_waits(context, model.name, start)
-        decoded = processor.decode(payload)
-        middle = clock_ns()
-        times.decode += middle - start
-        if context.deadline_s is not None:
-            check_waits(context, model.name, middle)
-        features.append(processor.preprocess(decoded))
-        times.preprocess += clock_ns() - middle
+    processor, times, start = model.predictor.processor, context.times, clock_ns()
+    check_waits(context, model.name, start)
+    decoded = processor.decode(payload)
+    middle = clock_ns()
+    times.decode += middle - start
+    if context.deadline_s is not None:
+        check_waits(context, model.name, middle)
+    features = processor.preprocess(decoded)
+    times.preprocess += clock_ns() - middle
     return features
 
 

@@ -324,6 +324,8 @@ class ModelRegistry:
                  model.predictor.session.provider, model.batcher.plan.in_words)  # fmt: skip
         if old is not None:
             self._background.let_go(old, forget=False)
+        elif self._started:
+            self._background.trim()
         self._background.measure_rest(model)
 
     async def _refuse_policy(self, policy: VersionPolicy, versions: Mapping[int, Located]) -> dict[int, str]:
@@ -375,7 +377,7 @@ class ModelRegistry:
         """A bad version that was taken away is no fault any more."""
         for key in self._known():
             gone = key[0] == name and key[1] not in versions and key not in self._answering
-            if gone and not self._table.is_draining(key):
+            if gone and not self._background.is_retiring(key):
                 self._forget_version(key)
 
     def _forget_version(self, key: Key) -> None:

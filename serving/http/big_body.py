@@ -97,11 +97,16 @@ class BigBody(asyncio.BufferedProtocol):
             if not self._came(more):
                 return
         if self.got == self._size:
+            whole = self._room.toreadonly() if self._kept else memoryview(b"")
             self.give_back()
-            self._use(self._room.toreadonly() if self._kept else memoryview(b""))
+            self._use(whole)
 
     def give_back(self) -> None:
-        """Let the connection's own protocol read again."""
+        """Let the connection's own protocol read again, and the memory go.
+
+        uvloop keeps the methods of the last protocol with buffers for as long as the connection lives.
+        """
+        self._room = memoryview(b"")
         _hand_over(self._transport, self._protocol)
 
     def eof_received(self) -> bool | None:

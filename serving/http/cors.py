@@ -7,9 +7,17 @@ from serving.http.asgi import Asgi, Message, Receive, Scope, Send
 EXPOSED = b"Server-Timing, X-Request-Id, Inference-Header-Content-Length, Retry-After"
 """Headers of answers that scripts may read beside those that they always may."""
 
+VARY = (b"vary", b"origin")
+"""Of an answer that is not the same for every origin, so that no cache gives one origin's answer to another."""
+
 _EVERY = "*"
 _METHODS = b"GET, HEAD, POST, OPTIONS"
 _FOR_S = b"600"  # a browser remembers a preflight; Chromium does for two hours at most
+
+
+def varies(origins: Collection[str]) -> bool:
+    """Whether answers depend on the origin that asks: where some are let in, and others not."""
+    return bool(origins) and _EVERY not in origins
 
 
 class Cors:
@@ -40,12 +48,12 @@ class Cors:
             await send({"type": "http.response.start", "status": 204, "headers": added})
             await send({"type": "http.response.body", "body": b""})
             return
-        if not self._every:
-            added.append((b"vary", b"origin"))  # so that no cache gives one origin's answer to another
 
         async def adding(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *added]
+                # The fast path's answers have it already, since not all of them come this way.
+                vary = [] if self._every or VARY in message["headers"] else [VARY]
+                message["headers"] = [*message["headers"], *added, *vary]
             await send(message)
 
         await self._app(scope, receive, adding)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
-from inference.errors import BatonError, ClientDisconnected, Overloaded
+from inference.errors import BatonError, ClientDisconnected
 from serving.codec.compression import LEAST_BYTES, Decompression, choose_encoding, compress, is_compressed
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
@@ -25,6 +25,7 @@ from serving.engine.served_model import ServedModel
 from serving.http.answer import JSON, Answer, on_the_wire, refusal
 from serving.http.asgi import Receive, Scope
 from serving.http.body import read_body, watch
+from serving.http.cors import VARY, varies
 from serving.http.errors import error_body, retry_after_s
 from serving.http.exchange import ExplainExchange, InferExchange, Limits, PredictExchange
 from serving.http.holding import HOLD
@@ -82,7 +83,8 @@ class FastPath:
         self._registry, self._pool = registry, pool
         self._observer, self._payload_log = observer, payload_log
         self.inflight = inflight
-        self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
+        self._max_body_bytes = settings.max_body_bytes
+        self._cors, self._vary = bool(listed(settings.cors_origins)), varies(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
         self._work = LargeWork()
         self._explanations = ExplanationPlane(pool, settings.max_explain_rows, settings.max_explanations)
@@ -121,7 +123,9 @@ class FastPath:
             model = self._registry.get(route.name, route.version)
         except BatonError:
             return None
-        error = self._overloaded(route, model)
+        admission = model.batcher.admission
+        explained = route.verb == "explain"
+        error = self._explanations.overloaded(model) if explained else admission.overloaded(rows=1)
         if error is None:
             return None
         model.metrics.fail(error)
@@ -156,7 +160,9 @@ class FastPath:
         model: ServedModel | None = None
         try:
             model = self._registry.get(route.name, route.version)
-            overloaded = self._overloaded(route, model)
+            admission = model.batcher.admission
+            explained = route.verb == "explain"
+            overloaded = self._explanations.overloaded(model) if explained else admission.overloaded(rows=1)
             if overloaded is not None:  # before the body is read
                 raise overloaded
             body = await read_body(receive, headers, self._max_body_bytes)
@@ -239,11 +245,6 @@ class FastPath:
         except BatonError:
             return None
 
-    def _overloaded(self, route: Route, model: ServedModel) -> Overloaded | None:
-        if route.verb == "explain":
-            return self._explanations.overloaded(model)
-        return model.batcher.admission.overloaded(rows=1)
-
     async def _respond_decompressed(
         self,
         route: Route,
@@ -307,7 +308,9 @@ class FastPath:
         """The answer to an error, which is counted here and nowhere else; `model` is None where none was found."""
         if model is not None:
             model.metrics.fail(error)
-        return refusal(error) if isinstance(error, BatonError) else _failure(route, error)
+        answer = refusal(error) if isinstance(error, BatonError) else _failure(route, error)
+        _forget(error)
+        return answer
 
     def _finished(self, route: Route, answer: Answer, headers: RawHeaders, context: RequestContext) -> Answer:
         """The answer with the headers that every one has; its observers are told of it."""
@@ -317,6 +320,8 @@ class FastPath:
         request_id = headers.get(b"x-request-id")
         if request_id is not None and request_id.isascii() and request_id.decode().isprintable():
             added.append((b"x-request-id", request_id[:128]))
+        if self._vary:
+            added.append(VARY)
         if self.lifecycle.draining:
             added.append((b"connection", b"close"))  # so that the client's next request goes elsewhere
         if self._observer is not None:
@@ -347,6 +352,16 @@ class _Awaited:
     def send(self, answer: Answer) -> None:
         if not self.answer.done():  # the server has cancelled the task that waited
             self.answer.set_result(answer)
+
+
+def _forget(error: BaseException | None) -> None:
+    """Let go of the frames that an error was raised through, and of the bodies and tensors in them.
+
+    A frame that still names its error would keep all of them until the garbage collector looks for such rings.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _failure(route: Route, error: BaseException) -> Answer:

@@ -298,7 +298,7 @@ class FastProtocol(BoundedProtocol):
         def came(size: int) -> bool:
             try:
                 cycle.wait(size, "body", self.make_way)
-            except InflightExceeded as error:
+            except (InflightExceeded, InputTooLarge) as error:
                 self.make_way(error)
             return self._big is not None
 

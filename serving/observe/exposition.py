@@ -86,6 +86,12 @@ class ModelCollector(Collector):
             lambda model: model.batcher.oldest_age_s,
         )
         yield _read(
+            "baton_run_age_seconds",
+            "Seconds that the longest run under way on a thread has taken.",
+            served,
+            lambda model: model.batcher.run_age_s,
+        )
+        yield _read(
             "baton_pending_rows",
             "Rows of predictions that were admitted and are not yet answered.",
             served,

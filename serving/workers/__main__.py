@@ -8,12 +8,12 @@ import sys
 from types import FrameType
 
 from serving.app import Application, create_app
-from serving.lifecycle import end_at_once
+from serving.engine.memory import keep_arenas_few, keep_no_large_blocks
 from serving.observe.logs import set_up_logging
-from serving.server import LINGER_S, BatonServer, Config, Refused, make_config, prepare
+from serving.server import LINGER_S, TICKS_A_SECOND, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
 from serving.workers.counts import SharedCounts
-from serving.workers.messages import Closed, Leaving, Refusal, frame
+from serving.workers.messages import Closed, Leaving, Refusal, Stuck, frame
 from serving.workers.profiles import SharedProfiles
 from serving.workers.worker_group import WorkerGroup, WorkerId
 
@@ -31,7 +31,7 @@ class WorkerServer(BatonServer):
         deals.setblocking(False)
         self._worker_group, self._deals = worker_group, deals
         self._taken = self._told_closed = self._signals = 0
-        self._told_leaving = False
+        self._told_leaving = self._told_stuck = False
         self._arriving: set[asyncio.Task[None]] = set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -52,6 +52,9 @@ class WorkerServer(BatonServer):
         if closed > self._told_closed:
             self._told_closed = closed
             self._worker_group.tell(Closed(closed))
+        if counter % TICKS_A_SECOND == 0 and not self._told_stuck and (reason := self._app.stuck()):
+            self._told_stuck = True
+            self._worker_group.tell(Stuck(reason))
         if self._app.lifecycle.draining and not self._told_leaving:
             self._told_leaving = True
             self._worker_group.tell(Leaving())
@@ -100,6 +103,8 @@ class WorkerServer(BatonServer):
 
 def main(arguments: list[str]) -> int:
     """Serve until told to stop; its exit status. The first five arguments are the supervisor's, the rest the user's."""
+    keep_arenas_few()
+    keep_no_large_blocks()
     control, deals = (socket.socket(fileno=int(number)) for number in arguments[:2])
     counts = SharedCounts(int(arguments[2]))
     worker_id = WorkerId(*map(int, arguments[3:5]))
@@ -120,5 +125,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    end_at_once()
     sys.exit(main(sys.argv[1:]))

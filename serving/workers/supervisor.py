@@ -167,8 +167,8 @@ class Supervisor:
             with theirs:
                 slot = WorkerSlot()
                 undo.callback(slot.leave)
-                reader, writer = await asyncio.open_unix_connection(sock=ours)
                 process = await self._spawn(number, theirs.fileno(), slot.theirs.fileno(), counts)
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
             undo.pop_all()
         return process, reader, writer, slot
 

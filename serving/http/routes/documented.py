@@ -1,9 +1,9 @@
 """Shared by the routes: how they answer, and how OpenAPI shows an answer by example."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import Response
+from fastapi import Path, Response
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -22,6 +22,17 @@ _WHY = {
 }  # fmt: skip
 
 
+Schema = dict[str, Any]
+"""JSON Schema, as OpenAPI takes it."""
+
+Version = Annotated[
+    str, Path(description="a whole number above 0", json_schema_extra={"pattern": "^[1-9][0-9]{0,17}$"})
+]
+"""A version in a path. It is shown only; `parse_version` words the refusal of another."""
+
+_ERROR: Schema = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+
+
 class Json(Response):
     """A JSON answer, encoded by orjson; keeps the order of keys."""
 
@@ -33,23 +44,44 @@ class Json(Response):
 
 
 def shows(
-    example: Any, *errors: int, media_type: str = "application/json", description: str = "Success"
+    example: Any,
+    *errors: int,
+    schema: Schema | None = None,
+    media_type: str = "application/json",
+    **also: Any,
 ) -> Responses:
-    """The `responses` of a route: its answer by example, and each error that it may give."""
-    shown: Responses = {200: {"description": description, "content": {media_type: {"example": example}}}}
+    """The `responses` of a route: its answer by example, and each error that it may give.
+
+    `also`: examples of the answer in other media types, by their names in `takes`. An example of None is no body; its
+    route needs `response_class=Response`, or FastAPI shows JSON.
+    """
+    shown: Responses = {200: {"description": "Success"}}
+    if example is not None:
+        content = {media_type: {"schema": schema or _schema_of(example), "example": example}}
+        content |= {
+            _MEDIA[name]: {"schema": _schema_of(other), "example": other} for name, other in also.items()
+        }
+        shown[200]["content"] = content
     for status in errors:
         why, message = _WHY[status]
         shown[status] = {
             "description": why,
-            "content": {"application/json": {"example": {"error": message}}},
+            "content": {"application/json": {"schema": _ERROR, "example": {"error": message}}},
         }
     return shown
 
 
-def takes(**examples: Any) -> dict[str, Any]:
-    """`openapi_extra` with a body by media type: JSON where the name is `json`, else given as is."""
-    content = {_MEDIA[name]: {"example": example} for name, example in examples.items()}
-    return {"requestBody": {"required": True, "content": content}}
+def takes(schema: Schema | None = None, *, required: bool = True, **examples: Any) -> dict[str, Any]:
+    """`openapi_extra` with a body by media type: JSON of this `schema` where the name is `json`, else given as is."""
+    content: dict[str, Any] = {_MEDIA[name]: {"example": example} for name, example in examples.items()}
+    if schema is not None:
+        content[_MEDIA["json"]]["schema"] = schema
+    return {"requestBody": {"required": required, "content": content}}
+
+
+def _schema_of(example: Any) -> Schema:
+    kinds: dict[type, str] = {dict: "object", list: "array", str: "string"}
+    return {"type": kinds[type(example)]}
 
 
 _MEDIA = {

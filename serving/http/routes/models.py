@@ -11,7 +11,7 @@ from serving.engine.group import Group
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
 from serving.http.matching import parse_version
-from serving.http.routes.documented import Json, shows
+from serving.http.routes.documented import Json, Version, shows
 
 # Only those that are implemented: perf_analyzer, for one, asks for each that it finds here.
 EXTENSIONS = [
@@ -61,11 +61,11 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
         async def newest(name: str) -> Response:
             return Json(await ask(registry.get(name)))
 
-        async def exactly(name: str, version: str) -> Response:
+        async def exactly(name: str, version: Version) -> Response:
             return Json(await ask(registry.get(name, parse_version(version))))
 
         slug = suffix.strip("/") or "metadata"
-        shown = shows(example, 404, 503)
+        shown, of_one = shows(example, 404, 503), shows(example, 400, 404, 503)
         router.get(
             f"/v2/models/{{name}}{suffix}",
             summary=summary,
@@ -75,7 +75,7 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
         router.get(
             f"/v2/models/{{name}}/versions/{{version}}{suffix}",
             summary=f"{summary}, of one version",
-            responses=shown,
+            responses=of_one,
             operation_id=f"version_{slug}",
         )(exactly)
 

@@ -47,7 +47,9 @@ def observing_routes(registry: ModelRegistry, log_level: str, traced_one_in: flo
         return Json(traced)
 
     @router.post(
-        "/v2/trace/setting", responses=shows(_TRACING_OFF, 400, 501), openapi_extra=takes(json=_TRACING_OFF)
+        "/v2/trace/setting",
+        responses=shows(_TRACING_OFF, 400, 501),
+        openapi_extra=takes({"type": "object"}, required=False, json=_TRACING_OFF),
     )
     async def set_trace(request: Request) -> Response:
         """Settings that are in force already are confirmed; others are refused."""
@@ -63,7 +65,7 @@ def observing_routes(registry: ModelRegistry, log_level: str, traced_one_in: flo
     @router.post(
         "/v2/models/{name}/trace/setting",
         responses=shows(_TRACING_OFF, 400, 404, 501, 503),
-        openapi_extra=takes(json=_TRACING_OFF),
+        openapi_extra=takes({"type": "object"}, required=False, json=_TRACING_OFF),
     )
     async def set_trace_of_model(name: str, request: Request) -> Response:
         """Settings that are in force already are confirmed; others are refused."""
@@ -75,7 +77,11 @@ def observing_routes(registry: ModelRegistry, log_level: str, traced_one_in: flo
         """The levels that are logged, on standard error."""
         return Json(logged)
 
-    @router.post("/v2/logging", responses=shows(_LOGGING, 400, 501), openapi_extra=takes(json=_LOGGING))
+    @router.post(
+        "/v2/logging",
+        responses=shows(_LOGGING, 400, 501),
+        openapi_extra=takes({"type": "object"}, required=False, json=_LOGGING),
+    )
     async def set_log(request: Request) -> Response:
         """Settings that are in force already are confirmed; others are refused."""
         _confirm(await request.body(), logged, "the log is set at start, by --log-level and --log-format")

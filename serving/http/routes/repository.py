@@ -14,6 +14,7 @@ from serving.http.routes.documented import Json, shows, takes
 
 Bearer = Annotated[str | None, Header(alias="Authorization", include_in_schema=False)]
 
+_READY = {"type": "object", "properties": {"ready": {"type": "boolean"}}}
 _INDEX = [{"name": "tiny", "version": "1", "state": "READY", "reason": ""}]
 
 
@@ -29,7 +30,9 @@ def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
             raise HTTPException(403, "Authorization: expected 'Bearer <the admin token>'")
 
     @router.post(
-        "/v2/repository/index", responses=shows(_INDEX, 400), openapi_extra=takes(json={"ready": True})
+        "/v2/repository/index",
+        responses=shows(_INDEX, 400),
+        openapi_extra=takes(_READY, required=False, json={"ready": True}),
     )
     async def index(request: Request) -> Response:
         """Every version known, with its state and, where it was refused, the reason."""
@@ -49,8 +52,9 @@ def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
 
     @router.post(
         "/v2/repository/models/{name}/load",
-        responses=shows("", 400, 403, 404, 409, 503),
-        openapi_extra=takes(json={}),
+        responses=shows(None, 400, 403, 404, 409, 503),
+        response_class=Response,
+        openapi_extra=takes({"type": "object"}, required=False, json={}),
     )
     async def load(name: str, request: Request, authorization: Bearer = None) -> Response:
         """Load a model as it is on disk now; answers when it serves. Configurations are not taken.
@@ -67,8 +71,9 @@ def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
 
     @router.post(
         "/v2/repository/models/{name}/unload",
-        responses=shows("", 400, 403, 404, 503),
-        openapi_extra=takes(json={}),
+        responses=shows(None, 400, 403, 404, 503),
+        response_class=Response,
+        openapi_extra=takes({"type": "object"}, required=False, json={}),
     )
     async def unload(name: str, authorization: Bearer = None) -> Response:
         """Stop serving a model; answers when its last request has."""
@@ -119,12 +124,16 @@ def shared_memory_routes() -> APIRouter:
         base = f"/v2/{kind}sharedmemory"
         for path, name in ((base, kind), (f"{base}/region/{{region}}", f"{kind}_region")):
             router.get(f"{path}/status", responses=shows([]), operation_id=f"{name}_status")(status)
-            router.post(f"{path}/unregister", responses=shows(""), operation_id=f"{name}_unregister")(
-                unregister
-            )
+            router.post(
+                f"{path}/unregister",
+                responses=shows(None),
+                response_class=Response,
+                operation_id=f"{name}_unregister",
+            )(unregister)
         router.post(
             f"{base}/region/{{region}}/register",
-            responses=shows("", 501),
+            responses=shows(None, 501),
+            response_class=Response,
             operation_id=f"{kind}_region_register",
         )(register)
     return router

@@ -1,11 +1,13 @@
 """Prediction by task, KServe's v1 verbs, as the router and OpenAPI know them; see `serving.http.fast_path`."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from inference.errors import Unsupported
 from serving.http.fast_path import FastPath
 from serving.http.matching import Route, parse_version
-from serving.http.routes.documented import shows, takes
+from serving.http.routes.documented import Version, shows, takes
 from serving.http.routes.predictions import delegate
 
 _ANSWER = {"predictions": [{"label": "Sneaker", "probability": 0.97, "probabilities": {"Sneaker": 0.97}}]}
@@ -21,16 +23,32 @@ _EXPLANATION = {
     ]
 }
 _IMAGE = {"b64": "iVBORw0KGgo…"}
+_INSTANCES = {
+    "type": "object",
+    "required": ["instances"],
+    "properties": {"instances": {"type": "array", "minItems": 1}, "parameters": {"type": "object"}},
+}
+_PREDICTIONS = {
+    "type": "object",
+    "required": ["predictions"],
+    "properties": {"predictions": {"type": "array"}},
+}
+_EXPLANATIONS = {
+    "type": "object",
+    "required": ["explanations"],
+    "properties": {"explanations": {"type": "array"}},
+}
 _ERRORS = (400, 404, 413, 415, 429, 501, 503, 504)
 
 
 def task_routes(fast_path: FastPath) -> APIRouter:
     """`POST …:predict` and `:explain`, with and without a version."""
     router = APIRouter(tags=["prediction"])
-    shown, explained = shows(_ANSWER, *_ERRORS), shows(_EXPLANATION, *_ERRORS)
-    raw = {"png": "the bytes of a picture", "text": "a text", "form": "one or more files"}
-    body = takes(json={"instances": [_IMAGE]}, **raw)
-    asked = takes(json={"instances": [_IMAGE], "parameters": {"grid": 7}}, **raw)
+    shown = shows(_ANSWER, *_ERRORS, schema=_PREDICTIONS)
+    explained = shows(_EXPLANATION, *_ERRORS, schema=_EXPLANATIONS)
+    raw: dict[str, Any] = {"png": "the bytes of a picture", "text": "a text", "form": "one or more files"}
+    body = takes(_INSTANCES, json={"instances": [_IMAGE]}, **raw)
+    asked = takes(_INSTANCES, json={"instances": [_IMAGE], "parameters": {"grid": 7}}, **raw)
 
     @router.post("/v1/models/{name}:predict", responses=shown, openapi_extra=body)
     async def predict(name: str, request: Request) -> Response:
@@ -38,7 +56,7 @@ def task_routes(fast_path: FastPath) -> APIRouter:
         return await delegate(fast_path, Route("predict", name, None), request)
 
     @router.post("/v1/models/{name}/versions/{version}:predict", responses=shown, openapi_extra=body)
-    async def predict_version(name: str, version: str, request: Request) -> Response:
+    async def predict_version(name: str, version: Version, request: Request) -> Response:
         """The same for one version."""
         return await delegate(fast_path, Route("predict", name, parse_version(version)), request)
 
@@ -52,7 +70,7 @@ def task_routes(fast_path: FastPath) -> APIRouter:
         return await delegate(fast_path, Route("explain", name, None), request)
 
     @router.post("/v1/models/{name}/versions/{version}:explain", responses=explained, openapi_extra=asked)
-    async def explain_version(name: str, version: str, request: Request) -> Response:
+    async def explain_version(name: str, version: Version, request: Request) -> Response:
         """The same for one version."""
         return await delegate(fast_path, Route("explain", name, parse_version(version)), request)
 

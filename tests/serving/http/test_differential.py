@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.fuzz.differential import ALLOWED, allowed, answers_of, differ, models, search, shrunk
+from benchmarks.fuzz.differential import ALLOWED, allowed, answers_of, differ, models, search, shrunk, worlds
 from benchmarks.fuzz.streams import Stream
 from benchmarks.fuzz.watch import Watch
 from benchmarks.fuzz.wire import Outcome, converse
@@ -54,13 +54,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Steps
 def found(folder: Path, count: int, begin: int = 0) -> list[tuple[int, str]]:
     """The faults of the first streams of the seed."""
 
-    async def steps(world: World) -> list[tuple[int, str]]:
-        watch = Watch(begin, begin + count)
-        await search(world, SEED, begin, begin + count, watch)
-        return list(watch.report().faults)
+    async def within() -> list[tuple[int, str]]:
+        async with worlds(folder) as both:
+            watch = Watch(begin, begin + count)
+            await search(both, SEED, begin, begin + count, watch)
+            return list(watch.report().faults)
 
-    faults: list[tuple[int, str]] = run(folder, steps)
-    return faults
+    return asyncio.run(within())
 
 
 @pytest.mark.slow
@@ -207,3 +207,55 @@ def test_a_client_that_leaves_while_it_sends_is_no_traceback(
 
     ended, logged = shared(steps)
     assert (ended.answers, logged) == (b"", [])
+
+
+@pytest.mark.parametrize("way", ["fast", "ordinary"])
+def test_what_comes_behind_the_answer_of_its_request_is_not_held(
+    shared: Callable[[Steps], Any], way: str
+) -> None:
+    wrong = INDEX.replace(b"POST", b"PUT")  # answered by its head
+    stream = Stream(wrong * 2, cuts=tuple(range(len(wrong) - 2, 2 * len(wrong))))
+
+    async def steps(world: World) -> tuple[Outcome, int]:
+        ended = await converse(world, getattr(world, way), stream, cut=True)
+        return ended, world.app.inflight.used
+
+    ended, held = shared(steps)
+    assert [answer[:12] for answer in answers_of(ended)] == [b"HTTP/1.1 405"] * 2
+    assert held == 0
+
+
+@pytest.mark.parametrize("way", ["fast", "ordinary"])
+def test_answers_that_a_client_reads_late_are_not_held_when_it_has_read_them(
+    shared: Callable[[Steps], Any], way: str
+) -> None:
+    # The first answer is unread when the second is written: uvicorn's way is done, and the fast path writes.
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+    wrong, nobody = head + b"{}", TINY.replace(b"tiny", b"none")
+    cuts = (len(head) - 3, len(head), len(wrong) + nobody.index(b"\r\n\r\n") + 2)
+    stream = Stream(wrong + nobody, cuts=cuts, slow=True)
+
+    async def steps(world: World) -> tuple[Outcome, int]:
+        ended = await converse(world, getattr(world, way), stream, cut=True)
+        return ended, world.app.inflight.used
+
+    ended, held = shared(steps)
+    assert [answer[9:12] for answer in answers_of(ended)] == [b"405", b"404"]
+    assert held == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("origins", "varies"), [("http://page", 1), ("*", 0), ("", 0)])
+def test_an_answer_says_once_that_it_varies_with_the_origin(
+    tmp_path: Path, origins: str, varies: int
+) -> None:
+    async def within() -> list[bytes]:
+        async with models(tmp_path, cors_origins=origins) as world:
+            return [
+                (await converse(world, way, Stream(TINY), cut=False)).answers
+                for way in (world.fast, world.ordinary)
+            ]
+
+    for answers in asyncio.run(within()):
+        assert answers.startswith(b"HTTP/1.1 200 OK")
+        assert answers.count(b"vary: origin\r\n") == varies
