@@ -1,8 +1,8 @@
 """Work on large requests: on threads of its own, in pieces, so that nobody waits for somebody else's request.
 
-Most of the work is Python's and holds the interpreter, so a thread alone would help little: the event loop gets the
-interpreter back after 5 ms or at the end of a call, at each of its turns. So a thread sleeps behind each millisecond of
-work. The loop then has its turn at once, and the work takes a tenth longer.
+Most of the work is Python's and holds the interpreter, so a thread alone would help little. At each of its turns the
+event loop would wait for it: 5 ms, or until a call ends. So a thread sleeps behind each millisecond of work. The loop
+then has its turn at once, and the work takes a tenth longer.
 
 More large requests than there are threads wait in their order. Their bytes are counted before they come here
 (`engine.inflight`), so those that wait are bounded too.

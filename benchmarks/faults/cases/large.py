@@ -15,9 +15,10 @@ from onnx import TensorProto, helper
 
 from benchmarks.faults.bench import Bench, Response, Server
 from benchmarks.faults.matrix import case, expect
-from benchmarks.graphs import Builder
+from benchmarks.graphs import Builder, write_strings
 
 _COUNT = 4_000_000
+_WIDE = 5_000_000
 _MOST_MS = 350.0
 """A machine that CI shares stops a process for 100 ms now and then; 32 MB of JSON took the event loop for 700."""
 _ANSWERED = (200, 400, 413, 429)
@@ -49,10 +50,10 @@ def a_refused_shape(bench: Bench) -> str:
         return _judged({"refused": _beside(server, lambda: _send(server, "mean", body))}, 400)
 
 
-@case("a caller every 2 ms beside an answer of 50 MB in JSON", f"waits ≤ {_MOST_MS:.0f} ms")
+@case("a caller every 2 ms beside an answer of 50 MB in JSON", f"waits ≤ {_MOST_MS:.0f} ms", short=False)
 def an_answer_in_json(bench: Bench) -> str:
-    body = _infer("wide", [1, 1], "FP32", b"[0.1]")
-    with _serving(bench) as server:
+    body = _infer("wide", [1, 1], "FP32", b"[0.12345678]")
+    with _serving(bench, wide=True) as server:
         return _judged({"answer": _beside(server, lambda: _send(server, "wide", body))})
 
 
@@ -69,7 +70,7 @@ def many_strings(bench: Bench) -> str:
     }
     text = json.dumps({"inputs": [head]}).encode()
     named = {"Inference-Header-Content-Length": str(len(text))}
-    with _serving(bench) as server:
+    with _serving(bench, wide=True) as server:
         return _judged(
             {
                 "JSON": _beside(server, lambda: _send(server, "texts", body)),
@@ -114,7 +115,7 @@ def a_crowd_of_large_ones(bench: Bench) -> str:
         return seen
 
 
-@case("32 MB of JSON with a deadline of 50 ms", "504, and no more work: idle within a second")
+@case("32 MB of JSON with a deadline of 50 ms", "504 within a second")
 def a_deadline_while_it_is_decoded(bench: Bench) -> str:
     body = _infer("mean", [1, _COUNT], "FP32", b"[%b]" % b",".join([b"0.12345"] * _COUNT))
     with _serving(bench) as server:
@@ -122,29 +123,29 @@ def a_deadline_while_it_is_decoded(bench: Bench) -> str:
         answer = _send(server, "mean", body, {"X-Request-Timeout-Ms": "50"})
         seconds = time.monotonic() - began
         seen = f"{answer.status} after {seconds:.1f} s"
-        expect(answer.status == 504, seen)
+        expect(answer.status == 504 and seconds <= 1.0, seen)
         return seen
 
 
 @contextmanager
-def _serving(bench: Bench, *names: str) -> Iterator[Server]:
+def _serving(bench: Bench, *names: str, wide: bool = False) -> Iterator[Server]:
     models = bench.models(*names)
-    for name, kind in (("mean", TensorProto.FLOAT), ("texts", TensorProto.STRING)):
+    write_strings(models, "texts")
+    builder = Builder()
+    builder.op("ReduceMean", "x", to="y", axes=[1])
+    _write(builder, models, "mean", "n", 1)
+    if wide:
         builder = Builder()
-        if name == "mean":
-            builder.op("ReduceMean", "x", to="y", axes=[1])
-        else:
-            builder.op("Identity", "x", to="y")
-        _write(builder, models, name, kind, "n", 1 if name == "mean" else "n")
-    builder, width = Builder(), 5_000_000
-    builder.op("Add", "x", builder.noise("w", 1, width, scale=1.0), to="y")
-    _write(builder, models, "wide", TensorProto.FLOAT, 1, width)
+        builder.op("Add", "x", builder.noise("w", 1, _WIDE, scale=1.0), to="y")
+        _write(builder, models, "wide", 1, _WIDE)
     with bench.serve(models, "--max-body-bytes", str(128 << 20)) as server:
+        served = [folder.name for folder in models.iterdir()]
+        expect(server.wait(lambda: all(map(server.serves, served)), 60), f"not all of {served} are served")
         yield server
 
 
-def _write(builder: Builder, models: Path, name: str, kind: int, wide: int | str, narrow: int | str) -> None:
-    x = helper.make_tensor_value_info("x", kind, ["batch", wide])
+def _write(builder: Builder, models: Path, name: str, wide: int | str, narrow: int) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", wide])
     builder.write(models, name, x, ["batch", narrow])
 
 

@@ -5,11 +5,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from onnx import TensorProto, helper
-
 from benchmarks.faults.bench import Bench, Server
 from benchmarks.faults.matrix import case, expect
-from benchmarks.graphs import Builder
+from benchmarks.graphs import write_strings
 
 _RAW = {"Inference-Header-Content-Length": "0"}
 _INVALID = r'baton_requests_total\{.*outcome="invalid".*\}'
@@ -32,11 +30,7 @@ class _Ask(NamedTuple):
 def strings_that_are_no_text(bench: Bench) -> str:
     texts = [b'"\xff"', rb'"\ud800"', b'"a\xc3"', b"5", b"null", b"[1]", b'{"a":1}']
     models = bench.models()
-    builder = Builder()
-    builder.op("Identity", "x", to="y")
-    builder.write(
-        models, "texts", helper.make_tensor_value_info("x", TensorProto.STRING, ["b", "n"]), ["b", "n"]
-    )
+    write_strings(models, "texts")
     head = b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"BYTES","data":["a",%b]}]}'
     with bench.serve(models) as server:
         return _all_refused(
@@ -51,13 +45,13 @@ def numbers_beyond_64_bits(bench: Bench) -> str:
     values = [b"18446744073709551616", b"9" * 400, b"1e400", b"-1", b"1.5", b"NaN"]
     asked: list[_Ask] = []
     for value in values:
-        asked += [
-            _infer(b"[1,1]", b'{"%b":%b}' % (name, value), b"", f"parameters.{name.decode()}")
-            for name in (b"timeout", b"priority")
-        ]
-        asked.append(_infer(b"[1,%b]" % value, b"{}", b"", "inputs[0].shape"))
         outputs = b',"outputs":[{"name":"scores","parameters":{"classification":%b}}]' % value
-        asked.append(_infer(b"[1,1]", b"{}", outputs, "outputs[0].parameters.classification"))
+        asked += [
+            _infer(b"[1,1]", b'{"timeout":%b}' % value, b"", "parameters.timeout"),
+            _infer(b"[1,1]", b'{"priority":%b}' % value, b"", "parameters.priority"),
+            _infer(b"[1,%b]" % value, b"{}", b"", "inputs[0].shape"),
+            _infer(b"[1,1]", b"{}", outputs, "outputs[0].parameters.classification"),
+        ]
     # Which of them a parser can say no more of than that they are no numbers, it may say.
     lenient = [ask._replace(field="") if b"1e400" in ask.body or b"NaN" in ask.body else ask for ask in asked]
     with bench.serve(bench.models("retail")) as server:
