@@ -92,8 +92,8 @@ class InflightBytes:
     def _end_greediest(self, asking: "Hold", field: str) -> bool:
         """End what waits, the greediest first, until there is room again; whether `asking` is of it, and holds nothing.
 
-        It is not raised from here. An error in a variable of a frame that raised it is kept by that frame, with all that
-        the frames below hold. Only the garbage collector would end such a ring.
+        It is not raised from here. An error in a variable of a frame that raised it is kept by that frame, with all
+        that the frames below hold. Only the garbage collector would end such a ring.
         """
         now, spared = self._clock(), True
         ranked = sorted(self._waiting, key=lambda hold: hold.size * (now - hold.since), reverse=True)
