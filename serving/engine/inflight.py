@@ -99,6 +99,8 @@ class InflightBytes:
         ranked = sorted(self._waiting, key=lambda hold: hold.size * (now - hold.since), reverse=True)
         enough = self._waiting_limit - self._waiting_limit // 8
         for greediest in ranked:
+            if greediest.size <= SMALL and self.waiting <= enough and self.used <= self.limit:
+                continue  # an eighth is kept for these, whatever the large ones that are worked on hold
             if greediest is asking:
                 spared = False
                 asking.release()
@@ -157,7 +159,8 @@ class Hold:
         self.size += size
         inflight.used += size
         inflight.waiting += size
-        full = inflight.waiting > inflight._waiting_limit or inflight.used > inflight.limit - inflight._kept
+        most = inflight.limit if self.size <= SMALL else inflight.limit - inflight._kept
+        full = inflight.waiting > inflight._waiting_limit or inflight.used > most
         if full and inflight._end_greediest(self, field):
             raise inflight.exceeded(total, field)
 

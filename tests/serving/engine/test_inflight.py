@@ -133,6 +133,21 @@ def test_those_that_wait_make_way_for_those_that_are_worked_on() -> None:
     assert inflight.used <= LIMIT - LIMIT // 8
 
 
+def test_small_bodies_are_not_ended_for_what_large_requests_hold_that_are_worked_on() -> None:
+    clock = Clock()
+    ended: list[str] = []
+    inflight = InflightBytes(LIMIT, clock)
+    for size in (220, 110, 55, 27, 13, 6):
+        inflight.hold(size * MiB, "body")
+    small, large = Hold(inflight), Hold(inflight)
+    small.wait(100_000, "body", ends(ended, "small"))
+    clock.now = 5.0
+    with pytest.raises(InflightExceeded):
+        large.wait(30 * MiB, "body", ends(ended, "large"))
+    small.wait(100_000, "body", ends(ended, "small"))
+    assert (ended, small.size, large.size) == ([], 200_000, 0)
+
+
 def test_a_body_that_is_whole_goes_on_only_where_there_is_room_to_work_on_it() -> None:
     inflight = InflightBytes(LIMIT)
     body = Hold(inflight)
