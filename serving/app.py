@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,25 +10,32 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
 
-from inference.errors import BatonError
+from inference.errors import BatonError, ClientDisconnected
 from inference.runtime.machine import cpu_share
 from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
+from serving.engine.cells import Counts, PrivateCounts
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
+from serving.engine.fair_pool import FairPool
 from serving.engine.group import Alone, Group, Process
+from serving.engine.inflight import InflightBytes, derived_limit
 from serving.engine.loading import ModelLoader
 from serving.engine.measuring import RUNS_ON_DEVICE
 from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
+from serving.engine.stuck import RunWatch
+from serving.engine.tidying import Tidying
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
 from serving.http.fast_path import FastPath
 from serving.http.front import in_front_of
+from serving.http.holding import holding
 from serving.http.methods import ASKED, other_method
 from serving.http.routes.health import health_routes
 from serving.http.routes.infer import infer_routes
@@ -37,11 +45,14 @@ from serving.http.routes.pages import OPENAPI, add_docs, page_routes
 from serving.http.routes.repository import repository_routes, shared_memory_routes
 from serving.http.routes.tasks import task_routes
 from serving.lifecycle import Lifecycle
+from serving.observe import cgroup
 from serving.observe.exposition import choose_format, metrics_registry
 from serving.observe.payloads.log import open_payload_log
 from serving.observe.server_metrics import ServerMetricsCollector
 from serving.observe.telemetry import Tracing, observer
-from serving.settings import Settings, listed
+from serving.settings import MiB, Settings, listed
+
+log = logging.getLogger("baton.app")
 
 _DESCRIPTION = """\
 Models over two open protocols: tensors by the Open Inference Protocol v2, tasks by KServe's v1 verbs.
@@ -59,6 +70,10 @@ class Application:
     fast_path: FastPath
     registry: ModelRegistry
     lifecycle: Lifecycle
+    inflight: InflightBytes
+    tidying: Tidying
+    stuck: Callable[[], str]
+    """Why this process should be replaced; "" while it need not be."""
     root_path: str
 
 
@@ -67,17 +82,19 @@ def create_app(
     tracing: Tracing | None = None,
     join: Callable[[Process], Group] = Alone,
     profiles: ProfileCache | None = None,
+    counts: Counts | None = None,
 ) -> Application:
     """Everything that serves, wired; models are loaded when the application starts.
 
-    `join` makes this process one of several, which share their measurements through `profiles`.
+    `join` makes this process one of several, which share their measurements through `profiles`. Its `counts` are kept
+    for its successor.
     """
     cpus = cpu_share(settings.workers)
     # Runs of all models together share the CPUs, unless an operator wants more of them at once.
     on_gpu = settings.device != "cpu" and CUDA in available_providers()
     expected = settings.instances or (max(RUNS_ON_DEVICE) if on_gpu else 0)
     runs = ThreadPoolExecutor(max(cpus, expected), thread_name_prefix="run")
-    decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
+    decodes = FairPool(ThreadPoolExecutor(cpus, thread_name_prefix="decode"))
     measuring = ThreadPoolExecutor(1, thread_name_prefix="measure")
     loader = ModelLoader(
         device=settings.device,
@@ -93,6 +110,7 @@ def create_app(
         cpus=cpus,
         at_once=settings.workers > 1,  # the first measures for all, and passes it on when it serves
         measuring=measuring,
+        counts=counts or PrivateCounts(),
     )
     registry = ModelRegistry(
         ModelRepository(settings.models),
@@ -103,7 +121,11 @@ def create_app(
     lifecycle = Lifecycle()
     observe = observer(registry, tracing, access_log=settings.access_log)
     payload_log = open_payload_log(settings)
-    fast_path = FastPath(registry, DataPlane(decodes), settings, lifecycle, decodes, observe, payload_log)
+    inflight = _inflight(settings)
+    watch = RunWatch(loader.serving, settings.run_timeout_s)
+    fast_path = FastPath(
+        registry, DataPlane(decodes), settings, lifecycle, decodes, inflight, observe, payload_log
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -132,10 +154,10 @@ def create_app(
     def ready() -> bool:
         return registry.ready() if settings.strict_readiness else registry.steady()
 
-    metrics = metrics_registry(registry, ServerMetricsCollector(lifecycle, ready, settings.device))
+    metrics = metrics_registry(registry, ServerMetricsCollector(lifecycle, ready, settings.device, inflight))
     if payload_log is not None:
         metrics.register(payload_log)
-    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s))
+    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s, inflight, watch.stuck))
     for router in (
         health_routes(group, lifecycle, choose_format),
         model_routes(registry, group),
@@ -150,7 +172,27 @@ def create_app(
     add_docs(app)
     _word_errors(app)
     asgi = with_cors(in_front_of(app, fast_path, settings.root_path), listed(settings.cors_origins))
-    return Application(asgi, fast_path, registry, lifecycle, settings.root_path)
+    return Application(
+        holding(asgi, inflight),
+        fast_path,
+        registry,
+        lifecycle,
+        inflight,
+        Tidying(inflight, registry.served),
+        watch.stuck,
+        settings.root_path,
+    )
+
+
+def _inflight(settings: Settings) -> InflightBytes:
+    """The bound of the bytes held for requests by this process, one of `settings.workers`."""
+    if settings.max_inflight_bytes is not None:
+        limit, reason = settings.max_inflight_bytes // settings.workers, "--max-inflight-bytes"
+    else:
+        limit = derived_limit(cgroup.memory_here_bytes(), settings.workers)
+        reason = f"of {cgroup.memory_here_bytes() / MiB:.0f} MiB of memory here"
+    log.info("requests may hold %.0f MiB in this process (%s)", limit / MiB, reason)
+    return InflightBytes(limit)
 
 
 def _share(rows: int | None, processes: int) -> int | None:
@@ -174,6 +216,11 @@ def _word_errors(app: FastAPI) -> None:
         if detail == _NO_ROUTE:
             detail = f"path: got {request.url.path!r}, expected one of those that /openapi.json lists"
         return _error(error.status_code, detail, dict(error.headers or {}))
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, error: ClientDisconnect) -> Response:
+        """Nobody reads this; without it every client that leaves while it sends a body is a traceback in the log."""
+        return _error(status_of(ClientDisconnected()), "the client closed the connection", {})
 
     @app.exception_handler(RequestValidationError)
     async def validation(_: Request, error: RequestValidationError) -> Response:

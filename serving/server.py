@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -23,7 +24,7 @@ from serving.http.bounds import SWEEP_S
 from serving.http.http1 import BoundedProtocol
 from serving.http.protocol import protocol_of
 from serving.http.tls import Certificate, CertificateRefused
-from serving.listening import EVERY_ADDRESS, listen, url_of
+from serving.listening import BACKLOG, EVERY_ADDRESS, Descriptors, listen, url_of
 from serving.observe.logs import set_up_logging
 from serving.observe.payloads.log import check_payload_log
 from serving.observe.telemetry import Tracing, TracingUnavailable
@@ -31,16 +32,20 @@ from serving.settings import Settings
 
 log = logging.getLogger("baton")
 
-_TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main_loop)
+TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main_loop)
 
 LINGER_S = 1.0
 """For a request that was sent before its client could know that the server is leaving."""
 
+GIVE_UP_S = 2.0
+"""After `shutdown_timeout_s`: for the end of connections, of threads and of the interpreter itself."""
+
 
 class Config(uvicorn.Config):
-    """uvicorn's configuration, and the certificate that the server looks after; None without TLS."""
+    """uvicorn's configuration, and that of TLS: the certificate that the server looks after (None without TLS)."""
 
     certificate: Certificate | None = None
+    handshake_s: float = 30.0
 
 
 class BatonServer(uvicorn.Server):
@@ -53,6 +58,9 @@ class BatonServer(uvicorn.Server):
     def __init__(self, config: Config, app: Application, drain_delay_s: float) -> None:
         super().__init__(config)
         self._app, self._drain_delay_s, self._certificate = app, drain_delay_s, config.certificate
+        self._handshake_s = config.handshake_s
+        self.descriptors = Descriptors(log)
+        self._ends_process = False
         self._close_at: float | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -64,18 +72,37 @@ class BatonServer(uvicorn.Server):
         self._close_at = time.monotonic() + self._drain_delay_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn's; and at `::` IPv4 is listened to as well. Connections are looked after until the process ends."""
-        config = self.config
-        if sockets is None and config.host == EVERY_ADDRESS:
+        """uvicorn's, but for the listening. Connections are looked after until the process ends.
+
+        `sockets`: none to listen nowhere; None for the address of the settings.
+        """
+        await super().startup([])
+        if sockets is None:
             try:
-                sockets = [listen(config.host, config.port)]
+                self.servers = [await self._listen()]
             except OSError as error:
-                log.error("--host %s --port %d: %s", config.host, config.port, error)
+                log.error("--host %s --port %d: %s", self.config.host, self.config.port, error)
+                await self.lifespan.shutdown()
                 sys.exit(STARTUP_FAILURE)
-        await super().startup(sockets)
-        for listening in sockets or ():
-            self._log_started_message([listening])
+            self._log_started_message(self.servers[0].sockets)
         self._sweeping = asyncio.create_task(self._sweep())
+
+    async def _listen(self) -> asyncio.Server:
+        """At the address of the settings, and at `::` for IPv4 as well; uvicorn waits a minute for a TLS handshake."""
+        config, loop = self.config, asyncio.get_running_loop()
+        tls, limit_s = config.ssl, self.handshake_s()
+        if config.host == EVERY_ADDRESS:
+            listening = listen(config.host, config.port)
+            return await loop.create_server(
+                self._protocol, sock=listening, ssl=tls, ssl_handshake_timeout=limit_s
+            )
+        return await loop.create_server(
+            self._protocol, config.host, config.port, ssl=tls, ssl_handshake_timeout=limit_s, backlog=BACKLOG
+        )
+
+    def handshake_s(self) -> float | None:
+        """Seconds that a TLS handshake may take; None without TLS."""
+        return None if self.config.ssl is None else self._handshake_s
 
     async def _sweep(self) -> None:
         """Have every connection look at its limits; one look at ten thousand takes some milliseconds."""
@@ -88,6 +115,7 @@ class BatonServer(uvicorn.Server):
                     connection.sweep(now)
                 except Exception:
                     log.exception("a connection's limits cannot be looked at")
+            self._app.tidying.look()
 
     def _log_started_message(self, listeners: Sequence[socket.SocketType]) -> None:
         """uvicorn's, with the whole address."""
@@ -100,27 +128,52 @@ class BatonServer(uvicorn.Server):
         if self._close_at is not None and time.monotonic() >= self._close_at:
             log.info("draining: no new connections, requests under way are finished")
             self.should_exit = True
-        if self._certificate is not None and counter % _TICKS_A_SECOND == 0:
+        if counter % TICKS_A_SECOND == 0:
+            self.descriptors.are_left()
+            self._app.stuck()
+        if self._certificate is not None and counter % TICKS_A_SECOND == 0:
             self._certificate.refresh()
         return await super().on_tick(counter)
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve, as the only thing that this process is for."""
+        self._ends_process = True
+        super().run(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, answer the open connections, then uvicorn's own shutdown."""
+        if self._ends_process:
+            self._give_up_in_time()
         await self._close_listener()
         await self._linger()
         await super().shutdown(sockets)
 
+    def _give_up_in_time(self) -> None:
+        """End the process when its time is over, also where a run or a decoder holds a thread that would be joined."""
+        limit_s = LINGER_S + (self.config.timeout_graceful_shutdown or 0) + GIVE_UP_S
+
+        def give_up() -> None:
+            log.error("the server ends after %g s of draining, with work under way", limit_s)
+            logging.shutdown()
+            os._exit(0)
+
+        timer = threading.Timer(limit_s, give_up)
+        timer.daemon = True
+        timer.start()
+
     async def _close_listener(self) -> None:
         """Listen no more, and accept the backlog: the kernel resets connections that it has not handed over."""
         loop = asyncio.get_running_loop()
-        copies = [os.dup(listening.fileno()) for server in self.servers for listening in server.sockets]
+        copies: list[int] = []
+        with contextlib.suppress(OSError):  # no descriptor is left, so the backlog is lost
+            copies += (os.dup(listening.fileno()) for server in self.servers for listening in server.sockets)
         for server in self.servers:
             server.close()
         accepted: list[socket.socket] = []
         for copy in copies:
             with socket.socket(fileno=copy) as listening:
                 listening.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(OSError):  # there are no more, or no descriptor for one
                     while True:
                         accepted.append(listening.accept()[0])
         tls = self.config.ssl
@@ -169,7 +222,7 @@ def make_config(settings: Settings, app: Application) -> Config:
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
     )
-    config.certificate = certificate
+    config.certificate, config.handshake_s = certificate, settings.receive_timeout_s
     return config
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
-from serving.engine.memory import give_memory_back, trim
+from serving.engine.memory import give_memory_back, trim_heap
 from serving.engine.served_model import Key, Loaded, ModelState, ServedModel
 from serving.engine.table import ModelTable
 
@@ -37,7 +37,7 @@ class Background:
 
     def trim(self) -> None:
         """Give back what loading a model took beside the model itself, on a thread."""
-        self._threads.submit(trim)
+        self._threads.submit(trim_heap)
 
     def let_go(self, model: ServedModel, *, forget: bool) -> asyncio.Task[None]:
         """Wait for the last request of a version that was replaced or taken out, then free its memory."""

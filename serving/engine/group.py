@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Metric
 
 from serving.engine.description import statistics
 from serving.engine.diagnostics import diagnose
+from serving.engine.inflight import InflightBytes
 from serving.engine.memory import give_memory_back
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import IndexEntry
@@ -42,6 +43,9 @@ class Process:
     is_ready: Callable[[], bool]
     device: str
     poll_s: float
+    inflight: InflightBytes
+    stuck: Callable[[], str] = str
+    """Why it should be replaced; "" while it need not be."""
 
     def statistics(self) -> list[dict[str, Any]]:
         """Of every version that answers."""
@@ -49,7 +53,7 @@ class Process:
 
     def diagnostics(self) -> dict[str, Any]:
         """The settings that are in force."""
-        return diagnose(self.registry, self.device)
+        return diagnose(self.registry, self.device, self.inflight)
 
 
 class Group(Protocol):
@@ -65,6 +69,10 @@ class Group(Protocol):
 
     def ready(self) -> bool:
         """Whether every process answers for the models that it should."""
+        ...
+
+    def stuck(self) -> str:
+        """Why the server should be ended and started again; "" while it need not be."""
         ...
 
     def problems(self) -> dict[str, str]:
@@ -130,6 +138,10 @@ class Alone:
 
     async def leave(self) -> None:
         """There is no other process to tell."""
+
+    def stuck(self) -> str:
+        """Of this process."""
+        return self._process.stuck()
 
     def ready(self) -> bool:
         """Of this process."""

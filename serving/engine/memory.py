@@ -28,11 +28,11 @@ def give_memory_back() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-    trim()
+    trim_heap()
 
 
-def trim() -> None:
-    """The same for what is free already; the interpreter runs on meanwhile."""
+def trim_heap() -> None:
+    """Return to the system what free() keeps; other threads go on, but for those that ask for memory."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)

@@ -19,6 +19,9 @@ STATUS: dict[type[errors.BatonError], int] = {
     errors.LoadRefused: 409,
     errors.Unsupported: 501,
     errors.Overloaded: 429,
+    errors.LowPriorityFull: 429,
+    errors.ExplanationsFull: 429,
+    errors.InflightExceeded: 429,
     errors.DeadlineExceeded: 504,
     errors.ClientDisconnected: 499,  # nginx's word for it; nobody is there to read it, the metrics are
     errors.InferenceFailed: 500,
@@ -53,14 +56,14 @@ def error_body(message: str) -> bytes:
     return orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
 
 
-def retry_after_s(error: errors.Overloaded) -> int:
+def retry_after_s(error: errors.Overloaded | errors.InflightExceeded) -> int:
     """Whole seconds, as the header has them."""
     return max(1, math.ceil(error.retry_after_s))
 
 
 def error_headers(error: errors.BatonError) -> Headers:
     """The headers of an error: when to come again, or which encodings are understood."""
-    if isinstance(error, errors.Overloaded):
+    if isinstance(error, errors.Overloaded | errors.InflightExceeded):
         return [(b"retry-after", b"%d" % retry_after_s(error))]
     if isinstance(error, errors.UnsupportedMediaType) and error.field == "Content-Encoding":
         return [(b"accept-encoding", b"gzip, deflate")]

@@ -62,6 +62,10 @@ class WorkerGroup:
         """Whether all workers are there and ready."""
         return self._process.is_ready() and self._link.readiness.ready
 
+    def stuck(self) -> str:
+        """Never: the supervisor replaces a worker that is."""
+        return ""
+
     def problems(self) -> dict[str, str]:
         """Here, or in another worker."""
         return {**self._link.readiness.problems, **self._process.registry.problems()}

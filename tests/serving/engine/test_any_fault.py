@@ -13,6 +13,7 @@ import pytest
 from inference.store.repository import ModelRepository
 from serving.engine import attempts
 from serving.engine.group import Alone, Process
+from serving.engine.inflight import InflightBytes
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
 from serving.engine.registry import ModelRegistry
@@ -70,7 +71,7 @@ def _name(frame: FrameType) -> str:
 
 async def _story(root: Path, registry: ModelRegistry, trace: _Trace, meanwhile: Callable[[], None]) -> None:
     """Publish, replace and take away, with looks between."""
-    alone = Alone(Process(registry, None, registry.steady, "cpu", 0.0))  # type: ignore[arg-type]
+    alone = Alone(Process(registry, None, registry.steady, "cpu", 0.0, InflightBytes(1 << 30)))  # type: ignore[arg-type]
     write_bare(root, "old", sum_graph())
     (root / "bad/1").mkdir(parents=True)
     (root / "bad/1/w").symlink_to("nowhere")
