@@ -18,6 +18,8 @@ VERBS = {
     "inspect": ("inference.__main__", "print the manifest of a bundle"),
     "check": ("inference.__main__", "open every bundle of a folder and replay its golden examples"),
     "predict": ("inference.__main__", "predict from files with one bundle, without a server"),
+    "sign": ("inference.__main__", "sign a bundle with a key of minisign"),
+    "publish": ("inference.__main__", "put bundles into another folder of models, and sign them"),
 }
 
 

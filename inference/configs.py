@@ -1,11 +1,44 @@
-"""The parameters of each processor, as the manifest carries them. None has a default.
+"""The parameters of each processor, as the manifest carries them. None has a default, and each number has its bounds.
 
-The manifest and the processors both import this module, and neither imports the other.
+The bounds are generous: they are there so that no bundle can ask for a terabyte. The manifest and the processors both
+import this module, and neither imports the other.
 """
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
+
+MOST_SIDE = 1 << 14
+"""Pixels of a side of the image that a graph takes."""
+
+MOST_PIXELS = 1 << 28
+"""Of an image that is decoded: 0.8 GB in three colours."""
+
+MOST_TOKENS = 1 << 20
+"""Of a text, or items of a history: one row of the graph's input."""
+
+MOST_CHARACTERS = 1 << 26
+"""As many bytes as a body has, by default."""
+
+MOST_CLASSES = 1 << 20
+"""Labels of a classifier, or rows of one table of results."""
+
+Line = Annotated[str, Field(max_length=1024)]
+"""A name or a word."""
+
+Prose = Annotated[str, Field(max_length=1 << 16)]
+"""A description or a command."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""A number of rows, weights or bytes."""
+
+Size = Annotated[int, Field(gt=0, lt=1 << 63)]
+"""A `Count` of something that is there."""
+
+SOON = FailFast()
+"""For long lists: the first fault is enough, and ten million of them would take gigabytes to tell."""
 
 
 class Record(BaseModel):
@@ -27,15 +60,17 @@ class ImageConfig(Record):
     """
 
     kind: Literal["image"]
-    height: int = Field(gt=0, description="pixels")
-    width: int = Field(gt=0, description="pixels")
+    height: int = Field(gt=0, le=MOST_SIDE, description="pixels")
+    width: int = Field(gt=0, le=MOST_SIDE, description="pixels")
     mode: Literal["L", "RGB"]
     fit: Literal["stretch", "crop"] = Field(
         description="stretch: resize to height × width; crop: resize the shorter side, keep the middle"
     )
     interpolation: Literal["bilinear", "bicubic", "lanczos"]
     background: int = Field(ge=0, le=255, description="grey level that shows through transparent pixels")
-    max_pixels: int = Field(gt=0, description="width × height of the largest image that is decoded")
+    max_pixels: int = Field(
+        gt=0, le=MOST_PIXELS, description="width × height of the largest image that is decoded"
+    )
 
 
 class TextConfig(Record):
@@ -45,14 +80,16 @@ class TextConfig(Record):
     """
 
     kind: Literal["text"]
-    max_length: int = Field(gt=0, description="tokens; the rest of a longer text is not read")
-    length_buckets: tuple[int, ...] = Field(
-        min_length=1, description="tokens, rising; only texts of one bucket share a batch"
+    max_length: int = Field(gt=0, le=MOST_TOKENS, description="tokens; the rest of a longer text is not read")
+    length_buckets: Annotated[tuple[Size, ...], SOON] = Field(
+        min_length=1, max_length=1024, description="tokens, rising; only texts of one bucket share a batch"
     )
-    pad_id: int = Field(ge=0, description="fills a batch; the graph gives it no meaning")
-    unknown_id: int = Field(ge=0, description="stands for a word that is not in the vocabulary")
+    pad_id: int = Field(ge=0, lt=1 << 31, description="fills a batch; the graph gives it no meaning")
+    unknown_id: int = Field(ge=0, lt=1 << 31, description="stands for a word that is not in the vocabulary")
     max_characters: int = Field(
-        gt=0, description="of the longest text that is tokenized; above it is refused"
+        gt=0,
+        le=MOST_CHARACTERS,
+        description="of the longest text that is tokenized; above it is refused",
     )
 
     @model_validator(mode="after")
@@ -71,10 +108,20 @@ class RecommendationConfig(Record):
 
     kind: Literal["recommendation"]
     subject: Literal["history", "user"] = Field(description="what an instance gives, and the graph's input")
-    max_history: int = Field(gt=0, description="items; the newest of a longer history are used")
-    default_k: int = Field(gt=0, description="items in an answer when the instance does not say")
-    max_k: int = Field(gt=0, description="items in an answer at most")
+    max_history: int = Field(
+        gt=0, le=MOST_TOKENS, description="items; the newest of a longer history are used"
+    )
+    default_k: int = Field(
+        gt=0, le=MOST_TOKENS, description="items in an answer when the instance does not say"
+    )
+    max_k: int = Field(gt=0, le=MOST_TOKENS, description="items in an answer at most")
     filter_history: bool = Field(description="whether items of the history are left out of the answer")
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> Self:
+        if self.default_k > self.max_k:
+            raise ValueError(f"default_k: got {self.default_k}, expected at most max_k, {self.max_k}")
+        return self
 
 
 ProcessorConfig = Annotated[
@@ -89,13 +136,19 @@ class Conformal(Record):
     of test rows whose set held the truth.
     """
 
-    quantiles: dict[str, float]
-    covered: dict[str, float]
-    default: str
+    quantiles: dict[Line, Share] = Field(min_length=1, max_length=100)
+    covered: dict[Line, Share] = Field(max_length=100)
+    default: Line
+
+    @model_validator(mode="after")
+    def _default_is_one(self) -> Self:
+        if self.default not in self.quantiles:
+            raise ValueError(f"default: got {self.default!r}, expected one of {sorted(self.quantiles)}")
+        return self
 
 
 class OutOfDistribution(Record):
     """The energy score -logsumexp(logits) (Liu et al. 2020); above the threshold a row is an outlier."""
 
-    threshold: float
-    false_alarm_rate: float = Field(ge=0, le=1, description="share of validation rows above the threshold")
+    threshold: float = Field(ge=-1e6, le=1e6)
+    false_alarm_rate: Share = Field(description="share of validation rows above the threshold")

@@ -24,6 +24,7 @@
         ├── FileUnknown
         ├── DigestMismatch
         ├── PathOutside
+        ├── SignatureInvalid
         ├── GraphInvalid
         └── GoldenMismatch
 
@@ -200,7 +201,11 @@ class DigestMismatch(BundleRefused):
 
 
 class PathOutside(BundleRefused):
-    """A path in the manifest leads out of the bundle."""
+    """A path in the manifest or in a graph, or a link, leads out of the bundle."""
+
+
+class SignatureInvalid(BundleRefused):
+    """It is not signed, or not by a key that the server trusts."""
 
 
 class GraphInvalid(BundleRefused):

@@ -1,10 +1,11 @@
 """Folders as people and copiers leave them: names that count, the content, its fingerprint, and reading a file.
 
-The meaning of the names is `inference.store.layout`'s, the content of the files `inference.store.bundle`'s.
+A file is opened here only to be read whole. The meaning of the names is `inference.store.layout`'s, that of the files'
+content `inference.store.bundle`'s.
 """
 
 import contextlib
-import errno
+import io
 import os
 import re
 import stat
@@ -55,6 +56,40 @@ def said_of(error: OSError) -> str:
     return f"{error.strerror or type(error).__name__}{name}"
 
 
+class UnfitFile(ValueError):
+    """Something that cannot be read whole: no regular file, or more bytes than its kind has."""
+
+
+@contextlib.contextmanager
+def open_regular(path: Path) -> Iterator[io.BufferedReader]:
+    """A file to be read; `UnfitFile` where it is a pipe, a device or a folder, `OSError` where it cannot be opened.
+
+    A pipe would keep its reader waiting for a writer, and a device such as /dev/zero never ends.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(opened).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(opened)
+        raise UnfitFile(f"got {_kind_of(mode)}, expected a file")
+    with open(opened, "rb") as file:  # noqa: PTH123 - by its descriptor
+        yield file
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a file of `most` bytes at most; `UnfitFile`, `OSError`."""
+    with open_regular(path) as file:
+        data = file.read(most + 1)
+        if len(data) > most:
+            size = max(len(data), os.fstat(file.fileno()).st_size)
+            raise UnfitFile(f"got {size} bytes, expected at most {most}")
+        return data
+
+
+def _kind_of(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
 class Listing(NamedTuple):
     """The entries directly in a folder that are not passed over, each kind sorted by name."""
 
@@ -87,18 +122,6 @@ def _kind(entry: "os.DirEntry[str]", found: Listing) -> list[str]:
         return found.broken if entry.is_symlink() and not os.path.exists(entry.path) else found.special  # noqa: PTH110
     except OSError:  # a link whose way cannot be gone, such as one to itself
         return found.broken
-
-
-def read_file(path: Path) -> bytes:
-    """A file's bytes; `OSError` also for a pipe, a socket or a device, which would be waited for or never end."""
-    with open(path, "rb", opener=_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, SPECIAL, str(path))
-        return file.read()
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class FileState(NamedTuple):

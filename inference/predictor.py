@@ -14,6 +14,7 @@ from inference.runtime.session import OrtSession, SessionOptions
 from inference.store.bundle import Bundle
 from inference.store.located import Located
 from inference.store.reference import Reference
+from inference.store.signatures import Trust
 from inference.values import Features, Payload, Prediction, Tensors
 
 
@@ -35,9 +36,10 @@ class Predictor:
         options: SessionOptions = SessionOptions(),
         *,
         prove: bool = True,
+        trust: Trust | None = None,
     ) -> "Predictor":
         """Open a bundle's folder, load its graph and replay its golden examples; raises `BundleRefused`."""
-        bundle = Bundle.open(path)
+        bundle = Bundle.open(path, trust=trust)
         return cls.from_bundle(bundle, precision, options, prove=prove)
 
     @classmethod
@@ -54,9 +56,7 @@ class Predictor:
         """The same for a bundle that is open already, whose `processor` and `session` may be made already too."""
         chosen = precision or bundle.manifest.serve
         if session is None:
-            session = OrtSession(
-                bundle.graph_source(chosen), bundle.path, options.for_manifest(bundle.manifest)
-            )
+            session = bundle.load(chosen, options.for_manifest(bundle.manifest))
         for actual, expected in (
             (session.inputs, bundle.manifest.inputs),
             (session.outputs, bundle.manifest.outputs),

@@ -18,6 +18,7 @@ from inference.errors import BatonError, ClientDisconnected
 from inference.runtime.machine import cpu_share
 from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
+from inference.store.signatures import Trust
 from serving.engine.cells import Counts, PrivateCounts
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
@@ -106,6 +107,7 @@ def create_app(
         overrides=Overrides(settings.intra_op_threads, settings.instances),
         cache=profiles or ProfileCache(settings.profile_cache),
         engine_cache=settings.engine_cache,
+        trust=None if settings.trust is None else Trust.read(settings.trust),
         runs=runs,
         cpus=cpus,
         at_once=settings.workers > 1,  # the first measures for all, and passes it on when it serves

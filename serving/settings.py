@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from inference.options import Device, Precision
+from inference.store.signatures import KeyInvalid, Trust
 
 MiB = 1 << 20
 
@@ -55,6 +56,10 @@ class Settings(BaseSettings):
     )
 
     models: Path = Field(Path("models"), description="folder of models: <name>/<version>/model.onnx")
+    trust: Path | None = Field(
+        None,
+        description="public key of minisign, or a folder of them (*.pub): only bundles that one has signed are served",
+    )
     host: str = Field(
         "127.0.0.1", description="address to listen on; 0.0.0.0 in a container, :: for IPv6 and IPv4"
     )
@@ -238,6 +243,16 @@ class Settings(BaseSettings):
             for old, new in DEPRECATED.items()
             if getattr(self, old) is not None
         ]
+
+    @field_validator("trust")
+    @classmethod
+    def _keys_can_be_used(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                Trust.read(path)
+            except KeyInvalid as error:
+                raise ValueError(str(error)) from error
+        return path
 
     @field_validator("root_path")
     @classmethod

@@ -1,11 +1,12 @@
 """The catalogue of a recommender: the items and users that its graph knows, by their external ids."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field
 
+from inference.configs import SOON, Prose, Record
 from inference.errors import InvalidInput, ManifestInvalid
 from inference.values import Array
 
@@ -15,22 +16,21 @@ if TYPE_CHECKING:
 
 ITEMS_FILE = "items.json"
 
-ItemId = str | int
+ItemId = Annotated[str, Field(max_length=1 << 16)] | Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+"""As JSON has it; a whole number has 64 bits."""
 
 
-class Items(BaseModel):
+class Items(Record):
     """The content of `items.json`: the entry at place i of each list is the item of index i + 1.
 
     popularity: how many training baskets held it, which answers an empty history. users: the external ids in
     order, for a model that knows users.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ids: tuple[ItemId, ...]
-    titles: tuple[str, ...]
-    popularity: tuple[float, ...]
-    users: tuple[ItemId, ...] = ()
+    ids: Annotated[tuple[ItemId, ...], SOON]
+    titles: Annotated[tuple[Prose, ...], SOON]
+    popularity: Annotated[tuple[Annotated[float, Field(ge=0, le=1e18)], ...], SOON]
+    users: Annotated[tuple[ItemId, ...], SOON] = ()
 
 
 class Catalogue:
@@ -68,10 +68,7 @@ class Catalogue:
 
 def read_items(bundle: "Bundle", columns: int) -> Items:
     """The bundle's `items.json`, which must have as many items as the graph scores: `columns`."""
-    try:
-        items = Items.model_validate_json(bundle.read(ITEMS_FILE))
-    except ValidationError as error:
-        raise ManifestInvalid(bundle.path, f"{ITEMS_FILE}: {error}") from error
+    items = bundle.read_document(Items, ITEMS_FILE)
     if {len(items.ids), len(items.titles), len(items.popularity)} != {columns}:
         raise ManifestInvalid(
             bundle.path,

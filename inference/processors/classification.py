@@ -46,15 +46,15 @@ class Classification:
     @classmethod
     def from_bundle(cls, bundle: "Bundle") -> Self:
         """Read `labels.json`; there must be one label for each class of the graph."""
-        labels = bundle.read_json(LABELS_FILE)
-        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            raise ManifestInvalid(bundle.path, f"{LABELS_FILE}: expected a list of strings")
-        classes = bundle.output("probabilities").shape[-1]
-        if classes != len(labels):
+        labels = bundle.read_lines(LABELS_FILE)
+        needed = ("probabilities", "logits") if bundle.manifest.out_of_distribution else ("probabilities",)
+        classes = {name: bundle.columns(name) for name in needed}
+        if set(classes.values()) != {len(labels)}:
             raise ManifestInvalid(
-                bundle.path, f"{LABELS_FILE}: got {counted(len(labels), 'label')}, expected {classes}"
+                bundle.path,
+                f"{LABELS_FILE}: got {counted(len(labels), 'label')}, expected {classes['probabilities']}",
             )
-        return cls(tuple(labels), bundle.manifest.conformal, bundle.manifest.out_of_distribution)
+        return cls(labels, bundle.manifest.conformal, bundle.manifest.out_of_distribution)
 
     def answer(self, outputs: Tensors) -> Prediction:
         """One row of `probabilities` and `logits`, float32 [1, classes], as a client reads it.

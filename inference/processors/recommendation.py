@@ -54,7 +54,7 @@ class RecommendationProcessor(StackingProcessor):
         config = bundle.manifest.processor
         if not isinstance(config, RecommendationConfig):
             raise TypeError(f"got a {config.kind} processor, expected a recommendation processor")
-        return cls(config, read_items(bundle, bundle.output(SCORES).shape[-1]))
+        return cls(config, read_items(bundle, bundle.columns(SCORES)))
 
     def decode(self, payload: Payload) -> Wish:
         """Check the instance and look its ids up; unknown ids of a history are kept apart, not refused."""

@@ -15,10 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from inference.configs import TextConfig
-from inference.errors import InputTooLarge, InvalidInput, ManifestInvalid, UnsupportedMediaType
+from inference.errors import (
+    InferenceFailed,
+    InputTooLarge,
+    InvalidInput,
+    ManifestInvalid,
+    UnsupportedMediaType,
+    shorten,
+)
 from inference.processors.base import StackingProcessor, check_ids, check_length
 from inference.processors.classification import ANSWERED, Classification, summarise_answers
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
+from inference.store.documents import MOST_BYTES
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
 if TYPE_CHECKING:
@@ -69,7 +77,7 @@ class TextProcessor(StackingProcessor):
         if not isinstance(config, TextConfig):
             raise TypeError(f"got a {config.kind} processor, expected a text processor")
         try:
-            tokenizer = read_tokenizer(bundle.read(TOKENIZER_FILE).decode())
+            tokenizer = read_tokenizer(bundle.read(TOKENIZER_FILE, MOST_BYTES).decode())
         except ValueError as error:
             raise ManifestInvalid(bundle.path, f"{TOKENIZER_FILE}: {error}") from error
         return cls(config, tokenizer, Classification.from_bundle(bundle))
@@ -97,7 +105,10 @@ class TextProcessor(StackingProcessor):
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, not cut; may be empty for a text that holds no token."""
         # It keeps no offsets, which only explanations need, and so is faster than `encode_batch` (tokenizers 0.20).
-        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        try:
+            encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        except BaseException as error:
+            raise _failure(error) from error
         return [row.ids for row in encoded]
 
     def check(self, tensors: Tensors) -> None:
@@ -144,7 +155,10 @@ class TextProcessor(StackingProcessor):
         check_names(parameters)
         features = self.preprocess(decoded)
         ids = features.tensors[INPUT]
-        encoding = self._tokenizer.encode(decoded, add_special_tokens=False)
+        try:
+            encoding = self._tokenizer.encode(decoded, add_special_tokens=False)
+        except BaseException as error:
+            raise _failure(error) from error
         words = _words(decoded, encoding, ids.shape[1])
 
         def without(part: int) -> Tensors:
@@ -184,8 +198,10 @@ def read_tokenizer(content: str) -> "Tokenizer":
 
     try:
         tokenizer = Tokenizer.from_str(content)
-    except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"not a tokenizer: {error}") from error
+    except BaseException as error:  # the library raises bare Exception
+        if not isinstance(error, Exception) and not _is_panic(error):
+            raise
+        raise ValueError(f"not a tokenizer: {_both_ends(str(error))}") from error
     # Cutting and padding are the processor's: one place decides them.
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -203,6 +219,23 @@ def read_tokenizer(content: str) -> "Tokenizer":
                 "a BPE tokenizer without unk_token drops what it does not know, expected one that says so"
             )
     return tokenizer
+
+
+def _failure(error: BaseException) -> BaseException:
+    """Of a text that is cut into tokens: a fault of the library's is the server's, and costs one request."""
+    if isinstance(error, Exception) or _is_panic(error):
+        return InferenceFailed(f"the tokenizer fails on this text: {shorten(str(error))}")
+    return error
+
+
+def _both_ends(text: str) -> str:
+    """A long message without its middle: the value stands first in it, the line and column last."""
+    return text if len(text) <= 200 else f"{text[:100]}…{text[-100:]}"
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Whether it is a panic of the library's Rust, which is no `Exception` and is exported from nowhere."""
+    return type(error).__name__ == "PanicException"
 
 
 def _covers_bytes(tokenizer: "Tokenizer") -> bool:

@@ -52,8 +52,8 @@ def find_rows(
     axes = {spec.name: axes[spec.name] for spec in inputs if not spec.any_shape}
     unknown = [spec.name for spec in inputs if spec.any_shape]
     for tried, guess in enumerate(_guesses(inputs, axes, unknown, _sides_told(metadata)), start=1):
-        rows = make_rows(inputs, guess)
         try:
+            rows = make_rows(inputs, guess)
             run(rows[0])
         except InferenceFailed as error:
             said = error
@@ -67,7 +67,10 @@ def find_rows(
 
 
 def rows_like(inputs: Sequence[TensorSpec], tensors: Tensors) -> tuple[Tensors, ...]:
-    """Different rows of the shapes of a request that was answered, the values drawn from its own whole numbers."""
+    """Different rows of the shapes of a request that was answered, the values drawn from its own whole numbers.
+
+    `InferenceFailed` where they would take too much memory.
+    """
     shapes = {spec.name: (1, *tensors[spec.name].shape[1:]) for spec in inputs}
     whole = [array for array in tensors.values() if array.dtype.kind in "iu" and array.size]
     low = min((int(array.min()) for array in whole), default=0)

@@ -1,10 +1,12 @@
 """Rows of drawn values for a graph's inputs: ordinary ones first, then their company, each of another kind."""
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from inference.errors import InferenceFailed
 from inference.manifest import TensorSpec
 from inference.proving.independence import COMPARED
 from inference.values import Array, DataType, Tensors
@@ -21,14 +23,26 @@ class Guess(NamedTuple):
 
 WORDS = ("good", "1.5", "bad", "2", "a longer text than the others", "0.25")
 
+MOST_ELEMENTS = 1 << 27
+"""Of all rows together: 1 GB while they are made."""
+
 NUMBERS = ("1.5", "2", "0.25", "-3", "40", "7")
 
 
 def make_rows(inputs: Sequence[TensorSpec], guess: Guess) -> tuple[Tensors, ...]:
-    """Rows by seeded chance: ordinary ones, then their company, each of another kind."""
+    """Rows by seeded chance: ordinary ones, then their company, each of another kind.
+
+    `InferenceFailed` where they would take gigabytes, whatever the graph would say.
+    """
     generator = np.random.default_rng(0)
     whole = any(spec.datatype.dtype.kind in "iu" for spec in inputs)
     kinds = len(_COMPANY) if whole else len(_COMPANY) - 1
+    elements = sum(prod(guess.shapes[spec.name]) for spec in inputs)
+    if elements * (COMPARED + kinds) > MOST_ELEMENTS:
+        raise InferenceFailed(
+            f"an input of {elements} elements is too big to be tried, "
+            f"expected at most {MOST_ELEMENTS // (COMPARED + kinds)}"
+        )
     return tuple(
         {spec.name: _values(spec, guess, place, generator) for spec in inputs}
         for place in range(COMPARED + kinds)

@@ -22,6 +22,10 @@ _REASONS = (
         "its IR version is {seen}, and {runtime} knows those up to {known}: save it with an older onnx package",
     ),
     (
+        r"Fatal error: (?P<domain>[^:\s]+):(?P<op>\w+)\(-?\d+\) is not a registered function/op",
+        "it uses the operator {op} of {domain}, which {runtime} does not have, and no library of operators is loaded",
+    ),
+    (
         r"Failed to construct locale with name:(?P<seen>[\w.@-]+?):?locale",
         "it changes the case of strings in the locale {seen}, which is not installed: " + _LOCALE_HELP,
     ),

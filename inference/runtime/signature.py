@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
-from inference.errors import GraphInvalid
+from inference.errors import GraphInvalid, shorten
 from inference.manifest import TensorSpec
 from inference.values import Array, DataType
 
@@ -18,7 +19,14 @@ ZIPPED = re.compile(r"seq\(map\((?:int64|string),tensor\((float|double)\)\)\)")
 
 
 def specs_of(arguments: Sequence[Any], bundle: Path) -> tuple[TensorSpec, ...]:
-    return tuple(_spec(argument, bundle) for argument in arguments)
+    return tuple(_bounded(argument, bundle) for argument in arguments)
+
+
+def _bounded(argument: Any, bundle: Path) -> TensorSpec:
+    try:
+        return _spec(argument, bundle)
+    except ValidationError as error:
+        raise GraphInvalid(bundle, f"{shorten(argument.name)}: {error.errors()[0]['msg']}") from error
 
 
 def _spec(argument: Any, bundle: Path) -> TensorSpec:

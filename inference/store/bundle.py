@@ -5,24 +5,39 @@ a graph somebody else made is opened too, with a manifest derived from the graph
 """
 
 import hashlib
-import json
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
-from pydantic import ValidationError
-
-from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid, PathOutside, counted
-from inference.folder import passed_over, read_file, shown
+from inference.configs import Record
+from inference.errors import (
+    DigestMismatch,
+    FileMissing,
+    FileUnknown,
+    ManifestInvalid,
+    SignatureInvalid,
+    counted,
+)
+from inference.folder import UnfitFile, open_regular, passed_over, read_regular, shown
 from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.options import Precision
 from inference.runtime.session import OrtSession, SessionOptions
 from inference.store.derived import derive_manifest, existing_graph
-from inference.store.graph_file import GraphFile
-from inference.store.located import MANIFEST_FILE, Located
+from inference.store.documents import MOST_BYTES, read_document, read_lines
+from inference.store.located import MANIFEST_FILE, MOST_MANIFEST_BYTES, Located
+from inference.store.signatures import SIGNATURE_FILE, Signer, Trust
+from inference.store.weights import Unchanged, graph_facts, inside, weights_beside
 from inference.triton.config import TritonConfig
-from inference.triton.reading import read_config
+from inference.triton.reading import config_file, read_config
 from inference.triton.tensors import ClientView, bounded, client_view
+
+_Document = TypeVar("_Document", bound=Record)
+
+_MOST_NAMED = 10  # unlisted files
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +53,34 @@ class Bundle:
     """Of a derived one: the operators of its graph."""
     config: TritonConfig | None = None
     """Triton's `config.pbtxt` beside it; `manifest` is bounded by it already."""
+    signer: Signer | None = None
+    """Whose signature of the manifest was verified; None where nobody asked for one."""
+    loaded: Unchanged | None = None
+    """Of a derived one: the files that its session was made of, as they were then."""
 
     @classmethod
-    def open(cls, path: Path | Located, options: SessionOptions = SessionOptions()) -> "Bundle":
+    def open(
+        cls,
+        path: Path | Located,
+        options: SessionOptions = SessionOptions(),
+        trust: Trust | None = None,
+    ) -> "Bundle":
         """Open and check everything that needs no session; raises one of `BundleRefused`'s kinds.
 
-        A bare graph has to be loaded to be read, which `options` are for. Cheap checks come first, since a bundle that
-        is being copied is opened again and again.
+        A bare graph has to be loaded to be read, which `options` are for. With `trust` only a bundle that one of its
+        keys has signed is opened. Cheap checks come first, since a bundle that is being copied is opened again and
+        again.
         """
         located = path if isinstance(path, Located) else Located.at(path)
+        if trust is not None:
+            _refuse_unsigned(located)
         config = read_config(located.path)
         if located.graph_file is not None:
             return cls._derive(located, (config and config.graph_file) or located.graph_file, options, config)
-        manifest = _read_manifest(located.path)
-        bundle = cls(located.path, manifest)
+        data = _manifest_bytes(located.path)
+        signer = None if trust is None else trust.signer(located.path, data)
+        bundle = cls(located.path, read_document(Manifest, data, located.path, MANIFEST_FILE), signer=signer)
+        manifest = bundle.manifest
         if (manifest.name, manifest.version) != (located.name, located.version):
             actual, expected = f"{manifest.name}/{manifest.version}", f"{located.name}/{located.version}"
             raise ManifestInvalid(located.path, f"it is for {actual}, expected {expected}")
@@ -66,11 +95,15 @@ class Bundle:
     def _derive(
         cls, located: Located, graph_file: str, options: SessionOptions, config: TritonConfig | None
     ) -> "Bundle":
-        graph = existing_graph(located.path, graph_file)
-        session = OrtSession(graph, located.path, options)
-        found = GraphFile.read(graph)  # which ONNX Runtime has just read
+        path = located.path
+        graph = existing_graph(path, graph_file)
+        found = graph_facts(graph, path, graph_file)
+        loaded = Unchanged(path, [graph_file, *weights_beside(found, path, graph_file)])
+        session = OrtSession(graph, path, options)
         manifest = derive_manifest(located, graph_file, session, found)
-        bundle = cls(located.path, manifest, derived=True, session=session, ops=frozenset(found.ops))
+        loaded.check()
+        ops = frozenset(found.ops)
+        bundle = cls(path, manifest, derived=True, session=session, ops=ops, loaded=loaded)
         return bundle.configured(config)
 
     def configured(self, config: TritonConfig | None) -> "Bundle":
@@ -86,24 +119,50 @@ class Bundle:
 
     def _check_size(self, name: str) -> None:
         record, path = self._record(name), self._locate(name)
-        self._compare(name, record, path.stat().st_size)
+        with self._opened(name, path) as file:
+            self._compare(name, record, os.fstat(file.fileno()).st_size)
 
     def check(self, name: str) -> None:
         """A listed file against its digest, whatever its size: it is not held in memory."""
         record, path = self._record(name), self._locate(name)
-        with path.open("rb") as file:
-            self._compare(name, record, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+        with self._opened(name, path) as file:
+            size = os.fstat(file.fileno()).st_size
+            self._compare(name, record, size, hashlib.file_digest(file, "sha256").hexdigest())
 
-    def read(self, name: str) -> bytes:
-        """The bytes of a listed file, checked against their digest."""
-        record, data = self._record(name), read_file(self._locate(name))
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """The bytes of a listed file, `most` of them at most, checked against their digest."""
+        record, path = self._record(name), self._locate(name)
+        if most is not None and record.size > most:
+            raise ManifestInvalid(
+                self.path, f"files.{name}.size: got {record.size} bytes, expected at most {most}"
+            )
+        with self._opened(name, path) as file:
+            data = file.read(record.size + 1)
         self._compare(name, record, len(data), hashlib.sha256(data).hexdigest())
         return data
+
+    def read_document(self, kind: type[_Document], name: str) -> _Document:
+        """A listed JSON file as a record; `ManifestInvalid` names the file and the field."""
+        return read_document(kind, self.read(name, MOST_BYTES), self.path, name)
+
+    def read_lines(self, name: str) -> tuple[str, ...]:
+        """A listed JSON file that is a list of strings."""
+        return read_lines(self.read(name, MOST_BYTES), self.path, name)
+
+    @contextmanager
+    def _opened(self, name: str, path: Path) -> Iterator[io.BufferedReader]:
+        try:
+            with open_regular(path) as file:
+                yield file
+        except FileNotFoundError as error:
+            raise FileMissing(self.path, f"{name} is listed in {MANIFEST_FILE} and is not there") from error
+        except UnfitFile as error:
+            raise FileMissing(self.path, f"{name}: {error}") from error
 
     def _record(self, name: str) -> FileRecord:
         record = self.manifest.files.get(name)
         if record is None:
-            raise FileUnknown(self.path, f"{name} is not listed in {MANIFEST_FILE}")
+            raise FileUnknown(self.path, f"{shown(name)} is not listed in {MANIFEST_FILE}")
         return record
 
     def _compare(self, name: str, record: FileRecord, size: int, sha256: str | None = None) -> None:
@@ -113,13 +172,6 @@ class Bundle:
         if sha256 is not None and sha256 != record.sha256:
             raise DigestMismatch(self.path, f"{name} has sha256 {sha256}, expected {record.sha256}")
 
-    def read_json(self, name: str) -> Any:
-        """A listed file parsed as JSON."""
-        try:
-            return json.loads(self.read(name))
-        except ValueError as error:
-            raise ManifestInvalid(self.path, f"{name} is not JSON: {error}") from error
-
     def graph(self, precision: Precision | None = None) -> Graph:
         """The graph of that precision, by default the one that the manifest says to serve."""
         expected = precision or self.manifest.serve
@@ -127,10 +179,29 @@ class Bundle:
             raise FileMissing(self.path, f"no graph in {expected}, it has {sorted(self.manifest.graphs)}")
         return self.manifest.graphs[expected]
 
-    def graph_source(self, precision: Precision | None = None) -> bytes | Path:
-        """The source of a session: checked bytes, or a bare graph's path, since it may keep weights beside it."""
+    def load(
+        self, precision: Precision | None = None, options: SessionOptions = SessionOptions()
+    ) -> OrtSession:
+        """A session of that graph: of checked bytes, or of files that were checked and lay unchanged meanwhile.
+
+        ONNX Runtime opens weights beside a graph by their names, and looks for those of mere bytes in the working
+        folder.
+        """
         name = self.graph(precision).file
-        return self.path / name if self.derived else self.read(name)
+        if self.loaded is not None:
+            session = OrtSession(self.path / name, self.path, options)
+            self.loaded.check()
+            return session
+        data = self.read(name)
+        beside = weights_beside(graph_facts(data, self.path, name), self.path, name)
+        if not beside:
+            return OrtSession(data, self.path, options)
+        loaded = Unchanged(self.path, [name, *beside])
+        for file in (name, *beside):
+            self.check(file)
+        session = OrtSession(self.path / name, self.path, options)
+        loaded.check()
+        return session
 
     def output(self, name: str) -> TensorSpec:
         """The output tensor of that name."""
@@ -139,17 +210,17 @@ class Bundle:
                 return spec
         raise ManifestInvalid(self.path, f"outputs: got no tensor named {name}, which its processor needs")
 
+    def columns(self, name: str) -> int:
+        """The length of a row of an output [batch, columns]; `ManifestInvalid` where it has another rank."""
+        shape = self.output(name).shape
+        if len(shape) != 2 or shape[1] < 1:
+            raise ManifestInvalid(
+                self.path, f"outputs.{name}.shape: got {list(shape)}, expected [-1, columns]"
+            )
+        return shape[1]
+
     def _locate(self, name: str) -> Path:
-        file = self.path / name
-        try:
-            inside = file.resolve().is_relative_to(self.path.resolve())
-        except (OSError, RuntimeError) as error:  # Python 3.13 made one of the other
-            raise FileMissing(self.path, f"{name} is a link that leads nowhere") from error
-        if not inside:
-            raise PathOutside(self.path, f"{name} leads to {file.resolve()}")
-        if not file.is_file():
-            raise FileMissing(self.path, f"{name} is listed in {MANIFEST_FILE} and is not there")
-        return file
+        return inside(self.path, name, f"{name} is listed in {MANIFEST_FILE}")
 
 
 def file_record(data: bytes) -> FileRecord:
@@ -157,24 +228,66 @@ def file_record(data: bytes) -> FileRecord:
     return FileRecord(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _manifest_bytes(path: Path) -> bytes:
     try:
-        text = read_file(path / MANIFEST_FILE)
+        return read_regular(path / MANIFEST_FILE, MOST_MANIFEST_BYTES)
     except FileNotFoundError as error:
         raise FileMissing(
             path, f"{MANIFEST_FILE} is not there, without which its other files are no bundle"
         ) from error
-    try:
-        return Manifest.model_validate_json(text)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        kind = PathOutside if any("inside the bundle" in fault for fault in faults) else ManifestInvalid
-        raise kind(path, f"{MANIFEST_FILE}: {'; '.join(faults)}") from error
+    except UnfitFile as error:
+        raise ManifestInvalid(path, f"{MANIFEST_FILE}: {error}") from error
+
+
+def _refuse_unsigned(located: Located) -> None:
+    """What no signature speaks for: a graph alone, and a `config.pbtxt`, which changes answers and their labels."""
+    if located.graph_file is not None:
+        raise SignatureInvalid(
+            located.path,
+            f"it has no {MANIFEST_FILE} that could be signed, expected one signed by a trusted key",
+        )
+    config = config_file(located.path)
+    if os.path.lexists(config):
+        raise SignatureInvalid(
+            located.path, f"got a {config.name} beside it, which nobody signs, expected none with --trust"
+        )
 
 
 def _refuse_unlisted(path: Path, manifest: Manifest) -> None:
-    found = {file.relative_to(path) for file in path.rglob("*") if not file.is_dir()}
-    there = {file.as_posix() for file in found if not any(map(passed_over, file.parts))}
-    unlisted = sorted(there - manifest.files.keys() - {MANIFEST_FILE})
+    """Refuse files, links and folders that the manifest does not know.
+
+    Only folders of listed files are entered, also behind links, so that it ends.
+    """
+    files = {*manifest.files, MANIFEST_FILE, SIGNATURE_FILE}
+    folders = {parent.as_posix() for name in manifest.files for parent in PurePosixPath(name).parents}
+    unlisted: list[str] = []
+    for folder in sorted(folders):
+        here = path if folder == "." else inside(path, folder, folder)
+        if not here.is_dir():
+            continue  # the missing file is named
+        for name, kind in _entries(here):
+            known_as = name if folder == "." else f"{folder}/{name}"
+            if known_as not in (folders if kind == "/" else files):
+                unlisted.append(known_as + kind)
+                if len(unlisted) > _MOST_NAMED:
+                    break
     if unlisted:
-        raise FileUnknown(path, f"{shown(', '.join(unlisted))} not listed in {MANIFEST_FILE}")
+        more = " and more" if len(unlisted) > _MOST_NAMED else ""
+        raise FileUnknown(
+            path, f"{shown(', '.join(unlisted[:_MOST_NAMED]))}{more} not listed in {MANIFEST_FILE}"
+        )
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, str]]:
+    """The names in a folder that are not passed over, with "/" behind those of folders and of links to one."""
+    with os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda each: each.name):
+            if not passed_over(entry.name):
+                yield entry.name, "/" if _is_folder(entry) else ""
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link whose way cannot be gone
+        return False

@@ -3,10 +3,12 @@
 import hashlib
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from inference.configs import TensorConfig
 from inference.errors import FileMissing, GraphInvalid
-from inference.folder import shown
-from inference.manifest import FileRecord, Graph, Manifest
+from inference.folder import UnfitFile, open_regular, shown
+from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.runtime.session import OrtSession
 from inference.store.graph_file import GraphFile
 from inference.store.located import MANIFEST_FILE, Located
@@ -32,6 +34,24 @@ def derive_manifest(located: Located, graph_file: str, session: OrtSession, foun
     )
     specs = (*inputs, *session.outputs)
     batches = all(spec.shape[:1] == (-1,) and not spec.any_shape for spec in specs)
+    try:
+        return _manifest(
+            located, graph_file, session, found, inputs, max_batch_size=DERIVED_MAX_BATCH_SIZE * batches
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(map(str, fault["loc"]))
+        raise GraphInvalid(located.path, f"{shown(graph_file)}: {field}: {fault['msg']}") from error
+
+
+def _manifest(
+    located: Located,
+    graph_file: str,
+    session: OrtSession,
+    found: GraphFile,
+    inputs: tuple[TensorSpec, ...],
+    max_batch_size: int,
+) -> Manifest:
     return Manifest(
         name=located.name,
         version=located.version,
@@ -41,7 +61,7 @@ def derive_manifest(located: Located, graph_file: str, session: OrtSession, foun
         created=None,
         inputs=inputs,
         outputs=session.outputs,
-        max_batch_size=DERIVED_MAX_BATCH_SIZE if batches else 0,
+        max_batch_size=max_batch_size,
         processor=TensorConfig(kind="tensor"),
         graphs={found.precision: Graph(file=graph_file)},
         serve=found.precision,
@@ -52,10 +72,13 @@ def derive_manifest(located: Located, graph_file: str, session: OrtSession, foun
 def existing_graph(path: Path, graph_file: str) -> Path:
     """A graph's file, unless it is obviously something else, of which ONNX Runtime only says that it is no graph."""
     graph = path / graph_file
-    if not graph.is_file():
-        raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {graph_file}")
-    with graph.open("rb") as file:
-        begins = file.read(64)
+    try:
+        with open_regular(graph) as file:
+            begins = file.read(64)
+    except FileNotFoundError as error:
+        raise FileMissing(path, f"it has neither {MANIFEST_FILE} nor {graph_file}") from error
+    except UnfitFile as error:
+        raise GraphInvalid(path, f"{shown(graph_file)}: {error}") from error
     if not begins:
         raise GraphInvalid(path, f"{shown(graph_file)}: got an empty file, expected an ONNX graph")
     for start, what in _NO_GRAPHS.items():
@@ -66,5 +89,5 @@ def existing_graph(path: Path, graph_file: str) -> Path:
 
 def _record_of(path: Path) -> FileRecord:
     """The same for a file, without holding it in memory."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return FileRecord(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=path.stat().st_size)

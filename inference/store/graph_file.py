@@ -21,7 +21,8 @@ _MOST_DEPTH = 64  # of graphs in nodes in graphs
 class GraphFile:
     """`opsets` by domain ("" is ONNX's own); `ops` of every graph in it; `rankless`: inputs without any shape.
 
-    `external`: files that hold weights. `elements`: how many weights there are in each number format that is float.
+    `external`: files that hold weights, wherever a tensor stands. `elements`: how many weights there are in each
+    number format that is float.
     """
 
     ir_version: int = 0
@@ -41,6 +42,11 @@ class GraphFile:
                 return cls._walk(view)
 
     @classmethod
+    def of(cls, data: bytes) -> "GraphFile":
+        """The same of a file's bytes."""
+        return cls._walk(memoryview(data))
+
+    @classmethod
     def _walk(cls, view: memoryview) -> "GraphFile":
         found = cls()
         for number, value in _fields(view):
@@ -52,10 +58,16 @@ class GraphFile:
                 found._graph(value, 0)
             elif number == 8:
                 found._opset(value)
-            elif number == 25:  # a function: its nodes are field 7
-                for inner, node in _fields(value):
-                    if inner == 7 and not isinstance(node, int):
-                        found._node(node, 0)
+            elif number == 20:  # training: graphs are fields 1 and 2
+                for inner, part in _fields(value):
+                    if inner in (1, 2) and not isinstance(part, int):
+                        found._graph(part, 1)
+            elif number == 25:  # a function: its nodes are field 7, the defaults of its attributes field 11
+                for inner, part in _fields(value):
+                    if inner == 7 and not isinstance(part, int):
+                        found._node(part, 0)
+                    elif inner == 11 and not isinstance(part, int):
+                        found._attribute(part, 0)
         return found
 
     @property
@@ -82,6 +94,8 @@ class GraphFile:
                 self._node(value, depth)
             elif number == 5:
                 self._weight(value)
+            elif number == 15:
+                self._sparse(value)
             elif number == 11 and not depth:
                 self._input(value)
 
@@ -92,13 +106,24 @@ class GraphFile:
             if number == 4:
                 self.ops.add(_text(value))
             elif number == 5:
-                for inner, part in _fields(value):
-                    if isinstance(part, int):
-                        continue
-                    if inner in (6, 11):
-                        self._graph(part, depth + 1)
-                    elif inner == 5:
-                        self._weight(part)
+                self._attribute(value, depth)
+
+    def _attribute(self, view: memoryview, depth: int) -> None:
+        for number, value in _fields(view):
+            if isinstance(value, int):
+                continue
+            if number in (6, 11):
+                self._graph(value, depth + 1)
+            elif number in (5, 10):
+                self._weight(value)
+            elif number in (22, 23):
+                self._sparse(value)
+
+    def _sparse(self, view: memoryview) -> None:
+        """A sparse tensor: its values are field 1, their places field 2."""
+        for number, value in _fields(view):
+            if number in (1, 2) and not isinstance(value, int):
+                self._weight(value)
 
     def _weight(self, view: memoryview) -> None:
         kind, count = 0, 1
@@ -135,6 +160,8 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     place, end = 0, len(view)
     while place < end:
         key, place = _varint(view, place)
+        if key >> 32:  # of which other readers would take the lower bits, and so see another field
+            raise ValueError(f"got a field key of {key}, expected 32 bits")
         number, kind = key >> 3, key & 7
         if kind == _VARINT:
             value, place = _varint(view, place)

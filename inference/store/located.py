@@ -7,9 +7,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.folder import Fingerprint, Listing, fingerprint, listing, read_file, version_named
+from inference.folder import Fingerprint, Listing, fingerprint, listing, read_regular, version_named
 
 MANIFEST_FILE = "manifest.json"
+
+MOST_MANIFEST_BYTES = 16 << 20
+"""A table of 1,000 classes against each other has 9 MB; a usual manifest 12 KB."""
 
 GRAPH_FILE = "model.onnx"
 
@@ -36,7 +39,8 @@ class Located:
             found = listing(path)
         except OSError:
             found = Listing([], [], [], [])
-        graph = None if MANIFEST_FILE in found.files else graph_in(found) or GRAPH_FILE
+        # Whatever it is, somebody meant a bundle: its graph alone would be served unchecked.
+        graph = None if any(MANIFEST_FILE in names for names in found) else graph_in(found) or GRAPH_FILE
         if version is not None:
             return cls(known.parent.name, version, path, graph)
         name, version = (graph is None and said_in(path)) or (known.name, 1)
@@ -59,7 +63,7 @@ def graph_in(found: Listing) -> str | None:
 def said_in(path: Path) -> tuple[str, int] | None:
     """The name and version in a folder's manifest; None where it cannot say, which opening it will tell."""
     try:
-        content = json.loads(read_file(path / MANIFEST_FILE))
+        content = json.loads(read_regular(path / MANIFEST_FILE, MOST_MANIFEST_BYTES))
         name, version = content["name"], content["version"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from inference.configs import Record
+from inference.configs import Line, Record, Size
 from inference.errors import ManifestInvalid, counted
 from inference.values import Array
 
@@ -39,7 +39,7 @@ class Histogram(Record):
     """Bin i counts the values above bound i - 1 and up to bound i; the last those above every bound."""
 
     bounds: tuple[float, ...] = Field(min_length=1, max_length=MAX_VALUES)
-    counts: tuple[int, ...]
+    counts: tuple[int, ...] = Field(max_length=MAX_VALUES + 1)
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -77,8 +77,8 @@ class Reference(Record):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     split: Literal["validation"]
-    rows: int = Field(gt=0)
-    features: dict[str, Histogram] = Field(min_length=1)
+    rows: Size
+    features: dict[Line, Histogram] = Field(min_length=1, max_length=1024)
 
     @model_validator(mode="after")
     def _counts_every_row(self) -> Self:
@@ -103,10 +103,7 @@ class Reference(Record):
         """The bundle's, None where it has none; every feature must be one of its processor's."""
         if REFERENCE_FILE not in bundle.manifest.files:
             return None
-        try:
-            found = cls.model_validate_json(bundle.read(REFERENCE_FILE))
-        except ValidationError as error:
-            raise ManifestInvalid(bundle.path, f"{REFERENCE_FILE}: {error}") from error
+        found = bundle.read_document(cls, REFERENCE_FILE)
         if surplus := sorted(found.features.keys() - set(summary_features)):
             expected = f"some of {', '.join(summary_features)}" if summary_features else "none for this task"
             raise ManifestInvalid(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from inference.folder import read_file
+from inference.folder import UnfitFile, read_regular
 from inference.triton.fields import BACKENDS, CONFIG_FILE, IGNORED, REFUSED
 
 _LONGEST = 1 << 20  # bytes of a configuration; people's have a few hundred
@@ -50,10 +50,9 @@ def parse(file: Path) -> Any:
 
 def _read_text(file: Path) -> str:
     try:
-        size = file.stat().st_size
-        if size > _LONGEST:
-            raise ConfigFault("", f"it has {size} bytes, expected at most {_LONGEST}")
-        return read_file(file).decode("utf-8-sig")
+        return read_regular(file, _LONGEST).decode("utf-8-sig")
+    except UnfitFile as error:
+        raise ConfigFault("", str(error)) from None
     except OSError as error:
         raise ConfigUnreadable("", f"it cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

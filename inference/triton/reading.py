@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from inference.errors import ConfigInvalid
-from inference.folder import version_named
+from inference.errors import ConfigInvalid, counted, shorten
+from inference.folder import UnfitFile, read_regular, said_of, version_named
+from inference.manifest import MOST_ROW_ELEMENTS
 from inference.triton.config import (
     InstanceGroup,
     TensorEntry,
@@ -19,6 +21,8 @@ from inference.triton.config import (
 from inference.triton.fields import BATCHING, CONFIG_FILE, IGNORED, THREADS, TRUSTED
 from inference.triton.parsing import ConfigFault, ConfigUnreadable, fields_set, parse
 from inference.values import DataType
+
+MOST_LABEL_BYTES = 64 << 20
 
 _LEVELS: dict[int, Literal["all", "extended", "basic", "disabled"]] = {
     -1: "basic",
@@ -156,8 +160,13 @@ def _enum_name(message: Any, field: str) -> str:
 
 def _labels(folder: Path, name: str, field: str) -> tuple[str, ...]:
     """One a line; an empty line is the label of its index, as in Triton."""
+    file = _inside(folder, name, field)
     try:
-        text = _inside(folder, name, field).read_bytes().decode("utf-8-sig")
+        text = read_regular(file, MOST_LABEL_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigFault(field, f"got {name!r}, which cannot be read: {said_of(error)}") from None
+    except UnfitFile as error:
+        raise ConfigFault(field, f"{name!r}: {error}") from None
     except UnicodeDecodeError:
         raise ConfigFault(field, f"got {name!r}, which is not UTF-8, expected a label a line") from None
     return tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
@@ -166,10 +175,14 @@ def _labels(folder: Path, name: str, field: str) -> tuple[str, ...]:
 def _inside(folder: Path, name: str, field: str) -> Path:
     """A file of that folder, and never one outside."""
     file = folder / name
-    if Path(name).is_absolute() or not file.resolve().is_relative_to(folder.resolve()):
-        raise ConfigFault(field, f"got {name!r}, expected a file inside {folder.name}/")
+    try:
+        outside = Path(name).is_absolute() or not file.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a link to itself, or a name that no file can have
+        raise ConfigFault(field, f"got {shorten(repr(name))}, which leads nowhere") from None
+    if outside:
+        raise ConfigFault(field, f"got {shorten(repr(name))}, expected a file inside {folder.name}/")
     if not file.is_file():
-        raise ConfigFault(field, f"got {name!r}, which is not there")
+        raise ConfigFault(field, f"got {shorten(repr(name))}, which is not there")
     return file
 
 
@@ -228,19 +241,24 @@ def _warmup(index: int, sample: Any, folder: Path) -> Warmup:
     field = f"model_warmup[{index}]"
     rows = _at_least(1, sample.batch_size if sample.HasField("batch_size") else 1, f"{field}.batch_size") or 1
     inputs = {
-        name: _warmup_input(sample.inputs[name], f"{field}.inputs.{name}", folder)
+        name: _warmup_input(sample.inputs[name], f"{field}.inputs.{name}", folder, rows)
         for name in sorted(sample.inputs)  # a map has no order of its own
     }
     return Warmup(sample.name, rows, inputs)
 
 
-def _warmup_input(tensor: Any, field: str, folder: Path) -> WarmupInput:
+def _warmup_input(tensor: Any, field: str, folder: Path, rows: int) -> WarmupInput:
     datatype = _datatype(tensor)
     if datatype is None:
         raise ConfigFault(f"{field}.data_type", "got none, expected the input's")
     dims = _shape(tensor.dims, f"{field}.dims")
     if -1 in dims:
         raise ConfigFault(f"{field}.dims", f"got {list(dims)}, expected a size for each axis")
+    if rows * prod(dims) > MOST_ROW_ELEMENTS:
+        expected = f"at most {MOST_ROW_ELEMENTS} elements"
+        raise ConfigFault(
+            f"{field}.dims", f"got {list(dims)}, {counted(rows, 'row')} of them, expected {expected}"
+        )
     if tensor.HasField("input_data_file"):
         file = _inside(folder / "warmup", tensor.input_data_file, f"{field}.input_data_file")
         return WarmupInput(datatype, dims, random=False, file=file)

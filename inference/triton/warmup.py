@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.errors import counted
+from inference.folder import UnfitFile, read_regular, said_of
 from inference.manifest import TensorSpec
 from inference.triton.checks import Check, typed
 from inference.triton.config import TritonConfig, Warmup, WarmupInput
@@ -14,6 +15,7 @@ from inference.triton.shapes import Reshape, Shape, entry_of, graph_shapes, show
 from inference.values import Array, DataType, Tensors
 
 _LENGTH = np.dtype("<u4")  # before each element of a BYTES file
+_MOST_BYTES = 1 << 31  # of a file: twice a tensor of float32 that has as many elements as are allowed
 
 
 def warmup_tensors(config: TritonConfig | None, specs: Sequence[TensorSpec], bundle: Path) -> Tensors | None:
@@ -87,7 +89,7 @@ def _as_the_graph_takes(
 def _data(check: Check, field: str, tensor: WarmupInput, rng: np.random.Generator) -> Array:
     datatype, dims = tensor.datatype, tensor.dims
     if tensor.file is not None:
-        return _from_file(check, field, tensor.file.read_bytes(), datatype, dims)
+        return _from_file(check, field, _read(check, field, tensor.file), datatype, dims)
     if datatype is DataType.BYTES:
         return np.full(dims, "", dtype=np.object_)
     if not tensor.random:
@@ -97,6 +99,15 @@ def _data(check: Check, field: str, tensor: WarmupInput, rng: np.random.Generato
     if datatype.dtype.kind == "f":
         return rng.random(dims).astype(datatype.dtype)
     return rng.integers(0, 2, dims).astype(datatype.dtype)
+
+
+def _read(check: Check, field: str, file: Path) -> bytes:
+    try:
+        return read_regular(file, _MOST_BYTES)
+    except OSError as error:
+        raise check.fault(f"{field}.input_data_file", f"it cannot be read: {said_of(error)}") from error
+    except UnfitFile as error:
+        raise check.fault(f"{field}.input_data_file", str(error)) from error
 
 
 def _from_file(check: Check, field: str, data: bytes, datatype: DataType, dims: Shape) -> Array:

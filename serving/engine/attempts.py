@@ -10,6 +10,7 @@ from inference.errors import (
     FileUnknown,
     GraphInvalid,
     ManifestInvalid,
+    SignatureInvalid,
 )
 from inference.folder import Fingerprint
 from inference.store.located import Located
@@ -18,7 +19,15 @@ from serving.engine.served_model import Key
 PATIENCE_S = 10.0
 """For which a version that came or changed may lie still and be faulty: a copier pauses between two files too."""
 
-_MAY_BE_INCOMPLETE = (FileMissing, FileUnknown, DigestMismatch, ManifestInvalid, GraphInvalid, OSError)
+_MAY_BE_INCOMPLETE = (
+    FileMissing,
+    FileUnknown,
+    DigestMismatch,
+    ManifestInvalid,
+    SignatureInvalid,
+    GraphInvalid,
+    OSError,
+)
 """Faults that a copy under way makes too."""
 
 

@@ -62,6 +62,9 @@ def _model(model: ServedModel) -> dict[str, Any]:
         "threads": session.options.threads,
         "optimization": session.options.optimization,
         "graph_sha256": manifest.files[graph].sha256,
+        "signed_by": None
+        if model.predictor.bundle.signer is None
+        else model.predictor.bundle.signer._asdict(),
         "plan": model.batcher.plan.as_json(),
         "measured": model.profile.measured,
         "note": model.profile.note,

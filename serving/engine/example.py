@@ -6,7 +6,7 @@ import numpy as np
 
 from inference.errors import InferenceFailed
 from inference.processors.base import Processor
-from inference.proving.golden import Golden, payload_of
+from inference.proving.golden import Golden, golden_rows, payload_of
 from inference.proving.independence import COMPARED
 from inference.proving.sample_inputs import find_rows, rows_like
 from inference.runtime.session import OrtSession
@@ -53,8 +53,9 @@ def find_example(bundle: Bundle, processor: Processor, session: OrtSession) -> E
         if told is not None:
             return _like(told, bundle, session)
         return Example((), find_rows(session.attempt, bundle.manifest.inputs, session.axes, session.metadata))
-    payloads = tuple(payload_of(bundle, example) for example in Golden.read(bundle).examples)
-    features = [processor.preprocess(processor.decode(payload)).tensors for payload in payloads]
+    golden = Golden.read(bundle)
+    payloads = tuple(payload_of(bundle, example) for example in golden.examples)
+    features = golden_rows(bundle, processor, golden)
     batch = processor.collate(features)  # of one length
     places = range(len(features))
     rows = tuple({name: array[at : at + 1] for name, array in batch.items()} for at in places)
@@ -66,8 +67,8 @@ def _like(told: Tensors, bundle: Bundle, session: OrtSession) -> Example:
     session.attempt(told)
     if not bundle.manifest.max_batch_size:
         return Example((), (told,))
-    rows = rows_like(bundle.manifest.inputs, told)
     try:
+        rows = rows_like(bundle.manifest.inputs, told)
         session.attempt(rows[0])
     except InferenceFailed:
         return Example((), ({name: array[:1] for name, array in told.items()},))

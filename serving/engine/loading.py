@@ -27,6 +27,7 @@ from inference.runtime.providers import CUDA, check_device
 from inference.runtime.session import OrtSession
 from inference.store.bundle import Bundle
 from inference.store.located import Located
+from inference.store.signatures import Trust
 from inference.triton.config import TritonConfig
 from inference.triton.reading import read_config
 from inference.values import Tensors
@@ -69,6 +70,8 @@ class ModelLoader:
     """Where batches run that are not run on the event loop."""
     overrides: Overrides = AS_MEASURED
     engine_cache: Path | None = None
+    trust: Trust | None = None
+    """The keys of which one must have signed a bundle; None: none need be."""
     drift_window_rows: int = 0
     cpus: int = field(default_factory=available_cpus)
     """That this process may use for its runs."""
@@ -186,7 +189,7 @@ class _Load:
             )
         self._config, self._set_overrides = config, self._overrides
         self._sessions = Sessions(self._loader.device, self._loader.engine_cache, config)
-        bundle = Bundle.open(self._located, self._sessions.options(self._threads))
+        bundle = Bundle.open(self._located, self._sessions.options(self._threads), self._loader.trust)
         self._limit = bundle.manifest.max_batch_size
         self._precision = self._loader.precision_of(bundle)
         self._sessions.begin(bundle, self._precision, self._threads)
@@ -285,8 +288,8 @@ class _Load:
     def _example_told(self) -> Example:
         """By the first request: rows like its own, or that itself where one row alone is not taken."""
         tensors, self._told = self._told, {}
-        rows = rows_like(self._bundle.manifest.inputs, tensors)
         try:
+            rows = rows_like(self._bundle.manifest.inputs, tensors)
             self._first_session().attempt(rows[0])
         except InferenceFailed:
             return Example((), (tensors,))

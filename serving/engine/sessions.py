@@ -40,7 +40,7 @@ class Sessions:
             bundle = self._bundle
             options = self.options(threads, batch_sizes).for_manifest(bundle.manifest)
             options = options._replace(max_batch_size=limit)
-            self._opened[key] = OrtSession(bundle.graph_source(self._precision), bundle.path, options)
+            self._opened[key] = bundle.load(self._precision, options)
         return self._opened[key]
 
     def keep_only(self, *serving: OrtSession | None) -> None:

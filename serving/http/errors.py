@@ -35,6 +35,7 @@ STATUS: dict[type[errors.BatonError], int] = {
     errors.FileUnknown: 503,
     errors.DigestMismatch: 503,
     errors.PathOutside: 503,
+    errors.SignatureInvalid: 503,
     errors.GraphInvalid: 503,
     errors.GoldenMismatch: 503,
 }

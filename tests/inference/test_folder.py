@@ -8,10 +8,11 @@ import pytest
 
 from inference.folder import (
     Listing,
+    UnfitFile,
     fingerprint,
     listing,
     passed_over,
-    read_file,
+    read_regular,
     said_of,
     shown,
     version_named,
@@ -85,17 +86,6 @@ def test_entries_are_listed_by_kind_and_a_link_counts_as_its_target(tmp_path: Pa
         listing(tmp_path / "gone")
 
 
-def test_only_a_file_is_read_and_nothing_is_waited_for(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"x")
-    os.mkfifo(tmp_path / "pipe")
-    assert read_file(tmp_path / "file") == b"x"
-    for path in (tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(OSError, match="a pipe, a socket or a device, expected a file"):
-            read_file(path)
-    with pytest.raises(IsADirectoryError):
-        read_file(tmp_path)
-
-
 def test_a_name_is_shown_without_line_breaks_and_bytes_that_are_no_text() -> None:
     assert shown("a\nb\tc") == "a b c"
     assert shown(os.fsdecode(b"a\xff")) == "a\N{REPLACEMENT CHARACTER}"
@@ -107,3 +97,19 @@ def test_an_error_of_the_system_is_told_without_the_path() -> None:
         == "No such file or directory: models"
     )
     assert said_of(OSError()) == "OSError"
+
+
+def test_a_file_is_read_whole_and_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    os.mkfifo(tmp_path / "pipe")
+    assert read_regular(tmp_path / "file", 5) == b"12345"
+    for name, words in (
+        ("file", "got 5 bytes, expected at most 4"),
+        ("pipe", "got a pipe, expected a file"),
+        (".", "got a folder, expected a file"),
+        ("/dev/zero", "got a device, expected a file"),
+    ):
+        with pytest.raises(UnfitFile, match=words):
+            read_regular(tmp_path / name, 4)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "away", 4)

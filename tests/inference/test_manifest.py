@@ -41,7 +41,21 @@ def test_a_graph_is_a_listed_file(content: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"schema_version": 2}, {"colour": "red"}, {"name": "a b"}, {"version": 0}, {"max_batch_size": -1}],
+    [
+        {"schema_version": 2},
+        {"colour": "red"},
+        {"name": "a b"},
+        {"version": 0},
+        {"version": 10**18},
+        {"max_batch_size": -1},
+        {"max_batch_size": 1 << 17},
+        {"task": "text"},
+        {"description": "x" * 70_000},
+        {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [-2]}]},
+        {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 1 << 15, 1 << 15]}]},
+        {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1] * 65}]},
+        {"inputs": []},
+    ],
 )
 def test_an_unknown_field_or_a_value_out_of_range_is_refused(
     content: dict[str, Any], change: dict[str, Any]

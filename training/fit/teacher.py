@@ -89,8 +89,8 @@ def disagreements(predictor: Predictor, config: TrainConfig, task: Task, data: T
             f"processor, max_length: it has {actual.max_length}, expected {config.max_length} or more"
         )
     for name, content in task.files(data).items():
-        if bundle.read_json(name) != json.loads(content):
-            faults.append(f"{name}: it has others than the data; {_first(bundle.read_json(name))}")
+        if (theirs := json.loads(bundle.read(name))) != json.loads(content):
+            faults.append(f"{name}: it has others than the data; {_first(theirs)}")
     return faults
 
 

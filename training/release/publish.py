@@ -5,7 +5,6 @@ and renamed. An existing version is never touched.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from inference.proving.golden import Golden
 from inference.runtime.session import OrtSession
 from inference.store.bundle import file_record
 from inference.store.located import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE
+from inference.store.publishing import staged_folder
 from inference.store.reference import REFERENCE_FILE
 from inference.store.repository import ModelRepository
 from training.config import TrainConfig
@@ -113,24 +113,14 @@ def publish(
 
 @contextmanager
 def staged_version(models: Path, name: str, version: int) -> Iterator[Path]:
-    """A hidden folder to make a bundle in: at the block's end it becomes `models/name/version` in one step.
-
-    `RunError` where that version exists or the disk refuses; a block that raises leaves nothing behind.
-    """
-    target = models / name / str(version)
-    if target.exists():
-        raise RunError(f"{target} exists; a published version is never overwritten, choose another --version")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # The name of a bundle's folder is checked when it is opened, so the hidden one has the same shape.
-    staging = models / f".publishing-{os.getpid()}"
-    staged = staging / name / str(version)
+    """A hidden folder to make a bundle in, as `staged_folder` gives it; `RunError` where it cannot be published."""
     try:
-        yield staged
-        staged.rename(target)
+        with staged_folder(models, name, version) as staged:
+            yield staged
+    except FileExistsError as error:
+        raise RunError(str(error)) from error
     except OSError as error:
-        raise RunError(f"cannot publish {target}: {error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        raise RunError(f"cannot publish {models / name / str(version)}: {error}") from error
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -18,6 +18,7 @@ from inference.store.bundle import Bundle, file_record
 from inference.store.located import MANIFEST_FILE
 from inference.store.reference import REFERENCE_FILE, Reference
 from inference.store.repository import ModelRepository
+from inference.store.signatures import SIGNATURE_FILE
 from inference.values import Array
 from training.config import TrainConfig, make_config
 from training.data.examples import BUNDLE_BATCH
@@ -116,7 +117,7 @@ def _publish_next(bundle: Bundle, reference: Reference) -> Path:
         "files": files,
     }
     with staged_version(models, name, version) as staged:
-        shutil.copytree(bundle.path, staged, ignore=shutil.ignore_patterns(MANIFEST_FILE))
+        shutil.copytree(bundle.path, staged, ignore=shutil.ignore_patterns(MANIFEST_FILE, SIGNATURE_FILE))
         (staged / REFERENCE_FILE).write_bytes(content)
         manifest = bundle.manifest.model_copy(update=changes)
         (staged / MANIFEST_FILE).write_text(

@@ -6,6 +6,7 @@ import pytest
 
 from inference.errors import InvalidInput, ManifestInvalid
 from inference.processors.catalogue import Catalogue, Items, catalogue_json, read_ids, read_items
+from inference.store.documents import read_document
 
 ITEMS = Items(ids=("a", 7, "c"), titles=("A", "Seven", "C"), popularity=(2.0, 5.0, 2.0), users=("ann", 3))
 
@@ -18,9 +19,9 @@ class Folder:
     def __init__(self, content: bytes) -> None:
         self.content = content
 
-    def read(self, name: str) -> bytes:
+    def read_document(self, kind: type[Items], name: str) -> Items:
         assert name == "items.json"
-        return self.content
+        return read_document(kind, self.content, self.path, name)
 
 
 def test_known_ids_become_indexes_from_1_and_unknown_ones_are_kept_apart() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from inference.configs import TextConfig
-from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
+from inference.errors import InferenceFailed, InputTooLarge, InvalidInput, UnsupportedMediaType
 from inference.processors.classification import Classification
 from inference.processors.text import INPUT, Reading, TextProcessor, read_tokenizer
 from inference.values import Features, Payload
@@ -187,3 +187,42 @@ def test_a_tokenizer_that_loses_what_it_does_not_know_is_refused() -> None:
     letters = {letter: place for place, letter in enumerate(pre_tokenizers.ByteLevel.alphabet())}
     every_byte = Tokenizer(models.BPE(vocab=letters, merges=[]))
     assert read_tokenizer(every_byte.to_str()).get_vocab_size() == 256
+
+
+class PanicException(BaseException):
+    """Stands for a panic of the library's Rust."""
+
+
+class Panicking:
+    """Stands for a tokenizer that fails on every text."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def encode_batch_fast(self, *_: object, **__: object) -> object:
+        raise self.error
+
+    encode = encode_batch_fast
+
+
+@pytest.mark.parametrize("error", [PanicException("index out of bounds"), Exception("index out of bounds")])
+def test_a_failure_of_the_tokenizer_costs_one_request_and_not_the_loop(error: BaseException) -> None:
+    processor = TextProcessor(CONFIG, cast("Tokenizer", Panicking(error)))
+    with pytest.raises(InferenceFailed, match="the tokenizer fails on this text: index out of bounds"):
+        processor.preprocess("a film")
+
+
+def test_an_interrupt_is_no_failure_of_the_tokenizer() -> None:
+    processor = TextProcessor(CONFIG, cast("Tokenizer", Panicking(KeyboardInterrupt())))
+    with pytest.raises(KeyboardInterrupt):
+        processor.preprocess("a film")
+
+
+def test_a_panic_while_a_tokenizer_is_read_is_a_fault_of_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(_: str) -> None:
+        raise PanicException("x" * 1000)
+
+    monkeypatch.setattr("tokenizers.Tokenizer.from_str", panic)
+    with pytest.raises(ValueError, match=r"not a tokenizer: x+…x+") as refused:
+        read_tokenizer("{}")
+    assert len(str(refused.value)) < 250

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from inference.errors import InferenceFailed
 from inference.manifest import TensorSpec
 from inference.proving.independence import COMPARED
 from inference.proving.sample_values import Guess, make_rows
@@ -39,3 +40,9 @@ def test_real_company_has_zeros_large_numbers_nan_and_infinity() -> None:
     assert any(np.isnan(row).all() for row in company)
     assert any(np.isinf(row).all() for row in company)
     assert any(np.isfinite(row).all() and np.abs(row).max() >= 1e6 for row in company)
+
+
+def test_rows_that_would_take_gigabytes_are_not_made() -> None:
+    spec = TensorSpec(name="x", datatype=DataType.FP32, shape=(-1, 1 << 14, 1 << 14))
+    with pytest.raises(InferenceFailed, match="268435456 elements is too big to be tried"):
+        make_rows([spec], Guess({"x": (1, 1 << 14, 1 << 14)}, 0, 10, ("red",)))

@@ -20,8 +20,12 @@ from inference.runtime.messages import brief, in_words
             "Failed to construct locale with name:xx_XX.UTF-8:locale::facet",
             ("the locale xx_XX.UTF-8", "localedef"),
         ),
+        (
+            "Fatal error: some.domain:Magic(-1) is not a registered function/op",
+            ("it uses the operator Magic of some.domain", "no library of operators is loaded"),
+        ),
     ],
-    ids=["opset", "IR version", "locale"],
+    ids=["opset", "IR version", "locale", "operator"],
 )
 def test_a_known_reason_is_told_with_its_numbers_and_the_way_out(said: str, words: tuple[str, ...]) -> None:
     told = in_words(said)

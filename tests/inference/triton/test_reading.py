@@ -219,10 +219,10 @@ def test_a_configuration_that_could_not_be_read_is_read_again_though_it_has_not_
     (tmp_path / CONFIG_FILE).write_text("version_policy { specific { versions: 7 } }")
     with monkeypatch.context() as broken:
 
-        def unreadable(_: Path) -> bytes:
+        def unreadable(_: Path, most: int) -> bytes:
             raise OSError(errno.EIO, "Input/output error")
 
-        broken.setattr(parsing, "read_file", unreadable)
+        broken.setattr(parsing, "read_regular", unreadable)
         assert outline(tmp_path) == Outline(faulty=True)
     policy = outline(tmp_path).version_policy
     assert policy is not None

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto
 
 from inference.processors import build_processor
-from inference.runtime.session import OrtSession, SessionOptions
+from inference.runtime.session import SessionOptions
 from inference.store.bundle import Bundle
 from inference.store.located import Located
 from inference.values import Payload
@@ -19,7 +19,7 @@ from tests.serving.graphs import identity_graph
 def found(folder: Path) -> tuple[Bundle, Example]:
     options = SessionOptions()
     bundle = Bundle.open(Located.at(folder), options)
-    session = bundle.session or OrtSession(bundle.graph_source(bundle.manifest.serve), bundle.path, options)
+    session = bundle.session or bundle.load(options=options)
     return bundle, find_example(bundle, build_processor(bundle), session)
 
 

@@ -22,8 +22,7 @@ from tests.serving.graphs import identity_graph
 def prover(folder: Path, *, trusted: bool = False) -> tuple[Prover, OrtSession, Example]:
     bundle = Bundle.open(Located.at(folder), SessionOptions())
     processor = build_processor(bundle)
-    source = bundle.graph_source(bundle.manifest.serve)
-    session = bundle.session or OrtSession(source, bundle.path, SessionOptions())
+    session = bundle.session or bundle.load()
     return Prover(bundle, processor, trusted=trusted), session, find_example(bundle, processor, session)
 
 

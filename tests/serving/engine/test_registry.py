@@ -69,8 +69,7 @@ def test_what_is_measured_is_what_serves_so_no_session_is_opened_twice(
             opened.append(options.threads)
             super().__init__(graph, bundle, options)
 
-    monkeypatch.setattr("serving.engine.sessions.OrtSession", Counted)
-    monkeypatch.setattr("inference.predictor.OrtSession", Counted)
+    monkeypatch.setattr("inference.store.bundle.OrtSession", Counted)
 
     async def story(registry: ModelRegistry, root: Path) -> None:
         write_brightness(root)
