@@ -38,8 +38,8 @@ class GraphFile:
         with path.open("rb") as file:
             if not path.stat().st_size:
                 raise ValueError("the file is empty")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-                return cls._walk(view)
+            # Not closed here: an error on its way holds views of it, and closing would raise in its place.
+            return cls._walk(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
 
     @classmethod
     def of(cls, data: bytes) -> "GraphFile":
