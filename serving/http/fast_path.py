@@ -11,13 +11,14 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
-from inference.errors import BatonError, ClientDisconnected, Overloaded
+from inference.errors import BatonError, ClientDisconnected
 from serving.codec.compression import LEAST_BYTES, Decompression, choose_encoding, compress, is_compressed
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
 from serving.engine.fair_pool import FairPool
 from serving.engine.inflight import Hold, InflightBytes
+from serving.engine.large_work import LargeWork
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
@@ -83,14 +84,19 @@ class FastPath:
         self.inflight = inflight
         self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
+        self._work = LargeWork()
         self._explanations = ExplanationPlane(pool, settings.max_explain_rows, settings.max_explanations)
         self._exchanges: dict[str, Callable[..., Any]] = {
-            "infer": partial(InferExchange, plane),
-            "predict": partial(PredictExchange, plane),
-            "explain": partial(ExplainExchange, self._explanations),
+            "infer": partial(InferExchange, plane, self._work),
+            "predict": partial(PredictExchange, plane, self._work),
+            "explain": partial(ExplainExchange, self._explanations, self._work),
         }
         self._refusals: dict[tuple[str, int], Answer] = {}
         self._tasks: set[asyncio.Future[None]] = set()
+
+    def close(self) -> None:
+        """End the threads for large requests, when no request is under way any more."""
+        self._work.close()
 
     def takes(self, headers: RawHeaders) -> bool:
         """Whether `respond` may be given this request: a body whose length is declared and admitted.
@@ -115,7 +121,9 @@ class FastPath:
             model = self._registry.get(route.name, route.version)
         except BatonError:
             return None
-        error = self._overloaded(route, model)
+        admission = model.batcher.admission
+        explained = route.verb == "explain"
+        error = self._explanations.overloaded(model) if explained else admission.overloaded(rows=1)
         if error is None:
             return None
         model.metrics.fail(error)
@@ -150,7 +158,9 @@ class FastPath:
         model: ServedModel | None = None
         try:
             model = self._registry.get(route.name, route.version)
-            overloaded = self._overloaded(route, model)
+            admission = model.batcher.admission
+            explained = route.verb == "explain"
+            overloaded = self._explanations.overloaded(model) if explained else admission.overloaded(rows=1)
             if overloaded is not None:  # before the body is read
                 raise overloaded
             body = await read_body(receive, headers, self._max_body_bytes)
@@ -186,7 +196,7 @@ class FastPath:
             context = RequestContext()
         context.hold = client.hold
         if b"content-encoding" in headers and not plain:
-            self._spawn(self._respond_decompressed(route, headers, bytes(body), client, context))
+            self._spawn(self._respond_decompressed(route, headers, body, client, context))
             return
         context.is_disconnected = partial(getattr, client, "disconnected")
         model: ServedModel | None = None
@@ -196,6 +206,9 @@ class FastPath:
             try:
                 if error is not None:
                     raise error
+                if exchange.is_large(result):
+                    self._work.start(large(result), partial(answered, None))
+                    return
                 answer = exchange.encode(result)
             except BaseException as failure:
                 answer = self._refused(route, model, failure)
@@ -204,6 +217,14 @@ class FastPath:
                     self._spawn(self._send_compressed(route, answer, headers, context, client))
                     return
             client.send(self._finished(route, answer, headers, context))
+
+        async def large(result: Any) -> None:
+            """The same for an answer that is encoded in pieces."""
+            answer = await exchange.encode_large(result)
+            if b"accept-encoding" in headers:
+                await self._send_compressed(route, answer, headers, context, client)
+            else:
+                client.send(self._finished(route, answer, headers, context))
 
         if self._payload_log is not None and self._payload_log.picks():
             context.body = bytes(body)
@@ -222,13 +243,13 @@ class FastPath:
         except BatonError:
             return None
 
-    def _overloaded(self, route: Route, model: ServedModel) -> Overloaded | None:
-        if route.verb == "explain":
-            return self._explanations.overloaded(model)
-        return model.batcher.admission.overloaded(rows=1)
-
     async def _respond_decompressed(
-        self, route: Route, headers: RawHeaders, body: bytes, client: Client, context: RequestContext
+        self,
+        route: Route,
+        headers: RawHeaders,
+        body: bytes | memoryview,
+        client: Client,
+        context: RequestContext,
     ) -> None:
         model: ServedModel | None = None
         try:
@@ -241,7 +262,7 @@ class FastPath:
         else:
             self.respond(route, headers, body, client, context, plain=True)
 
-    async def _decompressed(self, body: bytes, encoding: str, hold: Hold | None) -> bytes:
+    async def _decompressed(self, body: bytes | memoryview, encoding: str, hold: Hold | None) -> bytes:
         """The body decompressed in pieces: the bytes of each are taken before it is made."""
         stream, hold = Decompression(body, encoding, self._max_body_bytes), hold or Hold(self.inflight)
         loop, pieces, held = asyncio.get_running_loop(), list[bytes](), hold.size
@@ -256,7 +277,7 @@ class FastPath:
             held += len(pieces[-1])
             hold.settle(held, "body")
         hold.grow(held, "body")  # for the whole beside its pieces
-        content = b"".join(pieces)
+        content = await loop.run_in_executor(self._pool, b"".join, pieces)
         hold.settle(len(content), "body")
         return content
 
@@ -273,11 +294,11 @@ class FastPath:
         encoding = choose_encoding(accepted)
         if not encoding:
             return answer
-        if len(answer.body) < _OFF_LOOP_BYTES:
+        if not answer.rest and len(answer.body) < _OFF_LOOP_BYTES:
             body = compress(answer.body, encoding)
         else:
             loop = asyncio.get_running_loop()
-            body = await loop.run_in_executor(self._pool, compress, answer.body, encoding)
+            body = await loop.run_in_executor(self._pool, compress, answer.body, encoding, answer.rest)
         encoded = (b"content-encoding", encoding.encode())
         return Answer(answer.status, [*answer.headers, encoded, (b"vary", b"accept-encoding")], body)
 
@@ -290,7 +311,7 @@ class FastPath:
     def _finished(self, route: Route, answer: Answer, headers: RawHeaders, context: RequestContext) -> Answer:
         """The answer with the headers that every one has; its observers are told of it."""
         added = answer.headers
-        added.append((b"content-length", b"%d" % len(answer.body)))
+        added.append((b"content-length", b"%d" % (answer.size if answer.rest else len(answer.body))))
         added.append((b"server-timing", context.times.server_timing()))
         request_id = headers.get(b"x-request-id")
         if request_id is not None and request_id.isascii() and request_id.decode().isprintable():

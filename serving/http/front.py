@@ -19,7 +19,10 @@ def in_front_of(rest: Asgi, fast_path: FastPath, root_path: str) -> Asgi:
         else:
             answer = other_method(scope["method"], ("POST",))
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": bool(answer.rest)})
+        for place, part in enumerate(answer.rest, start=1):
+            more = place < len(answer.rest)
+            await send({"type": "http.response.body", "body": bytes(part), "more_body": more})
 
     return front
 

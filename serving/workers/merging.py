@@ -26,10 +26,9 @@ _AMOUNTS = frozenset({
     "process_resident_memory_bytes",
     "process_virtual_memory_bytes",
 })  # fmt: skip
-# Of these the lowest: the server is as ready as its least ready worker, and as old as its oldest process.
+# Of these the lowest: the server is as old as its oldest process.
 _OF_ALL = frozenset({
     "baton_model_loaded_timestamp_seconds",
-    "baton_ready",
     "process_max_fds",
     "process_start_time_seconds",
 })  # fmt: skip

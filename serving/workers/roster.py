@@ -135,8 +135,8 @@ class Roster:
 
     @property
     def shown(self) -> list[Worker]:
-        """Those whose report is asked for: not a successor that has yet to load the models that it counts."""
-        return [worker for worker in self.up if worker.state or worker.number not in self._left]
+        """Those whose report is asked for: not one that has yet to load its models, when others have."""
+        return [worker for worker in self.up if worker.state or not (self.complete or self._left)]
 
     @property
     def up(self) -> list[Worker]:

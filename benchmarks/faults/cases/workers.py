@@ -160,7 +160,7 @@ def killed_worker(bench: Bench) -> str:
             began = time.monotonic()
             unready, last, fell = 0, 0.0, 0
             while time.monotonic() - began < 60:
-                unready += not _is_ready(server)
+                unready += not _is_ready(server) or server.metric("baton_ready") != 1
                 counted = server.metric(_COUNTED)
                 fell += counted < last
                 last = counted

@@ -25,7 +25,7 @@ from tests.serving.workers.stubs import family, report
         ("nv_inference_count", "unknown", 5),
         ("baton_queue_rows", "gauge", 5),
         ("baton_queue_age_seconds", "gauge", 3),
-        ("baton_ready", "gauge", 2),
+        ("process_max_fds", "gauge", 2),
         ("baton_model_info", "gauge", 3),
         ("baton_cgroup_cpu_periods", "counter", 3),
     ],
