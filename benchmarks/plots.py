@@ -31,7 +31,7 @@ def draw(plot: Plot, file: Path) -> None:
             _line(axis, curve, order.get(curve.label))
         axis.set(title=panel, xlabel=plot.x)
         if plot.linear:
-            axis.set(xlim=(0, None), ylim=(0, None))
+            axis.set(xlim=(0, None), ylim=(0, 1.1 * axis.get_ylim()[1]))
         else:
             _logarithmic(axis, ticker, {x for curve in plot.curves if curve.panel == panel for x in curve.x})
         axis.grid(alpha=0.3)

@@ -49,8 +49,8 @@ OUTSIDE = {
 }
 """Names that code outside this repository reads, and which."""
 
-DECORATORS = ["@app.*", "@router.*", "@field_validator", "@model_validator", "@pytest.fixture"]
-"""Decorators that hand a function over to a library."""
+DECORATORS = ["@app.*", "@router.*", "@field_validator", "@model_validator", "@pytest.fixture", "@case"]
+"""Decorators that hand a function over to a library, or to the table of the fault matrix."""
 
 COPYING = {"copy", "deepcopy"}
 PICKLING = {*COPYING, "dump", "dumps", "load", "loads"}

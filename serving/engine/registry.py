@@ -70,6 +70,8 @@ class ModelRegistry:
         self._unloaded: set[str] = set()
         self._changing = asyncio.Lock()
         self._started = self._draining = False
+        self.looks = {"success": 0, "failed": 0}
+        """At the folder: those that could read it and did all that followed, and the others."""
 
     def get(self, name: str, version: int | None = None) -> ServedModel:
         """The model that answers: that version, or the newest served. `ModelNotFound`, `ModelNotReady`."""
@@ -137,25 +139,35 @@ class ModelRegistry:
         async with self._changing:
             if self._draining:
                 return
-            sight = await self._folder.look_again(serves=bool(self._answering))
-            if sight is None:
-                return
-            for name, versions in sight.versions.items():
-                self._forget_gone(name, versions)
-            await asyncio.gather(
-                *(
-                    self._attend(name, versions, sight.policies.get(name))
-                    for name, versions in sight.versions.items()
-                    if name not in self._unloaded
-                )
+            outcome = "failed"
+            try:
+                if await self._look_again():
+                    outcome = "success"
+            finally:
+                self.looks[outcome] += 1
+
+    async def _look_again(self) -> bool:
+        """`refresh` under its lock; whether the folder could be read."""
+        sight = await self._folder.look_again(serves=bool(self._answering))
+        if sight is None:
+            return False
+        for name, versions in sight.versions.items():
+            self._forget_gone(name, versions)
+        await asyncio.gather(
+            *(
+                self._attend(name, versions, sight.policies.get(name))
+                for name, versions in sight.versions.items()
+                if name not in self._unloaded
             )
-            self._folder.note(sight.faults, at_start=not self._started)
-            for name in {name for name, _ in self._known()} - sight.versions.keys() - sight.unreadable:
-                self._retire_all(name)
-                self._forget(name)
-            if not self._started:
-                self._started = True
-                self._say_what_serves()
+        )
+        self._folder.note(sight.faults, at_start=not self._started)
+        for name in {name for name, _ in self._known()} - sight.versions.keys() - sight.unreadable:
+            self._retire_all(name)
+            self._forget(name)
+        if not self._started:
+            self._started = True
+            self._say_what_serves()
+        return True
 
     async def load(self, name: str) -> None:
         """Load a model as it is on disk, again where its files have changed; requests under way finish on the old one.

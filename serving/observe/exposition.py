@@ -5,7 +5,7 @@ sends becomes a label.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -57,6 +57,11 @@ class Shown(Protocol):
         """Every version that was refused."""
         ...
 
+    @property
+    def looks(self) -> Mapping[str, int]:
+        """At the folder of models, by how they ended."""
+        ...
+
 
 class ModelCollector(Collector):
     """Renders each served model's accumulators at the moment of a scrape."""
@@ -69,8 +74,11 @@ class ModelCollector(Collector):
         served = self._registry.served()
         metrics = [model.metrics for model in served]
         yield _info(served)
-        yield _states(self._registry.index())
-        yield _refused(self._registry)
+        index = list(_with_series(self._registry.index()))
+        refused = self._registry.refused()
+        yield _states(index)
+        yield _refused(index, refused)
+        yield from _folder(self._registry.looks, len(refused))
         yield _loaded(served)
         yield _quality(served)
         yield _outcomes(metrics)
@@ -187,15 +195,35 @@ def _states(index: Iterable[IndexEntry]) -> Metric:
     return family
 
 
-def _refused(registry: Shown) -> Metric:
+def _with_series(index: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
+    """All versions, and the first entries that are none: a folder of other files must not fill Prometheus."""
+    others = 0
+    for entry in index:
+        others += isinstance(entry.version, str)
+        if isinstance(entry.version, int) or others <= MAX_LABELS:
+            yield entry
+
+
+def _refused(index: Iterable[IndexEntry], refused: Iterable[tuple[str, int | str]]) -> Metric:
     family = GaugeMetricFamily(
         "baton_model_refused", "1 for a version that was tried and takes no traffic.", labels=_LABELS
     )
-    refused = set(registry.refused())
-    for entry in registry.index():
-        key = entry.name, entry.version
-        family.add_metric((entry.name, str(entry.version)), key in refused)
+    known = set(refused)
+    for entry in index:
+        family.add_metric((entry.name, str(entry.version)), (entry.name, entry.version) in known)
     return family
+
+
+def _folder(looks: Mapping[str, int], faults: int) -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "baton_folder_looks", "Looks at the folder of models by how they ended.", labels=("outcome",)
+    )
+    for outcome, count in looks.items():
+        family.add_metric((outcome,), count)
+    yield family
+    yield GaugeMetricFamily(
+        "baton_folder_faults", "Entries of the folder of models that are refused as they lie.", value=faults
+    )
 
 
 def _loaded(served: Iterable[ServedModel]) -> Metric:

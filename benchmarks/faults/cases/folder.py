@@ -473,7 +473,7 @@ def a_deleted_model_gives_its_memory_back(bench: Bench) -> str:
         expect(server.wait(lambda: server.serves("warm"), 60.0), "a small model does not serve")
         _settle(server)
         before = server.rss_bytes()
-        write_mlp(bench.folder / "made", "heavy", (64, *[2560] * 5, 10))
+        write_mlp(bench.folder / "made", "heavy", (64, 5200, 5200, 10))
         (bench.folder / "made/heavy").rename(models / "heavy")
         expect(server.wait(lambda: server.serves("heavy"), 60.0), "the model does not serve")
         _settle(server)

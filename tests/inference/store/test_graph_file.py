@@ -1,5 +1,6 @@
 """What is read from a file without `onnx`, held against what `onnx` reads."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from inference.store.graph_file import GraphFile
-from tests.bundles import MODELS, graph_bytes
+from tests.bundles import MODELS, graph_bytes, sum_graph
 from tests.inference.proving.test_independence import node, tensor
 
 
@@ -80,3 +81,11 @@ def test_a_file_that_is_cut_off_is_told_and_let_go_of(tmp_path: Path, size: int)
     (tmp_path / "model.onnx").write_bytes(data[: len(data) - size])
     with pytest.raises(ValueError, match=r"behind the end|cut off"):
         GraphFile.read(tmp_path / "model.onnx")
+
+
+def test_a_graph_that_is_cut_off_anywhere_is_a_fault_in_words(tmp_path: Path) -> None:
+    path, data = tmp_path / "model.onnx", sum_graph()
+    for end in range(1, len(data)):
+        path.write_bytes(data[:end])
+        with contextlib.suppress(ValueError):  # and nothing else, such as BufferError of the mapped file
+            GraphFile.read(path)

@@ -1,11 +1,12 @@
 """A version where it lies: its name and number by the folder, or by the manifest where the folder has none."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from inference.folder import Listing
-from inference.store.located import Located, graph_in, said_in
+from inference.store.located import MANIFEST_FILE, Located, graph_in, said_in
 from tests.bundles import sum_graph, write_bare, write_brightness
 
 
@@ -55,3 +56,15 @@ def test_files_beside_the_versions_count_as_the_versions_own(tmp_path: Path) -> 
     before = located.files()
     (tmp_path / "sum" / "config.pbtxt").write_text("")
     assert located.files() != before
+
+
+@pytest.mark.parametrize("manifest", ["a link to nowhere", "a folder", "a pipe"])
+def test_beside_a_manifest_that_is_none_a_graph_is_no_bare_one(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"x")
+    if manifest == "a folder":
+        (tmp_path / MANIFEST_FILE).mkdir()
+    elif manifest == "a pipe":
+        os.mkfifo(tmp_path / MANIFEST_FILE)
+    else:
+        (tmp_path / MANIFEST_FILE).symlink_to("nowhere")
+    assert Located.at(tmp_path).graph_file is None

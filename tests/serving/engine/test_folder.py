@@ -627,6 +627,9 @@ def test_looks_go_on_whatever_one_of_them_raises(
             await asyncio.sleep(0.01)
         running.cancel()
 
+        assert registry.looks["failed"] == 5
+        assert registry.looks["success"] >= 1
+
     _play(story, tmp_path, pool)
     assert caplog.text.count("KeyError: 'a bug'") == 1
 

@@ -7,7 +7,7 @@ import pytest
 
 from serving.engine.context import StageTimes
 from serving.engine.metrics import Distribution, ModelMetrics
-from serving.engine.served_model import ServedModel
+from serving.engine.served_model import IndexEntry, ModelState, ServedModel
 from serving.observe import exposition
 from serving.observe.exposition import MAX_LABELS, OTHER, choose_format
 
@@ -109,3 +109,21 @@ def test_a_scrape_is_openmetrics_only_where_its_current_version_is_preferred(
 ) -> None:
     _, content_type = choose_format(accept)
     assert content_type.startswith("application/openmetrics-text") is is_openmetrics
+
+
+def test_a_folder_of_thousands_of_other_files_does_not_fill_prometheus_and_is_counted_whole() -> None:
+    index = [IndexEntry("m", version, ModelState.READY) for version in range(1, 200)]
+    index += [IndexEntry(f"file{number}.onnx", "", ModelState.REFUSED, "loose") for number in range(5000)]
+    registry = SimpleNamespace(
+        served=list, index=lambda: index, looks={"success": 7, "failed": 2},
+        refused=lambda: [(entry.name, "") for entry in index if entry.version == ""],
+    )  # fmt: skip
+    samples = [
+        sample for family in exposition.ModelCollector(registry).collect() for sample in family.samples
+    ]
+    told = [sample for sample in samples if sample.name == "baton_model_refused"]
+    assert len(told) == 199 + MAX_LABELS
+    assert sum(sample.value for sample in told) == MAX_LABELS
+    assert [sample.value for sample in samples if sample.name == "baton_folder_faults"] == [5000]
+    looks = {s.labels["outcome"]: s.value for s in samples if s.name == "baton_folder_looks_total"}
+    assert looks == {"success": 7, "failed": 2}
