@@ -16,6 +16,10 @@ from inference.errors import BatonError
 from inference.runtime.machine import cpu_share
 from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
+from serving.access.administration import Administration
+from serving.access.gate import Gate
+from serving.access.hosts import allowed_hosts
+from serving.access.refusals import Refusals
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
 from serving.engine.group import Alone, Group, Process
@@ -23,12 +27,14 @@ from serving.engine.loading import ModelLoader
 from serving.engine.measuring import RUNS_ON_DEVICE
 from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
+from serving.http.admission import by_listener, with_hosts
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
 from serving.http.fast_path import FastPath
 from serving.http.front import in_front_of
 from serving.http.methods import ASKED, other_method
+from serving.http.routes.documented import API_KEY
 from serving.http.routes.health import health_routes
 from serving.http.routes.infer import infer_routes
 from serving.http.routes.models import model_routes
@@ -37,6 +43,8 @@ from serving.http.routes.pages import OPENAPI, add_docs, page_routes
 from serving.http.routes.repository import repository_routes, shared_memory_routes
 from serving.http.routes.tasks import task_routes
 from serving.lifecycle import Lifecycle
+from serving.listening import Address, TcpAddress, parse_address
+from serving.observe.access_metrics import AccessCollector
 from serving.observe.exposition import choose_format, metrics_registry
 from serving.observe.payloads.log import open_payload_log
 from serving.observe.server_metrics import ServerMetricsCollector
@@ -60,6 +68,10 @@ class Application:
     registry: ModelRegistry
     lifecycle: Lifecycle
     root_path: str
+    gate: Gate | None
+    """Of API keys; None where none is asked for."""
+    admin_asgi: Asgi | None
+    """The application as the listener of administration answers; None without one."""
 
 
 def create_app(
@@ -103,7 +115,15 @@ def create_app(
     lifecycle = Lifecycle()
     observe = observer(registry, tracing, access_log=settings.access_log)
     payload_log = open_payload_log(settings)
-    fast_path = FastPath(registry, DataPlane(decodes), settings, lifecycle, decodes, observe, payload_log)
+    refusals = Refusals()
+    gate = None if settings.api_keys is None else Gate(settings.api_keys, settings.workers, refusals)
+    hosts, origins = listed(settings.allowed_hosts), listed(settings.cors_origins)
+    main_hosts = allowed_hosts(hosts, settings.host)
+    admin_address = parse_address(settings.admin_listen) if settings.admin_listen else None
+    administration = Administration(settings.admin_token, admin_address, origins, refusals)
+    fast_path = FastPath(
+        registry, DataPlane(decodes), settings, lifecycle, decodes, observe, payload_log, gate, main_hosts
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -135,22 +155,33 @@ def create_app(
     metrics = metrics_registry(registry, ServerMetricsCollector(lifecycle, ready, settings.device))
     if payload_log is not None:
         metrics.register(payload_log)
+    metrics.register(AccessCollector(refusals, None if gate is None else gate.keys))
     group = join(Process(registry, metrics, ready, settings.device, settings.poll_s))
     for router in (
         health_routes(group, lifecycle, choose_format),
-        model_routes(registry, group),
-        infer_routes(fast_path),
-        task_routes(fast_path),
-        repository_routes(group, settings.admin_token),
+        model_routes(registry, group, administration),
+        repository_routes(group, administration),
         shared_memory_routes(),
         observing_routes(registry, settings.log_level, None if tracing is None else tracing.one_in()),
         page_routes(settings.root_path),
     ):
         app.include_router(router)
+    for predictions in (infer_routes(fast_path), task_routes(fast_path)):
+        app.include_router(predictions, dependencies=[] if gate is None else [API_KEY])
     add_docs(app)
     _word_errors(app)
-    asgi = with_cors(in_front_of(app, fast_path, settings.root_path), listed(settings.cors_origins))
-    return Application(asgi, fast_path, registry, lifecycle, settings.root_path)
+    whole = with_cors(in_front_of(app, fast_path, settings.root_path), origins)
+    asgi = with_hosts(whole, main_hosts, refusals)
+    admin_asgi: Asgi | None = None
+    if admin_address is not None:
+        admin_hosts = allowed_hosts(hosts, _host_of(admin_address))
+        admin_asgi = with_hosts(by_listener(whole, admin_address), admin_hosts, refusals)
+    return Application(asgi, fast_path, registry, lifecycle, settings.root_path, gate, admin_asgi)
+
+
+def _host_of(address: Address) -> str:
+    """The IP address of a listener; a Unix socket counts as loopback."""
+    return address.host if isinstance(address, TcpAddress) else "127.0.0.1"
 
 
 def _share(rows: int | None, processes: int) -> int | None:

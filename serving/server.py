@@ -17,12 +17,24 @@ from uvicorn.config import STARTUP_FAILURE
 from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
 from inference.runtime.providers import check_device
+from serving.access.keys import ApiKeys, KeysRefused
 from serving.app import Application, create_app
+from serving.http.asgi import Asgi
 from serving.http.bounds import SWEEP_S
-from serving.http.http1 import BoundedProtocol
+from serving.http.http1 import BoundedProtocol, bounded_protocol
 from serving.http.protocol import protocol_of
 from serving.http.tls import Certificate, CertificateRefused
-from serving.listening import EVERY_ADDRESS, listen, url_of
+from serving.listening import (
+    EVERY_ADDRESS,
+    Address,
+    UnixAddress,
+    is_accepted_at,
+    leave_address,
+    listen,
+    listen_at,
+    parse_address,
+    url_of,
+)
 from serving.observe.logs import set_up_logging
 from serving.observe.payloads.log import check_payload_log
 from serving.observe.telemetry import Tracing, TracingUnavailable
@@ -37,9 +49,12 @@ LINGER_S = 1.0
 
 
 class Config(uvicorn.Config):
-    """uvicorn's configuration, and the certificate that the server looks after; None without TLS."""
+    """uvicorn's configuration, with the parts that the server looks after; None for those that it has not."""
 
     certificate: Certificate | None = None
+    admin: "Config | None" = None
+    """Of the listener of administration."""
+    admin_address: Address | None = None
 
 
 class BatonServer(uvicorn.Server):
@@ -48,6 +63,8 @@ class BatonServer(uvicorn.Server):
     Traffic still arrives for a while after SIGTERM (triton server issue 6230), so it is answered for
     `drain_delay_s`, and liveness stays. A second signal ends the process where it stands.
     """
+
+    config: Config
 
     def __init__(self, config: Config, app: Application, drain_delay_s: float) -> None:
         super().__init__(config)
@@ -65,6 +82,13 @@ class BatonServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn's; and at `::` IPv4 is listened to as well. Connections are looked after until the process ends."""
         config = self.config
+        admin: socket.socket | None = None
+        if sockets is None and config.admin_address is not None:
+            try:
+                admin = listen_at(config.admin_address)
+            except OSError as error:
+                log.error("--admin-listen %s: %s", config.admin_address, error)
+                sys.exit(STARTUP_FAILURE)
         if sockets is None and config.host == EVERY_ADDRESS:
             try:
                 sockets = [listen(config.host, config.port)]
@@ -72,9 +96,19 @@ class BatonServer(uvicorn.Server):
                 log.error("--host %s --port %d: %s", config.host, config.port, error)
                 sys.exit(STARTUP_FAILURE)
         await super().startup(sockets)
+        if admin is not None:
+            self.servers.append(await self._serve_admin(admin))
         for listening in sockets or ():
             self._log_started_message([listening])
         self._sweeping = asyncio.create_task(self._sweep())
+
+    async def _serve_admin(self, listening: socket.socket) -> asyncio.Server:
+        """Answer what comes to the listener of administration; a Unix socket needs no TLS."""
+        loop, address = asyncio.get_running_loop(), self.config.admin_address
+        log.info("administration on %s", address)
+        if isinstance(address, UnixAddress):
+            return await loop.create_unix_server(self._admin_protocol, sock=listening)
+        return await loop.create_server(self._admin_protocol, sock=listening, ssl=self.config.ssl)
 
     async def _sweep(self) -> None:
         """Have every connection look at its limits; one look at ten thousand takes some milliseconds."""
@@ -99,9 +133,16 @@ class BatonServer(uvicorn.Server):
         if self._close_at is not None and time.monotonic() >= self._close_at:
             log.info("draining: no new connections, requests under way are finished")
             self.should_exit = True
-        if self._certificate is not None and counter % _TICKS_A_SECOND == 0:
-            self._certificate.refresh()
+        if counter % _TICKS_A_SECOND == 0:
+            self._refresh()
         return await super().on_tick(counter)
+
+    def _refresh(self) -> None:
+        """Read what may have changed: the certificate, the API keys."""
+        if self._certificate is not None:
+            self._certificate.refresh()
+        if self._app.gate is not None:
+            self._app.gate.keys.refresh()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, answer the open connections, then uvicorn's own shutdown."""
@@ -111,10 +152,11 @@ class BatonServer(uvicorn.Server):
 
     async def _close_listener(self) -> None:
         """Listen no more, and accept the backlog: the kernel resets connections that it has not handed over."""
-        loop = asyncio.get_running_loop()
         copies = [os.dup(listening.fileno()) for server in self.servers for listening in server.sockets]
         for server in self.servers:
             server.close()
+        if self.config.admin_address is not None:
+            leave_address(self.config.admin_address)
         accepted: list[socket.socket] = []
         for copy in copies:
             with socket.socket(fileno=copy) as listening:
@@ -122,19 +164,32 @@ class BatonServer(uvicorn.Server):
                 with contextlib.suppress(BlockingIOError):
                     while True:
                         accepted.append(listening.accept()[0])
-        tls = self.config.ssl
         # A client that never ends its handshake must not hold up the others, nor the process.
-        limit_s = None if tls is None else LINGER_S
-        meetings = [
-            loop.connect_accepted_socket(self._protocol, connection, ssl=tls, ssl_handshake_timeout=limit_s)
-            for connection in accepted
-        ]
+        meetings = [self.meet(connection, LINGER_S) for connection in accepted]
         await asyncio.gather(*meetings, return_exceptions=True)
 
+    async def meet(self, connection: socket.socket, handshake_s: float | None = None) -> None:
+        """Have a connection answered that was accepted already, by the listener that it came to."""
+        address = self.config.admin_address
+        is_admin = address is not None and is_accepted_at(connection, address)
+        tls = None if connection.family == socket.AF_UNIX else self.config.ssl
+        await asyncio.get_running_loop().connect_accepted_socket(
+            self._admin_protocol if is_admin else self._protocol,
+            connection,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else handshake_s,
+        )
+
     def _protocol(self) -> asyncio.Protocol:
+        return self._protocol_by(self.config)
+
+    def _admin_protocol(self) -> asyncio.Protocol:
+        return self._protocol_by(self.config.admin or self.config)
+
+    def _protocol_by(self, config: uvicorn.Config) -> asyncio.Protocol:
         """As uvicorn makes one for each connection."""
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        return config.http_protocol_class(  # type: ignore[call-arg]
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
     async def _linger(self) -> None:
@@ -152,11 +207,23 @@ class BatonServer(uvicorn.Server):
 def make_config(settings: Settings, app: Application) -> Config:
     """uvicorn, told everything that it would otherwise guess."""
     certificate = Certificate.of(settings)
+    times = settings.keep_alive_s, settings.receive_timeout_s
+    config = _config(settings, app.asgi, protocol_of(app.fast_path, *times), certificate)
+    if app.admin_asgi is not None:
+        config.admin = _config(settings, app.admin_asgi, bounded_protocol(*times), certificate)
+        config.admin.load()
+        config.admin_address = parse_address(settings.admin_listen)
+    return config
+
+
+def _config(
+    settings: Settings, asgi: Asgi, protocol: type[asyncio.Protocol], certificate: Certificate | None
+) -> Config:
     config = Config(
-        app.asgi,
+        asgi,
         host=settings.host,
         port=settings.port,
-        http=protocol_of(app.fast_path, settings.keep_alive_s, settings.receive_timeout_s),
+        http=protocol,
         loop="auto",
         ws="none",
         lifespan="on",
@@ -194,7 +261,9 @@ def prepare(settings: Settings) -> Tracing | None:
         raise Refused(f"--payload-log: got {settings.payload_log!r}, expected {expected}: {error}") from error
     try:
         Certificate.of(settings)
-    except CertificateRefused as error:
+        if settings.api_keys is not None:
+            ApiKeys(settings.api_keys)
+    except (CertificateRefused, KeysRefused) as error:
         raise Refused(str(error)) from error
     try:
         return Tracing.from_environment(os.environ)

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from serving.access.keys import ApiClient
+
 STAGES = ("decode", "preprocess", "queue", "run", "postprocess", "encode")
 """The parts of a request, in order; the same words in spans, metric labels and `Server-Timing`."""
 
@@ -61,3 +63,5 @@ class RequestContext:
     """When the front door began to read it."""
     body: bytes | None = None
     """The request's, where the payload log keeps it."""
+    client: ApiClient | None = None
+    """Whose API key it showed, where one is asked for."""

@@ -13,6 +13,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from inference.errors import BatonError, ClientDisconnected
+from serving.access.gate import Gate
+from serving.access.hosts import AllowedHosts
 from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, decompress
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
@@ -20,6 +22,7 @@ from serving.engine.explaining import ExplanationPlane
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
+from serving.http.admission import client_of
 from serving.http.answer import JSON, Answer, on_the_wire, refusal
 from serving.http.asgi import Receive, Scope
 from serving.http.body import read_body, watch
@@ -43,6 +46,11 @@ class Client(Protocol):
         """Whether it has closed the connection."""
         ...
 
+    @property
+    def address(self) -> str:
+        """Its IP address; "" where it has none."""
+        ...
+
     def send(self, answer: Answer) -> None:
         """Take the answer; called once."""
         ...
@@ -60,14 +68,18 @@ class FastPath:
         pool: Executor,
         observer: Observer | None = None,
         payload_log: PayloadObserver | None = None,
+        gate: Gate | None = None,
+        hosts: AllowedHosts | None = None,
     ) -> None:
         """`pool` takes the work that would keep the event loop for long: big compressed bodies.
 
-        `observer` is told of each answer, `payload_log` of those that it picks.
+        `observer` is told of each answer, `payload_log` of those that it picks. `gate` lets in requests with an API
+        key, and `hosts` those for a name that it knows; None lets in all.
         """
         self.routes = Routes(settings.root_path)
         self._registry, self._lifecycle, self._pool = registry, lifecycle, pool
         self._observer, self._payload_log = observer, payload_log
+        self._gate, self._hosts = gate, hosts
         self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
         explanations = ExplanationPlane(pool, settings.max_explain_rows)
@@ -82,7 +94,8 @@ class FastPath:
     def takes(self, headers: RawHeaders) -> bool:
         """Whether `respond` may be given this request: a body whose length is declared and admitted.
 
-        A page of another origin is answered by way of `serving.http.cors`, where any origin is let in.
+        A page of another origin is answered by way of `serving.http.cors`, where any origin is let in, and a request
+        for another host by way of `serving.http.admission`.
         """
         length = headers.get(b"content-length")
         return (
@@ -91,13 +104,20 @@ class FastPath:
             and int(length) <= self._max_body_bytes
             and b"expect" not in headers
             and not (self._cors and b"origin" in headers)
+            and (self._hosts is None or self._hosts.allow(headers.get(b"host", b"")))
         )
 
-    def turn_away(self, route: Route, headers: RawHeaders) -> Answer | None:
-        """The refusal of a request whose model has no room for one row more; None if its body is to be read.
+    def turn_away(self, route: Route, headers: RawHeaders, address: str = "") -> Answer | None:
+        """The refusal of a request by its head; None if its body is to be read.
 
-        Overload is when refusing has to cost least: the body stays unread, and answers are made once.
+        Its client has no API key or is over its limits, or its model has no room for one row more. Overload is when
+        refusing has to cost least: the body stays unread, and answers are made once.
         """
+        if self._gate is not None:
+            try:
+                self._gate.admit(headers, address)
+            except BatonError as refused:
+                return self._finished(route, self._refused(route, None, refused), headers, RequestContext())
         try:
             model = self._registry.get(route.name, route.version)
         except BatonError:
@@ -130,6 +150,8 @@ class FastPath:
         headers, context = dict(scope["headers"]), RequestContext()
         model: ServedModel | None = None
         try:
+            if self._gate is not None:
+                self._gate.admit(headers, client_of(scope))
             model = self._registry.get(route.name, route.version)
             overloaded = model.batcher.admission.overloaded(rows=1)
             if overloaded is not None:  # before the body is read
@@ -138,7 +160,7 @@ class FastPath:
         except Exception as error:
             return self._finished(route, self._refused(route, model, error), headers, context)
         is_disconnected, stop = watch(receive)
-        client = _Awaited(is_disconnected)
+        client = _Awaited(is_disconnected, client_of(scope))
         self.respond(route, headers, body, client, context)
         try:
             return await client.answer
@@ -163,6 +185,12 @@ class FastPath:
         """
         if context is None:
             context = RequestContext()
+        if self._gate is not None and context.client is None:
+            try:
+                context.client = self._gate.enter(headers, client.address)
+            except BatonError as error:
+                client.send(self._finished(route, self._refused(route, None, error), headers, context))
+                return
         if b"content-encoding" in headers and not plain:
             self._spawn(self._respond_decompressed(route, headers, bytes(body), client, context))
             return
@@ -240,6 +268,8 @@ class FastPath:
 
     def _finished(self, route: Route, answer: Answer, headers: RawHeaders, context: RequestContext) -> Answer:
         """The answer with the headers that every one has; its observers are told of it."""
+        if context.client is not None:
+            context.client.leave()
         added = answer.headers
         added.append((b"content-length", b"%d" % len(answer.body)))
         added.append((b"server-timing", context.times.server_timing()))
@@ -263,7 +293,8 @@ class FastPath:
 class _Awaited:
     """The client of an ASGI server, whose answer is awaited."""
 
-    def __init__(self, is_disconnected: Callable[[], bool]) -> None:
+    def __init__(self, is_disconnected: Callable[[], bool], address: str) -> None:
+        self.address = address
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.gone = False
         self._is_disconnected = is_disconnected

@@ -1,5 +1,6 @@
 """The fast path as plain ASGI in front of the application: three verbs are answered here, all else goes on."""
 
+from serving.http.admission import send_answer
 from serving.http.asgi import Asgi, Receive, Scope, Send
 from serving.http.fast_path import FastPath
 from serving.http.methods import other_method
@@ -17,8 +18,7 @@ def in_front_of(rest: Asgi, fast_path: FastPath, root_path: str) -> Asgi:
             answer = await fast_path.answer(route, scope, receive)
         else:
             answer = other_method(scope["method"], ("POST",))
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send_answer(send, answer)
 
     return front
 

@@ -73,9 +73,7 @@ class WorkerServer(BatonServer):
     async def _welcome(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         with contextlib.suppress(OSError):  # it has gone again, or could not agree on TLS
-            await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol, connection, ssl=self.config.ssl
-            )
+            await self.meet(connection)
 
     async def _close_listener(self) -> None:
         """The supervisor did; the last connections are let in, unless one never ends its handshake."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from inference.runtime.machine import available_cpus
-from serving.listening import listen, url_of
+from serving.listening import leave_address, listen, listen_at, parse_address, url_of
 from serving.observe.logs import set_up_logging
 from serving.settings import Settings
 from serving.workers.coordinator import Coordinator
@@ -44,12 +44,15 @@ class Ended(NamedTuple):
 class Supervisor:
     """Keeps `settings.workers` processes behind one listening socket."""
 
-    def __init__(self, settings: Settings, arguments: Sequence[str], listening: socket.socket) -> None:
-        """`arguments`: of the command line, which each worker reads again."""
+    def __init__(
+        self, settings: Settings, arguments: Sequence[str], listening: socket.socket, *more: socket.socket
+    ) -> None:
+        """`arguments`: of the command line, which each worker reads again. `more`: sockets that are listened on too."""
         self._settings, self._arguments = settings, arguments
         self._roster = Roster(settings.workers)
         self._coordinator = Coordinator(self._roster, self._changed)
         self._listener = Listener(listening, self._slots)
+        self._listeners = [self._listener, *(Listener(each, self._slots) for each in more)]
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._begun = False
         """Every worker has been up: from now on one that ends is replaced."""
@@ -139,7 +142,8 @@ class Supervisor:
         for worker in self._roster:
             if worker.leaving and not self._stopping.is_set():
                 worker.slot.seal()
-        self._listener.look()
+        for listener in self._listeners:
+            listener.look()
 
     def _slots(self) -> Iterator[WorkerSlot]:
         """A worker that stops alone is dealt no more; when all stop, they take the last connections."""
@@ -167,7 +171,9 @@ class Supervisor:
     async def _close(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
         log.info("draining: no new connections, requests under way are finished")
-        await self._listener.close()
+        await asyncio.gather(*(listener.close() for listener in self._listeners))
+        if self._settings.admin_listen:
+            leave_address(parse_address(self._settings.admin_listen))
         for worker in self._roster:
             worker.slot.seal()
 
@@ -188,15 +194,24 @@ def supervise(settings: Settings, arguments: Sequence[str]) -> int:
         listening = listen(settings.host, settings.port)
     except OSError as error:
         return _refuse(f"--host {settings.host} --port {settings.port}: {error}")
+    more: list[socket.socket] = []
+    if settings.admin_listen:
+        try:
+            more.append(listen_at(parse_address(settings.admin_listen)))
+        except OSError as error:
+            listening.close()
+            return _refuse(f"--admin-listen {settings.admin_listen}: {error}")
     set_up_logging(settings.log_level, settings.log_format, "supervisor")
     for line in settings.deprecations():
         log.warning("%s", line)
     host, port = listening.getsockname()[:2]
     url = url_of(host, port, tls=settings.tls_cert is not None, root_path=settings.root_path)
     log.info("%d workers on %s", settings.workers, url)
+    if more:
+        log.info("administration on %s", settings.admin_listen)
 
     async def run() -> int:
-        return await Supervisor(settings, arguments, listening).run()
+        return await Supervisor(settings, arguments, listening, *more).run()
 
     return asyncio.run(run())
 

@@ -18,7 +18,7 @@ _ANSWER = {
     "id": "42",
     "outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 1], "data": [3.5]}],
 }
-_ERRORS = (400, 404, 413, 415, 429, 501, 503, 504)
+_ERRORS = (400, 401, 404, 413, 415, 429, 501, 503, 504)
 
 
 def infer_routes(fast_path: FastPath) -> APIRouter:

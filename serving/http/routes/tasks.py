@@ -21,7 +21,7 @@ _EXPLANATION = {
     ]
 }
 _IMAGE = {"b64": "iVBORw0KGgo…"}
-_ERRORS = (400, 404, 413, 415, 429, 501, 503, 504)
+_ERRORS = (400, 401, 404, 413, 415, 429, 501, 503, 504)
 
 
 def task_routes(fast_path: FastPath) -> APIRouter:
