@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.result import Curve, Plot
+from benchmarks.result import Curve, Grid, Plot
 
 _STYLES = {"baton:1": ("C0", "-"), "baton:2": ("C0", "--"), "triton:1": ("C1", "-"), "triton:2": ("C1", "--"),
            "session.run": ("black", ":")}  # fmt: skip
@@ -41,9 +41,50 @@ def draw(plot: Plot, file: Path) -> None:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", frameon=False)
+    _save(figure, file)
+    pyplot.close(figure)
+
+
+def draw_grid(grid: Grid, file: Path) -> None:
+    """A panel a version and a row an area. A case that failed is a light cell with a cross, for all eyes."""
+    importlib.import_module("matplotlib").use("Agg")
+    pyplot: Any = importlib.import_module("matplotlib.pyplot")
+    areas = list(dict.fromkeys(grid.rows))
+    widest = max(grid.rows.count(area) for area in areas)
+    figure, axes = pyplot.subplots(
+        1, len(grid.columns), sharey=True, squeeze=False, layout="constrained",
+        figsize=(1.2 + 0.36 * widest * len(grid.columns), 0.9 + 0.36 * len(areas)),
+    )  # fmt: skip
+    for axis, (version, outcomes) in zip(axes[0], grid.columns.items(), strict=True):
+        places = dict.fromkeys(areas, 0)
+        for number, (area, held) in enumerate(zip(grid.rows, outcomes, strict=True), start=1):
+            _cell(pyplot, axis, places[area], areas.index(area), number, held=held)
+            places[area] += 1
+        axis.set(xlim=(-0.6, widest - 0.4), ylim=(len(areas) - 0.4, -0.6), aspect="equal",
+                 title=f"{version}: {sum(outcomes)} of {len(outcomes)} held")  # fmt: skip
+        axis.set_yticks(range(len(areas)), areas)
+        axis.set_xticks([])
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+    figure.supxlabel("dark: held; light with a cross: failed; the numbers are the table's", fontsize=9)
+    _save(figure, file)
+    pyplot.close(figure)
+
+
+def _cell(pyplot: Any, axis: Any, x: int, y: int, number: int, *, held: bool) -> None:
+    face, ink = ("#1f4e79", "white") if held else ("#fbe3d6", "#7a2e0e")
+    axis.add_patch(
+        pyplot.Rectangle((x - 0.44, y - 0.44), 0.88, 0.88, facecolor=face, edgecolor=ink, linewidth=0.8)
+    )
+    if not held:
+        axis.plot([x - 0.4, x + 0.4, None, x - 0.4, x + 0.4], [y - 0.4, y + 0.4, None, y + 0.4, y - 0.4],
+                  color=ink, linewidth=1.0, alpha=0.55)  # fmt: skip
+    axis.text(x, y, str(number), ha="center", va="center", fontsize=7, color=ink, weight="bold")
+
+
+def _save(figure: Any, file: Path) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100)
-    pyplot.close(figure)
     # 64 colours take a quarter of the bytes, and look the same.
     Image.open(drawn).convert("RGB").quantize(64).save(file, optimize=True)
 

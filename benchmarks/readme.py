@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks.plots import draw
+from benchmarks.plots import draw, draw_grid
 from benchmarks.result import FOLDER, Result, markdown
 
 README = Path(__file__).parent / "README.md"
@@ -14,9 +14,11 @@ _SLOT = re.compile(r"<!-- result: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 def main() -> int:
     """Fill the slots; a slot without a result says so."""
     for file in sorted(FOLDER.glob("*.json")):
-        plot = _read(file).plot
-        if plot:
-            draw(plot, file.with_suffix(".png"))
+        result = _read(file)
+        if result.plot:
+            draw(result.plot, file.with_suffix(".png"))
+        if result.grid:
+            draw_grid(result.grid, file.with_suffix(".png"))
     README.write_text(filled(README.read_text()))
     return 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from inference.errors import counted
 from serving.bench.figures import Interval
 from serving.bench.machine import Machine, fingerprint
 
@@ -50,6 +51,18 @@ class Plot(BaseModel):
         return list(dict.fromkeys(curve.panel for curve in self.curves))
 
 
+class Grid(BaseModel):
+    """The data of a picture of cases: the table's rows, numbered from 1, as cells that held or failed.
+
+    `rows`: the group of each case, which is a row of the picture. `columns`: by version of Baton, each case's outcome.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: tuple[str, ...]
+    columns: dict[str, tuple[bool, ...]]
+
+
 class Result(BaseModel):
     """One benchmark's outcome; the first column of `rows` names the row."""
 
@@ -64,6 +77,7 @@ class Result(BaseModel):
     notes: tuple[str, ...] = ()
     """Facts of this run without which the table misleads."""
     plot: Plot | None = None
+    grid: Grid | None = None
 
 
 def parser(name: str, text: str | None) -> argparse.ArgumentParser:
@@ -80,6 +94,7 @@ def write(
     claims: Sequence[Claim],
     notes: Sequence[str] = (),
     plot: Plot | None = None,
+    grid: Grid | None = None,
 ) -> int:
     """Write and print a result; the exit status: 1 if a promise was not kept."""
     name = out.stem
@@ -94,6 +109,7 @@ def write(
         claims=tuple(claims),
         notes=tuple(notes),
         plot=plot,
+        grid=grid,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(result.model_dump_json(indent=1) + "\n")
@@ -119,7 +135,7 @@ def markdown(result: Result) -> str:
     lines = [
         f"`{result.command}` on {machine.taken:%Y-%m-%d}: {_words(machine)}",
         "",
-        *_table(result.columns, result.rows),
+        *_rows(result),
     ]
     if result.claims:
         rows = [(c.text, c.expected, c.actual, "yes" if c.kept else "**no**") for c in result.claims]
@@ -128,6 +144,22 @@ def markdown(result: Result) -> str:
     if result.plot:
         lines += ["", f"![{', '.join(result.plot.panels)}](results/{result.name}.png)"]
     return "\n".join(lines)
+
+
+def _rows(result: Result) -> list[str]:
+    """The table; that of a grid has many rows of words, so the picture comes first and the rows are folded."""
+    if result.grid is None:
+        return _table(result.columns, result.rows)
+    areas = counted(len(set(result.grid.rows)), "area")
+    return [
+        f"![{counted(len(result.rows), 'case')} in {areas}: held or failed](results/{result.name}.png)",
+        "",
+        f"<details><summary>The {counted(len(result.rows), 'case')}: what was done, expected and seen</summary>",
+        "",
+        *_table(result.columns, result.rows, words=True),
+        "",
+        "</details>",
+    ]
 
 
 def _words(machine: Machine) -> str:
@@ -145,6 +177,6 @@ def shown(value: Interval, form: str = "{:.2f}") -> str:
     return f"{form.format(value.median)} ({form.format(value.low)}–{form.format(value.high)})"
 
 
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    rule = "|".join(["---", *["--:"] * (len(columns) - 1)])
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, words: bool = False) -> list[str]:
+    rule = "|".join(["---", *["---" if words else "--:"] * (len(columns) - 1)])
     return [f"| {' | '.join(columns)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]

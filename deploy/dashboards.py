@@ -81,7 +81,9 @@ def service() -> dashboard.Dashboard:
                 "{{model}} {{reason}}": "sum by (model, reason) "
                 f"(rate(baton_rejected_total{{{both}}}[$__rate_interval]))"
             },
-            "queue_full: more than the replica can answer in time, 429. not_ready: loading or draining, 503.",
+            "queue_full: more than the replica can answer in time, 429. low_priority_full, explanations_full: "
+            "the same of low priority and of :explain, which take no prediction's place. not_ready: loading or "
+            "draining, 503.",
         ),
         _lines(
             "Requests by replica",

@@ -9,6 +9,9 @@
     ├── LoadRefused               the files are refused, and the model answers as before
     ├── Unsupported               understood, and not offered
     ├── Overloaded                try again after `retry_after_s`
+    │   ├── LowPriorityFull       of requests of low priority
+    │   └── ExplanationsFull
+    ├── InflightExceeded          the same, where the bytes held for requests are at their limit
     ├── DeadlineExceeded
     ├── ClientDisconnected
     ├── AccessRefused             the client may not ask this, or not now
@@ -107,14 +110,42 @@ class Overloaded(BatonError):
     """The queue is full; `retry_after_s` is when a place is likely to be free."""
 
     def __init__(self, name: str, limit: int, retry_after_s: float) -> None:
-        super().__init__(
-            f"model '{name}' is overloaded: its queue holds {counted(limit, 'row')}, which is its limit"
-        )
+        super().__init__(f"model '{name}' is overloaded: {self._full(limit)}, which is its limit")
         self.name, self.limit, self.retry_after_s = name, limit, retry_after_s
+
+    def _full(self, limit: int) -> str:
+        return f"its queue holds {counted(limit, 'row')}"
+
+
+class LowPriorityFull(Overloaded):
+    """The queue of low priority is full; predictions are let in by another."""
+
+    def _full(self, limit: int) -> str:
+        return f"its queue of low priority holds {counted(limit, 'row')}"
+
+
+class ExplanationsFull(Overloaded):
+    """As many requests for explanations as may be are under way; predictions are let in by another count."""
+
+    def _full(self, limit: int) -> str:
+        return f"{counted(limit, 'request')} for explanations under way"
+
+
+class InflightExceeded(BatonError):
+    """The process holds as many bytes for requests as it may; `retry_after_s` is when to come again."""
+
+    retry_after_s = 1.0
+
+    def __init__(self, field: str, size: int, used: int, limit: int) -> None:
+        super().__init__(
+            f"{field}: the request needs {counted(size, 'byte')}, and there is no room for them now: "
+            f"{used} of {limit} bytes are held for requests (--max-inflight-bytes)"
+        )
+        self.field, self.size, self.limit = field, size, limit
 
 
 class DeadlineExceeded(BatonError):
-    """The request's own deadline passed before its batch was run."""
+    """The request's own deadline passed before it was decoded, or before its batch was run."""
 
     def __init__(self, name: str, timeout_s: float) -> None:
         super().__init__(f"model '{name}': the deadline of {timeout_s * 1e3:g} ms passed before the answer")

@@ -1,12 +1,13 @@
-"""Folders as people and copiers leave them: names that count, the content, and its fingerprint.
+"""Folders as people and copiers leave them: names that count, the content, its fingerprint, and reading a file.
 
-No file is opened here. The meaning of the names is `inference.store.layout`'s, the content of the files
-`inference.store.bundle`'s.
+The meaning of the names is `inference.store.layout`'s, the content of the files `inference.store.bundle`'s.
 """
 
 import contextlib
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,8 @@ _PASSED_OVER = re.compile(
 
 # 18 digits, as in a request's path: no larger number is one that every client can say.
 _VERSION = re.compile(r"[vV]?0*([1-9][0-9]{0,17})")
+
+SPECIAL = "a pipe, a socket or a device, expected a file"
 
 # A look must end, whatever somebody has put there: a photo collection, or a link that leads around in a circle.
 _DEPTH, _ENTRIES = 8, 4000
@@ -59,11 +62,13 @@ class Listing(NamedTuple):
     files: list[str]
     broken: list[str]
     """Links that lead nowhere."""
+    special: list[str]
+    """Pipes, sockets and devices: to read one may never end."""
 
 
 def listing(folder: Path) -> Listing:
     """List a folder; links count as their targets. `OSError` where it cannot be read."""
-    found = Listing([], [], [])
+    found = Listing([], [], [], [])
     with os.scandir(folder) as entries:
         for entry in entries:
             if not passed_over(entry.name):
@@ -77,9 +82,23 @@ def _kind(entry: "os.DirEntry[str]", found: Listing) -> list[str]:
     try:
         if entry.is_dir():
             return found.folders
-        return found.broken if entry.is_symlink() and not os.path.exists(entry.path) else found.files  # noqa: PTH110
+        if entry.is_file():
+            return found.files
+        return found.broken if entry.is_symlink() and not os.path.exists(entry.path) else found.special  # noqa: PTH110
     except OSError:  # a link whose way cannot be gone, such as one to itself
         return found.broken
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes; `OSError` also for a pipe, a socket or a device, which would be waited for or never end."""
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, SPECIAL, str(path))
+        return file.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class FileState(NamedTuple):

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from serving.lifecycle import end_at_once
 from serving.settings import read_settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; the process's exit status."""
+    if argv is None:
+        end_at_once()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["serve"]:
         del arguments[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from serving.access.hosts import allowed_hosts
 from serving.access.refusals import Refusals
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
+from serving.engine.fair_pool import FairPool
 from serving.engine.group import Alone, Group, Process
+from serving.engine.inflight import InflightBytes, derived_limit
 from serving.engine.loading import ModelLoader
 from serving.engine.measuring import RUNS_ON_DEVICE
 from serving.engine.profile import Overrides, ProfileCache
@@ -33,6 +36,7 @@ from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
 from serving.http.fast_path import FastPath
 from serving.http.front import in_front_of
+from serving.http.holding import holding
 from serving.http.methods import ASKED, other_method
 from serving.http.routes.documented import API_KEY
 from serving.http.routes.health import health_routes
@@ -44,12 +48,15 @@ from serving.http.routes.repository import repository_routes, shared_memory_rout
 from serving.http.routes.tasks import task_routes
 from serving.lifecycle import Lifecycle
 from serving.listening import Address, TcpAddress, parse_address
+from serving.observe import cgroup
 from serving.observe.access_metrics import AccessCollector
 from serving.observe.exposition import choose_format, metrics_registry
 from serving.observe.payloads.log import open_payload_log
 from serving.observe.server_metrics import ServerMetricsCollector
 from serving.observe.telemetry import Tracing, observer
-from serving.settings import Settings, listed
+from serving.settings import MiB, Settings, listed
+
+log = logging.getLogger("baton.app")
 
 _DESCRIPTION = """\
 Models over two open protocols: tensors by the Open Inference Protocol v2, tasks by KServe's v1 verbs.
@@ -67,6 +74,7 @@ class Application:
     fast_path: FastPath
     registry: ModelRegistry
     lifecycle: Lifecycle
+    inflight: InflightBytes
     root_path: str
     gate: Gate | None
     """Of API keys; None where none is asked for."""
@@ -89,7 +97,7 @@ def create_app(
     on_gpu = settings.device != "cpu" and CUDA in available_providers()
     expected = settings.instances or (max(RUNS_ON_DEVICE) if on_gpu else 0)
     runs = ThreadPoolExecutor(max(cpus, expected), thread_name_prefix="run")
-    decodes = ThreadPoolExecutor(cpus, thread_name_prefix="decode")
+    decodes = FairPool(ThreadPoolExecutor(cpus, thread_name_prefix="decode"))
     measuring = ThreadPoolExecutor(1, thread_name_prefix="measure")
     loader = ModelLoader(
         device=settings.device,
@@ -121,8 +129,18 @@ def create_app(
     main_hosts = allowed_hosts(hosts, settings.host)
     admin_address = parse_address(settings.admin_listen) if settings.admin_listen else None
     administration = Administration(settings.admin_token, admin_address, origins, refusals)
+    inflight = _inflight(settings)
     fast_path = FastPath(
-        registry, DataPlane(decodes), settings, lifecycle, decodes, observe, payload_log, gate, main_hosts
+        registry,
+        DataPlane(decodes),
+        settings,
+        lifecycle,
+        decodes,
+        inflight,
+        observe,
+        payload_log,
+        gate,
+        main_hosts,
     )
 
     @contextlib.asynccontextmanager
@@ -152,11 +170,11 @@ def create_app(
     def ready() -> bool:
         return registry.ready() if settings.strict_readiness else registry.steady()
 
-    metrics = metrics_registry(registry, ServerMetricsCollector(lifecycle, ready, settings.device))
+    metrics = metrics_registry(registry, ServerMetricsCollector(lifecycle, ready, settings.device, inflight))
     if payload_log is not None:
         metrics.register(payload_log)
     metrics.register(AccessCollector(refusals, None if gate is None else gate.keys))
-    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s))
+    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s, inflight))
     for router in (
         health_routes(group, lifecycle, choose_format),
         model_routes(registry, group, administration),
@@ -171,17 +189,28 @@ def create_app(
     add_docs(app)
     _word_errors(app)
     whole = with_cors(in_front_of(app, fast_path, settings.root_path), origins)
-    asgi = with_hosts(whole, main_hosts, refusals)
+    asgi = holding(with_hosts(whole, main_hosts, refusals), inflight)
     admin_asgi: Asgi | None = None
     if admin_address is not None:
         admin_hosts = allowed_hosts(hosts, _host_of(admin_address))
-        admin_asgi = with_hosts(by_listener(whole, admin_address), admin_hosts, refusals)
-    return Application(asgi, fast_path, registry, lifecycle, settings.root_path, gate, admin_asgi)
+        admin_asgi = holding(with_hosts(by_listener(whole, admin_address), admin_hosts, refusals), inflight)
+    return Application(asgi, fast_path, registry, lifecycle, inflight, settings.root_path, gate, admin_asgi)
 
 
 def _host_of(address: Address) -> str:
     """The IP address of a listener; a Unix socket counts as loopback."""
     return address.host if isinstance(address, TcpAddress) else "127.0.0.1"
+
+
+def _inflight(settings: Settings) -> InflightBytes:
+    """The bound of the bytes held for requests by this process, one of `settings.workers`."""
+    if settings.max_inflight_bytes is not None:
+        limit, reason = settings.max_inflight_bytes // settings.workers, "--max-inflight-bytes"
+    else:
+        limit = derived_limit(cgroup.memory_here_bytes(), settings.workers)
+        reason = f"of {cgroup.memory_here_bytes() / MiB:.0f} MiB of memory here"
+    log.info("requests may hold %.0f MiB in this process (%s)", limit / MiB, reason)
+    return InflightBytes(limit)
 
 
 def _share(rows: int | None, processes: int) -> int | None:

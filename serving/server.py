@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -25,9 +26,9 @@ from serving.http.http1 import BoundedProtocol, bounded_protocol
 from serving.http.protocol import protocol_of
 from serving.http.tls import Certificate, CertificateRefused
 from serving.listening import (
+    BACKLOG,
     EVERY_ADDRESS,
     Address,
-    UnixAddress,
     is_accepted_at,
     leave_address,
     listen,
@@ -47,11 +48,15 @@ _TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main
 LINGER_S = 1.0
 """For a request that was sent before its client could know that the server is leaving."""
 
+GIVE_UP_S = 2.0
+"""After `shutdown_timeout_s`: for the end of connections, of threads and of the interpreter itself."""
+
 
 class Config(uvicorn.Config):
     """uvicorn's configuration, with the parts that the server looks after; None for those that it has not."""
 
     certificate: Certificate | None = None
+    handshake_s: float = 30.0
     admin: "Config | None" = None
     """Of the listener of administration."""
     admin_address: Address | None = None
@@ -69,6 +74,8 @@ class BatonServer(uvicorn.Server):
     def __init__(self, config: Config, app: Application, drain_delay_s: float) -> None:
         super().__init__(config)
         self._app, self._drain_delay_s, self._certificate = app, drain_delay_s, config.certificate
+        self._handshake_s = config.handshake_s
+        self._ends_process = False
         self._close_at: float | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -80,35 +87,64 @@ class BatonServer(uvicorn.Server):
         self._close_at = time.monotonic() + self._drain_delay_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn's; and at `::` IPv4 is listened to as well. Connections are looked after until the process ends."""
-        config = self.config
-        admin: socket.socket | None = None
-        if sockets is None and config.admin_address is not None:
+        """uvicorn's, but for the listening. Connections are looked after until the process ends.
+
+        `sockets`: none to listen nowhere; None for the address of the settings.
+        """
+        admin = None if sockets is not None else self._listen_at_admin()
+        await super().startup([])
+        if sockets is None:
             try:
-                admin = listen_at(config.admin_address)
+                self.servers = [await self._listen()]
             except OSError as error:
-                log.error("--admin-listen %s: %s", config.admin_address, error)
+                log.error("--host %s --port %d: %s", self.config.host, self.config.port, error)
+                if self.config.admin_address is not None:
+                    leave_address(self.config.admin_address)
+                await self.lifespan.shutdown()
                 sys.exit(STARTUP_FAILURE)
-        if sockets is None and config.host == EVERY_ADDRESS:
-            try:
-                sockets = [listen(config.host, config.port)]
-            except OSError as error:
-                log.error("--host %s --port %d: %s", config.host, config.port, error)
-                sys.exit(STARTUP_FAILURE)
-        await super().startup(sockets)
+            self._log_started_message(self.servers[0].sockets)
         if admin is not None:
             self.servers.append(await self._serve_admin(admin))
-        for listening in sockets or ():
-            self._log_started_message([listening])
         self._sweeping = asyncio.create_task(self._sweep())
 
+    async def _listen(self) -> asyncio.Server:
+        """At the address of the settings, and at `::` for IPv4 as well; uvicorn waits a minute for a TLS handshake."""
+        config, loop = self.config, asyncio.get_running_loop()
+        tls, limit_s = config.ssl, self.handshake_s()
+        if config.host == EVERY_ADDRESS:
+            listening = listen(config.host, config.port)
+            return await loop.create_server(
+                self._protocol, sock=listening, ssl=tls, ssl_handshake_timeout=limit_s
+            )
+        return await loop.create_server(
+            self._protocol, config.host, config.port, ssl=tls, ssl_handshake_timeout=limit_s, backlog=BACKLOG
+        )
+
+    def _listen_at_admin(self) -> socket.socket | None:
+        """A socket at the address of administration, if there is one: taken before models are loaded."""
+        address = self.config.admin_address
+        if address is None:
+            return None
+        try:
+            return listen_at(address)
+        except OSError as error:
+            log.error("--admin-listen %s: %s", address, error)
+            sys.exit(STARTUP_FAILURE)
+
     async def _serve_admin(self, listening: socket.socket) -> asyncio.Server:
-        """Answer what comes to the listener of administration; a Unix socket needs no TLS."""
-        loop, address = asyncio.get_running_loop(), self.config.admin_address
-        log.info("administration on %s", address)
-        if isinstance(address, UnixAddress):
+        """Answer what comes to the address of administration; a Unix socket needs no TLS."""
+        loop = asyncio.get_running_loop()
+        log.info("administration on %s", self.config.admin_address)
+        if listening.family == socket.AF_UNIX:
             return await loop.create_unix_server(self._admin_protocol, sock=listening)
-        return await loop.create_server(self._admin_protocol, sock=listening, ssl=self.config.ssl)
+        tls, limit_s = self.config.ssl, self.handshake_s()
+        return await loop.create_server(
+            self._admin_protocol, sock=listening, ssl=tls, ssl_handshake_timeout=limit_s
+        )
+
+    def handshake_s(self) -> float | None:
+        """Seconds that a TLS handshake may take; None without TLS."""
+        return None if self.config.ssl is None else self._handshake_s
 
     async def _sweep(self) -> None:
         """Have every connection look at its limits; one look at ten thousand takes some milliseconds."""
@@ -144,11 +180,31 @@ class BatonServer(uvicorn.Server):
         if self._app.gate is not None:
             self._app.gate.keys.refresh()
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve, as the only thing that this process is for."""
+        self._ends_process = True
+        super().run(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, answer the open connections, then uvicorn's own shutdown."""
+        if self._ends_process:
+            self._give_up_in_time()
         await self._close_listener()
         await self._linger()
         await super().shutdown(sockets)
+
+    def _give_up_in_time(self) -> None:
+        """End the process when its time is over, also where a run or a decoder holds a thread that would be joined."""
+        limit_s = LINGER_S + (self.config.timeout_graceful_shutdown or 0) + GIVE_UP_S
+
+        def give_up() -> None:
+            log.error("the server ends after %g s of draining, with work under way", limit_s)
+            logging.shutdown()
+            os._exit(0)
+
+        timer = threading.Timer(limit_s, give_up)
+        timer.daemon = True
+        timer.start()
 
     async def _close_listener(self) -> None:
         """Listen no more, and accept the backlog: the kernel resets connections that it has not handed over."""
@@ -210,7 +266,8 @@ def make_config(settings: Settings, app: Application) -> Config:
     times = settings.keep_alive_s, settings.receive_timeout_s
     config = _config(settings, app.asgi, protocol_of(app.fast_path, *times), certificate)
     if app.admin_asgi is not None:
-        config.admin = _config(settings, app.admin_asgi, bounded_protocol(*times), certificate)
+        protocol = bounded_protocol(app.inflight, app.lifecycle, *times)
+        config.admin = _config(settings, app.admin_asgi, protocol, certificate)
         config.admin.load()
         config.admin_address = parse_address(settings.admin_listen)
     return config
@@ -235,7 +292,7 @@ def _config(
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
     )
-    config.certificate = certificate
+    config.certificate, config.handshake_s = certificate, settings.receive_timeout_s
     return config
 
 

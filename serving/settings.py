@@ -8,9 +8,9 @@ import re
 from argparse import Action, ArgumentParser, HelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from inference.options import Device, Precision
@@ -22,6 +22,26 @@ _HOST = re.compile(r"\*|((\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5
 
 DEPRECATED = {"concurrent_runs": "instances", "run_threads": "intra_op_threads"}
 """Older names of settings, which work until 0.3."""
+
+
+_SIZE = re.compile(r"([0-9]+)\s*([kmgt]i?)?b?", re.IGNORECASE)
+
+
+def read_size(value: object) -> object:
+    """A size as people write it, in bytes: 512MiB, 2GiB, 64MB or a plain number; `ValueError` for other text."""
+    if not isinstance(value, str):
+        return value
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise ValueError(f"{value!r} is no size, expected one such as 512MiB, 2GiB or a number of bytes")
+    number, prefix = found.groups()
+    power = 0 if prefix is None else "kmgt".index(prefix[0].lower()) + 1
+    base = 1024 if prefix is not None and prefix[1:] else 1000
+    return int(number) * base**power
+
+
+Size = Annotated[int, BeforeValidator(read_size)]
+"""A number of bytes; see `read_size`."""
 
 
 class Settings(BaseSettings):
@@ -43,6 +63,12 @@ class Settings(BaseSettings):
     )
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     workers: int = Field(1, ge=1, description="processes behind the port, with the CPUs divided among them")
+    worker_timeout_s: float = Field(
+        4.0,
+        ge=0,
+        description="seconds of silence until a worker gets no more connections and is replaced, as one that hangs; "
+        "0: never",
+    )
     tls_cert: Path | None = Field(
         None, description="certificate chain in PEM: HTTPS, and no HTTP; read again when its file changes"
     )
@@ -90,14 +116,25 @@ class Settings(BaseSettings):
     request_timeout_s: float | None = Field(
         None, gt=0, description="seconds until 504 for requests that name no deadline; default: none"
     )
-    max_body_bytes: int = Field(
-        64 * MiB, ge=1, description="bytes of a body, before and after decompression; over it 413"
+    max_body_bytes: Size = Field(
+        64 * MiB,
+        ge=1,
+        description="bytes of a body, before and after decompression, such as 64MiB; over it 413",
+    )
+    max_inflight_bytes: Size | None = Field(
+        None,
+        ge=16 * MiB,
+        description="bytes that the server may hold for all requests together, such as 2GiB, divided among the "
+        "workers; over it 429, or 413 for one that never fits; default: half of the container's memory",
     )
     max_instances: int = Field(
         1024, ge=1, description="instances of one :predict; more than a batch are run in several"
     )
     max_explain_rows: int = Field(
         2048, ge=1, description="rows that one :explain may run: a part of an input costs one; over it 413"
+    )
+    max_explanations: int = Field(
+        16, ge=1, description="requests to :explain under way in a model of each process; over it 429"
     )
     strict_json: bool = Field(
         False,
@@ -110,8 +147,8 @@ class Settings(BaseSettings):
     receive_timeout_s: float = Field(
         30.0,
         gt=0,
-        description="seconds in which a request has to come whole, and one more for each 4 KiB of it; over it 408; "
-        "a client that reads nothing of its answer for so long is left",
+        description="seconds that a request, or the reading of an answer, may be behind 4 KiB a second, and that a "
+        "TLS handshake may take; a request over it is 408, a connection is closed",
     )
     drain_delay_s: float = Field(
         0.0,

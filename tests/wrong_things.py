@@ -58,6 +58,17 @@ def _renamed(root: Path) -> None:
     shutil.rmtree(root / ".made")
 
 
+def _pipe(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+
+
+def _listed_pipe(root: Path) -> None:
+    labels = write_brightness(root, "listed") / "labels.json"
+    labels.unlink()
+    os.mkfifo(labels)
+
+
 def _undecodable(root: Path) -> None:
     folder = os.fsencode(root) + b"/caf\xe9"
     os.mkdir(folder)  # noqa: PTH102 - a name that is no text
@@ -102,6 +113,18 @@ WRONG = [
           "circle", "1", "leads nowhere"),
     Wrong("a manifest that is a folder", lambda root: (root / "odd/1/manifest.json").mkdir(parents=True), "odd", "1",
           "manifest.json is a folder"),
+    Wrong("a pipe for a manifest", lambda root: _pipe(root / "pipe/1/manifest.json"), "pipe", "1",
+          "manifest.json is a pipe, a socket or a device"),
+    Wrong("a device for a graph", lambda root: _link(root / "device/1/model.onnx", "/dev/zero"), "device", "1",
+          "model.onnx is a pipe, a socket or a device"),
+    Wrong("a device for a manifest without a version's folder",
+          lambda root: _link(root / "zeros/manifest.json", "/dev/zero"), "zeros", "",
+          "manifest.json is a pipe, a socket or a device"),
+    Wrong("a pipe for a configuration",
+          lambda root: _pipe(write_bare(root, "tube", sum_graph()).parent / "config.pbtxt"),
+          "tube", "1", "a pipe, a socket or a device", version_is_opened=True),
+    Wrong("a pipe that the manifest lists", _listed_pipe, "listed", "1", "labels.json is listed",
+          version_is_opened=True),
     Wrong("a pointer of Git LFS",
           lambda root: _file(root / "lfs/1/model.onnx", b"version https://git-lfs.github.com/spec/v1"),
           "lfs", "1", "pointer of Git LFS", version_is_opened=True),

@@ -16,7 +16,10 @@ class Unexpected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One fault. `short`: CI runs it too, so it takes a few seconds at most."""
+    """One fault. `short`: CI runs it too, so it takes a few seconds at most.
+
+    `alone`: it measures time or memory so finely that no other case may run beside it.
+    """
 
     area: str
     name: str
@@ -24,17 +27,18 @@ class Case:
     expected: str
     run: Run
     short: bool
+    alone: bool = False
 
 
 CASES: list[Case] = []
 
 
-def case(done: str, expected: str, *, short: bool = True) -> Callable[[Run], Run]:
+def case(done: str, expected: str, *, short: bool = True, alone: bool = False) -> Callable[[Run], Run]:
     """Register the decorated function as a case: its module is the area, its name the case's."""
 
     def register(run: Run) -> Run:
         area = run.__module__.rpartition(".")[2]
-        CASES.append(Case(area, run.__name__, done, expected, run, short))
+        CASES.append(Case(area, run.__name__, done, expected, run, short, alone))
         return run
 
     return register

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from inference.errors import DigestMismatch, FileMissing, FileUnknown, ManifestInvalid, PathOutside, counted
-from inference.folder import passed_over, shown
+from inference.folder import passed_over, read_file, shown
 from inference.manifest import FileRecord, Graph, Manifest, TensorSpec
 from inference.options import Precision
 from inference.runtime.session import OrtSession, SessionOptions
@@ -96,7 +96,7 @@ class Bundle:
 
     def read(self, name: str) -> bytes:
         """The bytes of a listed file, checked against their digest."""
-        record, data = self._record(name), self._locate(name).read_bytes()
+        record, data = self._record(name), read_file(self._locate(name))
         self._compare(name, record, len(data), hashlib.sha256(data).hexdigest())
         return data
 
@@ -159,7 +159,7 @@ def file_record(data: bytes) -> FileRecord:
 
 def _read_manifest(path: Path) -> Manifest:
     try:
-        text = (path / MANIFEST_FILE).read_bytes()
+        text = read_file(path / MANIFEST_FILE)
     except FileNotFoundError as error:
         raise FileMissing(
             path, f"{MANIFEST_FILE} is not there, without which its other files are no bundle"

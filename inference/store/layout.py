@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inference.folder import Fingerprint, Listing, listing, said_of, shown, version_named
+from inference.folder import SPECIAL, Fingerprint, Listing, listing, said_of, shown, version_named
 from inference.manifest import NAME_PATTERN
 from inference.store.located import GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE, Located, graph_in, said_in
 from inference.triton.config import VersionPolicy
@@ -160,6 +160,8 @@ def _content(path: Path, found: Listing, said: Outline) -> tuple[Located | None,
     for expected in (MANIFEST_FILE, GRAPH_FILE):
         if expected in found.broken:
             return None, f"{expected} is {_broken(path, expected)}"
+        if expected in found.special:
+            return None, f"{expected} is {SPECIAL}"
     if MANIFEST_FILE in found.folders:
         return None, f"{MANIFEST_FILE} is a folder, expected a file"
     if MANIFEST_FILE in found.files:
@@ -190,8 +192,8 @@ def _why_nothing(path: Path, found: Listing) -> str:
         others = [name for name in found.files if name.lower().endswith(endings) and name != CONFIG_FILE]
         if others:
             return f"got {_named(others)}, which is {what}, expected {EXPECTED}"
-    if found.files or found.folders:
-        return f"got {_named([*found.files, *found.folders])}, expected {EXPECTED}"
+    if others := [*found.files, *found.folders, *found.special]:
+        return f"got {_named(others)}, expected {EXPECTED}"
     return f"it is empty, expected {EXPECTED}"
 
 
@@ -212,7 +214,7 @@ def _looks_meant(model: ModelFolder, found: Listing) -> bool:
     """Whether a folder without a version looks as if somebody meant a model to be served."""
     formats = (".onnx", *_OTHER_FORMATS, *_PACKED)
     return (
-        bool(found.broken)
+        bool(found.broken or found.special)
         or any(name.lower().endswith(formats) for name in found.files)
         or any(_direct_in(model.path / folder) for folder in found.folders)
     )

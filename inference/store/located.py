@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.folder import Fingerprint, Listing, fingerprint, listing, version_named
+from inference.folder import Fingerprint, Listing, fingerprint, listing, read_file, version_named
 
 MANIFEST_FILE = "manifest.json"
 
@@ -35,7 +35,7 @@ class Located:
         try:
             found = listing(path)
         except OSError:
-            found = Listing([], [], [])
+            found = Listing([], [], [], [])
         graph = None if MANIFEST_FILE in found.files else graph_in(found) or GRAPH_FILE
         if version is not None:
             return cls(known.parent.name, version, path, graph)
@@ -59,7 +59,7 @@ def graph_in(found: Listing) -> str | None:
 def said_in(path: Path) -> tuple[str, int] | None:
     """The name and version in a folder's manifest; None where it cannot say, which opening it will tell."""
     try:
-        content = json.loads((path / MANIFEST_FILE).read_bytes())
+        content = json.loads(read_file(path / MANIFEST_FILE))
         name, version = content["name"], content["version"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -97,7 +97,9 @@ class ModelRepository:
     def _models(self, found: Listing) -> tuple[list[ModelFolder], list[Fault], set[str]]:
         models: list[ModelFolder] = []
         unreadable: set[str] = set()
-        faults = [fault for name in found.files if (fault := fault_of_file(self.root / name))]
+        faults = [
+            fault for name in (*found.files, *found.special) if (fault := fault_of_file(self.root / name))
+        ]
         faults += [self._fault(name, "it is a link that leads nowhere") for name in found.broken]
         for name in found.folders:
             try:

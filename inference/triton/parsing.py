@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from inference.folder import read_file
 from inference.triton.fields import BACKENDS, CONFIG_FILE, IGNORED, REFUSED
 
 _LONGEST = 1 << 20  # bytes of a configuration; people's have a few hundred
@@ -17,6 +18,10 @@ class ConfigFault(Exception):
     def __init__(self, field: str, reason: str, line: int = 0) -> None:
         where = f"{CONFIG_FILE}:{line}" if line else CONFIG_FILE
         super().__init__(f"{where}: {field}: {reason}" if field else f"{where}: {reason}")
+
+
+class ConfigUnreadable(ConfigFault):
+    """The file could not be read just now, so that it says nothing yet."""
 
 
 def parse(file: Path) -> Any:
@@ -48,9 +53,9 @@ def _read_text(file: Path) -> str:
         size = file.stat().st_size
         if size > _LONGEST:
             raise ConfigFault("", f"it has {size} bytes, expected at most {_LONGEST}")
-        return file.read_bytes().decode("utf-8-sig")
+        return read_file(file).decode("utf-8-sig")
     except OSError as error:
-        raise ConfigFault("", f"it cannot be read: {error.strerror or error}") from None
+        raise ConfigUnreadable("", f"it cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise ConfigFault("", f"got byte {error.start} that is not UTF-8, expected text") from None
 

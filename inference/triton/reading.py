@@ -17,7 +17,7 @@ from inference.triton.config import (
     WarmupInput,
 )
 from inference.triton.fields import BATCHING, CONFIG_FILE, IGNORED, THREADS, TRUSTED
-from inference.triton.parsing import ConfigFault, fields_set, parse
+from inference.triton.parsing import ConfigFault, ConfigUnreadable, fields_set, parse
 from inference.values import DataType
 
 _LEVELS: dict[int, Literal["all", "extended", "basic", "disabled"]] = {
@@ -55,7 +55,10 @@ def outline(model: Path) -> Outline:
         stat = file.stat()
     except OSError:
         return Outline(faulty=os.path.lexists(file))
-    return _outline(file, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    try:
+        return _outline(file, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    except ConfigUnreadable:  # which may mend itself without a change, so that it is read again
+        return Outline(faulty=True)
 
 
 @lru_cache(maxsize=1024)
@@ -63,6 +66,8 @@ def _outline(file: Path, *_: int) -> Outline:
     try:
         message = parse(file)
         return Outline(_graph_file(message), _version_policy(message))
+    except ConfigUnreadable:
+        raise
     except ConfigFault:
         return Outline(faulty=True)
 

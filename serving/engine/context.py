@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from serving.access.keys import ApiClient
+from serving.engine.inflight import Hold
 
 STAGES = ("decode", "preprocess", "queue", "run", "postprocess", "encode")
 """The parts of a request, in order; the same words in spans, metric labels and `Server-Timing`."""
@@ -65,3 +66,5 @@ class RequestContext:
     """The request's, where the payload log keeps it."""
     client: ApiClient | None = None
     """Whose API key it showed, where one is asked for."""
+    hold: Hold | None = None
+    """The bytes that are held for it; None where nobody counts them. Its front door releases it."""

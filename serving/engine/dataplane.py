@@ -6,17 +6,27 @@ later error is given to the callback. HTTP is not known here.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from inference.errors import BatonError, ClientDisconnected, InferenceFailed, RowsChanged
+from inference.errors import (
+    BatonError,
+    ClientDisconnected,
+    DeadlineExceeded,
+    InferenceFailed,
+    RowsChanged,
+)
 from inference.values import Features, Payload, Prediction, Tensors
 from serving.engine.context import RequestContext, clock_ns
+from serving.engine.fair_pool import FairPool
+from serving.engine.queues import Timer
 from serving.engine.served_model import ServedModel
 
 ResultT = TypeVar("ResultT")
+
+_NS = 1e-9
 
 Then = Callable[[ResultT | None, BaseException | None], None]
 """Takes the result, or None and the error in its place."""
@@ -25,7 +35,7 @@ Then = Callable[[ResultT | None, BaseException | None], None]
 class DataPlane:
     """Runs requests on models that the registry has given. `pool` decodes payloads that are too big for the loop."""
 
-    def __init__(self, pool: Executor) -> None:
+    def __init__(self, pool: FairPool) -> None:
         self._pool = pool
 
     def infer(
@@ -33,7 +43,7 @@ class DataPlane:
     ) -> None:
         """Run checked tensors of `rows` rows. More rows than a batch are several runs."""
         batcher = model.batcher
-        batcher.admission.admit(rows)
+        batcher.admission.admit(rows, context.priority)
         request = _Inference(model, rows, context, then)
         request.tensors = tensors
         try:
@@ -61,30 +71,37 @@ class DataPlane:
             if sum([payload.size for payload in payloads]) <= model.inline_bytes:
                 request.enqueue(prepare(model, payloads, context))
                 return
-            loop = asyncio.get_running_loop()
-            prepared = self._pool.submit(prepare, model, payloads, context)
+            request.wait_for(self._pool.submit_for(model.name, prepare, model, payloads, context))
         except Exception as error:
             request.leave()
             if isinstance(error, BatonError):
                 raise
             raise named(error, model.name) from error
-        prepared.add_done_callback(lambda done: loop.call_soon_threadsafe(request.prepared, done))
 
 
 def prepare(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> list[Features]:
-    """Decode and preprocess; stops between two payloads if the client has gone. Runs on any thread."""
+    """Decode and preprocess; stops before a step if the client has gone or its deadline has passed. On any thread."""
     processor, times = model.predictor.processor, context.times
     features: list[Features] = []
     for payload in payloads:
         start = clock_ns()
+        check_waits(context, model.name, start)
         decoded = processor.decode(payload)
         middle = clock_ns()
-        features.append(processor.preprocess(decoded))
         times.decode += middle - start
+        if context.deadline_s is not None:
+            check_waits(context, model.name, middle)
+        features.append(processor.preprocess(decoded))
         times.preprocess += clock_ns() - middle
-        if context.is_disconnected():
-            raise ClientDisconnected("the client closed the connection while its input was decoded")
     return features
+
+
+def check_waits(context: RequestContext, model: str, now_ns: int) -> None:
+    """Raise `ClientDisconnected` or `DeadlineExceeded` where nobody waits for the answer any more."""
+    if context.is_disconnected():
+        raise ClientDisconnected("the client closed the connection while its input was decoded")
+    if context.deadline_s is not None and now_ns * _NS >= context.deadline_s:
+        raise DeadlineExceeded(model, context.timeout_s)
 
 
 class _Request(Generic[ResultT]):
@@ -101,7 +118,7 @@ class _Request(Generic[ResultT]):
         """Give the place in the model back."""
         self.answered = True
         self.model.metrics.in_flight -= 1
-        self.model.batcher.admission.release(self.rows)
+        self.model.batcher.admission.release(self.rows, self.context.priority)
 
     def set_exception(self, error: BaseException) -> None:
         """Answer with an error; a later one changes nothing."""
@@ -192,8 +209,24 @@ class _PredictionRequest(_Request[list[Prediction]]):
 
     __slots__ = ("_features",)
 
-    def prepared(self, done: "Future[list[Features]]") -> None:
-        """The pool has decoded the instances, or failed."""
+    def wait_for(self, decoding: "Future[list[Features]]") -> None:
+        """Go on when the pool has decoded the instances; at the deadline, answered without them if need be."""
+        loop, context, timer = asyncio.get_running_loop(), self.context, None
+        if context.deadline_s is not None:
+
+            def expire() -> None:
+                decoding.cancel()
+                self.set_exception(DeadlineExceeded(self.model.name, context.timeout_s))
+
+            timer = loop.call_later(max(0.0, context.deadline_s - clock_ns() * _NS), expire)
+        decoding.add_done_callback(lambda done: loop.call_soon_threadsafe(self.prepared, done, timer))
+
+    def prepared(self, done: "Future[list[Features]]", timer: Timer | None) -> None:
+        """The pool has decoded the instances, or failed, or the deadline has passed before."""
+        if timer is not None:
+            timer.cancel()
+        if self.answered:
+            return
         try:
             self.enqueue(done.result())
         except Exception as error:

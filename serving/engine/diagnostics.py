@@ -7,6 +7,7 @@ from typing import Any
 
 from inference.runtime.machine import available_cpus, cpu_quota
 from inference.runtime.providers import available_providers
+from serving.engine.inflight import InflightBytes
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
 
@@ -30,14 +31,15 @@ def server_version() -> str:
     return _version(SERVER_NAME) or "0"
 
 
-def diagnose(registry: ModelRegistry, device: str) -> dict[str, Any]:
-    """Quota, threads, providers, libraries, and every version with its plan, or why it was refused."""
+def diagnose(registry: ModelRegistry, device: str, inflight: InflightBytes) -> dict[str, Any]:
+    """Quota, bounds, providers, libraries, and every version with its plan, or why it was refused."""
     return {
         "version": server_version(),
         "python": sys.version.split()[0],
         "libraries": {name: found for name in _LIBRARIES if (found := _version(name))},
         "cpu_quota": cpu_quota(),
         "cpus": available_cpus(),
+        "inflight_bytes": {"limit": inflight.limit, "held": inflight.used, "of_one_request": inflight.most},
         "device": device,
         "providers": available_providers(),
         "models": [_model(model) for model in registry.served()],

@@ -1,25 +1,30 @@
 """Explanations by occlusion on the request path, which knows no HTTP.
 
 `inference.processors.occlusion` says which rows have to be run. They go through the model's own batcher at the lower
-priority, so predictions go first. They go a chunk at a time, so a run that has begun keeps a prediction waiting for
-20 ms at most. Only one chunk of a request is ever admitted, and a client that leaves stops it there.
+priority, so predictions go first, but for a small share. They go a chunk at a time, so a run that has begun keeps a
+prediction waiting for 20 ms at most. Explanations have an admission of their own: their number is bounded, and none
+takes the place of a prediction. A client that leaves, and a deadline that passes, stop one at its next step.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
-from inference.errors import BatonError, ClientDisconnected, InputTooLarge, Unsupported
+from inference.errors import BatonError, DeadlineExceeded, ExplanationsFull, InputTooLarge, Unsupported
 from inference.processors.occlusion import Explanation, Occludes, Variants
 from inference.values import Array, JsonValue, Payload, Tensors
 from serving.engine.context import RequestContext, clock_ns
-from serving.engine.dataplane import Then, named
+from serving.engine.dataplane import Then, check_waits, named
+from serving.engine.fair_pool import FairPool
 from serving.engine.served_model import ServedModel
 
 LOW_PRIORITY = 1
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
+
+_NS = 1e-9
 _CHUNK_ROWS = 32
 _CHUNK_S = 0.02
 """Of a chunk's run: a prediction that comes when it has just begun waits so long."""
@@ -35,10 +40,16 @@ class _Spent(NamedTuple):
 class ExplanationPlane:
     """Explains the answers of models that the registry has given. `pool` makes the rows."""
 
-    def __init__(self, pool: Executor, max_rows: int) -> None:
-        """`max_rows`: most rows that one request may run."""
-        self._pool, self._max_rows = pool, max_rows
+    def __init__(
+        self, pool: FairPool, max_rows: int, at_once: int, clock_ns: Callable[[], int] = clock_ns
+    ) -> None:
+        """`max_rows`: most rows that one request may run. `at_once`: requests under way in one model."""
+        self._pool, self._max_rows, self._at_once, self._clock_ns = pool, max_rows, at_once, clock_ns
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def overloaded(self, model: ServedModel) -> ExplanationsFull | None:
+        """Why the model takes no explanation more now; None if it does."""
+        return model.batcher.admission.explanations_full(self._at_once)
 
     def start(
         self,
@@ -73,19 +84,18 @@ class ExplanationPlane:
     ) -> list[Explanation]:
         """One explanation a payload, in order. The request fails if one of them does, and the error names it."""
         context.priority = LOW_PRIORITY
-        plan = model.batcher.plan
-        chunk = min(_CHUNK_ROWS, plan.max_batch_size, plan.max_pending_rows)
-        model.batcher.admission.admit(chunk)
+        admission, begun = model.batcher.admission, self._clock_ns()
+        admission.admit_explanation(self._at_once)
         model.metrics.in_flight += 1
         try:
-            return await self._explain(model, payloads, parameters, context, chunk)
+            return await self._explain(model, payloads, parameters, context)
         except Exception as error:
             if isinstance(error, BatonError):
                 raise
             raise named(error, model.name) from error
         finally:
             model.metrics.in_flight -= 1
-            model.batcher.admission.release(chunk)
+            admission.release_explanation((self._clock_ns() - begun) * _NS)
 
     async def _explain(
         self,
@@ -93,30 +103,28 @@ class ExplanationPlane:
         payloads: Sequence[Payload],
         parameters: Mapping[str, JsonValue],
         context: RequestContext,
-        chunk: int,
     ) -> list[Explanation]:
         processor = model.predictor.processor
         if not isinstance(processor, Occludes):
             raise Unsupported("this model has no task, so there is no answer in words to explain")
-        explanation = _Explanation(model, processor, context, chunk, self._pool)
-        instances = await self._prepare(processor, payloads, parameters, context)
+        steps = _Steps(self._pool, model, context, self._clock_ns)
+        explanation = _Explanation(model, processor, context, steps)
+        instances = await self._prepare(steps, processor, payloads, parameters)
         explained = [await explanation.of(variants) for variants in instances]
         model.metrics.observe_explanations(len(explained), sum(1 + each.size for each in instances))
         return explained
 
     async def _prepare(
         self,
+        steps: "_Steps",
         processor: Occludes,
         payloads: Sequence[Payload],
         parameters: Mapping[str, JsonValue],
-        context: RequestContext,
     ) -> list[Variants]:
-        loop = asyncio.get_running_loop()
         instances: list[Variants] = []
         rows = 0
         for payload in payloads:
-            _check_here(context)
-            made = await loop.run_in_executor(self._pool, _variants, processor, payload, parameters, context)
+            made = await steps.take(_variants, processor, payload, parameters, steps.context)
             rows += 1 + made.size
             if rows > self._max_rows:
                 seen = f"{rows} rows to run up to {payload.field}"
@@ -125,20 +133,50 @@ class ExplanationPlane:
         return instances
 
 
+class _Steps:
+    """The steps of one request that the pool takes, each only while the client waits for the answer."""
+
+    def __init__(
+        self, pool: FairPool, model: ServedModel, context: RequestContext, clock_ns: Callable[[], int]
+    ) -> None:
+        self.context = context
+        self._pool, self._model, self._clock_ns = pool, model.name, clock_ns
+
+    def check(self) -> None:
+        """`ClientDisconnected`, or `DeadlineExceeded`."""
+        check_waits(self.context, self._model, self._clock_ns())
+
+    async def take(self, step: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        """The result of a step; one that has not begun at the deadline is dropped."""
+        self.check()
+        deadline_s = self.context.deadline_s
+        # Apart from the model's predictions, which are decoded by turns with it.
+        owner = f"{self._model}:explain"
+        taken = asyncio.wrap_future(self._pool.submit_for(owner, step, *args, **kwargs))
+        if deadline_s is None:
+            return await taken
+        try:
+            async with asyncio.timeout(max(0.0, deadline_s - self._clock_ns() * _NS)):
+                return await taken
+        except TimeoutError:
+            raise DeadlineExceeded(self._model, self.context.timeout_s) from None
+
+
 class _Explanation:
     """Runs the rows that the explanations of one request need, one after the other."""
 
     def __init__(
-        self, model: ServedModel, processor: Occludes, context: RequestContext, chunk: int, pool: Executor
+        self, model: ServedModel, processor: Occludes, context: RequestContext, steps: _Steps
     ) -> None:
-        self._model, self._processor, self._context, self._chunk = model, processor, context, chunk
-        self._pool, self._spent = pool, _Spent()
+        self._model, self._processor, self._context, self._steps = model, processor, context, steps
+        self._spent = _Spent()
 
     def _rows(self) -> int:
         """Rows of the next chunk: as many as may be run in time at the pace of the latest batches."""
         batcher = self._model.batcher
+        chunk = min(_CHUNK_ROWS, batcher.plan.max_batch_size)
         row_s = batcher.admission.wait_s(batcher.plan.instances)
-        return max(1, min(self._chunk, int(_CHUNK_S / row_s))) if row_s else self._chunk
+        return max(1, min(chunk, int(_CHUNK_S / row_s))) if row_s else chunk
 
     async def of(self, variants: Variants) -> Explanation:
         """The row as it is, then the row without each of its parts."""
@@ -149,9 +187,7 @@ class _Explanation:
         parts = range(0)
         while parts.stop < variants.size:
             parts = range(parts.stop, min(parts.stop + self._rows(), variants.size))
-            tensors = await asyncio.get_running_loop().run_in_executor(
-                self._pool, _collate, processor, variants, parts, self._context
-            )
+            tensors = await self._steps.take(_collate, processor, variants, parts, self._context)
             chunk = await self._run(tensors, len(parts))
             values.append(chunk[output][:, column].astype(np.float64))
         begun = clock_ns()
@@ -162,7 +198,7 @@ class _Explanation:
         return explanation
 
     async def _run(self, tensors: Tensors, rows: int) -> Tensors:
-        _check_here(self._context)
+        self._steps.check()
         outputs = await self._model.batcher.submit(tensors, rows, self._context)
         # The batcher writes each run's own; the client is told of them all together.
         times = self._context.times
@@ -190,8 +226,3 @@ def _collate(
     tensors = processor.collate([variants.without(part) for part in parts])
     context.times.preprocess += clock_ns() - start
     return tensors
-
-
-def _check_here(context: RequestContext) -> None:
-    if context.is_disconnected():
-        raise ClientDisconnected("the client closed the connection while its answer was explained")

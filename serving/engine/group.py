@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Metric
 
 from serving.engine.description import statistics
 from serving.engine.diagnostics import diagnose
+from serving.engine.inflight import InflightBytes
 from serving.engine.memory import give_memory_back
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import IndexEntry
@@ -42,6 +43,7 @@ class Process:
     is_ready: Callable[[], bool]
     device: str
     poll_s: float
+    inflight: InflightBytes
 
     def statistics(self) -> list[dict[str, Any]]:
         """Of every version that answers."""
@@ -49,7 +51,7 @@ class Process:
 
     def diagnostics(self) -> dict[str, Any]:
         """The settings that are in force."""
-        return diagnose(self.registry, self.device)
+        return diagnose(self.registry, self.device, self.inflight)
 
 
 class Group(Protocol):

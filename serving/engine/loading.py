@@ -81,7 +81,7 @@ class ModelLoader:
 
     def is_busy(self) -> bool:
         """Whether a measurement would be disturbed now, and disturb."""
-        return self.turns.creating or any(batcher.admission.pending_rows for batcher in list(self.serving))
+        return self.turns.creating or any(batcher.admission.busy for batcher in list(self.serving))
 
     def __call__(self, path: Path | Located) -> Loaded:
         """Open, prove and, where it is quick, measure one version; raises `BundleRefused` or `ProviderUnavailable`."""

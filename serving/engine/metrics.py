@@ -15,7 +15,10 @@ from typing import Any
 from inference.errors import (
     ClientDisconnected,
     DeadlineExceeded,
+    ExplanationsFull,
+    InflightExceeded,
     InvalidInput,
+    LowPriorityFull,
     ModelNotReady,
     Overloaded,
     Unsupported,
@@ -103,15 +106,27 @@ SUCCESS, INVALID, REJECTED, DEADLINE, CANCELLED, FAILED = OUTCOMES = (
 """How a request may end, as metric labels name it: answered, at fault, turned away, too late, left, our fault."""
 
 
-QUEUE_FULL, NOT_READY = REASONS = ("queue_full", "not_ready")
+QUEUE_FULL, LOW_FULL, EXPLANATIONS_FULL, NOT_READY, MEMORY = REASONS = (
+    "queue_full",
+    "low_priority_full",
+    "explanations_full",
+    "not_ready",
+    "memory",
+)
 """Why a request may be turned away."""
 
 
 def classify(error: BaseException) -> tuple[str, str]:
     """The outcome that an error stands for, and the reason behind it."""
     match error:
+        case LowPriorityFull():
+            return REJECTED, LOW_FULL
+        case ExplanationsFull():
+            return REJECTED, EXPLANATIONS_FULL
         case Overloaded():
             return REJECTED, QUEUE_FULL
+        case InflightExceeded():
+            return REJECTED, MEMORY
         case ModelNotReady():
             return REJECTED, NOT_READY
         case DeadlineExceeded():
@@ -231,7 +246,7 @@ class ModelMetrics:
         Triton counts nothing that it refuses before it is queued: a client's mistake, a model that is not ready.
         """
         return {
-            "REJECTED": self.rejections[QUEUE_FULL] + self.outcomes[DEADLINE],
+            "REJECTED": self.rejections[QUEUE_FULL] + self.rejections[LOW_FULL] + self.outcomes[DEADLINE],
             "CANCELED": self.outcomes[CANCELLED],
             "BACKEND": self.outcomes[FAILED],
             "OTHER": 0,

@@ -12,6 +12,8 @@ from serving.engine.plan import Plan
 
 _NS = 1e-9
 _SWEEP_NS = 20_000_000  # between looks for clients that left: a full queue must refuse cheaply
+LOW_SHARE = 0.05
+"""Of the rows that are run while both wait: what low priority gets where predictions alone would fill the model."""
 
 Key = tuple[int, Hashable]
 """Priority and bucket of a queue."""
@@ -68,12 +70,17 @@ class Entry:
 
 
 class BucketQueues(dict[Key, deque[Entry]]):
-    """The queues of one model, none of them empty. Entries of one queue may share a batch; priority 0 goes first."""
+    """The queues of one model, none of them empty. Entries of one queue may share a batch.
+
+    Priority 0 goes first. While it leaves the others no turn, they earn `LOW_SHARE` of a row with each of its rows,
+    and an entry of theirs goes before it when its rows are earned.
+    """
 
     def __init__(self, model: str, clock_ns: Callable[[], int] = clock_ns) -> None:
         super().__init__()
         self._model, self._clock_ns = model, clock_ns
         self._swept_ns = 0
+        self._earned_rows = 0.0  # by low priority
 
     def entries(self) -> Iterator[Entry]:
         """Every entry that waits."""
@@ -98,17 +105,19 @@ class BucketQueues(dict[Key, deque[Entry]]):
     def take(self, plan: Plan, *, one_by_one: bool, only_full: bool = False) -> list[Entry]:
         """The entries of the next batch, in order; [] where none waits, or the batch would not be full.
 
-        Of the most urgent queues it is the one whose first entry waits longest. Entries whose client has left, or
-        whose deadline has passed, are answered and dropped. `one_by_one`: no two requests share a run.
+        Of the most urgent queues it is the one whose first entry waits longest, unless low priority has earned a turn.
+        Entries whose client has left, or whose deadline has passed, are answered and dropped. `one_by_one`: no two
+        requests share a run.
         """
         while self:
-            key = next(iter(self))
+            key, compete = next(iter(self)), False
             if len(self) > 1:
-                key = min(self, key=lambda each: (each[0], self[each][0].queued_ns))
+                key, compete = self._next()
             waiting = self[key]
             # A bigger batch saves wake-ups of the loop; it is taken where it leaves two like it to every instance.
             preferred = max(plan.preferred_batch_size, len(waiting) // (2 * plan.instances))
-            most = 1 if one_by_one else min(plan.max_batch_size, preferred)
+            # Of low priority one entry at a time goes before priority 0, which it holds up.
+            most = 1 if one_by_one or (compete and key[0]) else min(plan.max_batch_size, preferred)
             if only_full and not _reaches(waiting, most):
                 return []
             rows, batch = 0, list[Entry]()
@@ -127,11 +136,13 @@ class BucketQueues(dict[Key, deque[Entry]]):
             if not waiting:
                 del self[key]
             if batch:
+                if compete:
+                    self._earned_rows += -rows if key[0] else LOW_SHARE * rows
                 return batch
         return []
 
     def sweep(self) -> int:
-        """Answer and drop the entries whose client has left; the number of their rows, 0 just after the last look.
+        """Answer and drop the entries whose client has left; the rows of predictions among them, 0 just after a look.
 
         An entry that has its answer already has given its rows back, or does in the loop's next turn.
         """
@@ -151,7 +162,20 @@ class BucketQueues(dict[Key, deque[Entry]]):
                 del self[key]
         for entry in gone:
             entry.disconnect()
-        return sum(entry.rows for entry in gone)
+        return sum(entry.rows for entry in gone if not entry.context.priority)
+
+    def _next(self) -> tuple[Key, bool]:
+        """The queue that goes next, and whether priority 0 and another compete for it."""
+
+        def order(key: Key) -> tuple[int, int]:
+            return key[0], self[key][0].queued_ns
+
+        urgent = min(self, key=order)
+        low = [key for key in self if key[0]]
+        if urgent[0] or not low:
+            return urgent, False
+        first = min(low, key=order)
+        return (first if self._earned_rows >= self[first][0].rows else urgent), True
 
 
 def _reaches(waiting: deque[Entry], most: int) -> bool:

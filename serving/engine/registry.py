@@ -385,6 +385,8 @@ class ModelRegistry:
         meant = any(key[0] == name and fault.serious for key, fault in self._folder.misplaced.items())
         if known or (meant and version is None):
             return ModelNotReady(name, self._reason(name))
+        if not self._started:  # nobody knows yet whether there is such a model
+            return ModelNotReady(name, "the server is starting")
         return ModelNotFound(name, version)
 
     def _reason(self, name: str) -> str:

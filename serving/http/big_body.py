@@ -15,6 +15,9 @@ from inference.values import Array
 LEAST_BYTES = 64 * 1024
 """Bytes that must still come, for changing the protocol to pay."""
 
+_HUGE_PAGE = 2 << 20
+"""NumPy asks for large arrays in such pages, so that a byte may bring two million with it."""
+
 _ALIGNED = 64  # of the first tensor: as ONNX Runtime's own
 
 
@@ -28,14 +31,16 @@ class BigBody(asyncio.BufferedProtocol):
         begun: memoryview,
         size: int,
         tensors_at: int | None,
+        came: Callable[[int], bool],
         use: Callable[[memoryview], None],
     ) -> None:
         """`begun`: the bytes that came with the head. `tensors_at`: where tensors begin in the body.
 
-        `use` is given the whole, read-only, when `protocol` has the connection again. With `tensors_at` None the bytes
-        are thrown away, and it is given none of them.
+        `came` is told of bytes that are kept, and says whether to go on; else the connection was given back. Memory
+        that no byte has come to is not counted, since it is not there yet. `use` is given the whole, read-only, when
+        `protocol` has the connection again. With `tensors_at` None the bytes are thrown away, and it is given none.
         """
-        self._protocol, self._transport, self._use = protocol, transport, use
+        self._protocol, self._transport, self._came, self._use = protocol, transport, came, use
         self._kept = tensors_at is not None
         if tensors_at is not None:
             # Enough room to begin where the tensors come to lie aligned, however long the JSON before them is.
@@ -46,6 +51,8 @@ class BigBody(asyncio.BufferedProtocol):
         else:
             self._room = memoryview(bytearray(LEAST_BYTES))
         self._size, self.got = size, len(begun)
+        self._ahead = _HUGE_PAGE if size >= 2 * _HUGE_PAGE else 0
+        self._counted = 0
         _hand_over(transport, self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -55,6 +62,11 @@ class BigBody(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """asyncio: so many bytes came."""
         self.got += nbytes
+        if self._kept:
+            resident = min(self._size, self.got + self._ahead)
+            more, self._counted = resident - self._counted, resident
+            if not self._came(more):
+                return
         if self.got == self._size:
             self.give_back()
             self._use(self._room.toreadonly() if self._kept else memoryview(b""))

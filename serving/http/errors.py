@@ -19,6 +19,9 @@ STATUS: dict[type[errors.BatonError], int] = {
     errors.LoadRefused: 409,
     errors.Unsupported: 501,
     errors.Overloaded: 429,
+    errors.LowPriorityFull: 429,
+    errors.ExplanationsFull: 429,
+    errors.InflightExceeded: 429,
     errors.DeadlineExceeded: 504,
     errors.ClientDisconnected: 499,  # nginx's word for it; nobody is there to read it, the metrics are
     errors.AccessRefused: 403,
@@ -58,14 +61,14 @@ def error_body(message: str) -> bytes:
     return orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
 
 
-def retry_after_s(error: errors.Overloaded | errors.LimitExceeded) -> int:
+def retry_after_s(error: errors.Overloaded | errors.InflightExceeded | errors.LimitExceeded) -> int:
     """Whole seconds, as the header has them."""
     return max(1, math.ceil(error.retry_after_s))
 
 
 def error_headers(error: errors.BatonError) -> Headers:
     """The headers of an error: when to come again, how to authenticate, or which encodings are understood."""
-    if isinstance(error, errors.Overloaded | errors.LimitExceeded):
+    if isinstance(error, errors.Overloaded | errors.InflightExceeded | errors.LimitExceeded):
         return [(b"retry-after", b"%d" % retry_after_s(error))]
     if isinstance(error, errors.Unauthenticated):
         # RFC 6750, section 3.1: no error code where no credentials came.

@@ -8,17 +8,18 @@ from any ASGI server by way of `http.front`; both ways meet in `respond`.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Protocol
 
-from inference.errors import BatonError, ClientDisconnected
+from inference.errors import BatonError, ClientDisconnected, Overloaded
 from serving.access.gate import Gate
 from serving.access.hosts import AllowedHosts
 from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, decompress
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
+from serving.engine.fair_pool import FairPool
+from serving.engine.inflight import Hold, InflightBytes
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
@@ -28,6 +29,7 @@ from serving.http.asgi import Receive, Scope
 from serving.http.body import read_body, watch
 from serving.http.errors import error_body, retry_after_s
 from serving.http.exchange import ExplainExchange, InferExchange, Limits, PredictExchange
+from serving.http.holding import HOLD
 from serving.http.matching import Route, Routes
 from serving.lifecycle import Lifecycle
 from serving.settings import Settings, listed
@@ -51,6 +53,11 @@ class Client(Protocol):
         """Its IP address; "" where it has none."""
         ...
 
+    @property
+    def hold(self) -> Hold | None:
+        """The bytes that are held for its request."""
+        ...
+
     def send(self, answer: Answer) -> None:
         """Take the answer; called once."""
         ...
@@ -65,7 +72,8 @@ class FastPath:
         plane: DataPlane,
         settings: Settings,
         lifecycle: Lifecycle,
-        pool: Executor,
+        pool: FairPool,
+        inflight: InflightBytes,
         observer: Observer | None = None,
         payload_log: PayloadObserver | None = None,
         gate: Gate | None = None,
@@ -73,20 +81,24 @@ class FastPath:
     ) -> None:
         """`pool` takes the work that would keep the event loop for long: big compressed bodies.
 
+        `inflight` counts what is held for requests, and is asked before more is.
+
         `observer` is told of each answer, `payload_log` of those that it picks. `gate` lets in requests with an API
         key, and `hosts` those for a name that it knows; None lets in all.
         """
         self.routes = Routes(settings.root_path)
-        self._registry, self._lifecycle, self._pool = registry, lifecycle, pool
+        self.lifecycle = lifecycle
+        self._registry, self._pool = registry, pool
         self._observer, self._payload_log = observer, payload_log
         self._gate, self._hosts = gate, hosts
+        self.inflight = inflight
         self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
-        explanations = ExplanationPlane(pool, settings.max_explain_rows)
+        self._explanations = ExplanationPlane(pool, settings.max_explain_rows, settings.max_explanations)
         self._exchanges: dict[str, Callable[..., Any]] = {
             "infer": partial(InferExchange, plane),
             "predict": partial(PredictExchange, plane),
-            "explain": partial(ExplainExchange, explanations),
+            "explain": partial(ExplainExchange, self._explanations),
         }
         self._refusals: dict[tuple[str, int], Answer] = {}
         self._tasks: set[asyncio.Future[None]] = set()
@@ -118,15 +130,14 @@ class FastPath:
                 self._gate.admit(headers, address)
             except BatonError as refused:
                 return self._finished(route, self._refused(route, None, refused), headers, RequestContext())
-        try:
-            model = self._registry.get(route.name, route.version)
-        except BatonError:
+        model = self._served(route)
+        if model is None:
             return None
-        error = model.batcher.admission.overloaded(rows=1)
+        error = self._overloaded(route, model)
         if error is None:
             return None
         model.metrics.fail(error)
-        if self._observer is not None or self._lifecycle.draining or b"x-request-id" in headers:
+        if self._observer is not None or self.lifecycle.draining or b"x-request-id" in headers:
             return self._finished(route, refusal(error), headers, RequestContext())
         key = str(error), retry_after_s(error)
         answer = self._refusals.get(key)
@@ -137,30 +148,38 @@ class FastPath:
             answer = self._refusals[key] = answer._replace(wire=on_the_wire(answer))
         return answer
 
-    def abandoned(self, route: Route) -> None:
-        """Count a request whose client left before its body was here."""
-        try:
-            model = self._registry.get(route.name, route.version)
-        except BatonError:
-            return
-        model.metrics.fail(ClientDisconnected("the client closed the connection while it sent its body"))
+    def abandoned(self, route: Route, error: BatonError | None = None) -> None:
+        """Count a request that ended before its body was here: by `error`, or since its client left."""
+        model = self._served(route)
+        if model is not None:
+            model.metrics.fail(
+                error or ClientDisconnected("the client closed the connection while it sent its body")
+            )
+
+    def refuse(self, route: Route, headers: RawHeaders, error: BatonError) -> Answer:
+        """The answer to a request that is here whole, and for which there is no room."""
+        refused = self._refused(route, self._served(route), error)
+        return self._finished(route, refused, headers, RequestContext())
 
     async def answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
         """The whole answer to one request of an ASGI server; it raises nothing of its own."""
-        headers, context = dict(scope["headers"]), RequestContext()
+        headers, hold = dict(scope["headers"]), scope.get(HOLD)
+        context = RequestContext()
         model: ServedModel | None = None
         try:
             if self._gate is not None:
                 self._gate.admit(headers, client_of(scope))
             model = self._registry.get(route.name, route.version)
-            overloaded = model.batcher.admission.overloaded(rows=1)
+            overloaded = self._overloaded(route, model)
             if overloaded is not None:  # before the body is read
                 raise overloaded
             body = await read_body(receive, headers, self._max_body_bytes)
+            if hold is not None:
+                hold.settle(len(body), "body")
         except Exception as error:
             return self._finished(route, self._refused(route, model, error), headers, context)
         is_disconnected, stop = watch(receive)
-        client = _Awaited(is_disconnected, client_of(scope))
+        client = _Awaited(is_disconnected, hold, client_of(scope))
         self.respond(route, headers, body, client, context)
         try:
             return await client.answer
@@ -185,6 +204,7 @@ class FastPath:
         """
         if context is None:
             context = RequestContext()
+        context.hold = client.hold
         if self._gate is not None and context.client is None:
             try:
                 context.client = self._gate.enter(headers, client.address)
@@ -221,6 +241,17 @@ class FastPath:
             exchange.start(body, headers, answered)
         except Exception as error:
             answered(None, error)
+
+    def _served(self, route: Route) -> ServedModel | None:
+        try:
+            return self._registry.get(route.name, route.version)
+        except BatonError:
+            return None
+
+    def _overloaded(self, route: Route, model: ServedModel) -> Overloaded | None:
+        if route.verb == "explain":
+            return self._explanations.overloaded(model)
+        return model.batcher.admission.overloaded(rows=1)
 
     async def _respond_decompressed(
         self, route: Route, headers: RawHeaders, body: bytes, client: Client, context: RequestContext
@@ -276,7 +307,7 @@ class FastPath:
         request_id = headers.get(b"x-request-id")
         if request_id is not None and request_id.isascii() and request_id.decode().isprintable():
             added.append((b"x-request-id", request_id[:128]))
-        if self._lifecycle.draining:
+        if self.lifecycle.draining:
             added.append((b"connection", b"close"))  # so that the client's next request goes elsewhere
         if self._observer is not None:
             self._observer(route, headers, context.times, answer.status)
@@ -293,8 +324,8 @@ class FastPath:
 class _Awaited:
     """The client of an ASGI server, whose answer is awaited."""
 
-    def __init__(self, is_disconnected: Callable[[], bool], address: str) -> None:
-        self.address = address
+    def __init__(self, is_disconnected: Callable[[], bool], hold: Hold | None, address: str) -> None:
+        self.hold, self.address = hold, address
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.gone = False
         self._is_disconnected = is_disconnected

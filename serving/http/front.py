@@ -3,6 +3,7 @@
 from serving.http.admission import send_answer
 from serving.http.asgi import Asgi, Receive, Scope, Send
 from serving.http.fast_path import FastPath
+from serving.http.holding import bounded
 from serving.http.methods import other_method
 
 
@@ -12,7 +13,7 @@ def in_front_of(rest: Asgi, fast_path: FastPath, root_path: str) -> Asgi:
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         route = fast_path.routes.find(scope["path"]) if scope["type"] == "http" else None
         if route is None:
-            await rest(_routed(scope, root_path), receive, send)
+            await rest(_routed(scope, root_path), bounded(receive), send)
             return
         if scope["method"] == "POST":
             answer = await fast_path.answer(route, scope, receive)

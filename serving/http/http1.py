@@ -6,30 +6,43 @@ closed when the client has had time to read the answer.
 
 import asyncio
 import logging
+from functools import partial
+from typing import cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inference.errors import counted
+from inference.errors import InflightExceeded, counted
+from serving.engine.inflight import Hold, InflightBytes
+from serving.http.asgi import Scope
 from serving.http.bounds import (
     MAX_HEAD_BYTES,
+    MAX_HEADERS,
     HeadBuffer,
     RequestPace,
     UnreadAnswers,
     check_head,
     check_head_bytes,
+    unread_bytes,
 )
+from serving.http.holding import HOLD
 from serving.http.refusal import Refused, on_the_wire, refusal_of
+from serving.lifecycle import Lifecycle
 
 log = logging.getLogger("baton.http")
 
 _CLOSE_DELAY_S = 1.0
 """Between a refusal and the close. Bytes that still come are thrown away so long: closing on them loses the answer."""
 
+_PIPELINED_BYTES = 4096
+"""Of uvicorn's objects for a request that is queued behind another on its connection."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """A connection that no client keeps by sending slowly, or nothing; `sweep` has to be called every `SWEEP_S`."""
 
+    inflight: InflightBytes
+    lifecycle: Lifecycle
     keep_alive_s = 75.0
     receive_timeout_s = 30.0
 
@@ -43,12 +56,22 @@ class BoundedProtocol(HttpToolsProtocol):
     _overhead_bytes = 0  # of those, since the last part of its body
     _idle_since = 0.0  # the last answer's end, in the loop's time
     _refusal: bytes | None = None  # to be written when the answers before it are
+    _coming: Hold | None = None  # the bytes of the head or body that is coming
+    _pipelined: Hold | None = None  # those of whole requests behind it
+    _unread_answer: Hold | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """asyncio: a client has connected."""
         super().connection_made(transport)
         self._head, self._pace, self._unread = HeadBuffer(), RequestPace(), UnreadAnswers()
         self._idle_since = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: it is closed; what was held for it is given back."""
+        self._give_back()
+        for cycle, _ in self.pipeline:  # nobody will answer them
+            cast("Scope", cycle.scope)[HOLD].release()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a request. Pieces of a head are gathered before they are parsed."""
@@ -58,11 +81,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head.parsed_bytes = 0
         elif self._in_head:
             try:
-                data = self._head.take(data)
+                size, data = len(data), self._head.take(data)
+                if not data:
+                    self._take(size, "head")
+                    return
             except Refused as refused:
-                self.refuse(refused.status, str(refused))
+                self.refuse(refused)
                 return
-            if not data:
+            except InflightExceeded as error:
+                self.make_way(error)
                 return
         self._parse(data)
 
@@ -76,6 +103,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: a header; or a trailer, which is not used."""
         if self._in_head:
+            if len(self.headers) >= MAX_HEADERS:
+                raise Refused(
+                    431, f"head: got more than {MAX_HEADERS} headers, expected at most {MAX_HEADERS} headers"
+                )
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -86,6 +117,9 @@ class BoundedProtocol(HttpToolsProtocol):
             return  # it comes again, without its upgrade
         if self._head.max_bytes > MAX_HEAD_BYTES:
             check_head(self.url, self.headers)
+        if self._coming is not None:  # pieces of the head
+            self._coming.release()
+            self._coming = None
         self.choose_way()
         self._heads_parsed += 1
         self._in_head = False
@@ -98,17 +132,27 @@ class BoundedProtocol(HttpToolsProtocol):
         for name, value in fields:
             super().on_header(name, value)
         super().on_headers_complete()
-        if self._server_stops:
-            self.cycle.keep_alive = False
+        if self._server_stops or self.lifecycle.draining:
+            self.cycle.keep_alive = False  # and it is told so with the answer
+        self._coming = hold = Hold(self.inflight)
+        cast("Scope", self.scope)[HOLD] = hold
+        self.cycle.on_response = partial(self._respond_complete, hold)
+        if self.pipeline:
+            self._queue_up(_PIPELINED_BYTES)
 
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body."""
         self._chunks_parsed += 1
         super().on_body(body)
+        if self.pipeline:
+            self._queue_up(len(body))
 
     def on_message_complete(self) -> None:
         """httptools: the request is here whole; or its head, which asked for an upgrade, and comes again."""
         if not self._in_head:
+            coming, self._coming = self._coming, None
+            if coming is not None:
+                coming.go_on("body")
             self._awaits_request = True
             super().on_message_complete()
 
@@ -124,6 +168,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+            if self._pipelined is not None and not self.pipeline:
+                self._pipelined.release()
         elif self._refusal is not None:
             self._close_after_refusal()
 
@@ -139,7 +185,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close the connection if its time is over; `now` is the loop's."""
         if self.transport.is_closing() or self.flow.write_paused:
             limit_s = _CLOSE_DELAY_S if self._server_stops else self.receive_timeout_s
-            if self._unread.is_stuck(self.transport.get_write_buffer_size(), now, limit_s):
+            if self._unread.is_stuck(unread_bytes(self.transport), now, limit_s):
                 self.transport.abort()
             return
         self._unread.clear()
@@ -153,20 +199,41 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.received(), now, self.receive_timeout_s, stopping=self._server_stops
             )
             if fault is not None:
-                self.refuse(408, f"{self._part()}: {fault}")
+                self.refuse(Refused(408, f"{self._part()}: {fault}"))
 
     def received(self) -> int:
         """Bytes of the request that is coming."""
         return self._received_bytes
 
-    def refuse(self, status: int, message: str) -> None:
+    def make_way(self, error: InflightExceeded) -> None:
+        """Refuse the request that is coming: there is no room for it, or others need its room more."""
+        self.refuse(Refused.by(error))
+
+    def keep_unread(self, size: int) -> None:
+        """Count an answer of `size` bytes that the client has yet to read; it is left where others need the room."""
+        self._unread_answer = hold = Hold(self.inflight)
+        try:
+            hold.wait(size, "answer", self._leave)
+        except InflightExceeded as error:
+            self._leave(error)
+
+    def resume_writing(self) -> None:
+        """asyncio: the client has read the answers that were waiting for it."""
+        super().resume_writing()
+        if self._unread_answer is not None:
+            self._unread_answer.release()
+
+    def refuse(self, refused: Refused) -> None:
         """Answer the request that is coming when those before it are answered, and read no more."""
-        log.info("refused with %d: %s", status, message)
+        log.info("refused with %d: %s", refused.status, refused)
+        if self._coming is not None:
+            self._coming.release()
+            self._coming = None
         head_is_here = not self._in_head and not self._awaits_request
         self._ignores_input, self._awaits_request = True, False
         self._head.clear()
         self.flow.resume_reading()
-        answer = on_the_wire(status, message, self.server_state.default_headers)
+        answer = on_the_wire(refused, self.server_state.default_headers)
         if self._is_answered():
             # With its head here, the request itself was answered before it was here whole.
             self._refusal = None if head_is_here else answer
@@ -199,15 +266,47 @@ class BoundedProtocol(HttpToolsProtocol):
                 # Where a head begins in data is known only if it begins with it.
                 head.parsed_bytes = head.parsed_bytes + len(data) if heads == self._heads_parsed else 0
                 check_head_bytes(head.parsed_bytes)
+                self._take(len(data), "head")
             elif not self._awaits_request:
                 same = heads == self._heads_parsed and chunks == self._chunks_parsed
                 self._overhead_bytes = self._overhead_bytes + len(data) if same else 0
                 _check_overhead(self._overhead_bytes)
+                self._take(len(data), "body")
         except httptools.HttpParserError as error:
-            refused = refusal_of(error, data, self._part())
-            self.refuse(refused.status, str(refused))
+            self.refuse(refusal_of(error, data, self._part()))
         except Refused as refused:
-            self.refuse(refused.status, str(refused))
+            self.refuse(refused)
+        except InflightExceeded as error:
+            self.make_way(error)
+
+    def _take(self, size: int, part: str) -> None:
+        """Count bytes of the request that is coming: it waits for its client."""
+        if self._coming is None:
+            self._coming = Hold(self.inflight)
+        self._coming.wait(size, part, self.make_way)
+
+    def _queue_up(self, size: int) -> None:
+        """Count bytes of requests that were sent before the answer to the one before them was there."""
+        if self._pipelined is None:
+            self._pipelined = Hold(self.inflight)
+        self._pipelined.wait(size, "pipelined requests", self.make_way)
+
+    def _respond_complete(self, hold: Hold) -> None:
+        """An answer went uvicorn's way and is written, as far as its client has read."""
+        if self.flow.write_paused:
+            self.keep_unread(hold.size)
+        self.on_response_complete()
+
+    def _leave(self, error: InflightExceeded) -> None:
+        """Close without another word: the client reads nothing."""
+        log.info("a client that does not read is left: %s", error)
+        self.transport.abort()
+
+    def _give_back(self) -> None:
+        for hold in (self._coming, self._pipelined, self._unread_answer):
+            if hold is not None:
+                hold.release()
+        self._coming = self._pipelined = self._unread_answer = None
 
     def _feed(self, data: bytes) -> None:
         """Have `data` parsed, each head that asks for an upgrade again without it."""
@@ -250,9 +349,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self.loop.call_later(_CLOSE_DELAY_S, self.transport.close)
 
 
-def bounded_protocol(keep_alive_s: float, receive_timeout_s: float) -> type[asyncio.Protocol]:
+def bounded_protocol(
+    inflight: InflightBytes, lifecycle: Lifecycle, keep_alive_s: float, receive_timeout_s: float
+) -> type[asyncio.Protocol]:
     """The protocol class for `uvicorn.Config(http=…)` of a listener without the fast path."""
-    attributes = {"keep_alive_s": keep_alive_s, "receive_timeout_s": receive_timeout_s}
+    attributes = {
+        "inflight": inflight,
+        "lifecycle": lifecycle,
+        "keep_alive_s": keep_alive_s,
+        "receive_timeout_s": receive_timeout_s,
+    }
     return type("BoundedProtocol", (BoundedProtocol,), attributes)
 
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from inference.errors import BatonError, InflightExceeded, InputTooLarge
 from serving.codec.binary import JSON_LENGTH
+from serving.engine.inflight import Hold
 from serving.engine.observers import RawHeaders
 from serving.http.admission import address_of
 from serving.http.answer import Answer, on_the_wire
@@ -18,9 +20,13 @@ from serving.http.big_body import LEAST_BYTES, BigBody
 from serving.http.fast_path import FastPath
 from serving.http.http1 import BoundedProtocol
 from serving.http.matching import Route
+from serving.http.refusal import Refused
 
 _MAX_HEADS = 256
 _MAX_HEAD_BYTES = 2048
+_COPIED_BYTES = (
+    64 * 1024
+)  # of an answer's body: a larger one is written beside its head, and not copied behind it
 
 
 class Head(NamedTuple):
@@ -39,10 +45,11 @@ class Head(NamedTuple):
         return int(at) if at.isdigit() else 0
 
 
-class FastCycle:
+class FastCycle(Hold):
     """A request on the fast path and its answer, in the place of uvicorn's `RequestResponseCycle`.
 
-    uvicorn's protocol reads and writes `disconnected`, `keep_alive` and `response_complete`.
+    It is the hold of its own bytes: an object more would cost a small request more than counting them does. uvicorn's
+    protocol reads and writes `disconnected`, `keep_alive` and `response_complete`.
     """
 
     __slots__ = (
@@ -53,6 +60,8 @@ class FastCycle:
         self, protocol: "FastProtocol", route: Route, headers: RawHeaders, refused: Answer | None
     ) -> None:
         """`refused`: the answer, where the body is to go by unread."""
+        # Not by way of Hold's own, which would be a call for each request.
+        self.inflight, self.size, self._give_up = protocol.inflight, 0, None
         self._protocol, self.route, self.headers, self.refused = protocol, route, headers, refused
         self._body: bytes | list[bytes] = b""
         self.disconnected = self.response_complete = False
@@ -68,8 +77,18 @@ class FastCycle:
         """uvicorn sets it when the connection is lost; nobody waits for it here."""
         return self
 
+    @property
+    def hold(self) -> Hold:
+        """The bytes that are held for it."""
+        return self
+
     def set(self) -> None:
         """As an event: nothing to do."""
+
+    def drop(self) -> None:
+        """Forget the body as far as it came, and give its bytes back."""
+        self._body = b""
+        self.release()
 
     def take(self, chunk: bytes) -> None:
         """A part of the body; most come in one, so that nothing is copied."""
@@ -89,14 +108,22 @@ class FastCycle:
 
     def answer(self, body: bytes | memoryview) -> None:
         """Have the request answered."""
-        if self.refused is None:
-            self._protocol.fast_path.respond(self.route, self.headers, body, self)
-        else:
+        if self.refused is not None:
             self.send(self.refused)
+            return
+        fast_path = self._protocol.fast_path
+        try:
+            self.settle(len(body), "body")
+        except (InflightExceeded, InputTooLarge) as error:
+            self.send(fast_path.refuse(self.route, self.headers, error))
+            return
+        fast_path.respond(self.route, self.headers, body, self)
 
     def send(self, answer: Answer) -> None:
         """Write the answer, head and body in one, and make way for the next request."""
         self.response_complete = True
+        self.inflight.used -= self.size
+        self.size = 0
         if self.disconnected:
             return
         if not answer.wire:
@@ -107,14 +134,19 @@ class FastCycle:
                 headers.append((b"connection", b"close"))
         protocol = self._protocol
         lines = [b"%b: %b\r\n" % header for header in protocol.server_state.default_headers]
-        rest = answer.wire or on_the_wire(answer)
-        protocol.transport.write(b"".join((STATUS_LINE[answer.status], *lines, rest)))
+        if len(answer.body) < _COPIED_BYTES:
+            rest = answer.wire or on_the_wire(answer)
+            protocol.transport.write(b"".join((STATUS_LINE[answer.status], *lines, rest)))
+        else:
+            head = on_the_wire(answer._replace(body=b""))
+            protocol.transport.writelines((b"".join((STATUS_LINE[answer.status], *lines, head)), answer.body))
         if (
             protocol.flow.write_paused
         ):  # the client reads slower than it asks: no next request until it has read
             protocol.flow.pause_reading()
             self.response_complete = False
             protocol.unwritten = self
+            protocol.keep_unread(len(answer.body))
             return
         if not self.keep_alive:
             protocol.transport.close()
@@ -177,7 +209,7 @@ class FastProtocol(BoundedProtocol):
         if route is not None:
             headers = dict(self.headers)
             if self.fast_path.takes(headers):
-                self._begin(route, headers)
+                self._coming = self._begin(route, headers)
                 return
         super().choose_way()
 
@@ -192,7 +224,7 @@ class FastProtocol(BoundedProtocol):
     def on_message_complete(self) -> None:
         """httptools: the request is here whole."""
         if self._hot is not None:
-            self._awaits_request = True
+            self._awaits_request, self._coming = True, None
             self._hot.start()
         else:
             super().on_message_complete()
@@ -201,14 +233,14 @@ class FastProtocol(BoundedProtocol):
         """Bytes of the request that is coming."""
         return self._received_bytes if self._big is None else self._big.got
 
-    def refuse(self, status: int, message: str) -> None:
+    def refuse(self, refused: Refused) -> None:
         """Answer the request that is coming when those before it are answered, and read no more."""
-        self._abandon()
+        self._abandon(refused.error)
         self._hot = None
         if self._big is not None:
             self._big.give_back()
             self._big = None
-        super().refuse(status, message)
+        super().refuse(refused)
 
     def resume_writing(self) -> None:
         """asyncio: the client has read the answers that were waiting for it."""
@@ -244,13 +276,28 @@ class FastProtocol(BoundedProtocol):
             self._awaits_request, self._big = True, None
             cycle.answer(body if head.binary else bytes(body))
 
-        tensors_at = None if cycle.refused is not None else head.tensors_at
-        self._big = BigBody(self, self.transport, begun, head.body_bytes, tensors_at, use)
+        def came(size: int) -> bool:
+            try:
+                cycle.wait(size, "body", self.make_way)
+            except InflightExceeded as error:
+                self.make_way(error)
+            return self._big is not None
 
-    def _abandon(self) -> None:
-        """Have it counted if the request that was coming is none: its client has left, or is too slow."""
+        tensors_at = None if cycle.refused is not None else head.tensors_at
+        self._big = BigBody(self, self.transport, begun, head.body_bytes, tensors_at, came, use)
+
+    def _take(self, size: int, part: str) -> None:
+        if self._hot is None or self._hot.refused is None:  # else it goes by
+            super()._take(size, part)
+
+    def _abandon(self, error: BatonError | None = None) -> None:
+        """Have it counted if the request that was coming is none: its client has left, or is too slow.
+
+        `error`: where that is the reason.
+        """
         if self._hot is not None and not self._awaits_request and self._hot.refused is None:
-            self.fast_path.abandoned(self._hot.route)
+            self._hot.drop()
+            self.fast_path.abandoned(self._hot.route, error)
 
     def _remember(self, data: bytes, cycle: FastCycle) -> None:
         """Keep the head of `data`, which was one request, or the beginning of one, and nothing else.
@@ -290,6 +337,8 @@ def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: flo
     """The protocol class for `uvicorn.Config(http=…)` that takes the fast path into `fast_path`."""
     attributes: dict[str, Any] = {
         "fast_path": fast_path,
+        "inflight": fast_path.inflight,
+        "lifecycle": fast_path.lifecycle,
         "heads": {},
         "keep_alive_s": keep_alive_s,
         "receive_timeout_s": receive_timeout_s,

@@ -5,6 +5,7 @@ hidden, there is nothing to tell.
 """
 
 from dataclasses import dataclass
+from os import sysconf
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -55,6 +56,12 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
         if value is not None:
             return value if value < _UNLIMITED else None
     return None
+
+
+def memory_here_bytes(root: Path = ROOT) -> int:
+    """Bytes that this process can have: the container's limit, else the machine's memory."""
+    machine = sysconf("SC_PAGE_SIZE") * sysconf("SC_PHYS_PAGES")
+    return min(memory_limit_bytes(root) or machine, machine)
 
 
 def _number(file: Path) -> int | None:

@@ -87,9 +87,21 @@ class ModelCollector(Collector):
         )
         yield _read(
             "baton_pending_rows",
-            "Rows that were admitted and are not yet answered.",
+            "Rows of predictions that were admitted and are not yet answered.",
             served,
             lambda model: model.batcher.admission.pending_rows,
+        )
+        yield _read(
+            "baton_low_priority_pending_rows",
+            "The same of requests of low priority, which have a queue of their own.",
+            served,
+            lambda model: model.batcher.admission.low_rows,
+        )
+        yield _read(
+            "baton_explanations_in_flight",
+            "Requests to :explain under way.",
+            served,
+            lambda model: model.batcher.admission.explanations,
         )
         yield _read(
             "baton_pending_rows_limit",

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from inference.runtime.machine import available_cpus
 from serving.engine.diagnostics import server_version
+from serving.engine.inflight import InflightBytes
 from serving.lifecycle import Lifecycle
 from serving.observe import cgroup
 
@@ -17,11 +18,16 @@ class ServerMetricsCollector(Collector):
     """Reads everything at the moment of a scrape."""
 
     def __init__(
-        self, lifecycle: Lifecycle, ready: Callable[[], bool], device: str, root: Path = cgroup.ROOT
+        self,
+        lifecycle: Lifecycle,
+        ready: Callable[[], bool],
+        device: str,
+        inflight: InflightBytes,
+        root: Path = cgroup.ROOT,
     ) -> None:
         """`ready`: the answer of readiness while the server is not draining. `root`: the cgroup's files."""
         self._lifecycle, self._ready, self._root = lifecycle, ready, root
-        self._device = device
+        self._device, self._inflight = device, inflight
 
     def collect(self) -> Iterator[Metric]:
         """The state first, then the container's limits where it has some."""
@@ -37,6 +43,8 @@ class ServerMetricsCollector(Collector):
             "baton_drain_seconds", "Seconds since the server was told to stop.", self._lifecycle.drain_seconds
         )
         yield _gauge("baton_cpus", "CPUs that threads are planned for.", available_cpus())
+        yield _gauge("baton_inflight_bytes", "Bytes held for requests now.", self._inflight.used)
+        yield _gauge("baton_inflight_bytes_limit", "Bytes held for requests at most.", self._inflight.limit)
         yield from self._container()
 
     def _container(self) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ import sys
 from types import FrameType
 
 from serving.app import Application, create_app
+from serving.lifecycle import end_at_once
 from serving.observe.logs import set_up_logging
 from serving.server import LINGER_S, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
@@ -73,7 +74,7 @@ class WorkerServer(BatonServer):
     async def _welcome(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         with contextlib.suppress(OSError):  # it has gone again, or could not agree on TLS
-            await self.meet(connection)
+            await self.meet(connection, self.handshake_s())
 
     async def _close_listener(self) -> None:
         """The supervisor did; the last connections are let in, unless one never ends its handshake."""
@@ -102,4 +103,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_at_once()
     sys.exit(main(sys.argv[1:]))

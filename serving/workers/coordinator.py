@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,6 +11,7 @@ from serving.workers.messages import (
     AllReports,
     Answer,
     Ask,
+    Beat,
     Change,
     Changed,
     Closed,
@@ -24,6 +26,7 @@ from serving.workers.messages import (
     Refusal,
     Report,
     Start,
+    Stuck,
     Unload,
     Up,
     from_worker,
@@ -35,6 +38,9 @@ log = logging.getLogger("baton.supervisor")
 
 REPORT_S = 1.0
 """A worker that has not reported by then is shown by its last report: Prometheus gives a scrape 10 s by default."""
+
+CHANGE_S = 600.0
+"""A worker that has not made a change by then fails it, or every later change would wait for it too."""
 
 
 class Coordinator:
@@ -55,15 +61,16 @@ class Coordinator:
         """Handle a worker's messages until it has gone."""
         self._roster.add(worker)
         while (message := await receive(reader, from_worker)) is not None:
+            worker.heard_s = time.monotonic()
             self._handle(worker, message)
         worker.up = False
         worker.writer.close()
         for order in worker.orders.values():
             if not order.done():  # a report that came too late is cancelled
-                order.set_exception(ConnectionError("it ended"))
+                order.set_exception(ConnectionError(worker.given_up or "it ended"))
         worker.orders.clear()
         self._roster.remove(worker)
-        self._announce()
+        self.announce()
 
     async def refresh(self) -> None:
         """Have every worker look at the repository again."""
@@ -78,10 +85,15 @@ class Coordinator:
             case Up():
                 worker.up = worker.was_up = True
                 self._spawn(self._start())
-                self._announce()
+                self.announce()
+            case Beat():
+                pass
+            case Stuck():
+                worker.stuck = message.reason
+                self._changed()
             case Leaving():
-                worker.leaving = True
-                self._announce()
+                worker.leaving_s = worker.leaving_s or time.monotonic()
+                self.announce()
             case Refusal():
                 worker.refusal = message
             case Closed():
@@ -89,6 +101,8 @@ class Coordinator:
             case Report():
                 worker.report = message
             case Done():
+                if isinstance(message.result, Changed):  # also one that comes too late for its order
+                    self._adopt(worker, message.result)
                 order = worker.orders.pop(message.id, None)
                 if order is not None and not order.done():
                     order.set_result(message.result)
@@ -118,14 +132,16 @@ class Coordinator:
 
     async def _reports(self) -> list[Report]:
         """The report of each worker that is up, or its last one where no new one comes in `REPORT_S`."""
-        asked = self._roster.up
-        orders = [asyncio.ensure_future(self._order(worker, GetReport())) for worker in asked]
+        shown = self._roster.up
+        orders = [
+            asyncio.ensure_future(self._order(worker, GetReport())) for worker in shown if not worker.silent
+        ]
         if orders:
             _, late = await asyncio.wait(orders, timeout=REPORT_S)
             for order in late:
                 order.cancel()
             await asyncio.gather(*orders, return_exceptions=True)
-        return [worker.report for worker in asked if worker.up and worker.report is not None]
+        return [worker.report for worker in shown if worker.up and worker.report is not None]
 
     async def _change(self, act: Change, first: Worker | None = None) -> dict[int, Failure | None]:
         """Have every settled worker make a change; one before the others, as it may measure for them."""
@@ -144,16 +160,23 @@ class Coordinator:
 
     async def _try(self, worker: Worker, act: Change) -> Failure | None:
         """Order a change; the reason if it was not made."""
+        if isinstance(act, Start):
+            worker.ordered = True
         try:
-            changed = await self._order(worker, act)
+            changed = await asyncio.wait_for(self._order(worker, act), CHANGE_S)
+        except TimeoutError:
+            return Failure(f"it has not answered for {CHANGE_S:g} s")
         except ConnectionError as error:
             return Failure(str(error))
         if not isinstance(changed, Changed):
             raise TypeError(f"worker {worker.number} answered {act!r} with a {type(changed).__name__}")
-        self._profiles.update(changed.profiles)
-        worker.state = changed
-        self._announce()
         return changed.failure
+
+    def _adopt(self, worker: Worker, changed: Changed) -> None:
+        """Note a worker's models as they are after a change."""
+        self._profiles.update(changed.profiles)
+        self._roster.settle(worker, changed)
+        self.announce()
 
     async def _order(self, worker: Worker, act: Change | GetReport) -> Changed | Report:
         """`ConnectionError` if the worker ends before it has obeyed."""
@@ -168,8 +191,8 @@ class Coordinator:
         finally:
             worker.orders.pop(number, None)
 
-    def _announce(self) -> None:
-        """Tell every worker whether all are ready."""
+    def announce(self) -> None:
+        """Tell every worker whether the server is ready."""
         readiness = self._roster.readiness()
         for worker in self._roster:
             worker.tell(readiness)

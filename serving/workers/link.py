@@ -11,6 +11,7 @@ from serving.workers.messages import (
     AllReports,
     Answer,
     Ask,
+    Beat,
     Done,
     FromWorker,
     GetReport,
@@ -23,6 +24,9 @@ from serving.workers.messages import (
     receive,
     to_worker,
 )
+
+BEAT_S = 0.5
+"""Between two signs of life: the supervisor allows for several that are late."""
 
 _GONE = "the supervisor has gone; this worker ends"
 _Answered = TypeVar("_Answered", Answer, AllReports)
@@ -40,6 +44,7 @@ class SupervisorLink:
         self._ids = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._connected = asyncio.Event()
+        self._beating: asyncio.Task[None] | None = None
 
     def tell(self, message: FromWorker) -> None:
         """Send a message, unless the supervisor has gone."""
@@ -51,6 +56,7 @@ class SupervisorLink:
         reader, self._writer = await asyncio.open_unix_connection(sock=self._control)
         self._connected.set()
         self.tell(Up())
+        self._beating = asyncio.ensure_future(self._beat(self._writer))
         while (message := await receive(reader, to_worker)) is not None:
             match message:
                 case Order():
@@ -84,11 +90,19 @@ class SupervisorLink:
 
     async def close(self) -> None:
         """Send what was told, then close."""
+        if self._beating is not None:
+            self._beating.cancel()
         if self._writer is not None:
             with contextlib.suppress(ConnectionError):
                 await self._writer.drain()
                 self._writer.close()
                 await self._writer.wait_closed()
+
+    async def _beat(self, writer: asyncio.StreamWriter) -> None:
+        """Until the end of the link, which outlives `run`: a worker that drains lives."""
+        while not writer.is_closing():
+            self.tell(Beat())
+            await asyncio.sleep(BEAT_S)
 
     async def _obey(self, order: Order, obey: Callable[[Order], Awaitable[Done]]) -> None:
         self.tell(await obey(order))

@@ -29,6 +29,8 @@ class Listener:
         self._listening, self._slots = listening, slots
         self._waiting: deque[socket.socket] = deque()
         self._open = False
+        self._full = False
+        """This process has no descriptor left, which was logged."""
 
     def look(self) -> None:
         """A worker has come or gone: deal the connections that wait, and accept or pause."""
@@ -79,9 +81,14 @@ class Listener:
         except (BlockingIOError, ConnectionError):  # none, or one that has gone again
             return False
         except OSError as error:
-            log.error("cannot accept: %s", error)
+            if not self._full:
+                self._full = True
+                log.error("cannot accept, and tries again until it can: %s", error)
             self._pause()
             return False
+        if self._full:
+            self._full = False
+            log.info("accepts connections again")
         if not self._waiting and self._deal(connection):
             return True
         self._waiting.append(connection)

@@ -14,7 +14,11 @@ _COUNTED = ("counter", "histogram", "unknown")  # Triton's aliases are counters 
 # Levels that each worker has for itself, so that the server has their sum.
 _AMOUNTS = frozenset({
     "baton_client_in_flight",
+    "baton_explanations_in_flight",
     "baton_in_flight",
+    "baton_inflight_bytes",
+    "baton_inflight_bytes_limit",
+    "baton_low_priority_pending_rows",
     "baton_pending_rows",
     "baton_pending_rows_limit",
     "baton_queue_rows",

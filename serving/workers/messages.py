@@ -137,6 +137,16 @@ class Up(Struct, tag=True):
     """A worker takes connections."""
 
 
+class Beat(Struct, tag=True):
+    """A worker's event loop turns."""
+
+
+class Stuck(Struct, tag=True):
+    """A run in a worker does not end, so another worker should take its place."""
+
+    reason: str
+
+
 class Leaving(Struct, tag=True):
     """A worker was told to stop; it should be dealt no more connections."""
 
@@ -154,7 +164,7 @@ class Closed(Struct, tag=True):
     total: int
 
 
-FromWorker = Up | Leaving | Refusal | Closed | Done | Ask | Report
+FromWorker = Up | Beat | Stuck | Leaving | Refusal | Closed | Done | Ask | Report
 ToWorker = Order | Answer | AllReports | Readiness
 
 from_worker = msgspec.msgpack.Decoder[FromWorker](FromWorker)

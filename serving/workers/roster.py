@@ -1,8 +1,10 @@
-"""The workers that the supervisor counts: which are up, whether all are ready, and the counts of ended ones."""
+"""The workers that the supervisor counts: which are up, whether they are ready, and the counts of ended ones."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from serving.workers.merging import accumulate_ended, nothing_ended
 from serving.workers.messages import (
@@ -18,6 +20,23 @@ from serving.workers.messages import (
 from serving.workers.slot import WorkerSlot
 
 
+class CpuUse(NamedTuple):
+    """CPU seconds that a process had used at a time, and its rate since the look before."""
+
+    at_s: float
+    used_s: float | None
+    rate: float
+
+    @classmethod
+    def after(cls, before: "CpuUse | None", at_s: float, used_s: float | None) -> "CpuUse":
+        """The next look; at the first, a process is taken to work."""
+        if used_s is None:
+            return cls(at_s, None, 0.0)
+        if before is None or before.used_s is None:
+            return cls(at_s, used_s, 1.0)
+        return cls(at_s, used_s, (used_s - before.used_s) / (at_s - before.at_s))
+
+
 @dataclass(eq=False)
 class Worker:
     """One worker's process: its socket, its slot, and its last messages."""
@@ -25,10 +44,23 @@ class Worker:
     number: int
     writer: asyncio.StreamWriter
     slot: WorkerSlot = field(default_factory=WorkerSlot)
+    pid: int = 0
     up: bool = False
     """It takes connections and orders."""
     was_up: bool = False
-    leaving: bool = False
+    heard_s: float = field(default_factory=time.monotonic)
+    """When its last message came, on the monotonic clock."""
+    silent: bool = False
+    """Nothing was heard of it for longer than the limit: it is dealt no connections, and may be heard again."""
+    use: CpuUse | None = None
+    stuck: str = ""
+    """Of a run in it that does not end."""
+    given_up: str = ""
+    """Why it is being ended by force."""
+    leaving_s: float | None = None
+    """When it said that it leaves, on the monotonic clock."""
+    ordered: bool = False
+    """It was told to load its models."""
     state: Changed | None = None
     """As its last change left it; None until it has loaded its models."""
     report: Report | None = None
@@ -36,9 +68,19 @@ class Worker:
     orders: dict[int, "asyncio.Future[Changed | Report]"] = field(default_factory=dict)
 
     @property
+    def leaving(self) -> bool:
+        """It was told to stop."""
+        return self.leaving_s is not None
+
+    @property
     def settled(self) -> bool:
         """It has loaded its models, and takes part in changes of them."""
         return self.up and not self.leaving and self.state is not None
+
+    @property
+    def answers(self) -> bool:
+        """It is settled, and its event loop turns."""
+        return self.settled and not self.silent
 
     @property
     def served(self) -> list[str]:
@@ -54,9 +96,11 @@ class Worker:
 class Roster:
     """The workers that run, in the order of their numbers, and the counts of all that ran before."""
 
-    def __init__(self, size: int) -> None:
-        """`size`: how many workers there should be."""
-        self.size = size
+    def __init__(self, size: int, *, strict: bool = False) -> None:
+        """`size`: how many workers there should be. `strict`: ready only if all of them are."""
+        self.size, self.strict = size, strict
+        self.complete = False
+        """Every worker has loaded its models once: from now on one that is missing is no reason to be unready."""
         self.restarts = 0
         self.ended = nothing_ended()
         self._workers: dict[int, Worker] = {}
@@ -86,32 +130,57 @@ class Roster:
 
     @property
     def unstarted(self) -> list[Worker]:
-        """Those that are up and have yet to load their models."""
-        return [worker for worker in self.up if worker.state is None]
+        """Those that are up and have yet to be told to load their models."""
+        return [worker for worker in self.up if not worker.ordered]
+
+    def settle(self, worker: Worker, changed: Changed) -> None:
+        """A worker has loaded or changed its models."""
+        worker.state = changed
+        self.complete = self.complete or len(self.settled) == self.size
+
+    def takers(self, *, leaving: bool = False) -> list[Worker]:
+        """Those to deal connections: that answer for every model that any answers for, or else all that are up.
+
+        `leaving`: those too that were told to stop, as all of them are when the server ends.
+        """
+        able = [worker for worker in self.up if not worker.silent and (leaving or not worker.leaving)]
+        served = self._served
+        whole = [each for each in able if each.state and each.state.ready and not _lacks(each.state, served)]
+        return whole or able
 
     def readiness(self) -> Readiness:
-        """Whether all workers are ready, the problems of any, and the workers that are missing."""
+        """Whether the server should be sent requests, the problems of any worker, and the workers that are missing.
+
+        Connections go to the workers that answer. So while one does, a missing one costs throughput alone; if
+        Kubernetes took the whole server out of its service, it would cost the rest too. `missing` and
+        `baton_workers_up` tell of it. At the start all are waited for, since connections stay where they are dealt.
+        """
         problems: dict[str, str] = {}
         missing: list[str] = []
-        ready = True
-        served = {name for worker in self.settled for name in worker.served}
+        served, whole, answering = self._served, True, 0
         for number in range(1, self.size + 1):
             worker = self._workers.get(number)
-            if worker is None or not worker.settled or worker.state is None:
-                leaving = worker is not None and worker.leaving
-                missing.append(f"worker {number} of {self.size} is {'leaving' if leaving else 'starting'}")
-            else:
-                # A model that answers in one worker only is lost to the clients of the others.
-                ready = ready and worker.state.ready and not served & worker.state.problems.keys()
-                problems |= worker.state.problems
-        return Readiness(ready=ready and not missing, problems=problems, missing=missing)
+            if worker is None or worker.state is None or not worker.answers:
+                missing.append(f"worker {number} of {self.size} {_absence(worker)}")
+                continue
+            answering += 1
+            # A model that answers in one worker only is lost to those who are connected to the others.
+            whole = whole and worker.state.ready and not _lacks(worker.state, served)
+            problems |= worker.state.problems
+        enough = answering > 0 if self.complete and not self.strict else not missing
+        return Readiness(ready=whole and enough, problems=problems, missing=missing)
+
+    @property
+    def _served(self) -> set[str]:
+        """The models that any worker answers for."""
+        return {name for worker in self if worker.answers for name in worker.served}
 
     def families(self) -> list[Family]:
         """The supervisor's own metrics."""
         own = (
             ("baton_ready", "gauge", "1 if requests should be sent here.", self.readiness().ready),
             ("baton_workers", "gauge", "Processes that should answer.", self.size),
-            ("baton_workers_up", "gauge", "Processes that answer.", len(self.up)),
+            ("baton_workers_up", "gauge", "Processes that answer.", sum(each.answers for each in self)),
             ("baton_worker_restarts", "counter", "Processes that ended and were replaced.", self.restarts),
         )
         return [
@@ -120,3 +189,14 @@ class Roster:
             )
             for name, kind, text, value in own
         ]
+
+
+def _absence(worker: Worker | None) -> str:
+    if worker is None or worker.state is None:
+        return "is starting"
+    return "is leaving" if worker.leaving else "does not answer"
+
+
+def _lacks(state: Changed, served: set[str]) -> bool:
+    """Whether a worker has a problem with a model that another answers for."""
+    return not served.isdisjoint(state.problems)

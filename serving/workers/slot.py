@@ -33,13 +33,25 @@ class WorkerSlot:
         with contextlib.suppress(OSError):
             self.ours.shutdown(socket.SHUT_WR)
 
+    def take_back(self) -> list[socket.socket]:
+        """The connections that the worker was dealt and has not taken; it may go on with others."""
+        untaken = self._untaken()
+        self.dealt -= len(untaken)
+        return untaken
+
     def leave(self) -> list[socket.socket]:
-        """Close the slot of a worker that has ended; the connections that it was dealt and did not take."""
+        """Close the slot of a worker that has ended; its connections as `take_back` gives them."""
+        untaken = self._untaken()
+        self.ours.close()
+        self.theirs.close()
+        return untaken
+
+    def _untaken(self) -> list[socket.socket]:
+        if self.theirs.fileno() < 0:
+            return []
         self.theirs.setblocking(False)
         untaken: list[socket.socket] = []
         with contextlib.suppress(OSError):
             while descriptors := socket.recv_fds(self.theirs, 1, 1)[1]:
                 untaken.append(socket.socket(fileno=descriptors[0]))
-        self.ours.close()
-        self.theirs.close()
         return untaken

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.result import Claim, Curve, Plot, Result, markdown, parser, shown, write
+from benchmarks.result import Claim, Curve, Grid, Plot, Result, markdown, parser, shown, write
 from serving.bench.figures import Interval, interval
 
 ROWS = [("one", "1"), ("two", "2")]
@@ -47,3 +47,14 @@ def test_a_result_whose_promises_are_kept_ends_with_status_0(tmp_path: Path) -> 
 
 def test_a_result_lies_in_the_folder_of_results_unless_it_is_told_where() -> None:
     assert parser("x", "").parse_args([]).out.parts[-2:] == ("results", "x.json")
+
+
+def test_cases_are_shown_as_a_picture_with_their_table_folded(tmp_path: Path) -> None:
+    grid = Grid(rows=("wire", "folder"), columns={"this build": (True, True), "old": (False, True)})
+    rows = [("1. wire: a", "yes", "**failed:** none"), ("2. folder: b", "yes", "yes")]
+    write(tmp_path / "x.json", ("case", "this build", "old"), rows, [], grid=grid)
+    text = markdown(Result.model_validate_json((tmp_path / "x.json").read_text()))
+    picture, _, table = text.partition("\n\n<details><summary>")
+    assert picture.endswith("![2 cases in 2 areas: held or failed](results/x.png)")
+    assert "| case | this build | old |\n|---|---|---|\n| 1. wire: a | yes | **failed:** none |" in table
+    assert table.endswith("\n\n</details>")

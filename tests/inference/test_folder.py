@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from inference.folder import Listing, fingerprint, listing, passed_over, said_of, shown, version_named
+from inference.folder import (
+    Listing,
+    fingerprint,
+    listing,
+    passed_over,
+    read_file,
+    said_of,
+    shown,
+    version_named,
+)
 from tests.bundles import write_brightness
 
 
@@ -69,9 +78,22 @@ def test_entries_are_listed_by_kind_and_a_link_counts_as_its_target(tmp_path: Pa
     (tmp_path / ".hidden").write_text("")
     (tmp_path / "to-b").symlink_to("b")
     (tmp_path / "nowhere").symlink_to("away")
-    assert listing(tmp_path) == Listing(["b", "to-b"], ["a.txt"], ["nowhere"])
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    assert listing(tmp_path) == Listing(["b", "to-b"], ["a.txt"], ["nowhere"], ["pipe", "zeros"])
     with pytest.raises(FileNotFoundError):
         listing(tmp_path / "gone")
+
+
+def test_only_a_file_is_read_and_nothing_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe")
+    assert read_file(tmp_path / "file") == b"x"
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="a pipe, a socket or a device, expected a file"):
+            read_file(path)
+    with pytest.raises(IsADirectoryError):
+        read_file(tmp_path)
 
 
 def test_a_name_is_shown_without_line_breaks_and_bytes_that_are_no_text() -> None:

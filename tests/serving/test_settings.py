@@ -26,6 +26,30 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.deprecations() == []
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("512MiB", 512 << 20),
+        ("2GiB", 2 << 30),
+        ("64MB", 64_000_000),
+        ("16 mib", 16 << 20),
+        ("20971520", 20971520),
+    ],
+)
+def test_sizes_are_written_as_people_write_them(text: str, size: int) -> None:
+    settings = read_settings(["--max-inflight-bytes", text, "--max-body-bytes", text])
+    assert (settings.max_inflight_bytes, settings.max_body_bytes) == (size, size)
+
+
+@pytest.mark.parametrize("text", ["a lot", "1.5GiB", "-1", "64XB", ""])
+def test_what_is_no_size_is_refused_with_the_flag(text: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(max_inflight_bytes=text)
+    (fault,) = refused.value.errors()
+    assert fault["loc"] == ("max_inflight_bytes",)
+    assert "expected one such as 512MiB" in fault["msg"]
+
+
 @pytest.mark.parametrize(("old", "new"), RENAMED)
 def test_a_deprecated_flag_sets_the_new_name_and_is_told_once(old: str, new: str) -> None:
     settings = read_settings([flag(old), "2"])

@@ -39,7 +39,7 @@ def test_a_folder_that_is_not_there_raises_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_the_graph_is_the_plain_name_or_the_only_one(files: list[str], graph: str | None) -> None:
-    assert graph_in(Listing([], files, [])) == graph
+    assert graph_in(Listing([], files, [], [])) == graph
 
 
 @pytest.mark.parametrize(

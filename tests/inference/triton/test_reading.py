@@ -1,13 +1,16 @@
 """A config.pbtxt is read field by field, and every fault is named with its line."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from inference.store.bundle import Bundle
 from inference.store.repository import ModelRepository
+from inference.triton import parsing
 from inference.triton.config import InstanceGroup, VersionPolicy
 from inference.triton.fields import CONFIG_FILE
+from inference.triton.reading import Outline, outline
 from inference.values import DataType
 from tests.inference.triton.files import WHOLE, read, refusal, write
 
@@ -208,3 +211,19 @@ def test_a_policy_that_is_changed_is_seen(tmp_path: Path) -> None:
     assert ModelRepository(tmp_path).look().policies == {"sum": VersionPolicy()}
     (tmp_path / "sum" / CONFIG_FILE).write_text("version_policy { latest { num_versions: 3 } }")
     assert ModelRepository(tmp_path).look().policies == {"sum": VersionPolicy(latest=3)}
+
+
+def test_a_configuration_that_could_not_be_read_is_read_again_though_it_has_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / CONFIG_FILE).write_text("version_policy { specific { versions: 7 } }")
+    with monkeypatch.context() as broken:
+
+        def unreadable(_: Path) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+        broken.setattr(parsing, "read_file", unreadable)
+        assert outline(tmp_path) == Outline(faulty=True)
+    policy = outline(tmp_path).version_policy
+    assert policy is not None
+    assert policy.specific == (7,)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from inference.errors import InputTooLarge, ModelNotReady, Overloaded
+from inference.errors import ExplanationsFull, InputTooLarge, LowPriorityFull, ModelNotReady, Overloaded
 from serving.engine.admission import Admission
 from serving.engine.plan import Pace, Plan
 from serving.engine.queues import BucketQueues
@@ -96,16 +96,57 @@ def test_clients_that_left_make_room() -> None:
     assert reply.answered
 
 
+def test_rows_of_low_priority_take_no_place_of_predictions() -> None:
+    bench = Bench(MEASURED)
+    bench.admission.admit(90, 1)
+    with pytest.raises(LowPriorityFull, match="its queue of low priority holds 100 rows, which is its limit"):
+        bench.admission.admit(11, 1)
+    assert bench.room() == 100
+    assert (bench.admission.pending_rows, bench.admission.low_rows) == (100, 90)
+    bench.admission.release(90, 1)
+    bench.admission.admit(1000, 1)  # alone, as a prediction would be
+    assert bench.admission.low_rows == 1000
+
+
+def test_clients_of_low_priority_that_left_make_room_there_alone() -> None:
+    bench = Bench(BY_OPERATOR._replace(max_pending_rows=4))
+    left, reply = entry(3, priority=1, is_disconnected=lambda: True)
+    bench.queues.add("a", left)
+    bench.admission.admit(4)
+    assert bench.admission.overloaded(1) is not None
+    assert reply.answered
+
+
+def test_a_refused_explanation_is_told_when_one_is_likely_to_end() -> None:
+    admission = Bench(MEASURED).admission
+    for _ in range(4):
+        admission.admit_explanation(4)
+    admission.release_explanation(20.0)
+    admission.admit_explanation(4)
+    with pytest.raises(ExplanationsFull) as refused:
+        admission.admit_explanation(4)
+    assert refused.value.retry_after_s == 5.0
+    assert admission.overloaded(1) is None
+
+
 def test_draining_admits_nothing_and_ends_with_the_last_row() -> None:
     async def scene() -> None:
         admission = Bench(MEASURED).admission
         admission.admit(2)
+        admission.admit(1, 1)
+        admission.admit_explanation(1)
         drained = asyncio.create_task(admission.drain())
         await asyncio.sleep(0)
         with pytest.raises(ModelNotReady, match="draining"):
             admission.admit(1)
         assert not drained.done()
+        with pytest.raises(ModelNotReady, match="draining"):
+            admission.admit_explanation(2)
         admission.release(2)
+        admission.release(1, 1)
+        await asyncio.sleep(0)
+        assert not drained.done()
+        admission.release_explanation(1.0)
         await drained
 
     asyncio.run(scene())

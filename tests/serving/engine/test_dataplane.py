@@ -1,17 +1,20 @@
 """Requests below the doors: what is answered, what is given back, and what an error of a step becomes."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from inference.errors import BatonError, ClientDisconnected, InferenceFailed, InvalidInput
+from inference.errors import BatonError, ClientDisconnected, DeadlineExceeded, InferenceFailed, InvalidInput
 from inference.values import Payload, Tensors
-from serving.engine.context import RequestContext
-from serving.engine.dataplane import DataPlane, named
+from serving.engine.context import RequestContext, clock_ns
+from serving.engine.dataplane import DataPlane, named, prepare
+from serving.engine.fair_pool import FairPool
 from serving.engine.served_model import ServedModel
 from tests.bundles import png
 from tests.serving.servers import ThreadedServer
@@ -27,7 +30,7 @@ def answers(server: ThreadedServer, name: str, start: Start) -> list[tuple[Any, 
     async def scene() -> None:
         with ThreadPoolExecutor(1) as pool:
             try:
-                start(DataPlane(pool), model, lambda result, error: given.append((result, error)))
+                start(DataPlane(FairPool(pool)), model, lambda result, error: given.append((result, error)))
             except BatonError as error:  # a refusal is raised at once
                 given.append((None, error))
             for _ in range(2000):
@@ -106,6 +109,62 @@ def test_a_client_that_left_is_not_decoded_further(server: ThreadedServer) -> No
     )
     assert result is None
     assert isinstance(error, ClientDisconnected)
+
+
+def test_nothing_is_decoded_past_the_deadline(server: ThreadedServer) -> None:
+    model = server.app.registry.get("brightness")
+    decoded: list[Payload] = []
+
+    class Noting:
+        def decode(self, payload: Payload) -> Any:
+            decoded.append(payload)
+            return model.predictor.processor.decode(payload)
+
+    class Noted:
+        name, predictor = "brightness", SimpleNamespace(processor=Noting())
+
+    late = RequestContext(deadline_s=clock_ns() * 1e-9 - 1, timeout_s=0.5)
+    with pytest.raises(DeadlineExceeded, match="the deadline of 500 ms passed"):
+        prepare(cast("ServedModel", Noted()), [BRIGHT] * 3, late)
+    assert decoded == []
+
+
+def test_a_request_that_waits_for_a_thread_is_answered_at_its_deadline(server: ThreadedServer) -> None:
+    """While the one thread is taken, and what it was to decode is never looked at."""
+    model, let_go = server.app.registry.get("brightness"), threading.Event()
+    before = model.inline_bytes
+    object.__setattr__(model, "inline_bytes", 0)
+    decoded: list[Payload] = []
+    processor: Any = model.predictor.processor
+    decode = processor.decode
+    given: list[BaseException | None] = []
+
+    async def scene() -> None:
+        with ThreadPoolExecutor(1) as threads:
+            pool = FairPool(threads)
+            pool.submit(let_go.wait, 30)
+            context = RequestContext(deadline_s=clock_ns() * 1e-9 + 0.05, timeout_s=0.05)
+            DataPlane(pool).predict(model, [BRIGHT], context, lambda _, error: given.append(error))
+            assert model.batcher.admission.pending_rows == 1
+            for _ in range(2000):
+                if given:
+                    break
+                await asyncio.sleep(0.005)
+            assert model.batcher.admission.pending_rows == 0
+            let_go.set()
+        await asyncio.sleep(0.01)
+
+    processor.decode = decoded.append
+    try:
+        assert server.loop is not None
+        asyncio.run_coroutine_threadsafe(scene(), server.loop).result(60)
+    finally:
+        let_go.set()
+        processor.decode = decode
+        object.__setattr__(model, "inline_bytes", before)
+    (error,) = given
+    assert isinstance(error, DeadlineExceeded)
+    assert decoded == []
 
 
 def test_a_fault_of_ours_names_the_model_and_its_kind() -> None:

@@ -11,13 +11,14 @@ import pytest
 from inference.store.repository import ModelRepository
 from serving.engine import diagnostics
 from serving.engine.diagnostics import diagnose
+from serving.engine.inflight import InflightBytes
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import Loaded
 from tests.serving.servers import ThreadedServer
 
 
 def test_a_model_is_told_with_its_plan_and_its_queue(server: ThreadedServer) -> None:
-    told = diagnose(server.app.registry, "cpu")
+    told = diagnose(server.app.registry, "cpu", server.app.inflight)
     model = next(each for each in told["models"] if each["name"] == "brightness")
     served = server.app.registry.get("brightness")
     assert model["plan"] == served.batcher.plan.as_json()
@@ -29,7 +30,7 @@ def test_a_model_is_told_with_its_plan_and_its_queue(server: ThreadedServer) -> 
 
 
 def test_a_model_whose_rows_stay_apart_says_why(server: ThreadedServer) -> None:
-    told = diagnose(server.app.registry, "cpu")
+    told = diagnose(server.app.registry, "cpu", server.app.inflight)
     whole = next(each for each in told["models"] if each["name"] == "whole")
     assert "the first axis of input x is fixed" in whole["one_by_one"]
 
@@ -43,7 +44,7 @@ def test_libraries_are_told_with_their_versions_and_absent_ones_left_out(
         return version(name)
 
     monkeypatch.setattr(diagnostics, "version", known)
-    libraries = diagnose(server.app.registry, "cpu")["libraries"]
+    libraries = diagnose(server.app.registry, "cpu", server.app.inflight)["libraries"]
     assert libraries["numpy"] == numpy.__version__
     assert "msgspec" not in libraries
 
@@ -57,7 +58,7 @@ def test_a_version_that_is_refused_is_told_with_its_reason(tmp_path: Path) -> No
         await registry.start()
         return registry
 
-    (entry,) = diagnose(asyncio.run(look()), "cpu")["versions"]
+    (entry,) = diagnose(asyncio.run(look()), "cpu", InflightBytes(1 << 20))["versions"]
     assert (entry["name"], entry["version"], entry["state"]) == ("bad", 1, "UNAVAILABLE")
     assert entry["reason"] == "ZeroDivisionError: a bug"
 

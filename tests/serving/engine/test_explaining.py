@@ -14,20 +14,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.errors import ClientDisconnected, DeadlineExceeded, InputTooLarge, Overloaded
+from inference.errors import (
+    ClientDisconnected,
+    DeadlineExceeded,
+    ExplanationsFull,
+    InputTooLarge,
+    ModelNotReady,
+)
 from inference.predictor import Predictor
 from inference.processors.occlusion import Explanation
 from inference.values import Payload, Tensors
 from serving.engine.batching import DynamicBatcher
 from serving.engine.context import RequestContext
 from serving.engine.explaining import ExplanationPlane
+from serving.engine.fair_pool import FairPool
 from serving.engine.metrics import ModelMetrics
 from serving.engine.plan import Plan
+from serving.engine.queues import LOW_SHARE
 from serving.engine.served_model import ServedModel
 from tests.bundles import SIDE, write_brightness
 from tests.serving.engine.test_batching import Puppet, Timeline, settle
 
 URL = "/v1/models/brightness:explain"
+AT_ONCE = 2
 GRID = 4  # 16 parts: 4 chunks of the 4 rows that a batch holds here
 
 
@@ -121,12 +130,12 @@ class AtOnce(Executor):
 class Bench:
     """A model whose runs the test lets go one by one, and notes by their rows."""
 
-    def __init__(self, folder: Path, pending: int = 8) -> None:
+    def __init__(self, folder: Path) -> None:
         self.timeline, self.runs, self.sizes, self.row_s = Timeline(), Puppet(), list[int](), 0.0
         self.predictor = Predictor.open(write_brightness(folder))
         self.metrics = ModelMetrics("brightness", 1)
         self.batcher = DynamicBatcher(
-            "brightness", self, self.predictor.processor, Plan(False, 1, 4, 4, pending), self.runs, self.metrics,
+            "brightness", self, self.predictor.processor, Plan(False, 1, 4, 4, 8), self.runs, self.metrics,
             clock_ns=self.timeline.now_ns, call_later=self.timeline.call_later,
         )  # fmt: skip
         self.model = cast(
@@ -142,7 +151,7 @@ class Bench:
         return self.predictor.session.run(tensors)
 
     def explain(self, context: RequestContext, max_rows: int = 100) -> "asyncio.Task[list[Explanation]]":
-        plane = ExplanationPlane(AtOnce(), max_rows)
+        plane = ExplanationPlane(FairPool(AtOnce()), max_rows, AT_ONCE, self.timeline.now_ns)
         payloads = [Payload(corner(), "image/png")]
         return asyncio.ensure_future(plane.explain(self.model, payloads, {"grid": GRID}, context))
 
@@ -169,23 +178,64 @@ def test_who_came_later_with_a_prediction_goes_first(tmp_path: Path) -> None:
         assert len((await explained)[0]["drops"]) == GRID
         assert (await first)["probabilities"].shape == (2, 2)
         assert (await second)["probabilities"].shape == (3, 2)
-        assert bench.batcher.admission.pending_rows == 0
+        assert not bench.batcher.admission.busy
 
     asyncio.run(scene())
 
 
-def test_only_one_chunk_of_a_call_is_admitted(tmp_path: Path) -> None:
+def test_explanations_take_no_place_of_predictions_and_their_own_are_counted(tmp_path: Path) -> None:
+    async def scene() -> None:
+        bench = Bench(tmp_path)
+        explained = [bench.explain(RequestContext()) for _ in range(AT_ONCE)]
+        await settle()
+        admission = bench.batcher.admission
+        assert (admission.pending_rows, admission.explanations) == (0, AT_ONCE)
+        with pytest.raises(
+            ExplanationsFull, match="2 requests for explanations under way, which is its limit"
+        ):
+            await bench.explain(RequestContext())
+        admission.admit(8)  # all that the model has
+        await bench.let_run_all()
+        await asyncio.gather(*explained)
+        assert (admission.pending_rows, admission.explanations) == (8, 0)
+
+    asyncio.run(scene())
+
+
+def test_an_explanation_is_let_in_where_predictions_fill_the_model_and_ends(tmp_path: Path) -> None:
+    """While predictions wait before every run: 1 + 16 rows, at a twentieth of theirs."""
+
+    async def scene() -> None:
+        bench = Bench(tmp_path)
+        predictions = [bench.predict(4) for _ in range(2)]
+        explained = bench.explain(RequestContext())
+        for _ in range(200):
+            await settle()
+            if explained.done():
+                break
+            predictions.append(bench.predict(4))
+            await bench.runs.let_run()
+        assert len((await explained)[0]["drops"]) == GRID
+        assert sum(bench.sizes) * LOW_SHARE == pytest.approx(17, abs=4)
+        await bench.let_run_all()
+        await asyncio.gather(*predictions)
+
+    asyncio.run(scene())
+
+
+def test_an_unload_waits_for_explanations_too(tmp_path: Path) -> None:
     async def scene() -> None:
         bench = Bench(tmp_path)
         explained = bench.explain(RequestContext())
         await settle()
-        assert bench.batcher.admission.pending_rows == 4
-        bench.batcher.admission.admit(4)
-        with pytest.raises(Overloaded):
+        drained = asyncio.ensure_future(bench.batcher.admission.drain())
+        await settle()
+        assert not drained.done()
+        with pytest.raises(ModelNotReady, match="draining"):
             await bench.explain(RequestContext())
         await bench.let_run_all()
         await explained
-        assert bench.batcher.admission.pending_rows == 4
+        await drained
 
     asyncio.run(scene())
 
@@ -215,7 +265,8 @@ def test_who_leaves_stops_it(tmp_path: Path) -> None:
         with pytest.raises(ClientDisconnected):
             await explained
         assert bench.sizes == [1, 4]  # the last had been handed over, and had not begun
-        assert bench.batcher.admission.pending_rows == bench.metrics.in_flight == 0
+        assert not bench.batcher.admission.busy
+        assert bench.metrics.in_flight == 0
 
     asyncio.run(scene())
 
@@ -233,7 +284,7 @@ def test_its_deadline_stops_it(tmp_path: Path) -> None:
         with pytest.raises(DeadlineExceeded):
             await explained
         assert bench.sizes == [1]
-        assert bench.batcher.admission.pending_rows == 0
+        assert not bench.batcher.admission.busy
 
     asyncio.run(scene())
 

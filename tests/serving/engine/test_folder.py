@@ -26,6 +26,7 @@ from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
 from inference.store.repository import ModelRepository, Sight
 from serving.engine.folder_watch import FolderWatch
 from serving.engine.group import Alone, Process
+from serving.engine.inflight import InflightBytes
 from serving.engine.loading import ModelLoader
 from serving.engine.profile import ProfileCache
 from serving.engine.registry import ModelRegistry
@@ -563,7 +564,7 @@ def test_looks_go_on_whatever_one_of_them_raises(
         monkeypatch.setattr(ModelRepository, "look", look)
         monkeypatch.setattr(FolderWatch, "note", note)
         write_bare(root, "sum", sum_graph())
-        process = Process(registry, None, registry.steady, "cpu", 0.01)  # type: ignore[arg-type]
+        process = Process(registry, None, registry.steady, "cpu", 0.01, InflightBytes(1 << 20))  # type: ignore[arg-type]
         running = asyncio.ensure_future(Alone(process).run())
         while not registry.steady():
             assert not running.done()

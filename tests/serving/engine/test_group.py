@@ -9,6 +9,7 @@ import pytest
 
 from serving.engine import group
 from serving.engine.group import Alone, Process
+from serving.engine.inflight import InflightBytes
 from serving.engine.registry import ModelRegistry
 
 
@@ -37,7 +38,9 @@ class Registry:
 
 
 def alone(registry: Registry, poll_s: float = 0.0, is_ready: Callable[[], bool] = lambda: True) -> Alone:
-    process = Process(cast("ModelRegistry", registry), cast("Any", None), is_ready, "cpu", poll_s)
+    process = Process(
+        cast("ModelRegistry", registry), cast("Any", None), is_ready, "cpu", poll_s, InflightBytes(1 << 20)
+    )
     return Alone(process)
 
 

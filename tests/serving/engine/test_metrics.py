@@ -8,7 +8,9 @@ from inference.errors import (
     BatonError,
     ClientDisconnected,
     DeadlineExceeded,
+    ExplanationsFull,
     InvalidInput,
+    LowPriorityFull,
     ModelNotReady,
     Overloaded,
 )
@@ -19,6 +21,7 @@ from serving.engine.metrics import (
     FAILED,
     INVALID,
     QUEUE_FULL,
+    REASONS,
     REJECTED,
     SECONDS,
     ModelMetrics,
@@ -46,6 +49,24 @@ def test_an_error_counts_as_one_outcome(error: BaseException, outcome: str) -> N
     assert metrics.outcomes == {outcome: 1}
     assert sum(metrics.rejections.values()) == (outcome == REJECTED)
     assert classify(error)[0] == outcome
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Overloaded("m", 4, 0.5), "queue_full"),
+        (LowPriorityFull("m", 4, 0.5), "low_priority_full"),
+        (ExplanationsFull("m", 4, 0.5), "explanations_full"),
+        (ModelNotReady("m", "new"), "not_ready"),
+    ],
+)
+def test_each_queue_that_is_full_has_a_reason_of_its_own(error: BatonError, reason: str) -> None:
+    metrics = ModelMetrics("m", 1)
+    metrics.fail(error)
+    assert metrics.rejections == {reason: 1}
+    assert reason in REASONS
+    # Triton explains nothing.
+    assert metrics.triton_failures()["REJECTED"] == (reason in ("queue_full", "low_priority_full"))
 
 
 def test_tritons_reasons_leave_out_requests_that_were_never_queued() -> None:

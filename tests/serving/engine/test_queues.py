@@ -9,7 +9,7 @@ from inference.errors import ClientDisconnected, DeadlineExceeded
 from inference.values import Tensors
 from serving.engine.context import RequestContext
 from serving.engine.plan import Plan
-from serving.engine.queues import BucketQueues, Entry
+from serving.engine.queues import LOW_SHARE, BucketQueues, Entry
 
 PLAN = Plan(inline=False, instances=1, max_batch_size=4, preferred_batch_size=4, max_pending_rows=100)
 
@@ -83,6 +83,29 @@ def test_the_urgent_queue_goes_first_then_the_one_that_waits_longest() -> None:
     queues.add("early", early)
     order = [queues.take(PLAN, one_by_one=False) for _ in range(3)]
     assert order == [[early], [late], [low]]
+
+
+def test_low_priority_gets_its_share_while_priority_zero_always_waits() -> None:
+    queues = filled(*(entry(priority=1)[0] for _ in range(3)))
+    order: list[int] = []
+    for _ in range(60):
+        queues.add("a", entry()[0])
+        order += [each.context.priority for each in queues.take(PLAN, one_by_one=False)]
+    assert [place for place, priority in enumerate(order) if priority] == [20, 41]
+    assert 1 / LOW_SHARE == 20
+
+
+def test_a_turn_of_low_priority_is_one_entry_and_is_paid_for_by_its_rows() -> None:
+    queues = filled(*(entry(4, priority=1)[0] for _ in range(2)))
+    turns: list[int] = []
+    for turn in range(45):
+        queues.add("a", entry(4)[0])
+        batch = queues.take(PLAN._replace(max_batch_size=8, preferred_batch_size=8), one_by_one=False)
+        if batch[0].context.priority:
+            assert [each.rows for each in batch] == [4]
+            turns.append(turn)
+    assert len(turns) == 2
+    assert turns[0] >= 10
 
 
 def test_a_batch_that_is_not_full_is_left_where_only_full_ones_are_asked_for() -> None:

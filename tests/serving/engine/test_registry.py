@@ -212,6 +212,18 @@ def test_unknown_names_and_versions_are_not_found(tmp_path: Path, pool: ThreadPo
     _play(story, tmp_path, pool)
 
 
+def test_before_the_first_look_is_over_no_model_is_unknown(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    async def story(registry: ModelRegistry, root: Path) -> None:
+        with pytest.raises(ModelNotReady, match="the server is starting"):
+            registry.get("x")
+        write_brightness(root)
+        await registry.start()
+        with pytest.raises(ModelNotFound):
+            registry.get("x")
+
+    _play(story, tmp_path, pool)
+
+
 def test_an_unloaded_model_stays_away_until_it_is_loaded(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
     async def story(registry: ModelRegistry, root: Path) -> None:
         write_brightness(root)

@@ -45,7 +45,9 @@ def test_the_whole_is_given_once_and_its_tensors_lie_aligned(tensors_at: int) ->
     sent = np.random.default_rng(0).bytes(1000)
     transport, given = Transport(), list[Any]()
     protocol = asyncio.Protocol()
-    body = BigBody(protocol, transport, memoryview(sent)[:10], len(sent), tensors_at, given.append)
+    body = BigBody(
+        protocol, transport, memoryview(sent)[:10], len(sent), tensors_at, lambda _: True, given.append
+    )
     assert transport.readers == [body]
     put(body, sent[10:500])
     assert (body.got, given) == (500, [])
@@ -60,9 +62,36 @@ def test_the_whole_is_given_once_and_its_tensors_lie_aligned(tensors_at: int) ->
 def test_a_body_that_is_not_kept_ends_where_the_next_request_begins() -> None:
     size = 200_000
     transport, given = Transport(), list[Any]()
-    body = BigBody(asyncio.Protocol(), transport, memoryview(b"x" * 7), size, None, given.append)
+    counted: list[int] = []
+    came = counted.append  # would end it
+    body = BigBody(asyncio.Protocol(), transport, memoryview(b"x" * 7), size, None, came, given.append)  # type: ignore[arg-type]
     while not given:
         room = body.get_buffer(-1)
         assert len(room) <= size - body.got
         body.buffer_updated(len(room))
-    assert (body.got, bytes(given[0])) == (size, b"")
+    assert (body.got, bytes(given[0]), counted) == (size, b"", [])
+
+
+@pytest.mark.parametrize(("size", "first"), [(100_000, 40_000), (8 << 20, (2 << 20) + 40_000)])
+def test_memory_is_counted_as_it_is_touched_and_huge_pages_whole(size: int, first: int) -> None:
+    transport, given = Transport(), list[Any]()
+    counted: list[int] = []
+
+    def came(more: int) -> bool:
+        counted.append(more)
+        return True
+
+    body = BigBody(asyncio.Protocol(), transport, memoryview(b""), size, 0, came, given.append)
+    put(body, bytes(40_000))
+    assert sum(counted) == first
+    put(body, bytes(size - 40_000))
+    assert sum(counted) == size
+    assert len(given) == 1
+
+
+def test_a_body_without_room_is_not_read_on() -> None:
+    transport, given = Transport(), list[Any]()
+    body = BigBody(asyncio.Protocol(), transport, memoryview(b""), 100, 0, lambda _: False, given.append)
+    body.get_buffer(-1)
+    body.buffer_updated(100)
+    assert given == []

@@ -1,6 +1,7 @@
 """The fast path through the protocol: the same answers as uvicorn's way, whatever the bytes on the wire look like."""
 
 import asyncio
+import base64
 import json
 import re
 import socket
@@ -20,7 +21,8 @@ from serving.engine.observers import RawHeaders
 from serving.http.big_body import BigBody
 from serving.http.fast_path import Client, FastPath
 from serving.http.matching import Route
-from tests.bundles import sum_graph, write_bare
+from serving.settings import Settings
+from tests.bundles import png, sum_graph, write_bare
 from tests.serving.servers import ThreadedServer, start
 
 PATH = "/v2/models/sum/infer"
@@ -297,6 +299,43 @@ def test_overload_is_refused_by_the_head_alone_and_the_connection_lives(server: 
         assert read(connection, 1)[0][2] == answered[2]
 
 
+def test_explanations_are_refused_by_their_own_number_alone(server: ThreadedServer) -> None:
+    admission = server.app.registry.get("brightness").batcher.admission
+    rejections = server.app.registry.get("brightness").metrics.rejections
+    before, most = rejections["explanations_full"], Settings().max_explanations
+    instances = json.dumps({"instances": [{"b64": base64.b64encode(png(200)).decode()}]}).encode()
+    explain, predict = (
+        request(instances, "Content-Type: application/json", path=f"/v1/models/brightness{version}:{verb}")
+        for verb, version in (("explain", ""), ("predict", ""))
+    )
+    by_router = request(instances, path="/v1/models/brightness/versions/01:explain")
+    with closing(connect(server)) as connection:
+        admission.explanations += most
+        try:
+            connection.sendall(explain)
+            refused = read(connection, 1)[0]
+            connection.sendall(by_router)
+            refused_too = read(connection, 1)[0]
+            connection.sendall(predict)
+            assert read(connection, 1)[0][0] == 200
+        finally:
+            admission.explanations -= most
+        for status, head, answer in (refused, refused_too):
+            assert status == 429
+            assert int(re.findall(rb"retry-after: (\d+)", head)[0]) >= 1
+            assert f"{most} requests for explanations under way" in json.loads(answer)["error"]
+        assert rejections["explanations_full"] == before + 2
+        rows = server.app.registry.get("brightness").batcher.plan.max_pending_rows
+        admission.pending_rows += rows
+        try:
+            connection.sendall(predict)
+            assert read(connection, 1)[0][0] == 429
+            connection.sendall(explain)
+            assert read(connection, 1)[0][0] == 200
+        finally:
+            admission.pending_rows -= rows
+
+
 def test_every_way_words_overload_alike_and_gives_the_request_its_id_back(server: ThreadedServer) -> None:
     with overloaded(server):
         short, named, long = (
@@ -490,7 +529,15 @@ def test_a_big_body_is_answered_without_uvloop() -> None:
                     self.transport.write(b"x")
                 else:
                     begun = memoryview(data)
-                    BigBody(self, self.transport, begun, 300_000, 0, lambda body: taken.append(bytes(body)))
+                    BigBody(
+                        self,
+                        self.transport,
+                        begun,
+                        300_000,
+                        0,
+                        lambda _: True,
+                        lambda body: taken.append(bytes(body)),
+                    )
 
         server = await loop.create_server(Connection, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()

@@ -19,7 +19,7 @@ from typing import Any, cast
 import pytest
 from onnx import TensorProto
 
-from serving.http.bounds import MAX_HEAD_BYTES
+from serving.http.bounds import MAX_HEAD_BYTES, MAX_HEADERS
 from serving.http.protocol import FastProtocol
 from tests.bundles import sum_graph, write_bare
 from tests.serving.graphs import identity_graph
@@ -182,7 +182,7 @@ def test_a_head_over_its_limit_is_431_however_it_comes(server: ThreadedServer) -
         connection.sendall(padded(MAX_HEAD_BYTES - 100))
         assert read(connection, 1)[0][0] == 200
     over = padded(MAX_HEAD_BYTES + 500)
-    lines = request(b"{}", *(f"X-{i}: y" for i in range(9000)))
+    lines = request(b"{}", *(f"X-{i}: {'y' * 300}" for i in range(250)))
     for sent in ((over,), (over[:60_000], over[60_000:]), (lines,), (lines[:70_000], lines[70_000:])):
         ((status, told),) = sent_and_closed(server, *sent)
         assert status == 431
@@ -256,7 +256,7 @@ class Deaf(asyncio.Transport):
 
 
 @pytest.mark.parametrize(
-    "line", ["x" * 60_000, "\r\n".join(f"X-{i}: y" for i in range(6000))], ids=["one", "many"]
+    "line", ["x" * 60_000, "\r\n".join(f"X-{i}: {'y' * 240}" for i in range(240))], ids=["one", "many"]
 )
 def test_a_head_in_single_bytes_costs_as_its_length(server: ThreadedServer, line: str) -> None:
     """Work is counted, and no time measured."""
@@ -275,6 +275,12 @@ def test_a_head_in_single_bytes_costs_as_its_length(server: ThreadedServer, line
     half, whole = (asyncio.run(feed(length)) for length in (len(line) // 2, len(line)))
     assert whole < 8 * len(line)
     assert whole < 2.5 * half
+
+
+def test_a_head_of_many_headers_is_431_since_each_costs_more_than_its_text(server: ThreadedServer) -> None:
+    many = request(b"{}", *(f"X-{i}: y" for i in range(MAX_HEADERS)))
+    ((status, told),) = sent_and_closed(server, many)
+    assert (status, told) == (431, "head: got more than 256 headers, expected at most 256 headers")
 
 
 # Bounds of time

@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from serving.codec.binary import JSON_LENGTH
+from serving.engine.inflight import InflightBytes
 from serving.http.answer import JSON, Answer
 from serving.http.matching import Route
 from serving.http.protocol import FastCycle, FastProtocol, Head
@@ -31,6 +32,7 @@ class Noting:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.fast_path = self
+        self.inflight = InflightBytes(1 << 30)
 
     def respond(self, route: Route, headers: Any, body: bytes, client: FastCycle) -> None:
         self.bodies.append(body)

@@ -5,6 +5,7 @@ import json
 import httptools
 import pytest
 
+from inference.errors import InflightExceeded
 from serving.http.refusal import Refused, on_the_wire, refusal_of
 
 
@@ -47,7 +48,7 @@ def test_other_bytes_are_told_with_their_part_and_the_parsers_reason() -> None:
 
 
 def test_a_refusal_is_one_whole_answer_that_closes() -> None:
-    head, _, body = on_the_wire(431, "head: got ü", [(b"server", b"baton")]).partition(b"\r\n\r\n")
+    head, _, body = on_the_wire(Refused(431, "head: got ü"), [(b"server", b"baton")]).partition(b"\r\n\r\n")
     status, *headers = head.split(b"\r\n")
     assert status == b"HTTP/1.1 431 Request Header Fields Too Large"
     assert headers[0] == b"server: baton"
@@ -55,3 +56,9 @@ def test_a_refusal_is_one_whole_answer_that_closes() -> None:
         *headers
     }
     assert json.loads(body) == {"error": "head: got ü"}
+
+
+def test_an_error_of_ours_keeps_its_status_and_its_headers() -> None:
+    refused = Refused.by(InflightExceeded("body", 70, 60, 100))
+    assert (refused.status, "60 of 100 bytes" in str(refused)) == (429, True)
+    assert b"\r\nretry-after: 1\r\n" in on_the_wire(refused, [])

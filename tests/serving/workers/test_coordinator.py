@@ -10,6 +10,7 @@ from serving.workers.messages import (
     AllReports,
     Answer,
     Ask,
+    Beat,
     Changed,
     Done,
     Failure,
@@ -18,11 +19,12 @@ from serving.workers.messages import (
     Order,
     Readiness,
     Start,
+    Stuck,
     Unload,
     Up,
 )
 from serving.workers.roster import Roster
-from tests.serving.workers.stubs import StubWorker, family, report
+from tests.serving.workers.stubs import StubWorker, family, report, until
 
 CHANGED = Changed(ready=True, problems={}, profiles={})
 
@@ -56,6 +58,42 @@ def test_a_worker_that_ends_during_a_change_fails_it_and_keeps_no_other_waiting(
         await other.go()
         assert (await asker.hear(Answer)).outcomes == {1: None, 2: Failure("it ended")}
         await asker.go()
+
+    asyncio.run(story())
+
+
+def test_a_change_that_a_worker_does_not_make_in_time_fails_and_is_noted_when_it_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serving.workers.coordinator.CHANGE_S", 0.05)
+
+    async def story() -> None:
+        coordinator = Coordinator(Roster(2), lambda: None)
+        asker, late = StubWorker(coordinator, 1), StubWorker(coordinator, 2)
+        await asker.come()
+        await late.come()
+        asker.say(Ask(1, Load("m")))
+        asker.say(Done((await asker.hear(Order)).id, CHANGED))
+        assert (await asker.hear(Answer)).outcomes == {1: None, 2: Failure("it has not answered for 0.05 s")}
+        order = await late.hear(Order)
+        late.say(Done(order.id, Changed(ready=True, problems={}, profiles={}, served=["m"])))
+        await until(lambda: late.worker.served == ["m"])
+        await asker.go()
+        await late.go()
+
+    asyncio.run(story())
+
+
+def test_a_worker_whose_run_is_stuck_says_so_and_the_supervisor_is_told() -> None:
+    async def story() -> None:
+        told: list[str] = []
+        coordinator = Coordinator(Roster(1), lambda: told.append(stub.worker.stuck))
+        stub = StubWorker(coordinator, 1)
+        await stub.come()
+        stub.say(Beat())
+        stub.say(Stuck("m: a run takes 301 s"))
+        await until(lambda: told[-1:] == ["m: a run takes 301 s"])
+        await stub.go()
 
     asyncio.run(story())
 

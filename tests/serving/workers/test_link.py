@@ -9,6 +9,7 @@ from serving.workers.messages import (
     AllReports,
     Answer,
     Ask,
+    Beat,
     Changed,
     Done,
     GetReport,
@@ -44,6 +45,28 @@ def test_answers_reach_the_request_that_they_belong_to() -> None:
         assert (await load).outcomes == {1: None}
         supervisor.go()
         await running
+
+    asyncio.run(story())
+
+
+def test_a_worker_beats_until_its_link_is_closed_though_it_obeys_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serving.workers.link.BEAT_S", 0.001)
+
+    async def story() -> None:
+        supervisor = StubSupervisor()
+        link = SupervisorLink(supervisor.theirs, STARTING)
+        running = asyncio.ensure_future(link.run(_obey))
+        await supervisor.connect()
+        await supervisor.hear(Beat)
+        running.cancel()  # it drains
+        for _ in range(3):
+            await supervisor.hear(Beat)
+        await link.close()
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 1
+        supervisor.go()
 
     asyncio.run(story())
 

@@ -1,6 +1,7 @@
 """The listener deals each connection to the worker that has the fewest, and loses none."""
 
 import asyncio
+import errno
 import logging
 import socket
 
@@ -80,6 +81,48 @@ def test_a_listener_that_closes_deals_the_backlog_first() -> None:
         slot.leave()
 
     asyncio.run(story())
+
+
+def test_a_process_without_descriptors_says_so_once_and_accepts_when_it_has_some(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Full:
+        """A listening socket of a process at its limit."""
+
+        def __init__(self, listening: socket.socket) -> None:
+            self.listening, self.tries = listening, 0
+
+        def setblocking(self, flag: bool) -> None:
+            self.listening.setblocking(flag)
+
+        def fileno(self) -> int:
+            return self.listening.fileno()
+
+        def close(self) -> None:
+            self.listening.close()
+
+        def accept(self) -> tuple[socket.socket, object]:
+            self.tries += 1
+            if self.tries <= 3:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self.listening.accept()
+
+    async def story() -> None:
+        slot = WorkerSlot()
+        listening = Full(listen("127.0.0.1", 0))
+        listener = Listener(listening, lambda: (slot,))  # type: ignore[arg-type]
+        listener.look()
+        client = _connect(listening.listening)
+        await until(lambda: slot.dealt == 1)
+        client.close()
+        await listener.close()
+        for connection in slot.leave():
+            connection.close()
+
+    with caplog.at_level(logging.INFO, "baton.supervisor"):
+        asyncio.run(story())
+    assert caplog.text.count("cannot accept") == 1
+    assert caplog.text.count("accepts connections again") == 1
 
 
 def test_connections_that_no_worker_takes_are_closed_at_the_end_and_logged(

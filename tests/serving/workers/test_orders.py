@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from inference.errors import BatonError, LoadRefused, ModelNotFound, ModelNotReady
 from serving.engine.group import Process
+from serving.engine.inflight import InflightBytes
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import IndexEntry, ServedModel
 from serving.workers.messages import Changed, Failure, Load, Order, Report
@@ -36,7 +37,9 @@ class StubRegistry(ModelRegistry):
 
 
 def _handler(registry: ModelRegistry, metrics: CollectorRegistry) -> OrderHandler:
-    return OrderHandler(2, Process(registry, metrics, lambda: True, "cpu", 0.0), SharedProfiles(None))
+    return OrderHandler(
+        2, Process(registry, metrics, lambda: True, "cpu", 0.0, InflightBytes(1 << 20)), SharedProfiles(None)
+    )
 
 
 @pytest.mark.parametrize(

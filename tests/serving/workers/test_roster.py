@@ -1,34 +1,76 @@
 """The roster says whether all workers are ready, and keeps the counts of those that ended."""
 
+import pytest
+
 from serving.workers.messages import Changed
-from serving.workers.roster import Roster
+from serving.workers.roster import CpuUse, Roster, Worker
 from tests.serving.workers.stubs import family, report, worker
 
 
-def _settle(roster: Roster, number: int, state: Changed) -> None:
+def _settle(roster: Roster, number: int, state: Changed) -> Worker:
     one = worker(number)
-    one.up, one.state = True, state
+    one.up = True
     roster.add(one)
+    roster.settle(one, state)
     one.slot.leave()
+    return one
 
 
 def test_a_worker_that_is_not_there_is_starting_and_one_that_was_told_to_stop_is_leaving() -> None:
     roster = Roster(2)
     _settle(roster, 1, Changed(True, {}, {}))
     (first,) = roster
-    first.leaving = True
+    first.leaving_s = 1.0
     assert roster.readiness().missing == ["worker 1 of 2 is leaving", "worker 2 of 2 is starting"]
     assert not roster.settled
     assert roster.up == [first]
 
 
-def test_workers_are_ready_together() -> None:
+def test_at_the_start_workers_are_ready_together() -> None:
     roster = Roster(2)
     _settle(roster, 2, Changed(True, {}, {}))
     assert not roster.readiness().ready
     _settle(roster, 1, Changed(True, {}, {}))
     assert roster.readiness().ready
     assert [each.number for each in roster] == [1, 2]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_then_one_that_answers_is_enough_unless_readiness_is_strict(strict: bool) -> None:
+    roster = Roster(2, strict=strict)
+    _settle(roster, 1, Changed(True, {}, {}))
+    second = _settle(roster, 2, Changed(True, {}, {}))
+    second.silent = True
+    readiness = roster.readiness()
+    assert (readiness.ready, readiness.missing) == (not strict, ["worker 2 of 2 does not answer"])
+    roster.remove(second)
+    assert roster.readiness().ready is not strict
+    (first,) = roster
+    first.leaving_s = 1.0
+    assert not roster.readiness().ready
+
+
+def test_connections_go_to_workers_that_answer_for_every_model() -> None:
+    roster = Roster(3)
+    whole = _settle(roster, 1, Changed(True, {}, {}, served=["m", "n"]))
+    lacking = _settle(roster, 2, Changed(True, {"m": "bad"}, {}, served=["n"]))
+    starting = worker(3)
+    starting.up = True
+    roster.add(starting)
+    assert roster.takers() == [whole]
+    whole.silent = True
+    assert roster.takers() == [lacking]
+    lacking.leaving_s = 1.0
+    assert roster.takers() == [starting]
+    assert roster.takers(leaving=True) == [lacking]
+    starting.slot.leave()
+
+
+def test_a_process_is_taken_to_work_until_its_cpu_time_was_read_twice() -> None:
+    first = CpuUse.after(None, 10.0, 3.0)
+    assert first.rate == 1.0
+    assert CpuUse.after(first, 12.0, 4.0).rate == 0.5
+    assert CpuUse.after(first, 12.0, None).rate == 0.0
 
 
 def test_a_model_that_one_worker_answers_and_another_does_not_is_a_reason_not_to_be_ready() -> None:

@@ -32,6 +32,17 @@ def test_a_worker_too_far_behind_takes_no_more_and_the_connection_stays_open() -
         connection.close()
 
 
+def test_connections_that_a_silent_worker_has_not_taken_are_taken_back_and_it_may_go_on() -> None:
+    slot = WorkerSlot()
+    assert all(slot.deal(_connection()) for _ in range(2))
+    untaken = slot.take_back()
+    assert (len(untaken), slot.open) == (2, 0)
+    assert slot.deal(_connection())
+    for connection in (*untaken, *slot.leave()):
+        connection.close()
+    assert slot.take_back() == []
+
+
 def test_a_sealed_slot_ends_the_workers_stream_after_the_last_connection() -> None:
     slot = WorkerSlot()
     slot.deal(_connection())

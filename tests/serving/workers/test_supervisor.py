@@ -41,7 +41,7 @@ def test_the_supervisor_has_the_folder_looked_at_again_though_a_look_failed() ->
     ],
 )
 def test_the_end_of_a_worker_is_told_by_its_status_or_signal(status: int, refusal: str, text: str) -> None:
-    assert str(Ended(status, was_up=True, lived_s=1.0, refusal=refusal)) == text
+    assert str(Ended(status, was_up=True, lived_s=1.0, reason=refusal)) == text
 
 
 def test_more_workers_than_cpus_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
 from serving.engine.group import Process
+from serving.engine.inflight import InflightBytes
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ModelState, ServedModel
 from serving.workers.coordinator import Coordinator
@@ -36,7 +37,7 @@ def test_a_worker_in_which_a_change_raises_anything_answers_and_the_next_change_
         coordinator = Coordinator(Roster(1), lambda: None)
         ours, theirs = socket.socketpair()
         group = WorkerGroup(theirs, WorkerId(1, 1), SharedProfiles(None))
-        group.join(Process(Broken(), CollectorRegistry(), lambda: True, "cpu", 0.0))
+        group.join(Process(Broken(), CollectorRegistry(), lambda: True, "cpu", 0.0, InflightBytes(1 << 20)))
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         worker = Worker(1, writer)
         following = asyncio.ensure_future(coordinator.follow(worker, reader))
@@ -150,7 +151,7 @@ def test_a_group_is_not_ready_before_the_supervisor_says_so() -> None:
             return {}
 
     async def story() -> None:
-        group.join(Process(Fine(), CollectorRegistry(), lambda: True, "cpu", 0.0))
+        group.join(Process(Fine(), CollectorRegistry(), lambda: True, "cpu", 0.0, InflightBytes(1 << 20)))
         assert not group.ready()
         running = asyncio.ensure_future(group.run())
         await supervisor.connect()
