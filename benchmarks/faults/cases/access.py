@@ -145,10 +145,10 @@ def an_admin_address_that_cannot_be_had(bench: Bench) -> str:
     said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for flags in (
-            ("--admin-listen", f"127.0.0.1:{port}", "--admin-token", _TOKEN),
-            ("--admin-listen", f"unix:{precious}"),
-            ("--admin-listen", "127.0.0.1:8001"),
+        for why, flags in (
+            ("in use", ("--admin-listen", f"127.0.0.1:{port}", "--admin-token", _TOKEN)),
+            ("is no socket", ("--admin-listen", f"unix:{precious}")),
+            ("expected --admin-token", ("--admin-listen", "127.0.0.1:8001")),
         ):
             done = subprocess.run(
                 [sys.executable, "-m", "baton", "serve", "--models", str(models), "--port", "0", *flags],
@@ -156,7 +156,10 @@ def an_admin_address_that_cannot_be_had(bench: Bench) -> str:
                 capture_output=True, text=True, timeout=60, check=False,
             )  # fmt: skip
             lines = [line for line in (done.stdout + done.stderr).splitlines() if "--admin-listen" in line]
-            expect(done.returncode != 0 and len(lines) == 1, f"{flags}: {done.returncode}, {lines}")
+            expect(
+                done.returncode != 0 and len(lines) == 1 and why in lines[0],
+                f"{flags}: {done.returncode}, {lines}",
+            )
             said.append(lines[0])
     expect(precious.read_text() == "data", "the file is gone")
     return "three starts failed with a line each"
