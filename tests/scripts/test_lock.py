@@ -5,13 +5,12 @@ import tomllib
 from collections.abc import Iterator
 
 import pytest
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from scripts.lock import ENVIRONMENTS, LOCKS, ROOT, main, missing_from, normal, pins
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LINUX = {**default_environment(), "sys_platform": "linux", "python_version": "3.11"}
+LINUX: dict[str, str] = {"sys_platform": "linux", "python_version": "3.11"}
 
 
 def requirements(extras: tuple[str, ...]) -> Iterator[Requirement]:
@@ -23,7 +22,7 @@ def requirements(extras: tuple[str, ...]) -> Iterator[Requirement]:
             lines += [
                 line for extra in requirement.extras for line in PROJECT["optional-dependencies"][extra]
             ]
-        elif requirement.marker is None or requirement.marker.evaluate(LINUX):
+        elif requirement.marker is None or requirement.marker.evaluate({**LINUX}):
             yield requirement
 
 
