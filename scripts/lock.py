@@ -44,6 +44,11 @@ def missing_from(bill: str, lock: str) -> list[str]:
     return [f"{name}=={version}" for name, (version, _) in pins(lock).items() if listed.get(name) != version]
 
 
+def find_uv() -> str | None:
+    """The command that resolves packages, beside this Python or on the path."""
+    return shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+
+
 def write(name: str, uv: str) -> None:
     """Resolve one environment anew, to the newest versions that `pyproject.toml` lets in."""
     extras, beside = ENVIRONMENTS[name]
@@ -71,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lost = missing_from(options.sbom.read_text(), (LOCKS / "serving.txt").read_text())
         print("\n".join(lost) or "the bill has every package of the lock")
         return int(bool(lost))
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    uv = find_uv()
     if uv is None:
         print("uv: not found, expected the command that resolves locks: try `make lock`", file=sys.stderr)
         return 2
