@@ -16,7 +16,7 @@ _MARKERS = "svD^<>pPX*h"
 
 
 def draw(plot: Plot, file: Path) -> None:
-    """Both axes are logarithmic; the bars are the 95 % intervals."""
+    """Both axes are logarithmic unless the plot is linear; the bars are the 95 % intervals."""
     importlib.import_module("matplotlib").use("Agg")
     pyplot: Any = importlib.import_module("matplotlib.pyplot")
     ticker: Any = importlib.import_module("matplotlib.ticker")
@@ -29,12 +29,11 @@ def draw(plot: Plot, file: Path) -> None:
     for axis, panel in zip(axes[0], panels, strict=True):
         for curve in (each for each in plot.curves if each.panel == panel):
             _line(axis, curve, order.get(curve.label))
-        ticks = sorted({x for curve in plot.curves if curve.panel == panel for x in curve.x})
-        axis.set(title=panel, xlabel=plot.x, xscale="log", yscale="log")
-        axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
-        axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
-        axis.minorticks_off()
+        axis.set(title=panel, xlabel=plot.x)
+        if plot.linear:
+            axis.set(xlim=(0, None), ylim=(0, None))
+        else:
+            _logarithmic(axis, ticker, {x for curve in plot.curves if curve.panel == panel for x in curve.x})
         axis.grid(alpha=0.3)
     handles: dict[str, Any] = {}
     for axis in axes[0]:
@@ -43,6 +42,15 @@ def draw(plot: Plot, file: Path) -> None:
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", frameon=False)
     _save(figure, file)
     pyplot.close(figure)
+
+
+def _logarithmic(axis: Any, ticker: Any, places: set[float]) -> None:
+    ticks = sorted(places)
+    axis.set(xscale="log", yscale="log")
+    axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.minorticks_off()
 
 
 def draw_grid(grid: Grid, file: Path) -> None:

@@ -44,6 +44,8 @@ class Plot(BaseModel):
 
     x: str
     curves: tuple[Curve, ...]
+    linear: bool = False
+    """Both axes are linear and begin at 0; else logarithmic."""
 
     @property
     def panels(self) -> list[str]:

@@ -47,6 +47,14 @@ class Server:
         lines = "\n".join(_read(pid, "status") for pid in self._pids()).splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
+    def descriptors(self) -> int:
+        """Open file descriptors of the process and its children."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self._pids())
+
+    def threads(self) -> int:
+        """Threads of the process and its children."""
+        return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in self._pids())
+
     def cpu_s(self) -> float:
         """Processor seconds of the process and its children so far."""
         return sum(_ticks(pid) for pid in self._pids()) / _TICKS

@@ -44,6 +44,7 @@ OUTSIDE = {
     "convolutions": "a test runs it in a process of its own",
     "registered": "code from outside brings a task or an architecture by it, as a test does",
     "_internal": "the Grafana SDK's builders read it",
+    "__setitem__": "an assignment calls it; vulture takes one with positional parameters for a function",
     "_sweeping": "a task that nothing refers to may be collected while it runs (asyncio.create_task)",
 }
 """Names that code outside this repository reads, and which."""

@@ -3,17 +3,23 @@
 import gc
 import sys
 from collections.abc import Sequence
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from serving.lifecycle import end_at_once
-from serving.settings import read_settings
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb; the process's exit status."""
     if argv is None:
         end_at_once()
+    # Pydantic takes a third of a second to import, in which a signal may come.
+    from pydantic import ValidationError
+
+    from serving.settings import read_settings
+
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["serve"]:
         del arguments[0]
@@ -34,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return serve(settings)
 
 
-def _faults(error: ValidationError) -> str:
+def _faults(error: "ValidationError") -> str:
     lines = [
         f"  --{'.'.join(map(str, fault['loc'])).replace('_', '-')}: got {fault['input']!r}: {fault['msg']}"
         for fault in error.errors()

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
 
-from inference.errors import BatonError
+from inference.errors import BatonError, ClientDisconnected
 from inference.runtime.machine import cpu_share
 from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
@@ -21,6 +22,7 @@ from serving.access.administration import Administration
 from serving.access.gate import Gate
 from serving.access.hosts import allowed_hosts
 from serving.access.refusals import Refusals
+from serving.engine.cells import Counts, PrivateCounts
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
 from serving.engine.fair_pool import FairPool
@@ -30,6 +32,8 @@ from serving.engine.loading import ModelLoader
 from serving.engine.measuring import RUNS_ON_DEVICE
 from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
+from serving.engine.stuck import RunWatch
+from serving.engine.tidying import Tidying
 from serving.http.admission import by_listener, with_hosts
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
@@ -75,6 +79,9 @@ class Application:
     registry: ModelRegistry
     lifecycle: Lifecycle
     inflight: InflightBytes
+    tidying: Tidying
+    stuck: Callable[[], str]
+    """Why this process should be replaced; "" while it need not be."""
     root_path: str
     gate: Gate | None
     """Of API keys; None where none is asked for."""
@@ -87,10 +94,12 @@ def create_app(
     tracing: Tracing | None = None,
     join: Callable[[Process], Group] = Alone,
     profiles: ProfileCache | None = None,
+    counts: Counts | None = None,
 ) -> Application:
     """Everything that serves, wired; models are loaded when the application starts.
 
-    `join` makes this process one of several, which share their measurements through `profiles`.
+    `join` makes this process one of several, which share their measurements through `profiles`. Its `counts` are kept
+    for its successor.
     """
     cpus = cpu_share(settings.workers)
     # Runs of all models together share the CPUs, unless an operator wants more of them at once.
@@ -113,6 +122,7 @@ def create_app(
         cpus=cpus,
         at_once=settings.workers > 1,  # the first measures for all, and passes it on when it serves
         measuring=measuring,
+        counts=counts or PrivateCounts(),
     )
     registry = ModelRegistry(
         ModelRepository(settings.models),
@@ -130,6 +140,7 @@ def create_app(
     admin_address = parse_address(settings.admin_listen) if settings.admin_listen else None
     administration = Administration(settings.admin_token, admin_address, origins, refusals)
     inflight = _inflight(settings)
+    watch = RunWatch(loader.serving, settings.run_timeout_s)
     fast_path = FastPath(
         registry,
         DataPlane(decodes),
@@ -174,7 +185,7 @@ def create_app(
     if payload_log is not None:
         metrics.register(payload_log)
     metrics.register(AccessCollector(refusals, None if gate is None else gate.keys))
-    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s, inflight))
+    group = join(Process(registry, metrics, ready, settings.device, settings.poll_s, inflight, watch.stuck))
     for router in (
         health_routes(group, lifecycle, choose_format),
         model_routes(registry, group, administration),
@@ -194,7 +205,18 @@ def create_app(
     if admin_address is not None:
         admin_hosts = allowed_hosts(hosts, _host_of(admin_address))
         admin_asgi = holding(with_hosts(by_listener(whole, admin_address), admin_hosts, refusals), inflight)
-    return Application(asgi, fast_path, registry, lifecycle, inflight, settings.root_path, gate, admin_asgi)
+    return Application(
+        asgi,
+        fast_path,
+        registry,
+        lifecycle,
+        inflight,
+        Tidying(inflight, registry.served),
+        watch.stuck,
+        settings.root_path,
+        gate,
+        admin_asgi,
+    )
 
 
 def _host_of(address: Address) -> str:
@@ -234,6 +256,11 @@ def _word_errors(app: FastAPI) -> None:
         if detail == _NO_ROUTE:
             detail = f"path: got {request.url.path!r}, expected one of those that /openapi.json lists"
         return _error(error.status_code, detail, dict(error.headers or {}))
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, error: ClientDisconnect) -> Response:
+        """Nobody reads this; without it every client that leaves while it sends a body is a traceback in the log."""
+        return _error(status_of(ClientDisconnected()), "the client closed the connection", {})
 
     @app.exception_handler(RequestValidationError)
     async def validation(_: Request, error: RequestValidationError) -> Response:

@@ -1,14 +1,19 @@
-"""The sockets that a server listens on: its port, and perhaps another address for administration."""
+"""The sockets that a server listens on, for all and for administration, and the descriptors of its connections."""
 
+import logging
+import os
 import re
 import socket
 import stat
+import time
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
 BACKLOG = 2048  # as uvicorn's
 EVERY_ADDRESS = "::"
+_CALM_S = 2.0
 
 
 class TcpAddress(NamedTuple):
@@ -119,6 +124,42 @@ def listen(host: str, port: int) -> socket.socket:
     # Accepted sockets inherit it.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+class Descriptors:
+    """Whether this process has a file descriptor left for a connection; a line says when it has none, and has again.
+
+    Event loops differ when there is none: uvloop resets the connections that come, without a word, and asyncio lets
+    them wait and logs each second.
+    """
+
+    def __init__(self, log: logging.Logger, clock_s: Callable[[], float] = time.monotonic) -> None:
+        """`clock_s` is given by tests."""
+        self._log, self._clock_s = log, clock_s
+        self._lacked_s: float | None = None
+        """When one was last missing, until the log has said that they are back."""
+
+    def are_left(self) -> bool:
+        """Whether one more can be had now."""
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as error:
+            self.lack(error)
+            return False
+        self.have()
+        return True
+
+    def lack(self, error: OSError) -> None:
+        """One was missing."""
+        if self._lacked_s is None:
+            self._log.error("new connections wait or are refused until others end: %s", error.strerror)
+        self._lacked_s = self._clock_s()
+
+    def have(self) -> None:
+        """One was there. At the limit they come and go, so the log waits until none was missing for a while."""
+        if self._lacked_s is not None and self._clock_s() - self._lacked_s > _CALM_S:
+            self._lacked_s = None
+            self._log.info("new connections are answered again")
 
 
 def url_of(host: str, port: int, *, tls: bool, root_path: str = "") -> str:

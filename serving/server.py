@@ -20,6 +20,7 @@ from inference.folder import listing, said_of
 from inference.runtime.providers import check_device
 from serving.access.keys import ApiKeys, KeysRefused
 from serving.app import Application, create_app
+from serving.engine.memory import keep_arenas_few
 from serving.http.asgi import Asgi
 from serving.http.bounds import SWEEP_S
 from serving.http.http1 import BoundedProtocol, bounded_protocol
@@ -29,6 +30,7 @@ from serving.listening import (
     BACKLOG,
     EVERY_ADDRESS,
     Address,
+    Descriptors,
     is_accepted_at,
     leave_address,
     listen,
@@ -43,7 +45,7 @@ from serving.settings import Settings
 
 log = logging.getLogger("baton")
 
-_TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main_loop)
+TICKS_A_SECOND = 10  # uvicorn calls `on_tick` every 0.1 s (uvicorn.Server.main_loop)
 
 LINGER_S = 1.0
 """For a request that was sent before its client could know that the server is leaving."""
@@ -75,6 +77,7 @@ class BatonServer(uvicorn.Server):
         super().__init__(config)
         self._app, self._drain_delay_s, self._certificate = app, drain_delay_s, config.certificate
         self._handshake_s = config.handshake_s
+        self.descriptors = Descriptors(log)
         self._ends_process = False
         self._close_at: float | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -157,6 +160,7 @@ class BatonServer(uvicorn.Server):
                     connection.sweep(now)
                 except Exception:
                     log.exception("a connection's limits cannot be looked at")
+            self._app.tidying.look()
 
     def _log_started_message(self, listeners: Sequence[socket.SocketType]) -> None:
         """uvicorn's, with the whole address."""
@@ -169,7 +173,9 @@ class BatonServer(uvicorn.Server):
         if self._close_at is not None and time.monotonic() >= self._close_at:
             log.info("draining: no new connections, requests under way are finished")
             self.should_exit = True
-        if counter % _TICKS_A_SECOND == 0:
+        if counter % TICKS_A_SECOND == 0:
+            self.descriptors.are_left()
+            self._app.stuck()
             self._refresh()
         return await super().on_tick(counter)
 
@@ -208,7 +214,9 @@ class BatonServer(uvicorn.Server):
 
     async def _close_listener(self) -> None:
         """Listen no more, and accept the backlog: the kernel resets connections that it has not handed over."""
-        copies = [os.dup(listening.fileno()) for server in self.servers for listening in server.sockets]
+        copies: list[int] = []
+        with contextlib.suppress(OSError):  # no descriptor is left, so the backlog is lost
+            copies += (os.dup(listening.fileno()) for server in self.servers for listening in server.sockets)
         for server in self.servers:
             server.close()
         if self.config.admin_address is not None:
@@ -217,7 +225,7 @@ class BatonServer(uvicorn.Server):
         for copy in copies:
             with socket.socket(fileno=copy) as listening:
                 listening.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(OSError):  # there are no more, or no descriptor for one
                     while True:
                         accepted.append(listening.accept()[0])
         # A client that never ends its handshake must not hold up the others, nor the process.
@@ -330,6 +338,7 @@ def prepare(settings: Settings) -> Tracing | None:
 
 def serve(settings: Settings) -> int:
     """Serve in this process until a signal; its exit status."""
+    keep_arenas_few()
     try:
         tracing = prepare(settings)
     except Refused as refusal:

@@ -116,6 +116,12 @@ class Settings(BaseSettings):
     request_timeout_s: float | None = Field(
         None, gt=0, description="seconds until 504 for requests that name no deadline; default: none"
     )
+    run_timeout_s: float = Field(
+        300.0,
+        ge=0,
+        description="seconds after which a run of a graph counts as stuck: its worker is replaced, or liveness is 503; "
+        "0: never",
+    )
     max_body_bytes: Size = Field(
         64 * MiB,
         ge=1,

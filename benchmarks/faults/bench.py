@@ -10,12 +10,13 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,8 +52,11 @@ class ServerEnded(Exception):
 class Server:
     """A server in a process of its own, with its log in a file."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-        self.process, self.port, self._log = process, port, log
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", port: int, log: Path, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls`: a client's context, where it speaks HTTPS."""
+        self.process, self.port, self._log, self._tls = process, port, log, tls
 
     def ask(
         self,
@@ -63,7 +67,10 @@ class Server:
         timeout_s: float = 30.0,
     ) -> Response:
         """One request on a connection of its own."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        if self._tls is None:
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        else:
+            connection = HTTPSConnection("127.0.0.1", self.port, timeout=timeout_s, context=self._tls)
         try:
             connection.request(
                 method, path, body.encode() if isinstance(body, str) else body, dict(headers or {})
@@ -168,6 +175,7 @@ class Bench:
     def __init__(self, folder: Path, checkout: Path = ROOT) -> None:
         self.folder, self.checkout = folder, checkout
         self._servers = 0
+        self._key = folder / "key.pem"
 
     def models(self, *names: str) -> Path:
         """A folder with copies of the models that are shipped with this build, which may be broken at will."""
@@ -177,17 +185,43 @@ class Bench:
             shutil.copytree(ROOT / "models" / name, root / name)
         return root
 
+    def trusting(self) -> ssl.SSLContext:
+        """A client's side of TLS, which trusts the server's certificate."""
+        context = ssl.create_default_context(cafile=self._certificate())
+        context.check_hostname = False
+        return context
+
+    def _certificate(self) -> Path:
+        cert = self.folder / "cert.pem"
+        if not cert.exists():
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                 "-days", "1", "-subj", "/CN=127.0.0.1", "-keyout", self._key, "-out", cert],
+                check=True, capture_output=True,
+            )  # fmt: skip
+        return cert
+
     @contextmanager
     def serve(
-        self, models: Path, *flags: str, ready: bool = True, env: Mapping[str, str] | None = None
+        self,
+        models: Path,
+        *flags: str,
+        ready: bool | None = True,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        tls: bool = False,
     ) -> Iterator[Server]:
         """A server of the checkout under test, for as long as the block lasts; it is ended by force at the end.
 
-        `ready`: wait until it is; else until it is live. `ServerEnded` where it does not start.
+        `ready`: wait until it is; False: until it is live; None: for nothing. `ServerEnded` where it does not start.
+        `prefix`: a program that runs it. `tls`: HTTPS, with a certificate made for the case.
         """
         self._servers += 1
         port, log = _free_port(), self.folder / f"server-{self._servers}.log"
+        if tls:
+            flags = (*flags, "--tls-cert", str(self._certificate()), "--tls-key", str(self._key))
         command = [
+            *prefix,
             sys.executable,
             "-m",
             "baton",
@@ -203,8 +237,11 @@ class Bench:
             process = subprocess.Popen(
                 command, cwd=self.folder, env=environment, stdout=written, stderr=written, process_group=0
             )
-        server = Server(process, port, log)
+        server = Server(process, port, log, self.trusting() if tls else None)
         try:
+            if ready is None:
+                yield server
+                return
             path = "/v2/health/ready" if ready else "/v2/health/live"
             if not server.wait(lambda: _is_200(server, path), START_S):
                 raise ServerEnded(f"{path} is not 200 after {START_S:.0f} s: {log.read_text()[-400:]}")

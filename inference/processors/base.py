@@ -31,6 +31,13 @@ class Processor(Protocol):
         """Build from the manifest and the files that it lists."""
         ...
 
+    decodes_larger: bool
+    """Whether decoding may take much more memory than the payload; else `decoding_bytes` is always 0."""
+
+    def decoding_bytes(self, payload: Payload) -> int:
+        """Bytes that `decode` takes beside the payload's own, at most, while it runs; 0 for one that is refused."""
+        ...
+
     def decode(self, payload: Payload) -> Any:
         """The instance as this task sees it (an image, a text, a history); `InvalidInput` names the fault."""
         ...
@@ -71,6 +78,11 @@ class StackingProcessor:
     """Bucket, collate and split for rows of one shape: concatenate, and slice without a copy."""
 
     summary_features: tuple[str, ...] = ()
+    decodes_larger: bool = False
+
+    def decoding_bytes(self, payload: Payload) -> int:
+        """Nothing worth counting."""
+        return 0
 
     def check(self, tensors: Tensors) -> None:
         """Nothing: shape and type are all that there is to know of them."""

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from inference.configs import ImageConfig
-from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, counted
+from inference.errors import InvalidInput, UnsupportedMediaType, counted
 from inference.processors.base import StackingProcessor
 from inference.processors.classification import ANSWERED, Classification, summarise_answers
+from inference.processors.image_file import check_size, look_at, upright
+from inference.processors.image_memory import decoding_bytes
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
 
@@ -26,6 +28,8 @@ FORMATS = {
     "image/gif": "GIF",
     "image/bmp": "BMP",
 }
+_DECODERS = tuple(FORMATS.values())
+_HEAD_CHARACTERS = 4096  # a multiple of 4, as base64 is read
 INPUT = "image"
 BRIGHTNESS, CONTRAST = "brightness", "contrast"
 
@@ -37,6 +41,8 @@ DEFAULT_GRID, MAX_GRID = 7, 16
 
 # Each bundle's own max_pixels decides, and as an error of ours; Pillow's limit warns first, for the process.
 Image.MAX_IMAGE_PIXELS = None
+# Of all texts in a PNG, decompressed: nothing reads them but for XMP, and Pillow would keep 64 MiB of them.
+PngImagePlugin.MAX_TEXT_MEMORY = 4 << 20
 
 _RESAMPLE = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -58,6 +64,7 @@ class ImageProcessor(StackingProcessor):
 
     media_types = (*FORMATS, "application/octet-stream")
     summary_features: tuple[str, ...] = (BRIGHTNESS, CONTRAST, *ANSWERED)
+    decodes_larger = True
 
     def __init__(self, config: ImageConfig, classification: Classification | None = None) -> None:
         self.config = config
@@ -71,25 +78,42 @@ class ImageProcessor(StackingProcessor):
             raise TypeError(f"got a {config.kind} processor, expected an image processor")
         return cls(config, Classification.from_bundle(bundle))
 
+    def decoding_bytes(self, payload: Payload) -> int:
+        """As the head of the file claims it; see `image_memory`."""
+        data = payload.data
+        if payload.media_type is None:
+            text = data.get("b64") if isinstance(data, dict) else None
+            if not isinstance(text, str):
+                return 0
+            # The head of most files is in the first bytes; only where it is not, all are decoded.
+            for most in (_HEAD_CHARACTERS, len(text)):
+                try:
+                    data = binascii.a2b_base64(text[:most])
+                except (binascii.Error, ValueError):
+                    return 0
+                found = decoding_bytes(data, _DECODERS, self.config.width, self.config.height)
+                if found or most >= len(text):
+                    return found
+            return 0
+        return decoding_bytes(data, _DECODERS, self.config.width, self.config.height)
+
     def decode(self, payload: Payload) -> Image.Image:
         """The image in the model's mode, upright and at its own size.
 
-        A JSON instance is `{"b64": "…"}`. Only the pixels of the first frame are read. The size is checked
-        before any pixel is decoded, so a small file cannot ask for gigabytes.
+        A JSON instance is `{"b64": "…"}`. Only the pixels of the first frame are read. The size, and the number of
+        parts that a decoder goes through, are checked before, so a small file cannot ask for gigabytes or hours.
         """
         data, field = self._bytes_of(payload), payload.field
         try:
             # Only these decoders are tried: Pillow has dozens, and each of them parses a stranger's bytes.
-            image = Image.open(io.BytesIO(data), formats=tuple(FORMATS.values()))
-            width, height = image.size
-            if width * height > self.config.max_pixels:
-                expected = f"at most {self.config.max_pixels} pixels"
-                raise InputTooLarge(field, f"an image of {width}×{height}", expected)
+            file = look_at(data, field, self.config.max_pixels)
+            image = Image.open(io.BytesIO(file.data), formats=_DECODERS)
+            check_size(*image.size, field, self.config.max_pixels)
             # A JPEG may be decoded at 1/2, 1/4 or 1/8 scale while both sides stay at least twice the target's. After
             # the resize that follows, the eye cannot tell it from full scale.
             image.draft(self.config.mode, (2 * self.config.width, 2 * self.config.height))
             image.load()
-            return self._to_mode(ImageOps.exif_transpose(image))
+            return self._to_mode(upright(image, file.exif))
         except (InvalidInput, MemoryError):  # out of memory is the machine's fault, not the image's
             raise
         except UnidentifiedImageError as error:
@@ -195,7 +219,7 @@ class ImageProcessor(StackingProcessor):
             grey = (self.config.background,) * 3
             canvas = Image.new("RGBA", image.size, (*grey, 255))
             image = Image.alpha_composite(canvas, image)
-        return image.convert(self.config.mode)
+        return image if image.mode == self.config.mode else image.convert(self.config.mode)
 
 
 def _read_grid(parameters: Mapping[str, JsonValue], most: int) -> int:

@@ -39,6 +39,7 @@ SLOWER_ON_CPU = ["SkipLayerNormFusion"]
 # next has to ask the system for again: 10 to 20 % of a small convolution's.
 _BIG_ELEMENTS = 1 << 21
 _BIG_TOKENS = 2048
+_USUAL_BYTES = 1 << 20  # of the rows that are kept to run once more behind a big run
 
 
 def _run_options(**entries: str) -> ort.RunOptions:
@@ -128,6 +129,8 @@ class OrtSession:
         self._bound = self._bind(bundle, sessions)
         # Only where shapes vary can one request leave much more behind than others need.
         self._big = {} if self._bound is not None or self.provider != CPU else _big_over(self.inputs)
+        self._usual: Tensors | None = None
+        self._left_behind = False
 
     def run(self, *parts: Tensors) -> dict[str, Array]:
         """Every output by name, for inputs by name. `InferenceFailed` has ONNX Runtime's message.
@@ -140,7 +143,7 @@ class OrtSession:
                 outputs = self._bound.run(*parts)
             else:
                 (tensors,) = parts
-                options = _SHRINKING if self._big and self._is_big(tensors) else None
+                options = _SHRINKING if self._big and self._leaves_much(tensors) else None
                 try:
                     outputs = self._session.run(None, tensors, options)
                 except UnicodeError:
@@ -165,13 +168,27 @@ class OrtSession:
             return self.run(*parts)
         return self.run(collate(parts))
 
-    def _is_big(self, tensors: Tensors) -> bool:
+    def give_back(self) -> None:
+        """Give back what the outputs of a big run have left, once they are gone; a run of usual rows, if there is one.
+
+        The run itself cannot: its outputs lie in the arena until they are encoded.
+        """
+        if self._left_behind and self._usual is not None:
+            self._left_behind = False
+            self._session.run(None, self._usual, _SHRINKING)
+
+    def _leaves_much(self, tensors: Tensors) -> bool:
         """Whether a run needs much more memory than is worth keeping for the next.
 
         The arena grows with the shapes of its runs and never shrinks by itself (triton onnxruntime_backend issue 102).
         One image of 2000x2000 left 600 MB behind in a detector that mostly gets small ones.
         """
-        return any(tensors[name].size > most * len(tensors[name]) for name, most in self._big.items())
+        if any(tensors[name].size > most * len(tensors[name]) for name, most in self._big.items()):
+            self._left_behind = True
+            return True
+        if self._usual is None and sum(array.nbytes for array in tensors.values()) <= _USUAL_BYTES:
+            self._usual = {name: array.copy() for name, array in tensors.items()}
+        return False
 
     def attempt(self, tensors: Tensors) -> None:
         """`run` of tensors that the graph may well refuse: `InferenceFailed`, and nothing in the log."""

@@ -104,9 +104,10 @@ class ModelRepository:
         for name in found.folders:
             try:
                 models.append(check_name(read_model(name, self.root / name)))
-            except OSError as error:
+            except Exception as error:  # whatever is the matter with one must not hide the others
+                said = said_of(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
                 unreadable.add(name)
-                faults.append(self._fault(name, f"it cannot be read: {said_of(error)}"))
+                faults.append(self._fault(name, f"it cannot be read: {shown(said)}"))
         return models, faults, unreadable
 
     def _fault(self, name: str, reason: str) -> Fault:

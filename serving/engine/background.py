@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
-from serving.engine.memory import give_memory_back
+from serving.engine.memory import give_memory_back, trim_heap
 from serving.engine.served_model import Key, Loaded, ModelState, ServedModel
 from serving.engine.table import ModelTable
 
@@ -19,7 +19,7 @@ class Background:
         """`forget`: called for a version that is gone from disk, when its last request is answered."""
         self._table, self._threads, self._forget = table, threads, forget
         self._measuring: dict[Key, asyncio.Task[None]] = {}
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], Key] = {}
 
     def measure_rest(self, model: ServedModel) -> None:
         """Begin to measure under way the points that took too long before it served."""
@@ -35,6 +35,10 @@ class Background:
 
         task.add_done_callback(ended)
 
+    def trim(self) -> None:
+        """Give back what loading a model took beside the model itself, on a thread."""
+        self._threads.submit(trim_heap)
+
     def let_go(self, model: ServedModel, *, forget: bool) -> asyncio.Task[None]:
         """Wait for the last request of a version that was replaced or taken out, then free its memory."""
         key = (model.name, model.version)
@@ -42,8 +46,8 @@ class Background:
         if measuring is not None and self._table.answering.get(key) is not model:
             measuring.cancel()
         task = asyncio.get_running_loop().create_task(self._let_go(model, forget=forget))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._retiring[task] = key
+        task.add_done_callback(self._retiring.pop)
         return task
 
     def stop_measuring(self) -> None:
@@ -54,6 +58,10 @@ class Background:
     def retiring(self) -> list[asyncio.Task[None]]:
         """One task for each version whose last request is not answered yet."""
         return list(self._retiring)
+
+    def is_retiring(self, key: Key) -> bool:
+        """Whether a version's last requests are not yet known to be answered."""
+        return key in self._retiring.values()
 
     async def _measured(self, model: ServedModel, rest: Callable[[], Awaitable[Loaded | None]]) -> None:
         """Put the measured model in the place of the assumed one, unless that has gone meanwhile."""

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from itertools import chain, compress
+from threading import get_ident
 from typing import NamedTuple, Protocol
 
 from inference.errors import RowsChanged
@@ -111,6 +112,8 @@ class DynamicBatcher:
         # The one thing that threads take from, which is atomic.
         self._prefetched: deque[list[Entry]] = deque()
         self._idle_since_ns = 0
+        self._began: dict[int, int] = {}
+        """By thread, when the run began that it makes now: added to and taken from by that thread alone."""
         self._awake = False
         self._on_answer: Callable[[Tensors], None] | None = None
 
@@ -140,6 +143,12 @@ class DynamicBatcher:
         """Seconds that the longest waiting entry has waited; 0 with an empty queue."""
         oldest_ns = self._queues.oldest_ns()
         return 0.0 if oldest_ns is None else (self._clock_ns() - oldest_ns) * _NS
+
+    @property
+    def run_age_s(self) -> float:
+        """Seconds that the longest run on a thread has been under way; 0 without one."""
+        began = tuple(self._began.values())
+        return (self._clock_ns() - min(began)) * _NS if began else 0.0
 
     def adopt(self, plan: Plan, session: Runs, alone: Runs | None) -> None:
         """Run by another plan from now on, measured meanwhile; runs under way end as they began."""
@@ -214,11 +223,14 @@ class DynamicBatcher:
 
     def _work(self, batch: list[Entry], slots: int, session: Runs) -> None:
         """On a worker thread: run a batch, chain the next, and give the outcome back to the loop."""
+        me = get_ident()
+        self._began[me] = self._clock_ns()
         try:
             outcome = self._execute(batch, session)
         except BaseException as error:  # an interpreter at its end, or out of memory
             failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
             outcome = Outcome([failure] * len(batch), 0)
+        del self._began[me]
         if self._chain():
             outcome = outcome._replace(chained=True)
         self._loop.call_soon_threadsafe(self._finish, batch, slots, outcome)

@@ -5,7 +5,7 @@ later error is given to the callback. HTTP is not known here.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
@@ -21,6 +21,7 @@ from inference.errors import (
 from inference.values import Features, Payload, Prediction, Tensors
 from serving.engine.context import RequestContext, clock_ns
 from serving.engine.fair_pool import FairPool
+from serving.engine.inflight import LARGE, SMALL
 from serving.engine.queues import Timer
 from serving.engine.served_model import ServedModel
 
@@ -68,15 +69,34 @@ class DataPlane:
         model.batcher.admission.admit(len(payloads))
         request = _PredictionRequest(model, len(payloads), context, then)
         try:
-            if sum([payload.size for payload in payloads]) <= model.inline_bytes:
+            working = _take_decoding(model, payloads, context)
+            if working <= SMALL and sum([payload.size for payload in payloads]) <= model.inline_bytes:
                 request.enqueue(prepare(model, payloads, context))
                 return
-            request.wait_for(self._pool.submit_for(model.name, prepare, model, payloads, context))
+            request.working = working
+            # Large images take turns with the others of their model, or a crowd of them would hold all of those up.
+            owner = model.name if working <= LARGE else f"{model.name}:large"
+            request.wait_for(self._pool.submit_pieces(owner, prepare_in_turns(model, payloads, context)))
         except Exception as error:
             request.leave()
             if isinstance(error, BatonError):
                 raise
             raise named(error, model.name) from error
+
+
+def _take_decoding(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> int:
+    """Take the bytes that decoding the largest of the payloads needs while it lasts; see `Hold.grow`.
+
+    They are decoded one after the other. Below `SMALL` nothing is taken: there are only a few threads.
+    """
+    processor = model.predictor.processor
+    if not processor.decodes_larger:
+        return 0
+    sizes = [processor.decoding_bytes(payload) for payload in payloads]
+    most = max(sizes)
+    if most > SMALL and context.hold is not None:
+        context.hold.grow(most, payloads[sizes.index(most)].field)
+    return most
 
 
 def prepare(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> list[Features]:
@@ -93,6 +113,17 @@ def prepare(model: ServedModel, payloads: Sequence[Payload], context: RequestCon
             check_waits(context, model.name, middle)
         features.append(processor.preprocess(decoded))
         times.preprocess += clock_ns() - middle
+    return features
+
+
+def prepare_in_turns(
+    model: ServedModel, payloads: Sequence[Payload], context: RequestContext
+) -> Generator[None, None, list[Features]]:
+    """The same, payload by payload: the decoding of another model may come between two."""
+    features: list[Features] = []
+    for payload in payloads:
+        features += prepare(model, (payload,), context)
+        yield
     return features
 
 
@@ -207,7 +238,10 @@ class _RunReply:
 class _PredictionRequest(_Request[list[Prediction]]):
     """A request of instances, each of which is a row of its own in the queues; of one, it is the reply itself."""
 
-    __slots__ = ("_features",)
+    __slots__ = ("_features", "working")
+
+    working: int
+    """Bytes taken for decoding, where the pool decodes."""
 
     def wait_for(self, decoding: "Future[list[Features]]") -> None:
         """Go on when the pool has decoded the instances; at the deadline, answered without them if need be."""
@@ -225,6 +259,8 @@ class _PredictionRequest(_Request[list[Prediction]]):
         """The pool has decoded the instances, or failed, or the deadline has passed before."""
         if timer is not None:
             timer.cancel()
+        if self.working > SMALL and self.context.hold is not None:
+            self.context.hold.shrink(self.working)
         if self.answered:
             return
         try:

@@ -119,7 +119,7 @@ def statistics(model: ServedModel) -> dict[str, Any]:
             {
                 "batch_size": rows,
                 "compute_input": {"count": tally.count, "ns": 0},
-                "compute_infer": {"count": tally.count, "ns": tally.ns},
+                "compute_infer": {"count": tally.count, "ns": tally.total},
                 "compute_output": {"count": tally.count, "ns": 0},
             }
             for rows, tally in sorted(seen.batches.items())

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from inference.processors.base import Processor
 from inference.store.reference import Histogram, Reference
 from inference.values import Features, Tensors
+from serving.engine.cells import Cells
 
 log = logging.getLogger("baton.drift")
 
@@ -42,6 +43,8 @@ ROWS_A_REQUEST = 16
 
 BURST_WINDOWS = 2
 """Windows that may fill without a pause after a quiet time."""
+
+_ROWS, _WINDOWS, _ALARMS = range(3)
 
 
 class Verdict(NamedTuple):
@@ -67,15 +70,31 @@ class Drift:
         reference: Reference,
         window_rows: int,
         clock_s: Callable[[], float] = time.monotonic,
+        cells: Cells | None = None,
     ) -> None:
-        """`clock_s` is given by tests that step time by hand."""
+        """`cells`: three, for the counts. `clock_s` is given by tests that step time by hand."""
         self.verdicts: dict[str, Verdict] = {}
-        self.rows = self.windows = self.alarms = 0
+        self._cells = [0] * 3 if cells is None else cells
         self._processor, self._reference, self._window_rows = processor, reference, window_rows
         self._clock_s = clock_s
         self._most = float(BURST_WINDOWS * window_rows)
         self._budget, self._then_s = self._most, clock_s()
         self._begin()
+
+    @property
+    def rows(self) -> int:
+        """Rows that were looked at."""
+        return self._cells[_ROWS]
+
+    @property
+    def windows(self) -> int:
+        """Windows that were compared."""
+        return self._cells[_WINDOWS]
+
+    @property
+    def alarms(self) -> int:
+        """Windows with a feature in alarm."""
+        return self._cells[_ALARMS]
 
     def observe(self, features: Sequence[Features], outputs: Sequence[Tensors], rows: int) -> None:
         """A request that was answered: `rows` rows, in one part or in several; raises nothing."""
@@ -113,7 +132,7 @@ class Drift:
                 for value in values.tolist():
                     counts[histogram.place(value)] += 1
             rows = len(values)
-        self.rows += rows
+        self._cells[_ROWS] += rows
         self._in_window += rows
 
     def _compare(self) -> None:
@@ -122,10 +141,10 @@ class Drift:
             name: compare(self._reference.features[name], counts, FALSE_ALARM_RATE / len(full))
             for name, counts in full.items()
         }
-        self.windows += 1
+        self._cells[_WINDOWS] += 1
         drifted = sorted(name for name, verdict in self.verdicts.items() if verdict.alarm)
         if drifted:
-            self.alarms += 1
+            self._cells[_ALARMS] += 1
             log.warning("drift over %d rows in: %s", self._in_window, ", ".join(drifted))
         self._begin()
 

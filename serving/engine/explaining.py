@@ -7,7 +7,8 @@ takes the place of a prediction. A client that leaves, and a deadline that passe
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from inference.values import Array, JsonValue, Payload, Tensors
 from serving.engine.context import RequestContext, clock_ns
 from serving.engine.dataplane import Then, check_waits, named
 from serving.engine.fair_pool import FairPool
+from serving.engine.inflight import SMALL
 from serving.engine.served_model import ServedModel
 
 LOW_PRIORITY = 1
@@ -124,13 +126,27 @@ class ExplanationPlane:
         instances: list[Variants] = []
         rows = 0
         for payload in payloads:
-            made = await steps.take(_variants, processor, payload, parameters, steps.context)
+            with _taken(processor.decoding_bytes(payload), payload.field, steps.context):
+                made = await steps.take(_variants, processor, payload, parameters, steps.context)
             rows += 1 + made.size
             if rows > self._max_rows:
                 seen = f"{rows} rows to run up to {payload.field}"
                 raise InputTooLarge("instances", seen, f"at most {self._max_rows} in a request")
             instances.append(made)
         return instances
+
+
+@contextmanager
+def _taken(size: int, field: str, context: RequestContext) -> Iterator[None]:
+    """Hold `size` bytes while a payload is decoded; raises as `Hold.grow` does."""
+    if size <= SMALL or context.hold is None:
+        yield
+        return
+    context.hold.grow(size, field)
+    try:
+        yield
+    finally:
+        context.hold.shrink(size)
 
 
 class _Steps:

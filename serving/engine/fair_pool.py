@@ -1,8 +1,9 @@
 """Threads that models share by turns: a crowd of slow images of one does not hold up the decoding of another."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 from typing import Any, ParamSpec, TypeVar
@@ -12,34 +13,41 @@ ResultT = TypeVar("ResultT")
 
 
 class _Work:
-    """A call that waits for a thread; one that is cancelled keeps nothing of its arguments alive."""
+    """A call in pieces that waits for a thread; one that is cancelled keeps nothing of its arguments alive."""
 
-    __slots__ = ("_call", "future")
+    __slots__ = ("_pieces", "future", "owner")
 
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self._call: Callable[[], Any] | None = call
+    def __init__(self, owner: str, pieces: Generator[None, None, Any]) -> None:
+        self.owner = owner
+        self._pieces: Generator[None, None, Any] | None = pieces
         self.future: Future[Any] = Future()
         self.future.add_done_callback(self._forget)
 
-    def run(self) -> None:
-        call = self._call
-        if call is None or not self.future.set_running_or_notify_cancel():
-            return
+    def run(self, must_wait: Callable[[str], bool]) -> bool:
+        """Run pieces until it is another owner's turn; whether there is more to run."""
+        pieces = self._pieces
+        if pieces is None or not (self.future.running() or self.future.set_running_or_notify_cancel()):
+            return False
         try:
-            result = call()
+            while True:
+                next(pieces)
+                if must_wait(self.owner):
+                    return True
+        except StopIteration as end:
+            self.future.set_result(end.value)
         except BaseException as error:
             self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
+        return False
 
     def _forget(self, _: "Future[Any]") -> None:
-        self._call = None
+        self._pieces = None
 
 
 class FairPool(Executor):
     """Runs calls on the threads of another executor; each owner has a queue, and the queues take turns.
 
-    An owner waits for the calls that threads have begun, and for one of each owner that waits too.
+    A call in pieces gives its thread up between two of them, where another owner waits. So an owner waits for the
+    pieces that threads have begun, and for one of each owner that waits too.
     """
 
     def __init__(self, threads: Executor) -> None:
@@ -56,7 +64,11 @@ class FairPool(Executor):
         self, owner: str, fn: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
     ) -> "Future[ResultT]":
         """Have `fn` called when it is the owner's turn; cancel the future to have it dropped before."""
-        work = _Work(partial(fn, *args, **kwargs))
+        return self.submit_pieces(owner, _as_pieces(partial(fn, *args, **kwargs)))
+
+    def submit_pieces(self, owner: str, pieces: Generator[None, None, ResultT]) -> "Future[ResultT]":
+        """The same for a call that yields where another owner's may come between; the future has what it returns."""
+        work = _Work(owner, pieces)
         with self._lock:
             self._waiting.setdefault(owner, deque()).append(work)
         self._threads.submit(self._run_next)
@@ -78,4 +90,21 @@ class FairPool(Executor):
             work = queue.popleft()
             if queue:
                 self._waiting[owner] = queue  # behind the others
-        work.run()
+        if not work.run(self._must_wait):
+            return
+        with self._lock:  # it is the first of its owner again, and its owner is the last
+            queue = self._waiting.pop(owner, deque())
+            queue.appendleft(work)
+            self._waiting[owner] = queue
+        with suppress(RuntimeError):  # the threads end: what was begun is not finished
+            self._threads.submit(self._run_next)
+
+    def _must_wait(self, owner: str) -> bool:
+        with self._lock:
+            return any(other != owner for other in self._waiting)
+
+
+def _as_pieces(call: Callable[[], ResultT]) -> Generator[None, None, ResultT]:
+    """A call that is one piece."""
+    return call()
+    yield

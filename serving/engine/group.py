@@ -44,6 +44,8 @@ class Process:
     device: str
     poll_s: float
     inflight: InflightBytes
+    stuck: Callable[[], str] = str
+    """Why it should be replaced; "" while it need not be."""
 
     def statistics(self) -> list[dict[str, Any]]:
         """Of every version that answers."""
@@ -67,6 +69,10 @@ class Group(Protocol):
 
     def ready(self) -> bool:
         """Whether every process answers for the models that it should."""
+        ...
+
+    def stuck(self) -> str:
+        """Why the server should be ended and started again; "" while it need not be."""
         ...
 
     def problems(self) -> dict[str, str]:
@@ -132,6 +138,10 @@ class Alone:
 
     async def leave(self) -> None:
         """There is no other process to tell."""
+
+    def stuck(self) -> str:
+        """Of this process."""
+        return self._process.stuck()
 
     def ready(self) -> bool:
         """Of this process."""

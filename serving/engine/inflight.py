@@ -22,6 +22,9 @@ from inference.errors import InflightExceeded, InputTooLarge
 SMALL = 256 * 1024
 """Bytes of a small request in all its forms."""
 
+LARGE = 8 << 20
+"""Bytes of a request that leaves memory behind worth giving back to the system."""
+
 SHARE = 0.5
 """Of the memory of a container, if no `--max-inflight-bytes` says another; models and their runs have the rest."""
 
@@ -34,7 +37,18 @@ GiveUp = Callable[[InflightExceeded], None]
 class InflightBytes:
     """The bytes held for requests, and their limit."""
 
-    __slots__ = ("_clock", "_kept", "_waiting", "_waiting_limit", "brisk", "limit", "most", "used", "waiting")
+    __slots__ = (
+        "_clock",
+        "_kept",
+        "_waiting",
+        "_waiting_limit",
+        "brisk",
+        "left_behind",
+        "limit",
+        "most",
+        "used",
+        "waiting",
+    )
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         """`limit` in bytes, for this process alone."""
@@ -45,8 +59,10 @@ class InflightBytes:
         self.most = (limit - self._kept) // 2
         """What one request may hold where there is no other."""
         self._waiting_limit = limit // 2
-        self._waiting: dict[Hold, None] = {}
+        self._waiting: dict[Hold, GiveUp] = {}
         self._clock = clock
+        self.left_behind = False
+        """Whether a large request has ended since somebody set it to False."""
 
     def hold(self, size: int, field: str) -> "Hold":
         """`size` bytes for a request, released by its `release`; raises as `Hold.grow` does."""
@@ -91,12 +107,11 @@ class InflightBytes:
 class Hold:
     """The bytes of one request, in all its forms."""
 
-    __slots__ = ("_give_up", "inflight", "since", "size")
+    __slots__ = ("inflight", "since", "size")
 
     def __init__(self, inflight: InflightBytes) -> None:
         """Without a byte."""
         self.inflight, self.size = inflight, 0
-        self._give_up: GiveUp | None = None
         self.since = 0.0
         """When it began to wait for its client, by the clock of `inflight`."""
 
@@ -109,8 +124,16 @@ class Hold:
         inflight.expect(self.size + size, self.size, field)
         self.size += size
         inflight.used += size
-        if self._give_up is not None:
+        if self in inflight._waiting:
             inflight.waiting += size
+
+    def shrink(self, size: int) -> None:
+        """Give `size` bytes back, which are there no more."""
+        size = min(size, self.size)  # it may have been released meanwhile
+        self.size -= size
+        self.inflight.used -= size
+        if self in self.inflight._waiting:
+            self.inflight.waiting -= size
 
     def wait(self, size: int, field: str, give_up: GiveUp) -> None:
         """Take `size` bytes more that have come, or lie unread, while the server waits for the client.
@@ -118,11 +141,10 @@ class Hold:
         `give_up` is called where others need the room more; where this one is the greediest, `InflightExceeded`.
         """
         inflight = self.inflight
-        if self._give_up is None:
+        if self not in inflight._waiting:
             self.since = inflight._clock()
-            inflight._waiting[self] = None
             inflight.waiting += self.size
-        self._give_up = give_up
+        inflight._waiting[self] = give_up
         self.size += size
         inflight.used += size
         inflight.waiting += size
@@ -131,9 +153,8 @@ class Hold:
 
     def go_on(self, field: str) -> None:
         """It waits no more: the server works on it from here. Raises as `grow` does, and holds nothing then."""
-        if self._give_up is None:
+        if not self._leave():
             return
-        self._leave()
         try:
             self.inflight.expect(self.size, self.size, field)
         except (InflightExceeded, InputTooLarge):
@@ -145,10 +166,7 @@ class Hold:
 
         A small one is let in by one comparison. One that came in pieces was put together, which takes its size again.
         """
-        inflight, copied = self.inflight, 0
-        if self._give_up is not None:
-            self._leave()
-            copied = size
+        inflight, copied = self.inflight, size if self._leave() else 0
         inflight.used += size - self.size
         self.size = size
         if size > SMALL or inflight.used > inflight.brisk:
@@ -160,22 +178,25 @@ class Hold:
 
     def end(self, error: InflightExceeded) -> None:
         """Have what waits ended, for the sake of others."""
-        give_up = self._give_up
+        give_up = self.inflight._waiting.get(self)
         if give_up is not None:
             give_up(error)
         self.release()
 
     def release(self) -> None:
         """Give all back; more than once changes nothing."""
-        if self._give_up is not None:
-            self._leave()
+        self._leave()
         self.inflight.used -= self.size
+        if self.size > LARGE:
+            self.inflight.left_behind = True
         self.size = 0
 
-    def _leave(self) -> None:
-        self._give_up = None
+    def _leave(self) -> bool:
+        """Count it no more among those that wait; whether it was."""
+        if self.inflight._waiting.pop(self, None) is None:
+            return False
         self.inflight.waiting -= self.size
-        self.inflight._waiting.pop(self, None)
+        return True
 
 
 def derived_limit(memory_bytes: int, workers: int) -> int:

@@ -31,6 +31,7 @@ from inference.triton.config import TritonConfig
 from inference.triton.reading import read_config
 from inference.values import Tensors
 from serving.engine.batching import DynamicBatcher
+from serving.engine.cells import Cells, Counts, PrivateCounts
 from serving.engine.drift import Drift
 from serving.engine.example import Example, find_example
 from serving.engine.measuring import measure, measure_on_device, seconds_to_measure
@@ -75,6 +76,7 @@ class ModelLoader:
     """Measure everything before a model serves; else long measurements are made under way."""
     measuring: Executor | None = None
     """Where that is done; None: on the event loop's own threads."""
+    counts: Counts = field(default_factory=PrivateCounts)
     turns: Turns = field(default_factory=Turns)
     serving: WeakSet[DynamicBatcher] = field(default_factory=WeakSet)
     """The batchers that answer here: measuring under way keeps out of their way."""
@@ -89,10 +91,10 @@ class ModelLoader:
             return self._wherever_it_starts(path)
         return _Load(self, path if isinstance(path, Located) else Located.at(path)).begin()
 
-    def drift(self, predictor: Predictor) -> Drift | None:
+    def drift(self, predictor: Predictor, cells: Cells) -> Drift | None:
         if predictor.reference is None or not self.drift_window_rows:
             return None
-        return Drift(predictor.processor, predictor.reference, self.drift_window_rows)
+        return Drift(predictor.processor, predictor.reference, self.drift_window_rows, cells=cells)
 
     def _wherever_it_starts(self, path: Path | Located) -> Loaded:
         """`auto` is CUDA, or else the CPU."""
@@ -346,7 +348,8 @@ class _Load:
     ) -> ServedModel:
         """On the event loop, where a batcher has to be made."""
         loader, manifest = self._loader, self._manifest(profile)
-        metrics = ModelMetrics(manifest.name, manifest.version)
+        numbers = loader.counts.of(manifest.name, manifest.version)
+        metrics = ModelMetrics(manifest.name, manifest.version, numbers)
         plan = self._plan(profile, manifest)
         batcher = DynamicBatcher(
             manifest.name, predictor.session, predictor.processor, plan, loader.runs, metrics, alone
@@ -362,7 +365,7 @@ class _Load:
             profile=profile,
             loaded_at=loaded_at,
             inline_bytes=inline_bytes,
-            drift=loader.drift(predictor),
+            drift=loader.drift(predictor, metrics.drift),
             rest=None if profile.measured else self.rest,
         )
         _tell(self._model)

@@ -267,11 +267,14 @@ class ModelRegistry:
             self._table.mark(key, ModelState.READY)
             return None
         refusal = self._attempts.refusal(key, files)
-        if refusal is not None and not refusal.again and not at_once:
+        if refusal is not None and not at_once and not self._attempts.is_due(key):
             return refusal.reason
         changes = self._started and not at_once and not self._attempts.lies_still(key, files)
         if changes and self._attempts.must_lie_still(located):
             return self._wait(located, files, "its files are being written")
+        is_new = self._started and not at_once and self._attempts.is_new(key, files)
+        if is_new and (fault := self._attempts.fault(key)):
+            return fault
         if served is None and (refusal is None or at_once):
             self._table.mark(key, ModelState.LOADING)
         try:
@@ -280,7 +283,7 @@ class ModelRegistry:
             loaded = await self._on_thread(lambda: self._loader(located))
             model = loaded()
         except Exception as error:  # one model's fault must not keep the others from loading
-            if changes and self._attempts.may_mend(error):
+            if (changes or is_new) and self._attempts.may_mend(error):
                 return self._wait(located, files, _said(error), error)
             return self._refuse(key, files, error)
         self._serve(model, files)
@@ -288,9 +291,9 @@ class ModelRegistry:
 
     def _wait(self, located: Located, files: Fingerprint, reason: str, error: Exception | None = None) -> str:
         key = (located.name, located.version)
-        known = key in self._known()
-        self._attempts.wait(key, files, error)
+        known = key in self._known() or error is not None
         reason = f"it changes, and is looked at again: {shown(reason)}"
+        self._attempts.wait(key, files, error, reason if error is not None else "")
         if key not in self._answering and (known or located.graph_file is None):
             self._table.mark(key, ModelState.REFUSED, reason)
         if key not in self._once:
@@ -321,6 +324,8 @@ class ModelRegistry:
                  model.predictor.session.provider, model.batcher.plan.in_words)  # fmt: skip
         if old is not None:
             self._background.let_go(old, forget=False)
+        elif self._started:
+            self._background.trim()
         self._background.measure_rest(model)
 
     async def _refuse_policy(self, policy: VersionPolicy, versions: Mapping[int, Located]) -> dict[int, str]:
@@ -372,7 +377,7 @@ class ModelRegistry:
         """A bad version that was taken away is no fault any more."""
         for key in self._known():
             gone = key[0] == name and key[1] not in versions and key not in self._answering
-            if gone and not self._table.is_draining(key):
+            if gone and not self._background.is_retiring(key):
                 self._forget_version(key)
 
     def _forget_version(self, key: Key) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from inference.errors import BatonError, ClientDisconnected, Overloaded
 from serving.access.gate import Gate
 from serving.access.hosts import AllowedHosts
-from serving.codec.compression import LEAST_BYTES, choose_encoding, compress, decompress
+from serving.codec.compression import LEAST_BYTES, Decompression, choose_encoding, compress, is_compressed
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
@@ -37,6 +37,7 @@ from serving.settings import Settings, listed
 log = logging.getLogger("baton.http")
 
 _MAX_REFUSALS = 256  # remembered; they differ by model, limit and seconds to wait
+_PIECE_BYTES = 1 << 20  # of a decompressed body, made at a time
 _OFF_LOOP_BYTES = 64 * 1024  # bodies over this are (de)compressed on a thread, since zlib lets go of the GIL
 
 
@@ -130,8 +131,9 @@ class FastPath:
                 self._gate.admit(headers, address)
             except BatonError as refused:
                 return self._finished(route, self._refused(route, None, refused), headers, RequestContext())
-        model = self._served(route)
-        if model is None:
+        try:
+            model = self._registry.get(route.name, route.version)
+        except BatonError:
             return None
         error = self._overloaded(route, model)
         if error is None:
@@ -259,16 +261,32 @@ class FastPath:
         model: ServedModel | None = None
         try:
             model = self._registry.get(route.name, route.version)
-            arguments = body, headers[b"content-encoding"].decode("latin-1"), self._max_body_bytes
-            if len(body) < _OFF_LOOP_BYTES:
-                content = decompress(*arguments)
-            else:
-                loop = asyncio.get_running_loop()
-                content = await loop.run_in_executor(self._pool, decompress, *arguments)
+            encoding = headers[b"content-encoding"].decode("latin-1")
+            if is_compressed(encoding):
+                body = await self._decompressed(body, encoding, client.hold)
         except Exception as error:
             client.send(self._finished(route, self._refused(route, model, error), headers, context))
         else:
-            self.respond(route, headers, content, client, context, plain=True)
+            self.respond(route, headers, body, client, context, plain=True)
+
+    async def _decompressed(self, body: bytes, encoding: str, hold: Hold | None) -> bytes:
+        """The body decompressed in pieces: the bytes of each are taken before it is made."""
+        stream, hold = Decompression(body, encoding, self._max_body_bytes), hold or Hold(self.inflight)
+        loop, pieces, held = asyncio.get_running_loop(), list[bytes](), hold.size
+        size = _OFF_LOOP_BYTES
+        while not stream.ended:
+            hold.grow(size, "body")
+            if len(body) < _OFF_LOOP_BYTES and not pieces:
+                pieces.append(stream.piece(size))
+            else:
+                pieces.append(await loop.run_in_executor(self._pool, stream.piece, size))
+                size = _PIECE_BYTES
+            held += len(pieces[-1])
+            hold.settle(held, "body")
+        hold.grow(held, "body")  # for the whole beside its pieces
+        content = b"".join(pieces)
+        hold.settle(len(content), "body")
+        return content
 
     async def _send_compressed(
         self, route: Route, answer: Answer, headers: RawHeaders, context: RequestContext, client: Client

@@ -120,7 +120,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._coming is not None:  # pieces of the head
             self._coming.release()
             self._coming = None
-        self.choose_way()
+        if not self.transport.is_closing():  # or the answer before it was the last
+            self.choose_way()
         self._heads_parsed += 1
         self._in_head = False
 
@@ -245,6 +246,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._refusal = answer
             self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False  # nothing may be written behind the refusal
             self.cycle.message_event.set()
             if self.pipeline:  # at the left is the one that came last
                 self.pipeline.popleft()

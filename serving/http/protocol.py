@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from inference.errors import BatonError, InflightExceeded, InputTooLarge
 from serving.codec.binary import JSON_LENGTH
-from serving.engine.inflight import Hold
+from serving.engine.inflight import SMALL, Hold
 from serving.engine.observers import RawHeaders
 from serving.http.admission import address_of
 from serving.http.answer import Answer, on_the_wire
@@ -45,15 +45,27 @@ class Head(NamedTuple):
         return int(at) if at.isdigit() else 0
 
 
+class DefaultHeaders:
+    """uvicorn's headers of every answer, as they were last written."""
+
+    __slots__ = ("headers", "wire")
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.wire = b""
+
+
 class FastCycle(Hold):
     """A request on the fast path and its answer, in the place of uvicorn's `RequestResponseCycle`.
 
     It is the hold of its own bytes: an object more would cost a small request more than counting them does. uvicorn's
-    protocol reads and writes `disconnected`, `keep_alive` and `response_complete`.
+    protocol reads and writes `disconnected`, `keep_alive` and `response_complete`, and ours
+    `waiting_for_100_continue`, which no request on the fast path does.
     """
 
     __slots__ = (
         "_body", "_protocol", "disconnected", "headers", "keep_alive", "refused", "response_complete", "route",
+        "waiting_for_100_continue",
     )  # fmt: skip
 
     def __init__(
@@ -61,7 +73,7 @@ class FastCycle(Hold):
     ) -> None:
         """`refused`: the answer, where the body is to go by unread."""
         # Not by way of Hold's own, which would be a call for each request.
-        self.inflight, self.size, self._give_up = protocol.inflight, 0, None
+        self.inflight, self.size = protocol.inflight, 0
         self._protocol, self.route, self.headers, self.refused = protocol, route, headers, refused
         self._body: bytes | list[bytes] = b""
         self.disconnected = self.response_complete = False
@@ -111,19 +123,26 @@ class FastCycle(Hold):
         if self.refused is not None:
             self.send(self.refused)
             return
-        fast_path = self._protocol.fast_path
-        try:
-            self.settle(len(body), "body")
-        except (InflightExceeded, InputTooLarge) as error:
-            self.send(fast_path.refuse(self.route, self.headers, error))
-            return
+        inflight, size, fast_path = self.inflight, len(body), self._protocol.fast_path
+        used = inflight.used + size
+        if used <= inflight.brisk and size <= SMALL and not self.size:  # as `settle` has it, without a call
+            inflight.used, self.size = used, size
+        else:
+            try:
+                self.settle(size, "body")
+            except (InflightExceeded, InputTooLarge) as error:
+                self.send(fast_path.refuse(self.route, self.headers, error))
+                return
         fast_path.respond(self.route, self.headers, body, self)
 
     def send(self, answer: Answer) -> None:
         """Write the answer, head and body in one, and make way for the next request."""
         self.response_complete = True
-        self.inflight.used -= self.size
-        self.size = 0
+        if self.size <= SMALL:  # as `release` has it, without a call
+            self.inflight.used -= self.size
+            self.size = 0
+        else:
+            self.release()
         if self.disconnected:
             return
         if not answer.wire:
@@ -133,13 +152,17 @@ class FastCycle(Hold):
             elif not self.keep_alive:
                 headers.append((b"connection", b"close"))
         protocol = self._protocol
-        lines = [b"%b: %b\r\n" % header for header in protocol.server_state.default_headers]
+        now, defaults = protocol.server_state.default_headers, protocol.defaults
+        if defaults.headers is not now:  # uvicorn makes a list with each date
+            defaults.headers, defaults.wire = now, b"".join([b"%b: %b\r\n" % header for header in now])
         if len(answer.body) < _COPIED_BYTES:
             rest = answer.wire or on_the_wire(answer)
-            protocol.transport.write(b"".join((STATUS_LINE[answer.status], *lines, rest)))
+            protocol.transport.write(b"".join((STATUS_LINE[answer.status], defaults.wire, rest)))
         else:
             head = on_the_wire(answer._replace(body=b""))
-            protocol.transport.writelines((b"".join((STATUS_LINE[answer.status], *lines, head)), answer.body))
+            protocol.transport.writelines(
+                (b"".join((STATUS_LINE[answer.status], defaults.wire, head)), answer.body)
+            )
         if (
             protocol.flow.write_paused
         ):  # the client reads slower than it asks: no next request until it has read
@@ -159,6 +182,7 @@ class FastProtocol(BoundedProtocol):
     fast_path: FastPath
     address = ""
     heads: dict[bytes, Head]
+    defaults: DefaultHeaders
     _hot: FastCycle | None = None
     _big: BigBody | None = None
     _plain = True  # not TLS, whose transport reads into buffers of its own
@@ -340,6 +364,7 @@ def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: flo
         "inflight": fast_path.inflight,
         "lifecycle": fast_path.lifecycle,
         "heads": {},
+        "defaults": DefaultHeaders(),
         "keep_alive_s": keep_alive_s,
         "receive_timeout_s": receive_timeout_s,
     }

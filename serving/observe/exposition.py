@@ -86,6 +86,12 @@ class ModelCollector(Collector):
             lambda model: model.batcher.oldest_age_s,
         )
         yield _read(
+            "baton_run_age_seconds",
+            "Seconds that the longest run under way on a thread has taken.",
+            served,
+            lambda model: model.batcher.run_age_s,
+        )
+        yield _read(
             "baton_pending_rows",
             "Rows of predictions that were admitted and are not yet answered.",
             served,
@@ -292,10 +298,10 @@ def _drift(served: Sequence[ServedModel]) -> Iterator[Metric]:
 def _fold(one: ModelMetrics, known: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Count and millionths by label, zeros too; labels beyond the first `MAX_LABELS` together."""
     shown = dict.fromkeys(known[:MAX_LABELS], (0, 0))
-    for label, share in one.labels.items():
+    for label, tally in one.labels.items():
         name = label if label in shown else OTHER
         count, millionths = shown.get(name, (0, 0))
-        shown[name] = count + share.count, millionths + share.millionths
+        shown[name] = count + tally.count, millionths + tally.total
     return shown
 
 

@@ -8,15 +8,17 @@ import sys
 from types import FrameType
 
 from serving.app import Application, create_app
-from serving.lifecycle import end_at_once
+from serving.engine.memory import keep_arenas_few
 from serving.observe.logs import set_up_logging
-from serving.server import LINGER_S, BatonServer, Config, Refused, make_config, prepare
+from serving.server import LINGER_S, TICKS_A_SECOND, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
-from serving.workers.messages import Closed, Leaving, Refusal, frame
+from serving.workers.counts import SharedCounts
+from serving.workers.messages import Closed, Leaving, Refusal, Stuck, frame
 from serving.workers.profiles import SharedProfiles
 from serving.workers.worker_group import WorkerGroup, WorkerId
 
 _AT_ONCE = 16  # connections taken in before the loop turns to requests again
+_FULL_S = 0.1  # until the next try where no descriptor is left
 
 
 class WorkerServer(BatonServer):
@@ -29,7 +31,7 @@ class WorkerServer(BatonServer):
         deals.setblocking(False)
         self._worker_group, self._deals = worker_group, deals
         self._taken = self._told_closed = self._signals = 0
-        self._told_leaving = False
+        self._told_leaving = self._told_stuck = False
         self._arriving: set[asyncio.Task[None]] = set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -50,6 +52,9 @@ class WorkerServer(BatonServer):
         if closed > self._told_closed:
             self._told_closed = closed
             self._worker_group.tell(Closed(closed))
+        if counter % TICKS_A_SECOND == 0 and not self._told_stuck and (reason := self._app.stuck()):
+            self._told_stuck = True
+            self._worker_group.tell(Stuck(reason))
         if self._app.lifecycle.draining and not self._told_leaving:
             self._told_leaving = True
             self._worker_group.tell(Leaving())
@@ -57,6 +62,9 @@ class WorkerServer(BatonServer):
 
     def _take(self) -> None:
         for _ in range(_AT_ONCE):
+            if not self.descriptors.are_left():  # one that is sent now would be lost
+                self._take_later()
+                return
             try:
                 sign, descriptors, _, _ = socket.recv_fds(self._deals, 1, 1)
             except BlockingIOError:
@@ -71,6 +79,15 @@ class WorkerServer(BatonServer):
             self._arriving.add(task)
             task.add_done_callback(self._arriving.discard)
 
+    def _take_later(self) -> None:
+        """Let the connections wait where the supervisor finds them, should this worker end."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._deals)
+        if self._app.lifecycle.draining:
+            self.should_exit = True
+        else:
+            loop.call_later(_FULL_S, loop.add_reader, self._deals, self._take)
+
     async def _welcome(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         with contextlib.suppress(OSError):  # it has gone again, or could not agree on TLS
@@ -83,10 +100,12 @@ class WorkerServer(BatonServer):
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until told to stop; its exit status. The first four arguments are the supervisor's, the rest the user's."""
+    """Serve until told to stop; its exit status. The first five arguments are the supervisor's, the rest the user's."""
+    keep_arenas_few()
     control, deals = (socket.socket(fileno=int(number)) for number in arguments[:2])
-    worker_id = WorkerId(*map(int, arguments[2:4]))
-    settings = read_settings(arguments[4:])
+    counts = SharedCounts(int(arguments[2]))
+    worker_id = WorkerId(*map(int, arguments[3:5]))
+    settings = read_settings(arguments[5:])
     try:
         tracing = prepare(settings)
     except Refused as refusal:
@@ -95,7 +114,7 @@ def main(arguments: list[str]) -> int:
     set_up_logging(settings.log_level, settings.log_format, f"worker {worker_id.number}")
     profiles = SharedProfiles(settings.profile_cache)
     worker_group = WorkerGroup(control, worker_id, profiles)
-    app = create_app(settings, tracing, worker_group.join, profiles)
+    app = create_app(settings, tracing, worker_group.join, profiles, counts)
     WorkerServer(make_config(settings, app), app, worker_group, deals).run()
     if tracing is not None:
         tracing.close()
@@ -103,5 +122,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    end_at_once()
     sys.exit(main(sys.argv[1:]))

@@ -99,7 +99,7 @@ class Coordinator:
             case Closed():
                 worker.slot.closed = message.total
             case Report():
-                worker.report = message
+                self._roster.report(worker, message)
             case Done():
                 if isinstance(message.result, Changed):  # also one that comes too late for its order
                     self._adopt(worker, message.result)
@@ -107,7 +107,7 @@ class Coordinator:
                 if order is not None and not order.done():
                     order.set_result(message.result)
                 if isinstance(message.result, Report):
-                    worker.report = message.result
+                    self._roster.report(worker, message.result)
             case Ask():
                 self._spawn(self._answer(worker, message))
 
@@ -131,8 +131,8 @@ class Coordinator:
         asker.tell(Answer(ask.id, outcomes))
 
     async def _reports(self) -> list[Report]:
-        """The report of each worker that is up, or its last one where no new one comes in `REPORT_S`."""
-        shown = self._roster.up
+        """The report of each worker that is shown, or its last one where no new one comes in `REPORT_S`."""
+        shown = self._roster.shown
         orders = [
             asyncio.ensure_future(self._order(worker, GetReport())) for worker in shown if not worker.silent
         ]

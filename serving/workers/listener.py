@@ -11,6 +11,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from serving.listening import Descriptors
 from serving.workers.slot import WorkerSlot
 
 log = logging.getLogger("baton.supervisor")
@@ -29,8 +30,7 @@ class Listener:
         self._listening, self._slots = listening, slots
         self._waiting: deque[socket.socket] = deque()
         self._open = False
-        self._full = False
-        """This process has no descriptor left, which was logged."""
+        self._descriptors = Descriptors(log)
 
     def look(self) -> None:
         """A worker has come or gone: deal the connections that wait, and accept or pause."""
@@ -81,14 +81,10 @@ class Listener:
         except (BlockingIOError, ConnectionError):  # none, or one that has gone again
             return False
         except OSError as error:
-            if not self._full:
-                self._full = True
-                log.error("cannot accept, and tries again until it can: %s", error)
+            self._descriptors.lack(error)
             self._pause()
             return False
-        if self._full:
-            self._full = False
-            log.info("accepts connections again")
+        self._descriptors.have()
         if not self._waiting and self._deal(connection):
             return True
         self._waiting.append(connection)

@@ -27,10 +27,9 @@ _AMOUNTS = frozenset({
     "process_resident_memory_bytes",
     "process_virtual_memory_bytes",
 })  # fmt: skip
-# Of these the lowest: the server is as ready as its least ready worker, and as old as its oldest process.
+# Of these the lowest: the server is as old as its oldest process.
 _OF_ALL = frozenset({
     "baton_model_loaded_timestamp_seconds",
-    "baton_ready",
     "process_max_fds",
     "process_start_time_seconds",
 })  # fmt: skip
@@ -93,21 +92,25 @@ def add_ended_statistics(statistics: Statistics, ended: Statistics) -> Statistic
 
 
 def accumulate_ended(ended: Report, last: Report) -> Report:
-    """The report of ended workers with one more: its counts, not its levels."""
-    lasting = [
-        Family(
-            family.name,
-            family.kind,
-            family.documentation,
-            [Sample(sample.name, sample.labels, sample.value) for sample in family.samples],
-        )
-        for family in last.families
-        if family.kind in _COUNTED and not family.name.startswith(_CONTAINER)
-    ]
+    """The report of ended workers with one more: the counts of its process, not its levels.
+
+    Not those of its models either: its successor counts on from them (`workers.counts`).
+    """
+    counts = _counts(last.families, lambda sample: not _is_of_a_model(sample))
+    return Report(0, merge_families((ended.families, counts)), [], [], {})
+
+
+def counts_of_models(last: Report) -> Report:
+    """The counts of a worker's models, which stand for it until its successor reports."""
+    return Report(0, _counts(last.families, _is_of_a_model), last.statistics, [], {})
+
+
+def add_up(reports: Sequence[Report]) -> Report:
+    """Reports that hold nothing but counts, as one."""
     return Report(
         worker=0,
-        families=merge_families((ended.families, lasting)),
-        statistics=merge_statistics((ended.statistics, last.statistics)),
+        families=merge_families(report.families for report in reports),
+        statistics=merge_statistics(report.statistics for report in reports),
         index=[],
         diagnostics={},
     )
@@ -116,6 +119,24 @@ def accumulate_ended(ended: Report, last: Report) -> Report:
 def nothing_ended() -> Report:
     """The report of ended workers while none has."""
     return Report(worker=0, families=[], statistics=[], index=[], diagnostics={})
+
+
+def _counts(families: Iterable[Family], which: Callable[[Sample], bool]) -> list[Family]:
+    return [
+        Family(
+            family.name,
+            family.kind,
+            family.documentation,
+            [Sample(each.name, each.labels, each.value) for each in family.samples if which(each)],
+        )
+        for family in families
+        if family.kind in _COUNTED and not family.name.startswith(_CONTAINER)
+    ]
+
+
+def _is_of_a_model(sample: Sample) -> bool:
+    """All counts with this label are made of `engine.metrics.ModelMetrics`; a test of the exposition says so."""
+    return "model" in sample.labels
 
 
 def _rule(family: Family) -> Callable[[float, float], float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from serving.workers.merging import accumulate_ended, nothing_ended
+from serving.workers.merging import accumulate_ended, add_up, counts_of_models, nothing_ended
 from serving.workers.messages import (
     Changed,
     Family,
@@ -102,7 +102,9 @@ class Roster:
         self.complete = False
         """Every worker has loaded its models once: from now on one that is missing is no reason to be unready."""
         self.restarts = 0
-        self.ended = nothing_ended()
+        self._ended = nothing_ended()
+        self._left: dict[int, Report] = {}
+        """By number, the counts of an ended worker's models until its successor has told them."""
         self._workers: dict[int, Worker] = {}
 
     def __iter__(self) -> Iterator[Worker]:
@@ -116,7 +118,25 @@ class Roster:
         """Its process has ended; the counts of its last report stay."""
         del self._workers[worker.number]
         if worker.report is not None:
-            self.ended = accumulate_ended(self.ended, worker.report)
+            self._ended = accumulate_ended(self._ended, worker.report)
+            if worker.state is not None:
+                self._left[worker.number] = counts_of_models(worker.report)
+
+    def report(self, worker: Worker, report: Report) -> None:
+        """A worker has told its counts: those of its predecessor's models are among them when it has loaded them."""
+        worker.report = report
+        if worker.state is not None:
+            self._left.pop(worker.number, None)
+
+    @property
+    def ended(self) -> Report:
+        """The counts of processes that have ended, as far as no process that runs tells them."""
+        return add_up([self._ended, *self._left.values()])
+
+    @property
+    def shown(self) -> list[Worker]:
+        """Those whose report is asked for: not one that has yet to load its models, when others have."""
+        return [worker for worker in self.up if worker.state or not (self.complete or self._left)]
 
     @property
     def up(self) -> list[Worker]:

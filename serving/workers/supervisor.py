@@ -16,6 +16,7 @@ from serving.listening import leave_address, listen, listen_at, parse_address, u
 from serving.observe.logs import set_up_logging
 from serving.settings import Settings
 from serving.workers.coordinator import Coordinator
+from serving.workers.counts import create_counts
 from serving.workers.listener import Listener
 from serving.workers.roster import Roster, Worker
 from serving.workers.slot import WorkerSlot
@@ -61,6 +62,8 @@ class Supervisor:
         self._leave_s = settings.drain_delay_s + settings.shutdown_timeout_s + _MARGIN_S
         self._watch = Watch(self._roster, settings.worker_timeout_s, self._leave_s, self._give_up)
         self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._counts: dict[int, int] = {}
+        """By worker's number, the descriptor of the memory of its counts: one process after another has it."""
         self._begun = False
         """Every worker has been up: from now on one that ends is replaced."""
         self._stopping = asyncio.Event()
@@ -159,13 +162,16 @@ class Supervisor:
     ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter, WorkerSlot]:
         """Start a process with its two sockets; `OSError` or `RuntimeError` leave nothing behind."""
         with contextlib.ExitStack() as undo:
+            counts = self._counts.get(number)
+            if counts is None:
+                counts = self._counts[number] = create_counts(number)
             ours, theirs = socket.socketpair()
             undo.callback(ours.close)
             with theirs:
                 slot = WorkerSlot()
                 undo.callback(slot.leave)
-                reader, writer = await asyncio.open_unix_connection(sock=ours)
-                process = await self._spawn(number, theirs.fileno(), slot.theirs.fileno())
+                process = await self._spawn(number, theirs.fileno(), slot.theirs.fileno(), counts)
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
             undo.pop_all()
         return process, reader, writer, slot
 
@@ -180,12 +186,12 @@ class Supervisor:
         log.error("worker %d, process %d, cannot be ended: it waits for the kernel", number, process.pid)
         return -signal.SIGKILL
 
-    async def _spawn(self, number: int, control: int, deals: int) -> asyncio.subprocess.Process:
+    async def _spawn(self, number: int, control: int, deals: int, counts: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             # -P: nothing is imported from the folder that the command happens to be given in.
             sys.executable, "-P", "-m", "serving.workers",
-            *map(str, (control, deals, number, self._settings.workers)), *self._arguments,
-            pass_fds=(control, deals),
+            *map(str, (control, deals, counts, number, self._settings.workers)), *self._arguments,
+            pass_fds=(control, deals, counts),
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             process_group=0,  # Ctrl-C in a terminal reaches the supervisor alone, which hands it on once
         )  # fmt: skip

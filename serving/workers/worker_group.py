@@ -62,6 +62,10 @@ class WorkerGroup:
         """Whether all workers are there and ready."""
         return self._process.is_ready() and self._link.readiness.ready
 
+    def stuck(self) -> str:
+        """Never: the supervisor replaces a worker that is."""
+        return ""
+
     def problems(self) -> dict[str, str]:
         """Here, or in another worker."""
         return {**self._link.readiness.problems, **self._process.registry.problems()}
@@ -73,7 +77,12 @@ class WorkerGroup:
     async def metrics(self) -> Collected:
         """Of all workers together, with the counts of those that have ended."""
         all_reports = await self._reports()
-        live = merge_families((*(each.families for each in all_reports.reports), all_reports.families))
+        whole = all_reports.families
+        told = {family.name for family in whole}  # of the server, so a worker's own word does not count
+        parts = (
+            [each for each in report.families if each.name not in told] for report in all_reports.reports
+        )
+        live = merge_families((*parts, whole))
         return Families(add_ended(live, all_reports.ended.families))
 
     async def statistics(self) -> list[dict[str, Any]]:

@@ -1,6 +1,9 @@
 """Addresses that are listened to: IPv4 and IPv6 at once, and how one is written."""
 
+import errno
 import json
+import logging
+import os
 import socket
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from serving.listening import (
     Address,
+    Descriptors,
     TcpAddress,
     UnixAddress,
     is_accepted_at,
@@ -23,6 +27,30 @@ from tests.serving.protocol.wire import SUM
 from tests.serving.servers import start
 
 INFER = "/v2/models/sum/infer"
+
+
+def test_a_process_without_descriptors_says_so_once_and_once_when_it_has_some(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [0.0]
+    descriptors = Descriptors(logging.getLogger("baton"), lambda: now_s[0])
+    assert descriptors.are_left()
+
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with caplog.at_level("INFO", "baton"):
+        for now_s[0] in (1.0, 2.0, 3.0):  # they come and go
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "open", none_left)
+                assert not descriptors.are_left()
+            assert descriptors.are_left()
+        for now_s[0] in (4.0, 6.0, 8.0):
+            assert descriptors.are_left()
+    assert [record.message for record in caplog.records] == [
+        "new connections wait or are refused until others end: Too many open files",
+        "new connections are answered again",
+    ]
 
 
 def needs_ipv6() -> None:

@@ -2,15 +2,18 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+
+from onnx.parser import parse_model
 
 from benchmarks.faults.bench import Bench, Server
 from benchmarks.faults.matrix import Unexpected, case, expect
@@ -157,7 +160,7 @@ def killed_worker(bench: Bench) -> str:
             began = time.monotonic()
             unready, last, fell = 0, 0.0, 0
             while time.monotonic() - began < 60:
-                unready += not _is_ready(server)
+                unready += not _is_ready(server) or server.metric("baton_ready") != 1
                 counted = server.metric(_COUNTED)
                 fell += counted < last
                 last = counted
@@ -194,6 +197,7 @@ def both_killed(bench: Bench) -> str:
 @case(
     "kill -9 for a worker, and for its successor while it starts",
     "the third one serves; the server is never down",
+    short=False,
 )
 def killed_while_it_starts(bench: Bench) -> str:
     with bench.serve(bench.models(_MODEL), *_TWO) as server:
@@ -213,7 +217,9 @@ def killed_while_it_starts(bench: Bench) -> str:
 
 
 @case(
-    "`load` while a worker is stopped, then one more", "an answer that names the worker within 10 s; then 200"
+    "`load` while a worker is stopped, then one more",
+    "an answer that names the worker within 10 s; then 200",
+    short=False,
 )
 def load_with_a_stopped_worker(bench: Bench) -> str:
     token = {"authorization": "Bearer secret"}
@@ -242,7 +248,11 @@ def load_with_a_stopped_worker(bench: Bench) -> str:
         return seen
 
 
-@case("kill -9 for a worker in the middle of `load`", "an answer at once, and the load lock is free")
+@case(
+    "kill -9 for a worker in the middle of `load`",
+    "an answer at once, and the load lock is free",
+    short=False,
+)
 def killed_during_load(bench: Bench) -> str:
     token = {"authorization": "Bearer secret"}
     path = f"/v2/repository/models/{_MODEL}/load"
@@ -267,7 +277,7 @@ def killed_during_load(bench: Bench) -> str:
         return seen
 
 
-@case("kill -9 for the supervisor while four clients ask", "the workers end by themselves")
+@case("kill -9 for the supervisor while four clients ask", "the workers end by themselves", short=False)
 def killed_supervisor(bench: Bench) -> str:
     with bench.serve(bench.models(_MODEL), *_TWO) as server, _clients(server):
         workers = _workers(server)
@@ -286,3 +296,143 @@ def _runs(pid: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+_LOOP = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[N, 3] x, int64 most) => (float[N, 3] y) {
+  on = Constant <value = bool {1}> ()
+  y = Loop(most, on, x) <body = step (int64 i, bool c, float[N, 3] v) => (bool more, float[N, 3] w) {
+    more = Identity(c)
+    w = Neg(v)
+  }>
+}"""
+
+
+def _loop(bench: Bench) -> Path:
+    """A model that turns as often as it is told."""
+    folder = bench.models() / "loop" / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(parse_model(_LOOP).SerializeToString())
+    return folder.parents[1]
+
+
+def _turn(server: Server, times: int, timeout_s: float) -> int:
+    """The status of a request that turns so often; 0 where no answer came."""
+    inputs = [
+        {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]},
+        {"name": "most", "shape": [], "datatype": "INT64", "data": [times]},
+    ]
+    with suppress(OSError, HTTPException):
+        return server.post("/v2/models/loop/infer", {"inputs": inputs}, timeout_s=timeout_s).status
+    return 0
+
+
+_ENDLESS = 10**12
+_SOON = {"BATON_RUN_TIMEOUT_S": "2", "BATON_SHUTDOWN_TIMEOUT_S": "1", "BATON_INSTANCES": "1"}
+
+
+@case(
+    "a run of ten days in one of two workers, with --run-timeout-s 2",
+    "that worker is replaced; the other answers",
+    short=False,
+)
+def stuck_run(bench: Bench) -> str:
+    with bench.serve(_loop(bench), *_TWO, env=_SOON) as server:
+        server.wait(lambda: _two_answer(server), 30)
+        before = set(_workers(server))
+        asking = threading.Thread(target=_turn, args=(server, _ENDLESS, 60.0), daemon=True)
+        asking.start()
+        began = time.monotonic()
+        replaced = server.wait(lambda: bool(before - set(_workers(server))), 30)
+        took_s = time.monotonic() - began
+        statuses = Counter(_turn(server, 1, 5.0) for _ in range(20))
+        back = server.wait(lambda: _two_answer(server), 30)
+        seen = f"replaced: {replaced} after {took_s:.1f} s; 20 requests then: {dict(statuses)}"
+        expect(replaced and back and set(statuses) == {200}, seen)
+        return seen
+
+
+@case("a run of ten days in a server of one process, with --run-timeout-s 2", "liveness says so, a line too")
+def stuck_run_in_one_process(bench: Bench) -> str:
+    with bench.serve(_loop(bench), env=_SOON) as server:
+        alive = server.get("/v2/health/live").status
+        threading.Thread(target=_turn, args=(server, _ENDLESS, 60.0), daemon=True).start()
+        dead = server.wait(lambda: server.get("/v2/health/live").status == 503, 15)
+        said = server.log().count("--run-timeout-s")
+        seen = f"liveness {alive}, then 503: {dead}; {said} lines"
+        expect(alive == 200 and dead and said == 1, seen)
+        return seen
+
+
+@contextmanager
+def _few_descriptors(pids: list[int], more: int) -> Iterator[None]:
+    """Each process may open so many more than it has."""
+    limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
+    for pid, (_, hard) in limits.items():
+        has = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()) + 1
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(3, has + more), hard))
+    try:
+        yield
+    finally:
+        for pid, limit in limits.items():
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+
+
+def _out_of_descriptors(server: Server, lines: int) -> str:
+    """Hold more connections than there are descriptors; who had one is answered, and afterwards everybody."""
+    with ExitStack() as stack:
+        kept = HTTPConnection("127.0.0.1", server.port, timeout=10)
+        stack.callback(kept.close)
+        kept.request("GET", "/v2/health/live")
+        kept.getresponse().read()
+        with _few_descriptors(server.pids(), 5), ExitStack() as held:
+            for _ in range(60):
+                held.enter_context(server.connect())
+            time.sleep(2.5)
+            statuses = []
+            for _ in range(5):
+                kept.request("POST", _PREDICT, _BODY, _JSON)
+                answer = kept.getresponse()
+                answer.read()
+                statuses.append(answer.status)
+            held.close()
+            back = server.wait(lambda: _answer(server, 2.0) == 200, 15)
+        said = [line for line in server.log().splitlines() if "ERROR" in line or "Traceback" in line]
+        seen = f"kept connection {statuses}; back: {back}; {len(said)} lines of errors"
+        expect(statuses == [200] * 5 and back and 1 <= len(said) <= lines, f"{seen}: {' '.join(said)[:200]}")
+        return seen
+
+
+@case(
+    "60 connections for one process that may open 5 more files",
+    "one line; the kept connection is answered; it recovers",
+)
+def descriptors_of_one_process(bench: Bench) -> str:
+    with bench.serve(bench.models(_MODEL)) as server:
+        return _out_of_descriptors(server, 1)
+
+
+@case(
+    "60 connections for two workers and a supervisor that may open 5 more files",
+    "a line each; the kept one is answered; it recovers",
+)
+def descriptors_of_workers(bench: Bench) -> str:
+    with bench.serve(bench.models(_MODEL), *_TWO) as server:
+        server.wait(lambda: _two_answer(server), 30)
+        return _out_of_descriptors(server, 3)
+
+
+@case("a worker is killed while the supervisor may open no more files", "replaced when it may", short=False)
+def descriptors_for_a_successor(bench: Bench) -> str:
+    with bench.serve(bench.models(_MODEL), *_TWO) as server:
+        server.wait(lambda: _two_answer(server), 30)
+        with _few_descriptors([server.process.pid], -1000):
+            killed = _workers(server)[0]
+            os.kill(killed, signal.SIGKILL)
+            time.sleep(1.5)
+            status = _answer(server, 1.0)
+        back = server.wait(lambda: _two_answer(server), 30)
+        seen = f"a request meanwhile: {status}; two workers again: {back}"
+        expect(back and status in (0, 200), seen)
+        return seen

@@ -18,7 +18,12 @@ def health_routes(group: Group, lifecycle: Lifecycle, choose_format: ChooseForma
     router = APIRouter(tags=["health"])
 
     async def live() -> Response:
-        """The process answers. It stays so while it drains, or Kubernetes would kill requests under way."""
+        """The process answers, and no run of a graph is stuck in it.
+
+        It stays so while it drains, or Kubernetes would kill requests under way.
+        """
+        if not lifecycle.draining and (reason := group.stuck()):
+            return Json({"live": False, "error": reason}, 503)
         return Json({"live": True})
 
     async def ready() -> Response:
@@ -36,7 +41,7 @@ def health_routes(group: Group, lifecycle: Lifecycle, choose_format: ChooseForma
         encode, content_type = choose_format(", ".join(request.headers.getlist("accept")))
         return Response(encode(await group.metrics()), media_type=content_type)
 
-    router.get("/v2/health/live", responses=shows({"live": True}))(live)
+    router.get("/v2/health/live", responses=shows({"live": True}, 503))(live)
     router.get("/v2/health/ready", responses=shows({"ready": True}, 503))(ready)
     router.head("/v2/health/live", include_in_schema=False)(live)
     router.head("/v2/health/ready", include_in_schema=False)(ready)

@@ -1,5 +1,6 @@
 """Where events go: a file of JSON lines that never outgrows its limit, or a collector over HTTP."""
 
+import contextlib
 import fcntl
 import http.client
 import os
@@ -27,7 +28,11 @@ class Sink(Protocol):
 
 
 class FileSink:
-    """Appends lines; at the limit the file becomes FILE.1, in the place of the one before. Workers may share it."""
+    """Appends lines; at the limit the file becomes FILE.1, in the place of the one before. Workers may share it.
+
+    A write that fails in its middle (a full disk) is undone, and half a line that a killed process left is ended, so
+    every line is whole or stands alone. The file is found again where somebody moved it, or its folder was away.
+    """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         """Raises OSError where the file cannot be written. `max_bytes`: of the file and of its predecessor each."""
@@ -36,15 +41,12 @@ class FileSink:
 
     def write(self, events: Sequence[Event]) -> None:
         lines = b"".join(event.as_line() for event in events)
-        self._lock()
         try:
-            if os.fstat(self._file).st_size + len(lines) > self._max_bytes and os.fstat(self._file).st_size:
+            size = self._lock()
+            if size and size + len(lines) > self._max_bytes:
                 self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-                self._reopen()
-                fcntl.flock(self._file, fcntl.LOCK_EX)
-            written = 0
-            while written < len(lines):
-                written += os.write(self._file, lines[written:])
+                size = self._lock()  # of the new one
+            self._append(lines, size)
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
@@ -52,22 +54,33 @@ class FileSink:
         os.close(self._file)
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def _reopen(self) -> None:
-        os.close(self._file)
-        self._file = self._open()
-
-    def _lock(self) -> None:
-        """Lock the file that has the name now: another worker may have moved ours aside."""
+    def _lock(self) -> int:
+        """Lock the file that has the name now, since another process may have moved ours aside; its size."""
         while True:
             fcntl.flock(self._file, fcntl.LOCK_EX)
+            found = os.fstat(self._file)
             try:
-                if os.stat(self._path).st_ino == os.fstat(self._file).st_ino:  # noqa: PTH116 - beside fstat
-                    return
+                if os.stat(self._path).st_ino == found.st_ino:  # noqa: PTH116 - beside fstat
+                    return found.st_size
             except FileNotFoundError:
                 pass
-            self._reopen()
+            before, self._file = self._file, self._open()  # if it cannot be opened, ours stays
+            os.close(before)
+
+    def _append(self, lines: bytes, size: int) -> None:
+        """Add lines to the locked file, all or none."""
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            lines = b"\n" + lines
+        try:
+            written = 0
+            while written < len(lines):
+                written += os.write(self._file, lines[written:])
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, size)
+            raise
 
 
 class HttpSink:

@@ -156,6 +156,42 @@ def test_one_big_image_leaves_no_memory_behind() -> None:
     assert left("on") < 50
 
 
+_EXPAND = """
+import numpy as np
+from onnx import TensorProto, helper
+from pathlib import Path
+from inference.runtime.session import OrtSession
+table = helper.make_tensor("t", TensorProto.FLOAT, [9, 64], np.zeros(576, np.float32))
+graph = helper.make_graph(
+    [helper.make_node("Gather", ["t", "ids"], ["e"]), helper.make_node("Relu", ["e"], ["y"])],
+    "g",
+    [helper.make_tensor_value_info("ids", TensorProto.INT64, ["rows", "length"])],
+    [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", "length", 64])],
+    [table],
+)
+made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+session = OrtSession(made.SerializeToString(), Path("x/1"))
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+session.run({"ids": np.zeros((1, 10), np.int64)})
+before = resident()
+session.run({"ids": np.zeros((1, 500_000), np.int64)})
+session.run({"ids": np.zeros((1, 10), np.int64)})
+left = resident() - before
+session.give_back()
+print(left, resident() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_what_the_outputs_of_a_big_run_leave_is_given_back_once_they_are_gone() -> None:
+    done = run([executable, "-c", _EXPAND], capture_output=True, text=True, check=True, timeout=60)
+    left, after = map(int, done.stdout.split())
+    assert left > 100 << 20, "the outputs lay in the arena when the run gave the rest back"
+    assert after < 20 << 20
+
+
 def test_what_a_graph_does_not_take_is_raised_and_writes_no_line_of_its_own(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

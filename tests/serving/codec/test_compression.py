@@ -1,12 +1,13 @@
 """gzip and deflate: what is refused by size, by name and by what comes after."""
 
 import gzip
+import random
 import zlib
 
 import pytest
 
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType
-from serving.codec.compression import choose_encoding, compress, decompress
+from serving.codec.compression import Decompression, choose_encoding, compress, decompress
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", " GZIP "])
@@ -15,6 +16,30 @@ def test_a_body_of_exactly_the_limit_comes_back(encoding: str) -> None:
     assert decompress(body, encoding, 100) == b"x" * 100
     with pytest.raises(InputTooLarge, match=r"^body: got more than 99 bytes after "):
         decompress(body, encoding, 99)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 100_000, 1 << 20])
+def test_pieces_are_never_longer_than_asked_and_together_the_whole(size: int) -> None:
+    whole = bytes(range(256)) * 40 if size == 1 else bytes(range(256)) * 4096
+    stream, pieces = Decompression(compress(whole, "gzip"), "gzip", len(whole)), list[bytes]()
+    while not stream.ended:
+        pieces.append(stream.piece(size))
+    assert max(map(len, pieces)) <= size
+    assert b"".join(pieces) == whole
+
+
+def test_a_bomb_is_refused_at_its_limit_and_not_unpacked_beyond() -> None:
+    stream = Decompression(compress(bytes(50 << 20), "gzip"), "gzip", 1 << 20)
+    assert len(stream.piece(1 << 20)) <= 1 << 20
+    with pytest.raises(InputTooLarge):
+        stream.piece(1 << 20)
+
+
+def test_what_follows_a_stream_in_a_later_part_is_refused_too() -> None:
+    body = compress(random.Random(0).randbytes(70_000), "gzip")
+    for tail in (b"x", bytes(1 << 17)):
+        with pytest.raises(InvalidInput, match="nothing after it"):
+            decompress(body + tail, "gzip", 1 << 20)
 
 
 def test_a_body_without_an_encoding_is_let_be() -> None:

@@ -1,13 +1,14 @@
 """A version that does not serve has been refused, or is waited for; its files decide when it is tried again."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from inference.errors import DigestMismatch, FileMissing, InvalidInput, ManifestInvalid
+from inference.errors import DigestMismatch, FileMissing, GraphInvalid, InvalidInput, ManifestInvalid
 from inference.folder import FileState, Fingerprint
 from inference.store.located import Located
-from serving.engine.attempts import Attempts
+from serving.engine.attempts import PATIENCE_S, Attempts
 
 KEY = ("m", 1)
 
@@ -25,7 +26,8 @@ def test_a_refusal_holds_for_the_files_as_they_were() -> None:
     attempts.refuse(KEY, files(1), "a bad digest", ValueError())
     refusal = attempts.refusal(KEY, files(1))
     assert refusal is not None
-    assert (refusal.reason, refusal.again) == ("a bad digest", False)
+    assert refusal.reason == "a bad digest"
+    assert not attempts.is_due(KEY)
     assert attempts.refusal(KEY, files(2)) is None
     assert attempts.refused() == [KEY]
 
@@ -35,7 +37,41 @@ def test_a_disk_that_failed_is_tried_again_without_a_change() -> None:
     attempts.refuse(KEY, files(1), "it cannot be read", OSError(5, "Input/output error"))
     refusal = attempts.refusal(KEY, files(1))
     assert refusal is not None
-    assert refusal.again
+    assert attempts.is_due(KEY)
+    assert attempts.is_due(KEY), "at every look"
+
+
+def test_what_nobody_foresaw_is_tried_again_more_and_more_seldom() -> None:
+    attempts, tries = Attempts(), []
+    attempts.refuse(KEY, files(1), "no memory", MemoryError())
+    for look in range(1, 40):
+        if attempts.is_due(KEY):
+            tries.append(look)
+            attempts.refuse(KEY, files(1), "no memory", MemoryError())
+    assert tries == [2, 5, 10, 19, 36]
+    attempts.refuse(KEY, files(2), "no memory", MemoryError())
+    assert not attempts.is_due(KEY)
+    assert attempts.is_due(KEY), "other files begin anew"
+
+
+def test_a_fault_of_files_that_came_just_now_is_waited_for_and_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts, now = Attempts(), [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    attempts.wait(KEY, files(1))
+    assert attempts.is_new(KEY, files(1))
+    assert not attempts.is_new(KEY, files(2))
+    attempts.wait(KEY, files(1), GraphInvalid(Path("m"), "half a graph"), "half a graph")
+    assert attempts.fault(KEY) == "half a graph"
+    now[0] = PATIENCE_S - 0.1
+    assert attempts.is_new(KEY, files(1))
+    attempts.wait(KEY, files(2))
+    assert attempts.fault(KEY) == ""
+    now[0] = 2 * PATIENCE_S
+    assert not attempts.is_new(KEY, files(2))
+    attempts.wait(KEY, files(3), OSError(5, "Input/output error"), "it cannot be read")
+    assert attempts.fault(KEY) == "", "reading is tried at every look"
 
 
 def test_a_version_is_refused_or_waited_for_and_never_both() -> None:
@@ -70,6 +106,7 @@ def test_a_wrong_digest_makes_a_version_wait_until_its_files_lie_still() -> None
         (FileMissing(Path("m"), "no manifest"), True),
         (ManifestInvalid(Path("m"), "no JSON"), True),
         (OSError(), True),
+        (GraphInvalid(Path("m"), "half a graph"), True),
         (InvalidInput("x", 1, "2"), False),
         (ValueError(), False),
     ],

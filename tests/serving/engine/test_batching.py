@@ -551,6 +551,27 @@ async def test_a_caller_cancelled_during_its_run_changes_nothing_for_the_others(
 
 
 @scenario
+async def test_the_age_of_the_longest_run_is_known_while_it_is_under_way() -> None:
+    bench = make(inline=False)
+    ages: list[float] = []
+    asked = bench.ask(1)
+    await settle()
+    assert bench.batcher.run_age_s == 0  # it waits for a thread
+    run = bench.session.run
+
+    def noting(tensors: Tensors) -> Tensors:
+        bench.timeline.step(3.0)
+        ages.append(bench.batcher.run_age_s)
+        return run(tensors)
+
+    bench.session.run = noting  # type: ignore[method-assign]
+    await bench.puppet.let_run()
+    assert await asked == [2]
+    assert ages == [pytest.approx(3.0)]
+    assert bench.batcher.run_age_s == 0
+
+
+@scenario
 async def test_a_caller_who_left_costs_no_run() -> None:
     bench = make()
     first = bench.ask(0)

@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from collections.abc import Generator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
@@ -21,6 +22,34 @@ def test_owners_take_turns_however_many_calls_one_of_them_has() -> None:
         pool.submit(order.append, "nobody's")
         begin.set()
     assert order == ["slow", "quick", "nobody's", "slow", "quick", "slow", "slow", "slow"]
+
+
+def test_a_call_in_pieces_lets_others_come_between_and_keeps_its_place_among_its_owners() -> None:
+    order: list[str] = []
+    begin = threading.Event()
+
+    def pieces(name: str) -> Generator[None, None, str]:
+        for _ in range(3):
+            order.append(name)
+            yield
+        return name
+
+    with FairPool(ThreadPoolExecutor(1)) as pool:
+        pool.submit(begin.wait, 30)
+        done = [pool.submit_pieces("a", pieces("first")), pool.submit_pieces("a", pieces("second"))]
+        other = pool.submit_pieces("b", pieces("other"))
+        begin.set()
+        assert [each.result(30) for each in (*done, other)] == ["first", "second", "other"]
+    assert order == ["first", "other", "first", "other", "first", "other", "second", "second", "second"]
+
+
+def test_an_error_between_two_pieces_is_the_calls() -> None:
+    def pieces() -> Generator[None, None, None]:
+        yield
+        raise ZeroDivisionError
+
+    with FairPool(ThreadPoolExecutor(1)) as pool, pytest.raises(ZeroDivisionError):
+        pool.submit_pieces("a", pieces()).result(30)
 
 
 def test_results_and_errors_come_back() -> None:

@@ -24,6 +24,7 @@ import pytest
 
 from inference.errors import LoadRefused, ModelNotFound, ModelNotReady
 from inference.store.repository import ModelRepository, Sight
+from serving.engine import attempts
 from serving.engine.folder_watch import FolderWatch
 from serving.engine.group import Alone, Process
 from serving.engine.inflight import InflightBytes
@@ -199,8 +200,14 @@ def test_a_bundle_that_is_half_there_at_the_start_is_tried_until_it_is_whole(
     assert "Traceback" not in log.text
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No copier pauses."""
+    monkeypatch.setattr(attempts, "PATIENCE_S", 0.0)
+
+
 def test_a_graph_whose_manifest_comes_late_becomes_the_bundle_that_it_is(
-    tmp_path: Path, pool: ThreadPoolExecutor
+    tmp_path: Path, pool: ThreadPoolExecutor, impatient: None
 ) -> None:
     async def story(registry: ModelRegistry, root: Path) -> None:
         folder = write_brightness(root)
@@ -227,7 +234,7 @@ def test_a_graph_whose_manifest_comes_late_becomes_the_bundle_that_it_is(
 
 
 def test_a_file_that_never_comes_is_a_reason_and_the_version_is_tried_again_when_something_changes(
-    tmp_path: Path, pool: ThreadPoolExecutor, log: pytest.LogCaptureFixture
+    tmp_path: Path, pool: ThreadPoolExecutor, log: pytest.LogCaptureFixture, impatient: None
 ) -> None:
     async def story(registry: ModelRegistry, root: Path) -> None:
         await registry.start()
@@ -246,6 +253,55 @@ def test_a_file_that_never_comes_is_a_reason_and_the_version_is_tried_again_when
     _play(story, tmp_path, pool)
     assert log.text.count("refused brightness/1") == 1
     assert "bundle brightness/1" not in log.text  # which the line has named already
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bundle", [False, True], ids=["a bare graph", "a bundle"])
+def test_a_copier_that_pauses_longer_than_two_looks_is_waited_for_and_no_error_is_logged(
+    tmp_path: Path,
+    pool: ThreadPoolExecutor,
+    log: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    bundle: bool,
+) -> None:
+    opened: list[str] = []
+
+    async def story(unused: ModelRegistry, root: Path) -> None:
+        load = ModelLoader("cpu", None, 1000.0, None, None, ProfileCache(None), pool)
+
+        def loader(located: Any) -> Any:
+            opened.append(located.name)
+            return load(located)
+
+        registry = ModelRegistry(ModelRepository(root), loader)
+        await registry.start()
+        graph = (
+            write_brightness(root, "slow") if bundle else write_bare(root, "slow", sum_graph())
+        ) / "model.onnx"
+        whole = graph.read_bytes()
+        graph.write_bytes(whole[: len(whole) // 2])
+        for _ in range(5):
+            await registry.refresh()
+        assert registry.refused() == []
+        assert "it changes, and is looked at again" in _reason(registry, "slow")
+        assert len(opened) <= 2, "once as it is, and a bundle once before"
+        graph.write_bytes(whole)
+        for _ in range(2):
+            await registry.refresh()
+        assert registry.get("slow").version == 1
+        graph.parent.rename(root / "away")
+        shutil.rmtree(root / "away")
+        await registry.refresh()
+        write_bare(root, "broken", b"half a graph")
+        for _ in range(3):
+            await registry.refresh()
+        assert not [record for record in log.records if record.levelno >= logging.ERROR]
+        monkeypatch.setattr(attempts, "PATIENCE_S", 0.0)
+        await registry.refresh()
+        assert registry.refused() == [("broken", 1)]
+
+    _play(story, tmp_path, pool)
+    assert log.text.count("refused broken/1") == 1
 
 
 @pytest.mark.parametrize("name", ["golden/1.png", "labels.json", "golden.json", "model.onnx", "notes.txt"])

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -101,3 +102,11 @@ def test_orders_go_to_the_registry_and_readiness_is_the_process_own() -> None:
         assert one.missing() == []
 
     asyncio.run(story())
+
+
+def test_a_stuck_run_of_the_process_is_one_of_the_server() -> None:
+    process = Process(
+        cast("ModelRegistry", Registry()), cast("Any", None), lambda: True, "cpu", 0.0, InflightBytes(1 << 20)
+    )
+    assert Alone(process).stuck() == ""
+    assert Alone(replace(process, stuck=lambda: "m: a run")).stuck() == "m: a run"

@@ -89,7 +89,7 @@ def test_batches_are_counted_by_their_rows() -> None:
     metrics = ModelMetrics("m", 1)
     for rows, ns in ((4, 10), (4, 20), (1, 5)):
         metrics.observe_batch(rows, requests=1, run_ns=ns)
-    assert {rows: (tally.count, tally.ns) for rows, tally in metrics.batches.items()} == {
+    assert {rows: (tally.count, tally.total) for rows, tally in metrics.batches.items()} == {
         4: (2, 30),
         1: (1, 5),
     }

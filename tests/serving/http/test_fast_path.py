@@ -6,8 +6,7 @@ import json
 import re
 import socket
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -263,7 +262,7 @@ def test_a_caller_who_leaves_while_it_sends_is_counted(server: ThreadedServer) -
 
 
 @contextmanager
-def overloaded(server: ThreadedServer) -> Iterator[Counter[str]]:
+def overloaded(server: ThreadedServer) -> Iterator[Mapping[str, int]]:
     """Every place of the model taken; its rejections."""
     model = server.app.registry.get("sum")
     rows = model.batcher.plan.max_pending_rows

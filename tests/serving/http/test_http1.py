@@ -352,6 +352,33 @@ def test_a_big_body_that_stalls_is_408_and_counted(hasty: ThreadedServer) -> Non
 
 
 @pytest.mark.slow
+def test_a_body_that_stalls_has_no_longer_for_what_came_fast(hasty: ThreadedServer) -> None:
+    """1.6 MB would have paid for six minutes, by the parser and past it."""
+    sent = request(bytes(1_700_000), "Inference-Header-Content-Length: 0", path="/v2/models/flex/infer")
+    for _ in range(2):
+        seconds, answers = slowly(hasty, sent[:1_600_000], b"")
+        assert 0.9 < seconds < 10
+        assert [status for status, _ in answers] == [408]
+
+
+@pytest.mark.slow
+def test_who_reads_its_answers_by_drops_is_left(hasty: ThreadedServer) -> None:
+    sent = request(bytes(400_000), "Inference-Header-Content-Length: 0", path="/v2/models/flex/infer")
+    with closing(connect(hasty)) as connection:
+        connection.settimeout(0.1)
+        until = time.monotonic() + 30
+        left = False
+        while not left and time.monotonic() < until:
+            try:
+                with suppress(TimeoutError):
+                    connection.send(sent)
+                connection.recv(1)
+            except ConnectionError:
+                left = True
+        assert left
+
+
+@pytest.mark.slow
 def test_a_body_that_comes_steadily_has_longer(hasty: ThreadedServer) -> None:
     sent = request(body(1, 2, 3) + b" " * 40_000)
     with closing(connect(hasty)) as connection:

@@ -258,6 +258,21 @@ def test_slow_clients_are_refused_over_tls_and_do_not_hold_up_the_end(
         assert monotonic() - began < 10
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "begun", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"], ids=["nothing", "half a hello"]
+)
+def test_a_handshake_that_never_ends_is_closed_in_time(models: Path, pair: Pair, begun: bytes) -> None:
+    with start(models=models, tls_cert=pair.cert, tls_key=pair.key, receive_timeout_s=1) as server:
+        address = server.servers[0].sockets[0].getsockname()[:2]
+        with socket.create_connection(address, timeout=30) as connection:
+            began = monotonic()
+            connection.sendall(begun)
+            with contextlib.suppress(ConnectionError):
+                assert connection.recv(1 << 16) == b""
+            assert 0.9 < monotonic() - began < 20
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

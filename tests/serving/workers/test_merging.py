@@ -8,6 +8,8 @@ from serving.workers.merging import (
     accumulate_ended,
     add_ended,
     add_ended_statistics,
+    add_up,
+    counts_of_models,
     merge_families,
     merge_statistics,
     nothing_ended,
@@ -23,7 +25,7 @@ from tests.serving.workers.stubs import family, report
         ("nv_inference_count", "unknown", 5),
         ("baton_queue_rows", "gauge", 5),
         ("baton_queue_age_seconds", "gauge", 3),
-        ("baton_ready", "gauge", 2),
+        ("process_max_fds", "gauge", 2),
         ("baton_model_info", "gauge", 3),
         ("baton_cgroup_cpu_periods", "counter", 3),
     ],
@@ -46,19 +48,32 @@ def test_the_latest_exemplar_stands_for_all() -> None:
     assert one.samples[0].exemplar == new
 
 
-def test_ended_workers_leave_their_counts_and_not_their_levels() -> None:
+def _process(value: float) -> Family:
+    return Family("cpu", "counter", "", [Sample("cpu", {}, value)])
+
+
+def test_ended_processes_leave_their_counts_but_not_their_levels_nor_the_counts_of_their_models() -> None:
     ended = nothing_ended()
     for _ in range(2):
-        ended = accumulate_ended(ended, report(family("c", "counter", a=2), family("g", "gauge", a=2)))
-    live = [family("c", "counter", a=1), family("g", "gauge", a=1)]
-    counted, level = add_ended(live, ended.families)
-    assert [sample.value for sample in counted.samples] == [5]
-    assert [sample.value for sample in level.samples] == [1]
+        last = report(
+            _process(2), family("c", "counter", a=2), Family("g", "gauge", "", [Sample("g", {}, 2)])
+        )
+        ended = accumulate_ended(ended, last)
+    assert {sample.name: sample.value for each in ended.families for sample in each.samples} == {"cpu": 4}
+
+
+def test_counts_of_models_are_those_with_the_label_and_the_statistics() -> None:
+    last = report(_process(2), family("c", "counter", a=2), statistics=[_statistics("a", 2)])
+    (one,) = (each for each in counts_of_models(last).families if each.samples)
+    assert (one.name, counts_of_models(last).statistics) == ("c", [_statistics("a", 2)])
+    both = add_up([counts_of_models(last)] * 2)
+    assert [each.samples[0].value for each in both.families if each.samples] == [4]
+    assert both.statistics[0]["inference_count"] == 4
 
 
 def test_counts_of_a_version_that_no_worker_serves_any_more_are_not_shown() -> None:
-    ended = accumulate_ended(nothing_ended(), report(family("c", "counter", gone=2, a=2)))
-    (one,) = add_ended([family("c", "counter", a=1)], ended.families)
+    left = counts_of_models(report(family("c", "counter", gone=2, a=2)))
+    (one,) = add_ended([family("c", "counter", a=1)], left.families)
     assert [(sample.labels["model"], sample.value) for sample in one.samples] == [("a", 3)]
 
 

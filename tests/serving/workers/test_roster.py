@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.workers.messages import Changed
+from serving.workers.messages import Changed, Family, Report, Sample
 from serving.workers.roster import CpuUse, Roster, Worker
 from tests.serving.workers.stubs import family, report, worker
 
@@ -80,14 +80,49 @@ def test_a_model_that_one_worker_answers_and_another_does_not_is_a_reason_not_to
     assert (roster.readiness().ready, roster.readiness().problems) == (False, {"m": "bad"})
 
 
-def test_an_ended_worker_leaves_its_counts() -> None:
+def _totals(roster: Roster) -> dict[str, float]:
+    return {sample.name: sample.value for each in roster.ended.families for sample in each.samples}
+
+
+def _report(models: float, process: float) -> Report:
+    own = Family("cpu", "counter", "", [Sample("cpu", {}, process)])
+    return report(family("c", "counter", m=models), own)
+
+
+def test_counts_of_an_ended_process_stay_and_those_of_its_models_until_its_successor_tells_them() -> None:
     roster = Roster(1)
-    _settle(roster, 1, Changed(True, {}, {}))
-    (one,) = roster
-    one.report = report(family("c", "counter", a=2))
-    roster.remove(one)
+    ready = Changed(True, {}, {})
+    first = _settle(roster, 1, ready)
+    roster.report(first, _report(2, 10))
+    roster.remove(first)
     assert not list(roster)
-    assert [sample.value for each in roster.ended.families for sample in each.samples] == [2]
+    assert _totals(roster) == {"c": 2, "cpu": 10}
+
+    second = worker(1)
+    second.up = True
+    roster.add(second)
+    assert not roster.shown  # its counts would be those of some models only
+    roster.settle(second, ready)
+    assert roster.shown == [second]
+    assert _totals(roster) == {"c": 2, "cpu": 10}
+    roster.report(second, _report(5, 1))  # three were counted after the last report of the first
+    assert _totals(roster) == {"cpu": 10}
+    roster.remove(second)
+    assert _totals(roster) == {"c": 5, "cpu": 11}
+    second.slot.leave()
+
+
+def test_a_worker_that_ends_before_it_has_loaded_its_models_leaves_the_counts_as_they_were() -> None:
+    roster = Roster(1)
+    first = _settle(roster, 1, Changed(True, {}, {}))
+    roster.report(first, _report(2, 10))
+    roster.remove(first)
+    second = worker(1)
+    roster.add(second)
+    roster.report(second, _report(1, 1))  # as it leaves
+    roster.remove(second)
+    assert _totals(roster) == {"c": 2, "cpu": 11}
+    second.slot.leave()
 
 
 def test_the_supervisors_own_metrics_count_workers_and_restarts() -> None:

@@ -127,11 +127,11 @@ def test_metrics_are_those_of_all_workers_with_the_counts_of_ended_ones() -> Non
         asking = asyncio.ensure_future(group.metrics())
         asked = await supervisor.hear(Ask)
         assert asked.act == GetReport()
-        each = report(family("c", "counter", a=2))
-        own = [family("baton_workers", "gauge", a=2)]
+        each = report(family("c", "counter", a=2), family("baton_ready", "gauge", a=0))
+        own = [family("baton_workers", "gauge", a=2), family("baton_ready", "gauge", a=1)]
         supervisor.say(AllReports(asked.id, [each, each], each, own))
         values = {metric.name: metric.samples[0].value for metric in (await asking).collect()}
-        assert values == {"c": 6, "baton_workers": 2}
+        assert values == {"c": 6, "baton_workers": 2, "baton_ready": 1}
         supervisor.go()
         await running
 

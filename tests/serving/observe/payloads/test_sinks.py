@@ -1,8 +1,12 @@
 """Where events go: a file that never outgrows its limit, or a collector."""
 
+import errno
 import json
+import os
+import resource
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -34,6 +38,99 @@ def test_a_file_that_is_full_moves_aside_and_no_more_than_two_are_kept(tmp_path:
     kept = [int(event["id"]) for name in ("log.1", "log") for event in events_of(tmp_path / name)]
     assert kept == list(range(kept[0], 200)), "the newest, in order, none lost between the files"
     assert file.stat().st_mode & 0o077 == 0
+
+
+@contextmanager
+def _full_disk(size: int) -> Iterator[None]:
+    """No file can grow beyond this size: a write stops there, and the next one fails."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_write_that_fails_in_its_middle_leaves_no_half_line_and_the_next_one_is_whole(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "log"
+    sink = FileSink(file, 1 << 20)
+    sink.write([line_of(0)])
+    with _full_disk(file.stat().st_size + 10):
+        for place in (1, 2):
+            with pytest.raises(OSError, match="File too large"):
+                sink.write([line_of(place)])
+    sink.write([line_of(3), line_of(4)])
+    sink.close()
+    assert [event["id"] for event in events_of(file)] == ["0", "3", "4"]
+
+
+def test_half_a_line_that_a_killed_process_left_does_not_spoil_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(line_of(0).as_line() + b'{"id": "ha')
+    sink = FileSink(file, 1 << 20)
+    for place in (1, 2):
+        sink.write([line_of(place)])
+    sink.close()
+    lines = file.read_bytes().splitlines()
+    assert lines == [line_of(0).as_line()[:-1], b'{"id": "ha', *(line_of(n).as_line()[:-1] for n in (1, 2))]
+
+
+@pytest.mark.parametrize("how", ["renamed", "copied and truncated", "deleted"])
+def test_a_file_that_somebody_else_rotates_is_found_again(tmp_path: Path, how: str) -> None:
+    file = tmp_path / "log"
+    sink = FileSink(file, 1 << 20)
+    sink.write([line_of(0)])
+    match how:
+        case "renamed":
+            file.rename(tmp_path / "log.2026")
+        case "copied and truncated":
+            os.truncate(file, 0)
+        case "deleted":
+            file.unlink()
+    sink.write([line_of(1)])
+    sink.close()
+    assert [event["id"] for event in events_of(file)] == ["1"]
+
+
+def test_a_folder_that_is_away_fails_the_writes_and_no_other_descriptor_is_written_to(tmp_path: Path) -> None:
+    folder, away = tmp_path / "logs", tmp_path / "away"
+    folder.mkdir()
+    sink = FileSink(folder / "log", 1 << 20)
+    sink.write([line_of(0)])
+    folder.rename(away)
+    with pytest.raises(FileNotFoundError):
+        sink.write([line_of(1)])
+    with (tmp_path / "another").open("wb") as another:  # takes the lowest number that is free
+        with pytest.raises(FileNotFoundError):
+            sink.write([line_of(2)])
+        assert os.fstat(another.fileno()).st_size == 0
+    away.rename(folder)
+    sink.write([line_of(3)])
+    sink.close()
+    assert [event["id"] for event in events_of(folder / "log")] == ["0", "3"]
+
+
+def test_a_file_that_cannot_be_opened_anew_when_it_is_full_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "log"
+    sink = FileSink(file, 200)
+    for place in range(3):
+        sink.write([line_of(place)])
+
+    def none_left() -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sink, "_open", none_left)
+        for place in range(3, 9):
+            with suppress(OSError):
+                sink.write([line_of(place)])
+    sink.write([line_of(9)])
+    sink.close()
+    assert [event["id"] for event in events_of(file)] == ["9"]
 
 
 class Collector(BaseHTTPRequestHandler):
