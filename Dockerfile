@@ -51,15 +51,15 @@ RUN mkdir inference serving training && touch README.md baton.py
 FROM build AS serving-environment
 # The hub's client downloads tokenizers, of which a server needs none; NumPy's tests are a twentieth of the environment.
 # Every package has one version and its digests: deploy/locks, which `make lock` renews.
-COPY deploy/locks/serving.txt ./
-RUN $PIP install --require-hashes -r serving.txt \
+COPY deploy/locks/serving.txt requirements.txt
+RUN $PIP install --require-hashes -r requirements.txt \
  && $PIP uninstall --yes --quiet hf-xet huggingface-hub fsspec filelock \
  && find /opt/baton -path '*/numpy/*' -name tests -type d -prune -exec rm -r {} +
 
 FROM build AS serving-cuda-environment
 # CUDA and cuDNN come as wheels, in the versions that this build of ONNX Runtime was made for.
-COPY deploy/locks/serving-cuda.txt ./
-RUN $PIP install --require-hashes -r serving-cuda.txt \
+COPY deploy/locks/serving-cuda.txt requirements.txt
+RUN $PIP install --require-hashes -r requirements.txt \
  && $PIP uninstall --yes --quiet hf-xet \
  && ln -s /opt/baton/lib/python3.*/site-packages /opt/baton/packages
 

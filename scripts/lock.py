@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sbom", type=Path, help="a bill of materials to compare, instead of writing")
     options = parser.parse_args(arguments)
     if options.sbom is not None:
-        lost = missing_from(options.sbom.read_text(), (LOCKS / "serving.txt").read_text())
+        lost = missing_from(options.sbom.read_text(), (LOCKS / f"{next(iter(ENVIRONMENTS))}.txt").read_text())
         print("\n".join(lost) or "the bill has every package of the lock")
         return int(bool(lost))
     uv = find_uv()

@@ -59,5 +59,5 @@ def test_only_what_an_image_is_made_of_goes_to_the_builder() -> None:
 def test_the_servers_packages_are_those_of_their_locks_by_digest() -> None:
     for name in ENVIRONMENTS:
         stage = STAGES[f"{name}-environment"]
-        assert f"COPY deploy/locks/{name}.txt" in stage
-        assert re.findall(r"\$PIP install (.*?) \\", stage) == [f"--require-hashes -r {name}.txt"]
+        assert f"COPY deploy/locks/{name}.txt requirements.txt" in stage
+        assert re.findall(r"\$PIP install (.*?) \\", stage) == ["--require-hashes -r requirements.txt"]
