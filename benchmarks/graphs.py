@@ -69,6 +69,22 @@ def write_mlp(models: Path, name: str, widths: Sequence[int]) -> None:
     builder.write(models, name, x, ["batch", widths[-1]])
 
 
+def write_strings(models: Path, name: str) -> None:
+    """Strings x [batch, n] → y [batch, 1], zero: a graph that takes much and computes nothing."""
+    builder = Builder()
+    rows = builder.op(
+        "Slice",
+        builder.op("Shape", "x"),
+        builder.constant("from", [0], np.int64),
+        builder.constant("to", [1], np.int64),
+    )
+    ends = builder.op("Concat", rows, builder.constant("one", [1], np.int64), axis=0)
+    builder.op("Expand", builder.constant("zero", [0.0]), ends, to="y")
+    builder.write(
+        models, name, helper.make_tensor_value_info("x", TensorProto.STRING, ["batch", "n"]), ["batch", 1]
+    )
+
+
 def write_text(
     models: Path, name: str = "text", *, layers: int = 4, width: int = 128, length: int = 64
 ) -> None:

@@ -163,6 +163,7 @@ def create_app(
         await group.leave()
         measuring.shutdown(cancel_futures=True)
         runs.shutdown()
+        fast_path.close()
         decodes.shutdown()
         if payload_log is not None:
             payload_log.close()

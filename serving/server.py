@@ -20,7 +20,7 @@ from inference.folder import listing, said_of
 from inference.runtime.providers import check_device
 from serving.access.keys import ApiKeys, KeysRefused
 from serving.app import Application, create_app
-from serving.engine.memory import keep_arenas_few
+from serving.engine.memory import keep_arenas_few, keep_no_large_blocks
 from serving.http.asgi import Asgi
 from serving.http.bounds import SWEEP_S
 from serving.http.http1 import BoundedProtocol, bounded_protocol
@@ -339,6 +339,7 @@ def prepare(settings: Settings) -> Tracing | None:
 def serve(settings: Settings) -> int:
     """Serve in this process until a signal; its exit status."""
     keep_arenas_few()
+    keep_no_large_blocks()
     try:
         tracing = prepare(settings)
     except Refused as refusal:

@@ -1,7 +1,7 @@
 """One JPEG from the socket to its answer: how many functions a reader has to follow, and that the document lists them.
 
 A function is on the path when it hands the request on to another function of ours. A function that is asked something
-and answers at once is read where it is called. What counts and watches stands beside the path.
+and answers at once is read where it is called. What counts, bounds and watches stands beside the path.
 """
 
 import re
@@ -26,12 +26,17 @@ from tests.serving.servers import ThreadedServer
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("inference", "serving")
 BESIDE = (
+    "inference/processors/image_file.py",
+    "inference/processors/image_memory.py",
     "inference/store/reference.py",
     "serving/engine/context.py",
     "serving/engine/drift.py",
+    "serving/engine/inflight.py",
     "serving/engine/metrics.py",
     "serving/lifecycle.py",
 )
+EXECUTORS = ("serving/engine/fair_pool.py",)
+"""Call what they are given on a thread, as Python's own do, which are not followed either."""
 BACKGROUND = ("serving/engine/background.py", "serving/server.py")
 """Runs by the clock or at idle moments, whatever is asked."""
 MOST_FILES, MOST_FUNCTIONS = 8, 25
@@ -47,7 +52,7 @@ def place_of(frame: FrameType) -> Place | None:
         file = Path(code.co_filename).relative_to(ROOT).as_posix()
     except ValueError:
         return None
-    if not file.startswith(tuple(f"{package}/" for package in PACKAGES)):
+    if not file.startswith(tuple(f"{package}/" for package in PACKAGES)) or file in EXECUTORS:
         return None
     while name.endswith(">"):
         name = name.rpartition(".<locals>.")[0]

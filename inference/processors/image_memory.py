@@ -1,7 +1,7 @@
 """The memory that decoding an image takes, from the first bytes of its file: what it claims is what is allocated.
 
-Nothing is decoded here. A PNG or a JPEG is looked at in one to three microseconds, which requests of small images feel;
-other formats, and files that are put together unlike most, are left to Pillow's own reading of their heads.
+Nothing is decoded here. A PNG or a JPEG is looked at in one to three microseconds, which requests of small images
+feel. Other formats, and files that are put together unlike most, are left to Pillow's own reading of their heads.
 """
 
 import io

@@ -1,6 +1,7 @@
 """Compressed bodies, both ways: gzip and deflate, with a limit on the decompressed size."""
 
 import zlib
+from collections.abc import Sequence
 
 from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, counted
 
@@ -15,7 +16,7 @@ LEAST_BYTES = 1024
 class Decompression:
     """A body as it was before `Content-Encoding`, piece by piece, so that its bytes can be counted before they are."""
 
-    def __init__(self, body: bytes, encoding: str, limit: int) -> None:
+    def __init__(self, body: bytes | memoryview, encoding: str, limit: int) -> None:
         """At most `limit` bytes in all. `UnsupportedMediaType` for an encoding that is not known."""
         name = encoding.strip().lower()
         if name not in _WINDOW:
@@ -91,7 +92,8 @@ def choose_encoding(accepted: str) -> str:
     return name if best > 0.0 and best >= quality.get("identity", 0.0) else ""
 
 
-def compress(body: bytes, encoding: str) -> bytes:
-    """The body in that encoding."""
+def compress(body: bytes, encoding: str, rest: Sequence[bytes | memoryview] = ()) -> bytes:
+    """The body in that encoding, with the parts behind it."""
     stream = zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW[encoding])
-    return stream.compress(body) + stream.flush()
+    # A join of more than a megabyte lets go of the interpreter, which a sum of bytes does not.
+    return b"".join([*map(stream.compress, (body, *rest)), stream.flush()])

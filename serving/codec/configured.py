@@ -7,8 +7,9 @@ from inference.errors import InferenceFailed
 from inference.manifest import Manifest
 from inference.triton.shapes import Reshape
 from inference.values import Array, Tensors
-from serving.codec.infer import InferCodec, InferRequest
+from serving.codec.infer import InferCodec, InferRequest, Outline
 from serving.codec.outputs import InferAnswer
+from serving.codec.scan import Pace
 
 
 class Reshapes(NamedTuple):
@@ -37,7 +38,13 @@ class ConfiguredCodec(InferCodec):
 
     def decode(self, body: bytes | memoryview, json_bytes: int | None = None) -> InferRequest:
         """The request, with tensors as the graph takes them."""
-        request = super().decode(body, json_bytes)
+        return self._as_graph(super().decode(body, json_bytes))
+
+    def decode_outlined(self, outline: Outline, pace: Pace) -> InferRequest:
+        """The request, with tensors as the graph takes them."""
+        return self._as_graph(super().decode_outlined(outline, pace))
+
+    def _as_graph(self, request: InferRequest) -> InferRequest:
         reshaped = {name: reshape(request.tensors[name]) for name, reshape in self._to_graph.items()}
         request.tensors = {**request.tensors, **reshaped}
         if self._timeout_us:
@@ -46,10 +53,17 @@ class ConfiguredCodec(InferCodec):
 
     def encode(self, request: InferRequest, outputs: Tensors) -> InferAnswer:
         """The answer, with tensors as clients see them."""
+        return super().encode(request, self._as_client(outputs))
+
+    def encode_large(self, request: InferRequest, outputs: Tensors, pace: Pace) -> InferAnswer:
+        """The same in pieces."""
+        return super().encode_large(request, self._as_client(outputs), pace)
+
+    def _as_client(self, outputs: Tensors) -> Tensors:
         reshaped = {
             name: _reshaped(name, outputs[name], reshape) for name, reshape in self._to_client.items()
         }
-        return super().encode(request, {**outputs, **reshaped})
+        return {**outputs, **reshaped}
 
 
 def _reshaped(name: str, array: Array, reshape: Reshape) -> Array:

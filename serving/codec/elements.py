@@ -1,6 +1,7 @@
 """The elements of a tensor as JSON: `data` of a request to an array, an array to `data` of an answer."""
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -46,6 +47,18 @@ _KINDS = {
     DataType.BF16: _Kind(float, "f"),
     DataType.BYTES: _Kind(str, ""),
 }
+
+
+class Deferred(ABC):
+    """Elements that are not parsed yet: `serving.codec.long_elements` parses them in pieces."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def decode(self, datatype: DataType, shape: Sequence[int], field: str) -> Array:
+        """The array of `shape`, as `decode_elements` has it."""
+
+
 _FLAT = {kind.python: msgspec.json.Decoder(list[kind.python]) for kind in _KINDS.values()}  # type: ignore[name-defined]
 _DECODE = {datatype: _FLAT[kind.python].decode for datatype, kind in _KINDS.items()}
 _PACKED = {
@@ -59,19 +72,21 @@ def decode_elements(
 ) -> Array:
     """An array of `shape` from JSON, flat or nested, row-major; `InvalidInput` names the element at fault.
 
-    A string is never taken for a number, nor a number for a boolean. `raw` may be parsed already: another part of the
-    body may not have been strict JSON.
+    A string is never taken for a number, nor a number for a boolean. `raw` may be parsed already, where another
+    part of the body was not strict JSON, or `Deferred`.
     """
     try:
         values = _DECODE[datatype](raw)
     except msgspec.DecodeError as error:
         values = list(_decode_other(raw, datatype, shape, field, error))
-    except TypeError:  # no bytes: it is parsed
-        values = list(_convert(raw, datatype, shape, field))
+    except TypeError:  # no bytes: it is parsed, or will be in pieces
+        if isinstance(raw, Deferred):
+            return raw.decode(datatype, shape, field)
+        values = list(convert(raw, datatype, shape, field))
     if len(values) != prod(shape):
         expected = f"{prod(shape)}, the product of shape {list(shape)}"
         raise InvalidInput(field, counted(len(values), "element"), expected)
-    return _pack(values, datatype, field).reshape(shape)
+    return pack(values, datatype, field).reshape(shape)
 
 
 def encode_elements(array: Array, datatype: DataType, *, strict: bool = False) -> bytes:
@@ -97,12 +112,17 @@ def _encode_strings(elements: list[Any]) -> bytes:
         return orjson.dumps([bytes_of(text).decode("utf-8", "replace") for text in texts])
 
 
-def _pack(values: Sequence[Any], datatype: DataType, field: str) -> Array:
+def pack(values: Sequence[Any], datatype: DataType, field: str, *, once: bool = False) -> Array:
+    """Values of the right Python type as a flat array; `InvalidInput` where a number does not fit.
+
+    `once`: as many values as these are not likely to come again.
+    """
     if datatype is DataType.BYTES:
         return np.array(values, dtype=np.object_)
     code, dtype = _PACKED[datatype]
     try:
-        array: Array = np.frombuffer(_packer(len(values), code)(*values), dtype)
+        packer = _packer.__wrapped__ if once else _packer
+        array: Array = np.frombuffer(packer(len(values), code)(*values), dtype)
     except (struct.error, OverflowError):
         raise InvalidInput(field, "a number out of range", f"numbers that fit {datatype}") from None
     return narrow(array) if datatype is DataType.BF16 else array
@@ -113,21 +133,26 @@ def _packer(count: int, code: str) -> Callable[..., bytes]:
     return struct.Struct(f"<{count}{code}").pack
 
 
+def python_type(datatype: DataType) -> type:
+    """The type that an element of JSON has to have."""
+    return _KINDS[datatype].python
+
+
 def _decode_other(
     raw: bytes | msgspec.Raw, datatype: DataType, shape: Sequence[int], field: str, error: Exception
 ) -> Sequence[Any]:
     """Elements that are no flat list of the right type: nested lists, or whole numbers written as 1.0."""
     python = _KINDS[datatype].python
     nested = bytes(memoryview(raw)[:16]).translate(None, b" \t\r\n").startswith(b"[[")
-    depth = _depth(shape, field) if nested else 1
+    depth = depth_of(shape, field) if nested else 1
     if depth > 1:
         try:
-            return _flatten(_nested_decoder(python, depth).decode(raw), shape, field)
+            return flatten(nested_decoder(python, depth).decode(raw), shape, field)
         except msgspec.DecodeError as fault:
             error = fault
     if python is int:
         try:
-            floats = _flatten(_nested_decoder(float, depth).decode(raw), shape, field)
+            floats = flatten(nested_decoder(float, depth).decode(raw), shape, field)
         except msgspec.DecodeError:
             raise mismatch(error, field, raw) from None
         if all(map(float.is_integer, floats)):
@@ -135,25 +160,29 @@ def _decode_other(
     raise mismatch(error, field, raw) from None
 
 
-def _convert(values: JsonValue, datatype: DataType, shape: Sequence[int], field: str) -> Sequence[Any]:
-    """The same of values that are parsed already."""
+def convert(
+    values: JsonValue, datatype: DataType, shape: Sequence[int], field: str, first: int = 0
+) -> Sequence[Any]:
+    """The elements of values that are parsed already, flat; `first`: the place of the first in its list."""
     python = _KINDS[datatype].python
     nested = isinstance(values, list) and bool(values) and isinstance(values[0], list)
-    expected = _nested_type(python, _depth(shape, field) if nested else 1)
+    expected = _nested_type(python, depth_of(shape, field) if nested else 1)
     try:
-        return _flatten(msgspec.convert(values, expected), shape, field)
+        return flatten(msgspec.convert(values, expected), shape, field)
     except msgspec.ValidationError as error:
-        raise mismatch(error, field, b"") from None
+        raise mismatch(error, field, b"", first) from None
 
 
-def _depth(shape: Sequence[int], field: str) -> int:
+def depth_of(shape: Sequence[int], field: str) -> int:
+    """The levels of lists that a nested tensor has; `InvalidInput` over `MAX_RANK`."""
     if len(shape) > MAX_RANK:
         raise InvalidInput(field, counted(len(shape), "axis", "axes"), f"at most {MAX_RANK}") from None
     return len(shape)
 
 
 @lru_cache(maxsize=64)  # at most 16 depths of 4 types
-def _nested_decoder(python: type, depth: int) -> msgspec.json.Decoder[Any]:
+def nested_decoder(python: type, depth: int) -> msgspec.json.Decoder[Any]:
+    """Of lists in lists, `depth` of them."""
     return msgspec.json.Decoder(_nested_type(python, depth))
 
 
@@ -164,10 +193,13 @@ def _nested_type(python: type, depth: int) -> Any:
     return expected
 
 
-def _flatten(nested: list[Any], shape: Sequence[int], field: str) -> list[Any]:
-    """Check each level's lengths against the shape, so that a ragged list is not taken for a full one."""
+def flatten(nested: list[Any], shape: Sequence[int], field: str, outer: int = 0) -> list[Any]:
+    """Check each level's lengths against the shape, so that a ragged list is not taken for a full one.
+
+    `outer`: axes of the tensor before the first of `shape`.
+    """
     level = nested
-    for axis, length in enumerate(shape[1:], start=1):
+    for axis, length in enumerate(shape[1:], start=1 + outer):
         if not (level and isinstance(level[0], list)):
             break
         wrong = next((row for row in level if len(row) != length), None)

@@ -10,17 +10,23 @@ from inference.manifest import Manifest, TensorSpec
 from inference.values import Array, DataType
 from serving.codec.binary import decode_binary, text_of
 from serving.codec.elements import decode_elements
+from serving.codec.long_elements import LongList
 from serving.codec.request import NO_DATA, InputHead, has_data, refuse_shared_memory, whole_number
+from serving.codec.scan import Pace, unpaced
+
+_STRING_BYTES = 64
+"""Of a string beside its characters: the object, and its place in the array."""
+_NOTHING: Array = np.empty(0)
 
 
 class Blobs:
     """The binary part of a body, taken from its front, an input at a time."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_rest", "pace")
 
-    def __init__(self, rest: memoryview | None) -> None:
-        """`rest`: the binary part; None where the body has none."""
-        self._rest = rest
+    def __init__(self, rest: memoryview | None, pace: Pace = unpaced) -> None:
+        """`rest`: the binary part; None where the body has none. `pace` is called where decoding takes long."""
+        self._rest, self.pace = rest, pace
 
     def take(self, size: int, field: str) -> memoryview:
         """The next `size` bytes; `InvalidInput` where fewer are left."""
@@ -51,6 +57,7 @@ class InputDecoder:
         self._specs = {spec.name: spec for spec in manifest.inputs}
         self._tails = {spec.name: list(spec.shape[1:]) for spec in manifest.inputs}
         self._batched = manifest.max_batch_size > 0
+        self.takes_strings = any(spec.datatype is DataType.BYTES for spec in manifest.inputs)
         self._columns = frozenset(spec.name for spec in manifest.inputs if is_column(spec, manifest))
 
     def decode(self, heads: Sequence[InputHead], blobs: Blobs) -> tuple[dict[str, Array], int]:
@@ -63,13 +70,26 @@ class InputDecoder:
                 rows = _check_rows(head.shape[0], rows, index)
             array = _elements(head, spec.datatype, blobs, f"inputs[{index}]")
             tensors[head.name] = array.reshape(-1) if self._columns and head.name in self._columns else array
-        if len(tensors) != len(self._specs):
-            missing = sorted(self._specs.keys() - tensors.keys())
-            raise InvalidInput("inputs", counted(len(tensors), "input"), f"also {', '.join(missing)}")
+        self._check_all_there(tensors)
         blobs.check_used_up()
         return tensors, rows or 1
 
-    def decode_raw(self, body: bytes | memoryview) -> dict[str, Array]:
+    def check(self, heads: Sequence[InputHead]) -> None:
+        """Refuse what `decode` would refuse by the heads alone."""
+        named: dict[str, Array] = {}
+        rows = 0
+        for index, head in enumerate(heads):
+            self._spec(head, index, named)
+            if self._batched:
+                rows = _check_rows(head.shape[0], rows, index)
+            named[head.name] = _NOTHING
+        self._check_all_there(named)
+
+    def decoded_bytes(self, heads: Sequence[InputHead]) -> int:
+        """How much memory the tensors of these inputs will take; those that are views of the body take none."""
+        return sum(_decoded_bytes(head, self._specs[head.name].datatype) for head in heads)
+
+    def decode_raw(self, body: bytes | memoryview, pace: Pace = unpaced) -> dict[str, Array]:
         """The whole body as the data of the model's only input, of batch 1; its length sets a variable axis."""
         if len(self._specs) != 1:
             raise InvalidInput("inputs", counted(len(self._specs), "input"), "1 for a raw request")
@@ -79,7 +99,7 @@ class InputDecoder:
         if tail.count(-1) > 1:
             raise InvalidInput("body", f"shape {list(spec.shape)}", "one variable axis in a raw request")
         if spec.datatype is DataType.BYTES:
-            array: Array = np.array([text_of(body)], dtype=np.object_)
+            array: Array = np.array([text_of(body, pace)], dtype=np.object_)
             if prod(tail) not in (1, -1):
                 raise InvalidInput("body", "one element", f"{prod(tail)}, as shape {list(spec.shape)} has")
             return {spec.name: array.reshape(leading + (1,) * len(tail))}
@@ -87,6 +107,11 @@ class InputDecoder:
         variable = len(body) // fixed if fixed else 0
         shape = leading + tuple(variable if axis == -1 else axis for axis in tail)
         return {spec.name: decode_binary(memoryview(body), spec.datatype, shape, "body")}
+
+    def _check_all_there(self, tensors: Mapping[str, Array]) -> None:
+        if len(tensors) != len(self._specs):
+            missing = sorted(self._specs.keys() - tensors.keys())
+            raise InvalidInput("inputs", counted(len(tensors), "input"), f"also {', '.join(missing)}")
 
     def _spec(self, head: InputHead, index: int, decoded: Mapping[str, Array]) -> TensorSpec:
         """The manifest's entry for this input; `InvalidInput` for another name, datatype or shape."""
@@ -139,7 +164,20 @@ def _elements(head: InputHead, datatype: DataType, blobs: Blobs, field: str) -> 
         raise InvalidInput(field, "both data and parameters.binary_data_size", "one of them")
     size = whole_number(head.parameters, "binary_data_size", f"{field}.parameters")
     blob = blobs.take(size, f"{field}.parameters.binary_data_size")
-    return decode_binary(blob, datatype, head.shape, field)
+    return decode_binary(blob, datatype, head.shape, field, blobs.pace)
+
+
+def _decoded_bytes(head: InputHead, datatype: DataType) -> int:
+    data, strings = head.data, datatype is DataType.BYTES
+    if isinstance(data, LongList):
+        elements = min(prod(head.shape), data.most_elements())
+        return elements * (_STRING_BYTES if strings else datatype.dtype.itemsize) + strings * (
+            data.end - data.start
+        )
+    size = whole_number(head.parameters, "binary_data_size", "parameters") if head.parameters else 0
+    if not strings:
+        return min(size, prod(head.shape) * datatype.dtype.itemsize)  # copied where it does not lie aligned
+    return size + min(prod(head.shape), size // 4) * _STRING_BYTES
 
 
 def _fits(shape: Sequence[int], expected: Sequence[int]) -> bool:

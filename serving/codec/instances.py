@@ -1,5 +1,6 @@
 """The task protocol, KServe's v1: the body of a `:predict` as payloads, and the answers to it."""
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,13 @@ from inference.errors import InputTooLarge, InvalidInput, UnsupportedMediaType, 
 from inference.processors.occlusion import Explanation
 from inference.values import JsonValue, Payload, Prediction
 from serving.codec.json_faults import json_fault
+from serving.codec.long_instances import long_payloads
 from serving.codec.multipart import decode_parts
+from serving.codec.outline import MAX_REST_BYTES
+from serving.codec.scan import Pace, trimmed
 
 _FORM = "application/x-www-form-urlencoded"  # curl's for a body, unless it is told another
+_COPIED = 1 << 20
 _TEXT = "text/plain"  # a browser's fetch, for a string
 
 
@@ -48,7 +53,7 @@ def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]
     """
     media_type, _, parameters = content_type.partition(";")
     media_type = media_type.strip().lower()
-    if media_type in ("", _FORM, "application/json") or media_type.endswith("+json"):
+    if _is_json(media_type):
         return _from_json(body, media_type, limit)
     if media_type == "multipart/form-data":
         parts = decode_parts(body, content_type, limit)
@@ -63,6 +68,32 @@ def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]
     if media_type == _TEXT and _names_inputs(body):
         return _from_json(body, media_type, limit)
     return [Payload(body, media_type)]
+
+
+def decode_long_payloads(
+    body: memoryview, content_type: str, limit: int, pace: Pace, *, takes_bytes: bool
+) -> tuple[bytes, list[Payload]]:
+    """`decode_payloads` of a large body on a thread, which calls `pace` between pieces of its work.
+
+    Also the JSON beside the instances, for `decode_parameters`. `takes_bytes`: whether a payload may be the bytes that
+    the base64 of an instance stands for.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    if _is_json(media_type) or (media_type == _TEXT and _begins_object(body)):
+        if media_type in ("", _FORM) and not _begins_object(body):
+            raise _no_json(media_type)
+        found = long_payloads(body, limit, pace, takes_bytes=takes_bytes)
+        if found is not None:
+            return found[0], found[1]
+        if len(body) > MAX_REST_BYTES:
+            if media_type == _TEXT:
+                return b"", [Payload(body, media_type)]
+            actual = f"{counted(len(body), 'byte')} without it at its beginning"
+            raise InvalidInput("instances", actual, "a list of instances")
+    if not _is_json(media_type) and media_type != "multipart/form-data" and media_type != _TEXT:
+        return b"", [Payload(whole(body, pace), media_type)]
+    content = whole(body, pace)
+    return content, decode_payloads(content, content_type, limit)
 
 
 def decode_parameters(body: bytes, payloads: Sequence[Payload]) -> Mapping[str, JsonValue]:
@@ -85,10 +116,34 @@ def encode_predictions(predictions: Sequence[Prediction]) -> bytes:
     return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def whole(body: memoryview, pace: Pace) -> bytes:
+    """The bytes of a body; copied a piece at a time where they are in other memory."""
+    if isinstance(body.obj, bytes) and len(body.obj) == len(body):
+        return body.obj
+    copied = io.BytesIO()
+    for start in range(0, len(body), _COPIED):
+        copied.write(body[start : start + _COPIED])
+        pace()
+    return copied.getvalue()
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type in ("", _FORM, "application/json") or media_type.endswith("+json")
+
+
+def _begins_object(body: bytes | memoryview) -> bool:
+    start, _ = trimmed(memoryview(body), 0, len(body))
+    return bytes(body[start : start + 1]) == b"{"
+
+
+def _no_json(media_type: str) -> UnsupportedMediaType:
+    expected = "the media type of the body, such as image/png, or JSON as body"
+    return UnsupportedMediaType("Content-Type", media_type or "none", expected)
+
+
 def _from_json(body: bytes, media_type: str, limit: int) -> list[Payload]:
-    if media_type in ("", _FORM) and not body.lstrip().startswith(b"{"):
-        expected = "the media type of the body, such as image/png, or JSON as body"
-        raise UnsupportedMediaType("Content-Type", media_type or "none", expected)
+    if media_type in ("", _FORM) and not _begins_object(body):
+        raise _no_json(media_type)
     try:
         instances = _decode(body).instances
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -103,7 +158,7 @@ def _from_json(body: bytes, media_type: str, limit: int) -> list[Payload]:
 
 def _names_inputs(body: bytes) -> bool:
     """Whether a body is a JSON object with `instances` or `inputs`."""
-    if not body.lstrip().startswith(b"{"):
+    if not _begins_object(body):
         return False
     try:
         named = _decode_named(body)

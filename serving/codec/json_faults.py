@@ -13,6 +13,8 @@ _COMPLAINT = re.compile(r"(?P<text>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `(?P<kind>[^`]+)`(?:, got `(?P<actual>[^`]+)`| (?P<bound>.+))")
 _REQUIRED = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 _STEPS = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
+_BYTE = re.compile(r"\(byte (\d+)\)")
+_FIRST_INDEX = re.compile(r"\[(\d+)\]")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 _REQUIRED_VALUES = {
@@ -37,14 +39,40 @@ def json_fault(error: Exception, text: bytes | memoryview) -> InvalidInput:
     return InvalidInput("body", f"{counted(len(text), 'byte')} ({error})", "JSON")
 
 
-def mismatch(error: Exception, field: str, text: bytes | memoryview | msgspec.Raw) -> InvalidInput:
-    """The fault of a value in `text`, which is the JSON of `field`; "" for the whole body."""
+def piece_fault(
+    error: Exception, piece: bytes, place: int, total: int, field: str, first: int = 0
+) -> InvalidInput:
+    """The fault of a piece of a body of `total` bytes, at `place` in it: a part of the JSON of `field`.
+
+    `first` is the place in a list of the piece's first element.
+    """
+    if isinstance(error, msgspec.ValidationError) or "UTF-8" in str(error):
+        return mismatch(error, field, piece, first)
+    path = _unpaired(piece)
+    if path is not None:
+        return InvalidInput(f"{field}{_moved(path, first)}", "half of a surrogate pair", "text")
+    return InvalidInput("body", f"{counted(total, 'byte')} ({of_whole(error, place)})", "JSON")
+
+
+def of_whole(error: Exception, place: int) -> str:
+    """A parser's complaint of a piece at `place`, with its byte in the whole body."""
+    return _BYTE.sub(lambda found: f"(byte {int(found[1]) + place})", str(error))
+
+
+def mismatch(
+    error: Exception, field: str, text: bytes | memoryview | msgspec.Raw, first: int = 0
+) -> InvalidInput:
+    """The fault of a value in `text`, which is the JSON of `field`; "" for the whole body.
+
+    `first`: where in the list of `field` that of `text` begins.
+    """
     complaint = _COMPLAINT.fullmatch(str(error))
     said, path = (complaint["text"], complaint["path"] or "") if complaint else (str(error), "")
     expected = _EXPECTED.fullmatch(said)
     # Looking a value up parses the body once more, so it is done where the parser names no path or no value.
     unnamed = "[...]" in path or (expected is not None and expected["actual"] is None)
     name, value = _look_up(text, path) if unnamed else (path, MISSING)
+    name = _moved(name, first)
     if missing := _REQUIRED.fullmatch(said):
         required = _REQUIRED_VALUES.get(missing["name"], "a value")
         return InvalidInput(_joined(field, f"{name}.{missing['name']}"), MISSING, required)
@@ -58,6 +86,12 @@ def mismatch(error: Exception, field: str, text: bytes | memoryview | msgspec.Ra
     if "UTF-8" in said:
         return InvalidInput(at_fault, "text that is not UTF-8", "UTF-8")
     return InvalidInput(at_fault, f"no JSON ({said})", "JSON")
+
+
+def _moved(path: str, first: int) -> str:
+    """The path with its first index moved on."""
+    found = _FIRST_INDEX.match(path) if first else None
+    return path if found is None else f"[{int(found[1]) + first}]{path[found.end() :]}"
 
 
 def _joined(field: str, path: str) -> str:

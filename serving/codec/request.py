@@ -59,12 +59,17 @@ def parse_head(text: bytes | memoryview, *, strict: bool = False) -> RequestHead
         ):
             raise json_fault(error, text) from None
         if strict:
-            expected = "strict JSON, which has no NaN or Infinity"
-            raise InvalidInput("body", f"{counted(len(text), 'byte')} ({error})", expected) from None
+            raise strict_fault(error, len(text)) from None
         head = _parse_with_nonfinite(bytes(text))
     if not head.inputs:
         raise InvalidInput("inputs", "an empty list", "every input of the model")
     return head
+
+
+def strict_fault(said: object, size: int) -> InvalidInput:
+    """The fault of a body of `size` bytes that is JSON but for NaN or Infinity, where they are not allowed."""
+    expected = "strict JSON, which has no NaN or Infinity"
+    return InvalidInput("body", f"{counted(size, 'byte')} ({said})", expected)
 
 
 def _parse_with_nonfinite(text: bytes) -> RequestHead:

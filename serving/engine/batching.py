@@ -102,6 +102,8 @@ class DynamicBatcher:
         self.admission = Admission(name, plan, self.pace, self._queues, clock_ns)
         self.one_by_one = ""
         """Why no two requests share a run, though the model was proved to take batches; "" where they do."""
+        self.large_requests = 0
+        """Of those that are admitted, as the data plane counts them."""
         self._session, self._alone = session, alone
         self._processor, self._observer = processor, observer
         self._executor, self._clock_ns = executor, clock_ns
@@ -190,8 +192,7 @@ class DynamicBatcher:
             batch = queues.take(plan, one_by_one=one_by_one)
             if not batch:
                 return
-            self._start(batch)
-            if plan.inline:
+            if self._start(batch):
                 return  # `_finish` has woken it for the rest; sockets are read between two runs
         while queues and self._may_prefetch():
             batch = queues.take(plan, one_by_one=one_by_one, only_full=True)
@@ -204,8 +205,8 @@ class DynamicBatcher:
         batch_s = self.pace.row_s * self._plan.max_batch_size
         return 0 < batch_s < _SHORT_RUN_S and len(self._prefetched) < self._plan.instances
 
-    def _start(self, batch: list[Entry]) -> None:
-        """Run a batch in one slot, or in all of them by the session that takes every thread."""
+    def _start(self, batch: list[Entry]) -> bool:
+        """Run a batch in one slot, or in all of them by the session that takes every thread; whether it is over."""
         session, slots = self._session, 1
         # A batch that came during a run has company: in turns with all threads each, they would get less done.
         if (
@@ -215,11 +216,16 @@ class DynamicBatcher:
             and batch[0].queued_ns >= self._idle_since_ns
         ):
             session, slots = self._alone, self._plan.instances
+        inline = self._plan.inline
+        if inline and self.large_requests and any(entry.context.large_run for entry in batch):
+            # Beside the slots, since the loop goes on meanwhile: the small ones of the model do not wait for it.
+            inline, slots = False, 0
         self._free -= slots
-        if self._plan.inline:
+        if inline:
             self._finish(batch, slots, self._execute(batch, session))
         else:
             self._executor.submit(self._work, batch, slots, session)
+        return inline
 
     def _work(self, batch: list[Entry], slots: int, session: Runs) -> None:
         """On a worker thread: run a batch, chain the next, and give the outcome back to the loop."""

@@ -62,6 +62,10 @@ class RequestContext:
     times: StageTimes = field(default_factory=StageTimes)
     started_ns: int = field(default_factory=clock_ns)
     """When the front door began to read it."""
+    large: bool = False
+    """Whether it is worked on in pieces (`engine.large_work`)."""
+    large_run: bool = False
+    """Whether its tensors, all in one run, are too large for a run on the event loop."""
     body: bytes | None = None
     """The request's, where the payload log keeps it."""
     client: ApiClient | None = None

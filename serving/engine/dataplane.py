@@ -5,8 +5,9 @@ later error is given to the callback. HTTP is not known here.
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from inference.errors import (
     InferenceFailed,
     RowsChanged,
 )
-from inference.values import Features, Payload, Prediction, Tensors
+from inference.values import Array, Features, Payload, Prediction, Tensors
 from serving.engine.context import RequestContext, clock_ns
 from serving.engine.fair_pool import FairPool
 from serving.engine.inflight import LARGE, SMALL
@@ -49,6 +50,7 @@ class DataPlane:
         request.tensors = tensors
         try:
             if rows <= batcher.plan.max_batch_size or batcher.one_by_one:
+                context.large_run = context.large
                 batcher.enqueue(tensors, rows, context, request)
             else:
                 _enqueue_parts(request, batcher.plan.max_batch_size)
@@ -71,12 +73,12 @@ class DataPlane:
         try:
             working = _take_decoding(model, payloads, context)
             if working <= SMALL and sum([payload.size for payload in payloads]) <= model.inline_bytes:
-                request.enqueue(prepare(model, payloads, context))
+                request.enqueue([prepare(model, context, payload) for payload in payloads])
                 return
             request.working = working
             # Large images take turns with the others of their model, or a crowd of them would hold all of those up.
             owner = model.name if working <= LARGE else f"{model.name}:large"
-            request.wait_for(self._pool.submit_pieces(owner, prepare_in_turns(model, payloads, context)))
+            request.wait_for(self._pool.submit_each(owner, partial(prepare, model, context), payloads))
         except Exception as error:
             request.leave()
             if isinstance(error, BatonError):
@@ -99,31 +101,17 @@ def _take_decoding(model: ServedModel, payloads: Sequence[Payload], context: Req
     return most
 
 
-def prepare(model: ServedModel, payloads: Sequence[Payload], context: RequestContext) -> list[Features]:
+def prepare(model: ServedModel, context: RequestContext, payload: Payload) -> Features:
     """Decode and preprocess; stops before a step if the client has gone or its deadline has passed. On any thread."""
-    processor, times = model.predictor.processor, context.times
-    features: list[Features] = []
-    for payload in payloads:
-        start = clock_ns()
-        check_waits(context, model.name, start)
-        decoded = processor.decode(payload)
-        middle = clock_ns()
-        times.decode += middle - start
-        if context.deadline_s is not None:
-            check_waits(context, model.name, middle)
-        features.append(processor.preprocess(decoded))
-        times.preprocess += clock_ns() - middle
-    return features
-
-
-def prepare_in_turns(
-    model: ServedModel, payloads: Sequence[Payload], context: RequestContext
-) -> Generator[None, None, list[Features]]:
-    """The same, payload by payload: the decoding of another model may come between two."""
-    features: list[Features] = []
-    for payload in payloads:
-        features += prepare(model, (payload,), context)
-        yield
+    processor, times, start = model.predictor.processor, context.times, clock_ns()
+    check_waits(context, model.name, start)
+    decoded = processor.decode(payload)
+    middle = clock_ns()
+    times.decode += middle - start
+    if context.deadline_s is not None:
+        check_waits(context, model.name, middle)
+    features = processor.preprocess(decoded)
+    times.preprocess += clock_ns() - middle
     return features
 
 
@@ -144,12 +132,16 @@ class _Request(Generic[ResultT]):
         self.model, self.rows, self.context, self.then = model, rows, context, then
         self.answered = False
         model.metrics.in_flight += 1
+        if context.large:
+            model.batcher.large_requests += 1
 
     def leave(self) -> None:
         """Give the place in the model back."""
         self.answered = True
         self.model.metrics.in_flight -= 1
         self.model.batcher.admission.release(self.rows, self.context.priority)
+        if self.context.large:
+            self.model.batcher.large_requests -= 1
 
     def set_exception(self, error: BaseException) -> None:
         """Answer with an error; a later one changes nothing."""
@@ -177,7 +169,7 @@ def _enqueue_parts(request: _Inference, most: int) -> None:
     """Queue a request of more rows than a batch as runs of at most `most` rows."""
     rows, tensors = request.rows, request.tensors
     begins = range(0, rows, most)
-    runs = _SplitRequest(request, len(begins))
+    runs = _SplitRequest(request, begins)
     for place, begin in enumerate(begins):
         part = {name: array[begin : begin + most] for name, array in tensors.items()}
         size = min(most, rows - begin)
@@ -187,12 +179,15 @@ def _enqueue_parts(request: _Inference, most: int) -> None:
 class _SplitRequest:
     """A request of more rows than a batch: it is answered with the last of its runs."""
 
-    __slots__ = ("_outputs", "_queue_ns", "_run_ns", "_unanswered", "request")
+    __slots__ = ("_begins", "_queue_ns", "_run_ns", "_unanswered", "_whole", "request")
 
-    def __init__(self, request: _Inference, runs: int) -> None:
+    _whole: dict[str, Array]
+
+    def __init__(self, request: _Inference, begins: Sequence[int]) -> None:
+        """`begins`: of the rows of each run."""
         self.request = request
-        self._outputs: list[Tensors] = [{}] * runs
-        self._unanswered = runs
+        self._begins, self._whole = begins, {}
+        self._unanswered = len(begins)
         self._queue_ns = self._run_ns = 0
 
     def answer(self, place: int, outputs: Tensors, rows: int) -> None:
@@ -201,7 +196,22 @@ class _SplitRequest:
             if array.shape[:1] != (rows,):
                 self.request.set_exception(RowsChanged(name, array.shape, rows))
                 return
-        self._outputs[place] = outputs
+        # Each run's rows are copied as they come: to put them all together at the end would take the loop for long.
+        begin = self._begins[place]
+        for name, array in outputs.items():
+            whole = self._whole.get(name)
+            if whole is None:
+                shape = (self.request.rows, *array.shape[1:])
+                whole = self._whole[name] = np.empty(shape, array.dtype)
+            if whole.shape[1:] != array.shape[1:]:
+                self.request.set_exception(
+                    InferenceFailed(
+                        f"output {name}: got rows of shape {list(array.shape[1:])} from one run and "
+                        f"{list(whole.shape[1:])} from another, expected one shape"
+                    )
+                )
+                return
+            whole[begin : begin + rows] = array
         self._unanswered -= 1
         times = self.request.context.times
         # The batcher writes each run's own; the client is told how long the first waited and all ran.
@@ -209,10 +219,7 @@ class _SplitRequest:
         self._run_ns += times.run
         if not self._unanswered:
             times.queue, times.run = self._queue_ns, self._run_ns
-            parts = self._outputs
-            self.request.set_result(
-                {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-            )
+            self.request.set_result(self._whole)
 
 
 class _RunReply:

@@ -1,7 +1,7 @@
 """Threads that models share by turns: a crowd of slow images of one does not hold up the decoding of another."""
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
+ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
@@ -46,8 +47,8 @@ class _Work:
 class FairPool(Executor):
     """Runs calls on the threads of another executor; each owner has a queue, and the queues take turns.
 
-    A call in pieces gives its thread up between two of them, where another owner waits. So an owner waits for the
-    pieces that threads have begun, and for one of each owner that waits too.
+    A call for several items gives its thread up between two of them, where another owner waits. So an owner waits
+    for the items that threads have begun, and for one of each owner that waits too.
     """
 
     def __init__(self, threads: Executor) -> None:
@@ -64,10 +65,15 @@ class FairPool(Executor):
         self, owner: str, fn: Callable[P, ResultT], /, *args: P.args, **kwargs: P.kwargs
     ) -> "Future[ResultT]":
         """Have `fn` called when it is the owner's turn; cancel the future to have it dropped before."""
-        return self.submit_pieces(owner, _as_pieces(partial(fn, *args, **kwargs)))
+        return self._submit(owner, _as_pieces(partial(fn, *args, **kwargs)))
 
-    def submit_pieces(self, owner: str, pieces: Generator[None, None, ResultT]) -> "Future[ResultT]":
-        """The same for a call that yields where another owner's may come between; the future has what it returns."""
+    def submit_each(
+        self, owner: str, fn: Callable[[ItemT], ResultT], items: Sequence[ItemT]
+    ) -> "Future[list[ResultT]]":
+        """The same with each of `items`, in order; between two of them another owner may have its turn."""
+        return self._submit(owner, _each(fn, items))
+
+    def _submit(self, owner: str, pieces: Generator[None, None, ResultT]) -> "Future[ResultT]":
         work = _Work(owner, pieces)
         with self._lock:
             self._waiting.setdefault(owner, deque()).append(work)
@@ -104,7 +110,15 @@ class FairPool(Executor):
             return any(other != owner for other in self._waiting)
 
 
+def _each(fn: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> Generator[None, None, list[ResultT]]:
+    results: list[ResultT] = []
+    for item in items:
+        results.append(fn(item))
+        yield
+    return results
+
+
 def _as_pieces(call: Callable[[], ResultT]) -> Generator[None, None, ResultT]:
     """A call that is one piece."""
+    yield from ()
     return call()
-    yield

@@ -73,35 +73,40 @@ class InflightBytes:
     def expect(self, total: int, mine: int, field: str) -> None:
         """Raise where a request that holds `mine` bytes may not come to hold `total`; see `Hold.grow`."""
         if total > self.most:
-            expected = f"at most {self.most} bytes, what --max-inflight-bytes leaves to one request"
-            raise InputTooLarge(field, f"a request that needs {total} bytes in all its forms", expected)
+            raise self.too_large(total, field)
         free = self.limit - self.used + mine
         if total > SMALL:
             free = (free - self._kept) // 2
         if total > free:
             raise self.exceeded(total, field)
 
+    def too_large(self, total: int, field: str) -> InputTooLarge:
+        """The refusal of a request that needs `total` bytes, which is more than any may hold."""
+        expected = f"at most {self.most} bytes, what --max-inflight-bytes leaves to one request"
+        return InputTooLarge(field, f"a request that needs {total} bytes in all its forms", expected)
+
     def exceeded(self, total: int, field: str) -> InflightExceeded:
         """The refusal of a request that needs `total` bytes."""
         return InflightExceeded(field, total, self.used, self.limit)
 
-    def _end_greediest(self, asking: "Hold", field: str) -> None:
-        """End what waits, the greediest first, until there is room again; `InflightExceeded` if `asking` is of it."""
-        now = self._clock()
+    def _end_greediest(self, asking: "Hold", field: str) -> bool:
+        """End what waits, the greediest first, until there is room again; whether `asking` is of it, and holds nothing.
+
+        It is not raised from here. An error in a variable of a frame that raised it is kept by that frame, with all that
+        the frames below hold. Only the garbage collector would end such a ring.
+        """
+        now, spared = self._clock(), True
         ranked = sorted(self._waiting, key=lambda hold: hold.size * (now - hold.since), reverse=True)
         enough = self._waiting_limit - self._waiting_limit // 8
-        mine: InflightExceeded | None = None
         for greediest in ranked:
-            error = self.exceeded(greediest.size, field)
             if greediest is asking:
-                mine = error
+                spared = False
                 asking.release()
             else:
-                greediest.end(error)
+                greediest.end(self.exceeded(greediest.size, field))
             if self.waiting <= enough and self.used <= self.limit - self._kept:
                 break
-        if mine is not None:
-            raise mine
+        return not spared
 
 
 class Hold:
@@ -138,9 +143,13 @@ class Hold:
     def wait(self, size: int, field: str, give_up: GiveUp) -> None:
         """Take `size` bytes more that have come, or lie unread, while the server waits for the client.
 
-        `give_up` is called where others need the room more; where this one is the greediest, `InflightExceeded`.
+        `give_up` is called where others need the room more; where this one is the greediest, `InflightExceeded`. One
+        that has grown over what any request may hold is `InputTooLarge`, and holds nothing then.
         """
         inflight = self.inflight
+        if (total := self.size + size) > inflight.most:
+            self.release()
+            raise inflight.too_large(total, field)
         if self not in inflight._waiting:
             self.since = inflight._clock()
             inflight.waiting += self.size
@@ -148,8 +157,9 @@ class Hold:
         self.size += size
         inflight.used += size
         inflight.waiting += size
-        if inflight.waiting > inflight._waiting_limit or inflight.used > inflight.limit - inflight._kept:
-            inflight._end_greediest(self, field)
+        full = inflight.waiting > inflight._waiting_limit or inflight.used > inflight.limit - inflight._kept
+        if full and inflight._end_greediest(self, field):
+            raise inflight.exceeded(total, field)
 
     def go_on(self, field: str) -> None:
         """It waits no more: the server works on it from here. Raises as `grow` does, and holds nothing then."""
@@ -164,14 +174,15 @@ class Hold:
     def settle(self, size: int, field: str) -> None:
         """The body is here whole, of `size` bytes, and the server works on it from here; raises as `grow` does.
 
-        A small one is let in by one comparison. One that came in pieces was put together, which takes its size again.
+        A small one is let in by one comparison.
         """
-        inflight, copied = self.inflight, size if self._leave() else 0
+        inflight = self.inflight
+        self._leave()
         inflight.used += size - self.size
         self.size = size
         if size > SMALL or inflight.used > inflight.brisk:
             try:
-                inflight.expect(size + copied, size, field)
+                inflight.expect(size, size, field)
             except (InflightExceeded, InputTooLarge):
                 self.release()
                 raise

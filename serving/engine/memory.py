@@ -6,6 +6,9 @@ import gc
 import os
 import sys
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+_LARGE_BLOCK = 4 << 20  # below it, asking the system for every body would be felt
+_KEPT_ON_TOP = 16 << 20
 _M_ARENA_MAX = -8  # of malloc.h
 
 
@@ -18,6 +21,19 @@ def keep_arenas_few() -> None:
     if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
             ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def keep_no_large_blocks() -> None:
+    """Have the C library return large blocks to the system when they are freed. Before anything is served.
+
+    By itself it learns from each that is freed to keep the next one, up to 32 MiB. A few bodies that have gone then
+    leave the heap as large as all of them, with holes.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+            mallopt(_M_TRIM_THRESHOLD, _KEPT_ON_TOP)
 
 
 def give_memory_back() -> None:

@@ -66,4 +66,7 @@ def sized(answer: Answer) -> Answer:
 async def send_answer(send: Send, answer: Answer) -> None:
     """Send an answer as ASGI has it."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": bool(answer.rest)})
+    for place, part in enumerate(answer.rest, start=1):
+        more = place < len(answer.rest)
+        await send({"type": "http.response.body", "body": bytes(part), "more_body": more})

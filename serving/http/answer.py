@@ -1,5 +1,6 @@
 """An answer over HTTP/1.1, whole: status, headers and body."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from inference.errors import BatonError
@@ -16,6 +17,13 @@ class Answer(NamedTuple):
     headers: Headers
     body: bytes
     wire: bytes = b""
+    rest: Sequence[bytes | memoryview] = ()
+    """Of a large answer: the parts of its body behind `body`, which are never joined."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole body."""
+        return len(self.body) + sum(map(len, self.rest))
 
 
 def on_the_wire(answer: Answer) -> bytes:

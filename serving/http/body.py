@@ -7,11 +7,12 @@ from functools import partial
 from inference.errors import ClientDisconnected, InputTooLarge, InvalidInput
 from serving.engine.observers import RawHeaders
 from serving.http.asgi import Receive
+from serving.http.big_body import JOINED_BYTES, GrowingBody
 
 _LEFT = "the client closed the connection while it sent its body"
 
 
-async def read_body(receive: Receive, headers: RawHeaders, limit: int) -> bytes:
+async def read_body(receive: Receive, headers: RawHeaders, limit: int) -> bytes | memoryview:
     """The whole body; `InputTooLarge` before any of it is read where its length is declared, or while it comes."""
     declared = headers.get(b"content-length")
     if declared is not None:
@@ -21,22 +22,33 @@ async def read_body(receive: Receive, headers: RawHeaders, limit: int) -> bytes:
         raise ClientDisconnected(_LEFT)
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
-        body = await _read_rest(receive, body, limit)
+        size = 0 if declared is None else _size(declared)
+        return await _read_rest(receive, body, size, limit)
     _check_size(len(body), limit)
     return body
 
 
-async def _read_rest(receive: Receive, first: bytes, limit: int) -> bytes:
-    chunks, size, more = [first], len(first), True
+async def _read_rest(receive: Receive, first: bytes, declared: int, limit: int) -> bytes | memoryview:
+    """The body whose `first` bytes are here; `declared`: how many it will be, 0 where that was not said."""
+    chunks: list[bytes] | GrowingBody = [first]
+    if declared > JOINED_BYTES:
+        chunks = GrowingBody(declared, [first])
+    size, more = len(first), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnected(_LEFT)
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
+        chunk = message.get("body", b"")
+        size += len(chunk)
         _check_size(size, limit)
+        chunks.append(chunk)
         more = message.get("more_body", False)
-    return b"".join(chunks)
+    if isinstance(chunks, GrowingBody):
+        return chunks.whole()
+    if size <= JOINED_BYTES:
+        return b"".join(chunks)
+    # On a thread, where a join of more than a megabyte lets go of the interpreter.
+    return await asyncio.get_running_loop().run_in_executor(None, b"".join, chunks)
 
 
 def _size(declared: bytes) -> int:

@@ -4,26 +4,35 @@ Both steps are plain functions with a callback between them, since a task of the
 graph's run. They raise; errors are answered and counted by `http.fast_path`, in one place.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 from inference.errors import InvalidInput
 from inference.processors.occlusion import Explanation
-from inference.values import Prediction, Tensors
+from inference.values import Payload, Prediction, Tensors
 from serving.codec.binary import JSON_LENGTH
-from serving.codec.infer import InferRequest
+from serving.codec.infer import INLINE_BYTES, InferRequest
 from serving.codec.instances import (
+    decode_long_payloads,
     decode_parameters,
     decode_payloads,
     encode_explanations,
     encode_predictions,
 )
+from serving.codec.long_instances import OCTETS
+from serving.codec.outputs import InferAnswer
+from serving.codec.scan import Pace
 from serving.engine.context import RequestContext, clock_ns
 from serving.engine.dataplane import DataPlane, Then
 from serving.engine.explaining import ExplanationPlane
+from serving.engine.large_work import LargeWork, Pacer
 from serving.engine.observers import RawHeaders
 from serving.engine.served_model import ServedModel
 from serving.http.answer import BINARY, JSON, Answer
 from serving.http.matching import Route
+
+INLINE_BINARY_BYTES = 4 << 20
+"""Of a body of numbers in binary, or of an image: it is passed on as it is, and at most copied once."""
 
 _NS = 1e-9
 
@@ -39,18 +48,35 @@ class Limits(NamedTuple):
 class InferExchange:
     """Tensors in, tensors out: the Open Inference Protocol."""
 
-    __slots__ = ("_codec", "_context", "_limits", "_model", "_plane", "_request")
+    __slots__ = ("_codec", "_context", "_limits", "_model", "_plane", "_request", "_work")
 
     _request: InferRequest
 
     def __init__(
-        self, plane: DataPlane, model: ServedModel, route: Route, context: RequestContext, limits: Limits
+        self,
+        plane: DataPlane,
+        work: LargeWork,
+        model: ServedModel,
+        route: Route,
+        context: RequestContext,
+        limits: Limits,
     ) -> None:
-        self._plane, self._model, self._context, self._limits = plane, model, context, limits
+        self._work, self._plane, self._model, self._context, self._limits = (
+            work,
+            plane,
+            model,
+            context,
+            limits,
+        )
         self._codec = route.codec(model, strict=limits.strict_json)
 
     def start(self, body: bytes | memoryview, headers: RawHeaders, then: Then[Tensors]) -> None:
         """Check the tensors of a body and run them."""
+        if len(body) > self._codec.inline_bytes and self._is_large(body, headers):
+            self._context.large = True
+            work = self._start_large(memoryview(body), headers, then)
+            self._work.start(work, partial(then, None))
+            return
         begun, context = clock_ns(), self._context
         self._request = request = self._codec.decode(body, _json_bytes(headers, len(body)))
         context.priority = request.priority
@@ -58,44 +84,116 @@ class InferExchange:
         context.times.decode = clock_ns() - begun
         self._plane.infer(self._model, request.tensors, request.rows, context, then)
 
+    def is_large(self, outputs: Tensors) -> bool:
+        """Whether the answer is for `encode_large`."""
+        return self._context.large or self._codec.is_large(self._request, outputs)
+
     def encode(self, outputs: Tensors) -> Answer:
         """The answer to a request that has run, which is counted as one."""
-        begun, context = clock_ns(), self._context
-        encoded = self._codec.encode(self._request, outputs)
-        ended = clock_ns()
+        begun = clock_ns()
+        return self._answer(self._codec.encode(self._request, outputs), begun)
+
+    async def encode_large(self, outputs: Tensors) -> Answer:
+        """The same for a large one, encoded on a thread."""
+        begun, codec, request = clock_ns(), self._codec, self._request
+        _take(self._context, codec.encoded_bytes(request, outputs), "outputs")
+        pacer = Pacer(self._context, self._model.name)
+        return self._answer(await self._work.run(codec.encode_large, request, outputs, pace=pacer), begun)
+
+    def _is_large(self, body: bytes | memoryview, headers: RawHeaders) -> bool:
+        """Of a body over the codec's bound: whether decoding it takes long. Numbers in binary are taken as they lie."""
+        numbers = JSON_LENGTH in headers and not self._codec.takes_strings
+        return not numbers or len(body) > INLINE_BINARY_BYTES
+
+    async def _start_large(self, body: memoryview, headers: RawHeaders, then: Then[Tensors]) -> None:
+        begun, context, codec = clock_ns(), self._context, self._codec
+        pacer = Pacer(context, self._model.name)
+        set_deadline(context, headers, 0, self._limits.timeout_s)
+        json_bytes = _json_bytes(headers, len(body))
+        outline = await self._work.run(codec.outline, body, json_bytes, pace=pacer)
+        set_deadline(context, headers, outline.timeout_us, self._limits.timeout_s)
+        overloaded = self._model.batcher.admission.overloaded(rows=1)
+        if overloaded is not None:  # before it is decoded
+            raise overloaded
+        _take(context, outline.decoded_bytes, "inputs")
+        self._request = request = await self._work.run(codec.decode_outlined, outline, pace=pacer)
+        context.priority = request.priority
+        context.times.decode = clock_ns() - begun
+        self._plane.infer(self._model, request.tensors, request.rows, context, then)
+
+    def _answer(self, encoded: InferAnswer, begun: int) -> Answer:
+        context, ended = self._context, clock_ns()
         context.times.encode = ended - begun
         seconds = (ended - context.started_ns) * _NS
         self._model.metrics.observe_request(context.times, self._request.rows, seconds)
         if encoded.json_bytes is None:
-            return Answer(200, [JSON], encoded.body)
+            return Answer(200, [JSON], encoded.body, rest=encoded.rest)
         length = (JSON_LENGTH, b"%d" % encoded.json_bytes)
-        return Answer(200, [BINARY, length], encoded.body)
+        return Answer(200, [BINARY, length], encoded.body, rest=encoded.rest)
 
 
 class PredictExchange:
     """Instances in, predictions out: `:predict` of a task."""
 
-    __slots__ = ("_context", "_limits", "_model", "_plane")
+    __slots__ = ("_context", "_limits", "_model", "_plane", "_work")
 
     def __init__(
-        self, plane: DataPlane, model: ServedModel, route: Route, context: RequestContext, limits: Limits
+        self,
+        plane: DataPlane,
+        work: LargeWork,
+        model: ServedModel,
+        route: Route,
+        context: RequestContext,
+        limits: Limits,
     ) -> None:
-        self._plane, self._model, self._context, self._limits = plane, model, context, limits
+        self._work, self._plane, self._model, self._context, self._limits = (
+            work,
+            plane,
+            model,
+            context,
+            limits,
+        )
 
     def start(self, body: bytes | memoryview, headers: RawHeaders, then: Then[list[Prediction]]) -> None:
         """Find the instances of a body and predict each."""
         begun, context, limits = clock_ns(), self._context, self._limits
         content_type = headers.get(b"content-type", b"").decode("latin-1")
+        if len(body) > INLINE_BYTES and _is_large(body, content_type):
+            work = self._start_large(memoryview(body), headers, content_type, then)
+            self._work.start(work, partial(then, None))
+            return
         payloads = decode_payloads(bytes(body), content_type, limits.max_instances)
         set_deadline(context, headers, 0, limits.timeout_s)
         context.times.decode = clock_ns() - begun
         self._plane.predict(self._model, payloads, context, then)
 
+    async def _start_large(
+        self, body: memoryview, headers: RawHeaders, content_type: str, then: Then[list[Prediction]]
+    ) -> None:
+        begun, context = clock_ns(), self._context
+        _, payloads = await _decode_large(
+            self._work, self._model, context, self._limits, body, headers, content_type
+        )
+        context.times.decode = clock_ns() - begun
+        self._plane.predict(self._model, payloads, context, then)
+
+    def is_large(self, predictions: list[Prediction]) -> bool:
+        """Whether the answer is for `encode_large`."""
+        return self._context.large
+
+    async def encode_large(self, predictions: list[Prediction]) -> Answer:
+        """The same as `encode`, on a thread."""
+        begun, pacer = clock_ns(), Pacer(self._context, self._model.name)
+        encoded = await self._work.run(_encode_predictions, predictions, pace=pacer)
+        return self._answer(encoded, predictions, begun)
+
     def encode(self, predictions: list[Prediction]) -> Answer:
         """The answer to a request that has run, which is counted as one."""
-        begun, context, metrics = clock_ns(), self._context, self._model.metrics
-        encoded = encode_predictions(predictions)
-        ended = clock_ns()
+        begun = clock_ns()
+        return self._answer(encode_predictions(predictions), predictions, begun)
+
+    def _answer(self, encoded: bytes, predictions: list[Prediction], begun: int) -> Answer:
+        context, metrics, ended = self._context, self._model.metrics, clock_ns()
         context.times.encode = ended - begun
         seconds = (ended - context.started_ns) * _NS
         metrics.observe_request(context.times, len(predictions), seconds)
@@ -106,27 +204,53 @@ class PredictExchange:
 class ExplainExchange:
     """Instances in, explanations out: `:explain` of a task."""
 
-    __slots__ = ("_context", "_limits", "_model", "_plane")
+    __slots__ = ("_context", "_limits", "_model", "_plane", "_work")
 
     def __init__(
         self,
         plane: ExplanationPlane,
+        work: LargeWork,
         model: ServedModel,
         route: Route,
         context: RequestContext,
         limits: Limits,
     ) -> None:
-        self._plane, self._model, self._context, self._limits = plane, model, context, limits
+        self._work, self._plane, self._model, self._context, self._limits = (
+            work,
+            plane,
+            model,
+            context,
+            limits,
+        )
 
     def start(self, body: bytes | memoryview, headers: RawHeaders, then: Then[list[Explanation]]) -> None:
         """Find the instances of a body, with the parameters beside them, and explain the answer to each."""
-        begun, context, limits, content = clock_ns(), self._context, self._limits, bytes(body)
+        begun, context, limits = clock_ns(), self._context, self._limits
         content_type = headers.get(b"content-type", b"").decode("latin-1")
+        if len(body) > INLINE_BYTES and _is_large(body, content_type):
+            work = self._start_large(memoryview(body), headers, content_type, then)
+            self._work.start(work, partial(then, None))
+            return
+        content = bytes(body)
         payloads = decode_payloads(content, content_type, limits.max_instances)
         set_deadline(context, headers, 0, limits.timeout_s)
         context.times.decode = clock_ns() - begun
         parameters = decode_parameters(content, payloads)
         self._plane.start(self._model, payloads, parameters, context, then)
+
+    async def _start_large(
+        self, body: memoryview, headers: RawHeaders, content_type: str, then: Then[list[Explanation]]
+    ) -> None:
+        begun, context = clock_ns(), self._context
+        rest, payloads = await _decode_large(
+            self._work, self._model, context, self._limits, body, headers, content_type
+        )
+        context.times.decode = clock_ns() - begun
+        self._plane.start(self._model, payloads, decode_parameters(rest, payloads), context, then)
+
+    def is_large(self, explanations: list[Explanation]) -> bool:
+        """Never: it has as many numbers as its input was cut into parts."""
+        return False
 
     def encode(self, explanations: list[Explanation]) -> Answer:
         """The answer to a request that has run; the plane has counted it."""
@@ -134,6 +258,39 @@ class ExplainExchange:
         encoded = encode_explanations(explanations)
         self._context.times.encode = clock_ns() - begun
         return Answer(200, [JSON], encoded)
+
+
+async def _decode_large(
+    work: LargeWork,
+    model: ServedModel,
+    context: RequestContext,
+    limits: Limits,
+    body: memoryview,
+    headers: RawHeaders,
+    content_type: str,
+) -> tuple[bytes, list[Payload]]:
+    """The instances of a large body, and the JSON beside them."""
+    context.large = True
+    set_deadline(context, headers, 0, limits.timeout_s)
+    _take(context, len(body), "instances")
+    decode = partial(decode_long_payloads, takes_bytes=OCTETS in model.predictor.processor.media_types)
+    pacer = Pacer(context, model.name)
+    return await work.run(decode, body, content_type, limits.max_instances, pace=pacer)
+
+
+def _encode_predictions(predictions: list[Prediction], pace: Pace) -> bytes:
+    return encode_predictions(predictions)
+
+
+def _is_large(body: bytes | memoryview, content_type: str) -> bool:
+    """Of a body over `INLINE_BYTES`: whether finding its instances takes long. An image is taken as it is."""
+    return len(body) > INLINE_BINARY_BYTES or not content_type.startswith("image/")
+
+
+def _take(context: RequestContext, size: int, field: str) -> None:
+    """Count bytes of a request before they are made."""
+    if context.hold is not None:
+        context.hold.grow(size, field)
 
 
 def set_deadline(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
-from inference.errors import BatonError, ClientDisconnected, Overloaded
+from inference.errors import BatonError, ClientDisconnected
 from serving.access.gate import Gate
 from serving.access.hosts import AllowedHosts
 from serving.codec.compression import LEAST_BYTES, Decompression, choose_encoding, compress, is_compressed
@@ -20,6 +20,7 @@ from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
 from serving.engine.fair_pool import FairPool
 from serving.engine.inflight import Hold, InflightBytes
+from serving.engine.large_work import LargeWork
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
@@ -95,14 +96,19 @@ class FastPath:
         self.inflight = inflight
         self._max_body_bytes, self._cors = settings.max_body_bytes, bool(listed(settings.cors_origins))
         self._limits = Limits(settings.max_instances, settings.request_timeout_s, settings.strict_json)
+        self._work = LargeWork()
         self._explanations = ExplanationPlane(pool, settings.max_explain_rows, settings.max_explanations)
         self._exchanges: dict[str, Callable[..., Any]] = {
-            "infer": partial(InferExchange, plane),
-            "predict": partial(PredictExchange, plane),
-            "explain": partial(ExplainExchange, self._explanations),
+            "infer": partial(InferExchange, plane, self._work),
+            "predict": partial(PredictExchange, plane, self._work),
+            "explain": partial(ExplainExchange, self._explanations, self._work),
         }
         self._refusals: dict[tuple[str, int], Answer] = {}
         self._tasks: set[asyncio.Future[None]] = set()
+
+    def close(self) -> None:
+        """End the threads for large requests, when no request is under way any more."""
+        self._work.close()
 
     def takes(self, headers: RawHeaders) -> bool:
         """Whether `respond` may be given this request: a body whose length is declared and admitted.
@@ -135,7 +141,9 @@ class FastPath:
             model = self._registry.get(route.name, route.version)
         except BatonError:
             return None
-        error = self._overloaded(route, model)
+        admission = model.batcher.admission
+        explained = route.verb == "explain"
+        error = self._explanations.overloaded(model) if explained else admission.overloaded(rows=1)
         if error is None:
             return None
         model.metrics.fail(error)
@@ -172,7 +180,9 @@ class FastPath:
             if self._gate is not None:
                 self._gate.admit(headers, client_of(scope))
             model = self._registry.get(route.name, route.version)
-            overloaded = self._overloaded(route, model)
+            admission = model.batcher.admission
+            explained = route.verb == "explain"
+            overloaded = self._explanations.overloaded(model) if explained else admission.overloaded(rows=1)
             if overloaded is not None:  # before the body is read
                 raise overloaded
             body = await read_body(receive, headers, self._max_body_bytes)
@@ -214,7 +224,7 @@ class FastPath:
                 client.send(self._finished(route, self._refused(route, None, error), headers, context))
                 return
         if b"content-encoding" in headers and not plain:
-            self._spawn(self._respond_decompressed(route, headers, bytes(body), client, context))
+            self._spawn(self._respond_decompressed(route, headers, body, client, context))
             return
         context.is_disconnected = partial(getattr, client, "disconnected")
         model: ServedModel | None = None
@@ -224,6 +234,9 @@ class FastPath:
             try:
                 if error is not None:
                     raise error
+                if exchange.is_large(result):
+                    self._work.start(large(result), partial(answered, None))
+                    return
                 answer = exchange.encode(result)
             except BaseException as failure:
                 answer = self._refused(route, model, failure)
@@ -232,6 +245,14 @@ class FastPath:
                     self._spawn(self._send_compressed(route, answer, headers, context, client))
                     return
             client.send(self._finished(route, answer, headers, context))
+
+        async def large(result: Any) -> None:
+            """The same for an answer that is encoded in pieces."""
+            answer = await exchange.encode_large(result)
+            if b"accept-encoding" in headers:
+                await self._send_compressed(route, answer, headers, context, client)
+            else:
+                client.send(self._finished(route, answer, headers, context))
 
         if self._payload_log is not None and self._payload_log.picks():
             context.body = bytes(body)
@@ -250,13 +271,13 @@ class FastPath:
         except BatonError:
             return None
 
-    def _overloaded(self, route: Route, model: ServedModel) -> Overloaded | None:
-        if route.verb == "explain":
-            return self._explanations.overloaded(model)
-        return model.batcher.admission.overloaded(rows=1)
-
     async def _respond_decompressed(
-        self, route: Route, headers: RawHeaders, body: bytes, client: Client, context: RequestContext
+        self,
+        route: Route,
+        headers: RawHeaders,
+        body: bytes | memoryview,
+        client: Client,
+        context: RequestContext,
     ) -> None:
         model: ServedModel | None = None
         try:
@@ -269,7 +290,7 @@ class FastPath:
         else:
             self.respond(route, headers, body, client, context, plain=True)
 
-    async def _decompressed(self, body: bytes, encoding: str, hold: Hold | None) -> bytes:
+    async def _decompressed(self, body: bytes | memoryview, encoding: str, hold: Hold | None) -> bytes:
         """The body decompressed in pieces: the bytes of each are taken before it is made."""
         stream, hold = Decompression(body, encoding, self._max_body_bytes), hold or Hold(self.inflight)
         loop, pieces, held = asyncio.get_running_loop(), list[bytes](), hold.size
@@ -284,7 +305,7 @@ class FastPath:
             held += len(pieces[-1])
             hold.settle(held, "body")
         hold.grow(held, "body")  # for the whole beside its pieces
-        content = b"".join(pieces)
+        content = await loop.run_in_executor(self._pool, b"".join, pieces)
         hold.settle(len(content), "body")
         return content
 
@@ -301,11 +322,11 @@ class FastPath:
         encoding = choose_encoding(accepted)
         if not encoding:
             return answer
-        if len(answer.body) < _OFF_LOOP_BYTES:
+        if not answer.rest and len(answer.body) < _OFF_LOOP_BYTES:
             body = compress(answer.body, encoding)
         else:
             loop = asyncio.get_running_loop()
-            body = await loop.run_in_executor(self._pool, compress, answer.body, encoding)
+            body = await loop.run_in_executor(self._pool, compress, answer.body, encoding, answer.rest)
         encoded = (b"content-encoding", encoding.encode())
         return Answer(answer.status, [*answer.headers, encoded, (b"vary", b"accept-encoding")], body)
 
@@ -313,14 +334,16 @@ class FastPath:
         """The answer to an error, which is counted here and nowhere else; `model` is None where none was found."""
         if model is not None:
             model.metrics.fail(error)
-        return refusal(error) if isinstance(error, BatonError) else _failure(route, error)
+        answer = refusal(error) if isinstance(error, BatonError) else _failure(route, error)
+        _forget(error)
+        return answer
 
     def _finished(self, route: Route, answer: Answer, headers: RawHeaders, context: RequestContext) -> Answer:
         """The answer with the headers that every one has; its observers are told of it."""
         if context.client is not None:
             context.client.leave()
         added = answer.headers
-        added.append((b"content-length", b"%d" % len(answer.body)))
+        added.append((b"content-length", b"%d" % (answer.size if answer.rest else len(answer.body))))
         added.append((b"server-timing", context.times.server_timing()))
         request_id = headers.get(b"x-request-id")
         if request_id is not None and request_id.isascii() and request_id.decode().isprintable():
@@ -355,6 +378,16 @@ class _Awaited:
     def send(self, answer: Answer) -> None:
         if not self.answer.done():  # the server has cancelled the task that waited
             self.answer.set_result(answer)
+
+
+def _forget(error: BaseException | None) -> None:
+    """Let go of the frames that an error was raised through, and of the bodies and tensors in them.
+
+    A frame that still names its error would keep all of them until the garbage collector looks for such rings.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _failure(route: Route, error: BaseException) -> Answer:

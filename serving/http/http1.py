@@ -12,7 +12,7 @@ from typing import cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inference.errors import InflightExceeded, counted
+from inference.errors import InflightExceeded, InputTooLarge, counted
 from serving.engine.inflight import Hold, InflightBytes
 from serving.http.asgi import Scope
 from serving.http.bounds import (
@@ -34,7 +34,7 @@ log = logging.getLogger("baton.http")
 _CLOSE_DELAY_S = 1.0
 """Between a refusal and the close. Bytes that still come are thrown away so long: closing on them loses the answer."""
 
-_PIPELINED_BYTES = 4096
+_PIPELINED_BYTES = 8192
 """Of uvicorn's objects for a request that is queued behind another on its connection."""
 
 
@@ -69,8 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is closed; what was held for it is given back."""
         self._give_back()
-        for cycle, _ in self.pipeline:  # nobody will answer them
-            cast("Scope", cycle.scope)[HOLD].release()
+        self._drop_pipelined()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -88,7 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
             except Refused as refused:
                 self.refuse(refused)
                 return
-            except InflightExceeded as error:
+            except (InflightExceeded, InputTooLarge) as error:
                 self.make_way(error)
                 return
         self._parse(data)
@@ -206,8 +205,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Bytes of the request that is coming."""
         return self._received_bytes
 
-    def make_way(self, error: InflightExceeded) -> None:
-        """Refuse the request that is coming: there is no room for it, or others need its room more."""
+    def make_way(self, error: InflightExceeded | InputTooLarge) -> None:
+        """Refuse the request that is coming: there is no room for it, or others need its room more.
+
+        Those that wait behind the one that is being answered go too.
+        """
+        if self._in_head or self._awaits_request:
+            self._drop_pipelined()
         self.refuse(Refused.by(error))
 
     def keep_unread(self, size: int) -> None:
@@ -215,7 +219,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread_answer = hold = Hold(self.inflight)
         try:
             hold.wait(size, "answer", self._leave)
-        except InflightExceeded as error:
+        except (InflightExceeded, InputTooLarge) as error:
             self._leave(error)
 
     def resume_writing(self) -> None:
@@ -275,10 +279,14 @@ class BoundedProtocol(HttpToolsProtocol):
                 _check_overhead(self._overhead_bytes)
                 self._take(len(data), "body")
         except httptools.HttpParserError as error:
-            self.refuse(refusal_of(error, data, self._part()))
+            told = refusal_of(error, data, self._part())
+            if isinstance(told.error, InflightExceeded | InputTooLarge):
+                self.make_way(told.error)
+            else:
+                self.refuse(told)
         except Refused as refused:
             self.refuse(refused)
-        except InflightExceeded as error:
+        except (InflightExceeded, InputTooLarge) as error:
             self.make_way(error)
 
     def _take(self, size: int, part: str) -> None:
@@ -299,10 +307,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self.keep_unread(hold.size)
         self.on_response_complete()
 
-    def _leave(self, error: InflightExceeded) -> None:
+    def _leave(self, error: InflightExceeded | InputTooLarge) -> None:
         """Close without another word: the client reads nothing."""
         log.info("a client that does not read is left: %s", error)
         self.transport.abort()
+
+    def _drop_pipelined(self) -> None:
+        for cycle, _ in self.pipeline:
+            cast("Scope", cycle.scope)[HOLD].release()
+        self.pipeline.clear()
 
     def _give_back(self) -> None:
         for hold in (self._coming, self._pipelined, self._unread_answer):

@@ -16,7 +16,7 @@ from serving.engine.inflight import SMALL, Hold
 from serving.engine.observers import RawHeaders
 from serving.http.admission import address_of
 from serving.http.answer import Answer, on_the_wire
-from serving.http.big_body import LEAST_BYTES, BigBody
+from serving.http.big_body import JOINED_BYTES, LEAST_BYTES, BigBody, GrowingBody
 from serving.http.fast_path import FastPath
 from serving.http.http1 import BoundedProtocol
 from serving.http.matching import Route
@@ -75,7 +75,7 @@ class FastCycle(Hold):
         # Not by way of Hold's own, which would be a call for each request.
         self.inflight, self.size = protocol.inflight, 0
         self._protocol, self.route, self.headers, self.refused = protocol, route, headers, refused
-        self._body: bytes | list[bytes] = b""
+        self._body: bytes | list[bytes] | GrowingBody = b""
         self.disconnected = self.response_complete = False
         self.keep_alive = True
 
@@ -108,15 +108,20 @@ class FastCycle(Hold):
             return
         if not self._body:
             self._body = chunk
-        elif isinstance(self._body, list):
+        elif isinstance(self._body, list | GrowingBody):
             self._body.append(chunk)
+        elif (size := int(self.headers.get(b"content-length", 0))) > JOINED_BYTES:
+            self._body = GrowingBody(size, (self._body, chunk))
         else:
             self._body = [self._body, chunk]
 
     def start(self) -> None:
         """The request is here whole."""
         body, self._body = self._body, b""
-        self.answer(b"".join(body) if isinstance(body, list) else body)
+        if isinstance(body, GrowingBody):
+            self.answer(body.whole())
+        else:
+            self.answer(b"".join(body) if isinstance(body, list) else body)
 
     def answer(self, body: bytes | memoryview) -> None:
         """Have the request answered."""
@@ -155,21 +160,20 @@ class FastCycle(Hold):
         now, defaults = protocol.server_state.default_headers, protocol.defaults
         if defaults.headers is not now:  # uvicorn makes a list with each date
             defaults.headers, defaults.wire = now, b"".join([b"%b: %b\r\n" % header for header in now])
-        if len(answer.body) < _COPIED_BYTES:
+        if len(answer.body) < _COPIED_BYTES and not answer.rest:
             rest = answer.wire or on_the_wire(answer)
             protocol.transport.write(b"".join((STATUS_LINE[answer.status], defaults.wire, rest)))
         else:
             head = on_the_wire(answer._replace(body=b""))
-            protocol.transport.writelines(
-                (b"".join((STATUS_LINE[answer.status], defaults.wire, head)), answer.body)
-            )
+            first = b"".join((STATUS_LINE[answer.status], defaults.wire, head))
+            protocol.transport.writelines((first, answer.body, *answer.rest))
         if (
             protocol.flow.write_paused
         ):  # the client reads slower than it asks: no next request until it has read
             protocol.flow.pause_reading()
             self.response_complete = False
             protocol.unwritten = self
-            protocol.keep_unread(len(answer.body))
+            protocol.keep_unread(answer.size)
             return
         if not self.keep_alive:
             protocol.transport.close()
@@ -298,12 +302,12 @@ class FastProtocol(BoundedProtocol):
 
         def use(body: memoryview) -> None:
             self._awaits_request, self._big = True, None
-            cycle.answer(body if head.binary else bytes(body))
+            cycle.answer(body if head.binary or len(body) > JOINED_BYTES else bytes(body))
 
         def came(size: int) -> bool:
             try:
                 cycle.wait(size, "body", self.make_way)
-            except InflightExceeded as error:
+            except (InflightExceeded, InputTooLarge) as error:
                 self.make_way(error)
             return self._big is not None
 

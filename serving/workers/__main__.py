@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 
 from serving.app import Application, create_app
-from serving.engine.memory import keep_arenas_few
+from serving.engine.memory import keep_arenas_few, keep_no_large_blocks
 from serving.observe.logs import set_up_logging
 from serving.server import LINGER_S, TICKS_A_SECOND, BatonServer, Config, Refused, make_config, prepare
 from serving.settings import read_settings
@@ -102,6 +102,7 @@ class WorkerServer(BatonServer):
 def main(arguments: list[str]) -> int:
     """Serve until told to stop; its exit status. The first five arguments are the supervisor's, the rest the user's."""
     keep_arenas_few()
+    keep_no_large_blocks()
     control, deals = (socket.socket(fileno=int(number)) for number in arguments[:2])
     counts = SharedCounts(int(arguments[2]))
     worker_id = WorkerId(*map(int, arguments[3:5]))

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import struct
+import subprocess
 import threading
 import time
 import zlib
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.faults.bench import Bench, Response, Server
-from benchmarks.faults.matrix import case, expect
+from benchmarks.faults.matrix import Unexpected, case, expect
 
 _FASHION = "/v1/models/fashion"
 _JSON = {"Content-Type": "application/json"}
@@ -58,15 +59,12 @@ def _crowd(connections: int, ask: Callable[[], int]) -> Iterator[Counter[int]]:
             with suppress(OSError, HTTPException):
                 seen[ask()] += 1
 
-    threads = [threading.Thread(target=client, daemon=True) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
+    for _ in range(connections):
+        threading.Thread(target=client, daemon=True).start()
     try:
         yield seen
     finally:
-        stop.set()
-        for thread in threads:
-            thread.join(60)
+        stop.set()  # their last requests end with the server
 
 
 @contextmanager
@@ -114,11 +112,11 @@ def a_crowd_at_explain(bench: Bench) -> str:
         return seen
 
 
-@case("one explanation of 257 rows while predictions fill the model", "answered, within 20 s")
+@case("one explanation of 50 rows while predictions fill the model", "answered, within 20 s")
 def an_explanation_among_predictions(bench: Bench) -> str:
     with _full_of_predictions(bench) as server:
         try:
-            answer, seconds = _asked(server, f"{_FASHION}:explain", _instances(_image("PNG"), grid=16))
+            answer, seconds = _asked(server, f"{_FASHION}:explain", _instances(_image("PNG"), grid=7))
         except TimeoutError:
             expect(False, "no answer within 60 s")
         expect(answer.status == 200 and seconds < 20, f"{answer.status} after {seconds:.1f} s")
@@ -137,7 +135,7 @@ def a_deadline_of_an_explanation(bench: Bench) -> str:
 
 
 @case(
-    "12 clients of low priority with 500 rows each, where 1,000 rows may wait; a prediction beside them",
+    "6 clients of low priority with 500 rows each, where 1,000 rows may wait; a prediction beside them",
     "200 each",
 )
 def a_crowd_of_low_priority(bench: Bench) -> str:
@@ -155,24 +153,24 @@ def a_crowd_of_low_priority(bench: Bench) -> str:
         def ask() -> int:
             return server.post("/v2/models/fashion/infer", head + data, headers=length).status
 
-        with _crowd(12, ask) as low:
-            expect(server.wait(lambda: low[429] > 0 and low[200] > 0), f"of low priority {dict(low)}")
+        with _crowd(6, ask) as low:
+            expect(server.wait(lambda: low[429] > 0), f"of low priority {dict(low)}")
             seen = Counter(
-                _asked(server, f"{_FASHION}:predict", _instances(_image("PNG")))[0].status for _ in range(100)
+                _asked(server, f"{_FASHION}:predict", _instances(_image("PNG")))[0].status for _ in range(30)
             )
         expect(set(seen) == {200}, f"predictions {dict(seen)}, of low priority {dict(low)}")
-        return f"100 predictions, of low priority {dict(low)}"
+        return f"30 predictions, of low priority {dict(low)}"
 
 
 @case(
-    "24 images of 12 megapixels in a request with a deadline of 0.3 s", "504 before half of them are decoded"
+    "8 images of 12 megapixels in a request with a deadline of 0.2 s", "504 before half of them are decoded"
 )
 def a_deadline_while_images_are_decoded(bench: Bench) -> str:
-    body = _instances(_plain_png(), 24)
+    body = _instances(_plain_png(), 8)
     with bench.serve(bench.models("photos")) as server:
         whole, all_s = _asked(server, "/v1/models/photos:predict", body)
         expect(whole.status == 200, f"without a deadline {whole.status}")
-        answer, seconds = _asked(server, "/v1/models/photos:predict", body, {"X-Request-Timeout-Ms": "300"})
+        answer, seconds = _asked(server, "/v1/models/photos:predict", body, {"X-Request-Timeout-Ms": "200"})
         seen = f"{answer.status} after {seconds:.1f} s, where all take {all_s:.1f} s"
         expect(answer.status == 504 and seconds < max(1.0, all_s / 2), seen)
         pending = 'baton_pending_rows{model="photos".*}'.replace("{", r"\{").replace("}", r"\}")
@@ -185,7 +183,7 @@ def a_deadline_while_images_are_decoded(bench: Bench) -> str:
     "they wait 3 s at most",
 )
 def slow_images_of_another_model(bench: Bench) -> str:
-    slow, quick = _instances(_plain_png(), 24), _instances(_image("PNG", 400, 400))
+    slow, quick = _instances(_plain_png(1600, 1200), 15), _instances(_image("PNG", 400, 400))
     with (
         bench.serve(bench.models("photos", "fashion")) as server,
         _crowd(
@@ -197,6 +195,34 @@ def slow_images_of_another_model(bench: Bench) -> str:
         statuses, longest = {answer.status for answer, _ in took}, max(seconds for _, seconds in took)
         expect(statuses == {200} and longest < _SLOW_S, f"{statuses}, {longest:.1f} s at most")
         return f"{longest:.2f} s at most, beside {dict(crowd)}"
+
+
+@case(
+    "SIGTERM while an explanation needs minutes and images are decoded; 2 s allowed", "status 0 within 10 s"
+)
+def sigterm_under_long_work(bench: Bench) -> str:
+    work = (
+        ("/v1/models/photos:explain", _instances(_image("PNG", 64, 64), 7, grid=16)),
+        ("/v1/models/photos:predict", _instances(_plain_png(), 50)),
+    )
+    with bench.serve(bench.models("photos"), "--shutdown-timeout-s", "2") as server:
+        for path, body in work:
+            threading.Thread(target=_until_left, args=(server, path, body), daemon=True).start()
+        in_flight = r"baton_in_flight\{.*\}"
+        expect(server.wait(lambda: server.metric(in_flight) == len(work)), "the work is not under way")
+        began = time.monotonic()
+        try:
+            status = server.terminate(40.0)
+        except subprocess.TimeoutExpired:
+            raise Unexpected("it still runs 40 s after SIGTERM") from None
+        seconds = time.monotonic() - began
+        expect(status == 0 and seconds < 10, f"status {status} after {seconds:.1f} s")
+        return f"status 0 after {seconds:.1f} s"
+
+
+def _until_left(server: Server, path: str, body: bytes) -> None:
+    with suppress(OSError, HTTPException):
+        server.post(path, body, headers=_JSON, timeout_s=90.0)
 
 
 @case(
@@ -240,10 +266,10 @@ def animations_and_scans_that_are_usual(bench: Bench) -> str:
         return "200 each"
 
 
-def _plain_png() -> bytes:
-    """12 megapixels in few bytes: its rows are all alike, so that it is quick to send, and slow to decode."""
+def _plain_png(width: int = 4000, height: int = 3000) -> bytes:
+    """Megapixels in few bytes: its rows are all alike, so that it is quick to send, and slow to decode."""
     buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((4000, 3000)).convert("RGB").save(buffer, "PNG")
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()
 
 

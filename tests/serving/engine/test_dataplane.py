@@ -125,7 +125,7 @@ def test_nothing_is_decoded_past_the_deadline(server: ThreadedServer) -> None:
 
     late = RequestContext(deadline_s=clock_ns() * 1e-9 - 1, timeout_s=0.5)
     with pytest.raises(DeadlineExceeded, match="the deadline of 500 ms passed"):
-        prepare(cast("ServedModel", Noted()), [BRIGHT] * 3, late)
+        prepare(cast("ServedModel", Noted()), late, BRIGHT)
     assert decoded == []
 
 

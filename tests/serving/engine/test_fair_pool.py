@@ -2,7 +2,6 @@
 
 import threading
 import weakref
-from collections.abc import Generator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
@@ -24,32 +23,27 @@ def test_owners_take_turns_however_many_calls_one_of_them_has() -> None:
     assert order == ["slow", "quick", "nobody's", "slow", "quick", "slow", "slow", "slow"]
 
 
-def test_a_call_in_pieces_lets_others_come_between_and_keeps_its_place_among_its_owners() -> None:
+def test_a_call_for_several_items_lets_others_come_between_and_keeps_its_place_among_its_owners() -> None:
     order: list[str] = []
     begin = threading.Event()
 
-    def pieces(name: str) -> Generator[None, None, str]:
-        for _ in range(3):
-            order.append(name)
-            yield
+    def noted(name: str) -> str:
+        order.append(name)
         return name
 
     with FairPool(ThreadPoolExecutor(1)) as pool:
         pool.submit(begin.wait, 30)
-        done = [pool.submit_pieces("a", pieces("first")), pool.submit_pieces("a", pieces("second"))]
-        other = pool.submit_pieces("b", pieces("other"))
+        done = [
+            pool.submit_each(owner, noted, [name] * 3) for owner, name in (("a", "x"), ("a", "y"), ("b", "z"))
+        ]
         begin.set()
-        assert [each.result(30) for each in (*done, other)] == ["first", "second", "other"]
-    assert order == ["first", "other", "first", "other", "first", "other", "second", "second", "second"]
+        assert [each.result(30) for each in done] == [["x"] * 3, ["y"] * 3, ["z"] * 3]
+    assert order == ["x", "z", "x", "z", "x", "z", "y", "y", "y"]
 
 
-def test_an_error_between_two_pieces_is_the_calls() -> None:
-    def pieces() -> Generator[None, None, None]:
-        yield
-        raise ZeroDivisionError
-
+def test_an_error_with_one_item_is_the_calls() -> None:
     with FairPool(ThreadPoolExecutor(1)) as pool, pytest.raises(ZeroDivisionError):
-        pool.submit_pieces("a", pieces()).result(30)
+        pool.submit_each("a", lambda item: 1 // item, [1, 0, 1]).result(30)
 
 
 def test_results_and_errors_come_back() -> None:

@@ -102,9 +102,19 @@ def test_the_greediest_is_refused_itself() -> None:
     small.wait(MiB, "body", ends(ended, "small"))
     large.wait(200 * MiB, "body", ends(ended, "large"))
     clock.now = 1.0
-    with pytest.raises(InflightExceeded, match="body: the request needs 272629760 bytes"):
-        large.wait(60 * MiB, "body", ends(ended, "large"))
-    assert (large.size, inflight.used, ended) == (0, MiB, [])
+    small.wait(50 * MiB, "body", ends(ended, "small"))
+    with pytest.raises(InflightExceeded, match="body: the request needs 220200960 bytes"):
+        large.wait(10 * MiB, "body", ends(ended, "large"))
+    assert (large.size, inflight.used, ended) == (0, 51 * MiB, [])
+
+
+def test_one_that_grows_over_what_any_may_hold_is_too_large_while_it_waits() -> None:
+    inflight = InflightBytes(LIMIT)
+    hold = Hold(inflight)
+    hold.wait(200 * MiB, "body", never)
+    with pytest.raises(InputTooLarge, match=f"at most {inflight.most} bytes"):
+        hold.wait(50 * MiB, "body", never)
+    assert (hold.size, inflight.waiting, inflight.used) == (0, 0, 0)
 
 
 def test_those_that_wait_make_way_for_those_that_are_worked_on() -> None:

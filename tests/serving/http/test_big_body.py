@@ -1,6 +1,7 @@
 """A body read into its own memory, stepped by hand: bytes are put where asyncio would put them."""
 
 import asyncio
+import weakref
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,19 @@ def test_a_body_without_room_is_not_read_on() -> None:
     body.get_buffer(-1)
     body.buffer_updated(100)
     assert given == []
+
+
+@pytest.mark.parametrize("ended", ["whole", "refused"])
+def test_the_memory_goes_though_the_transport_still_knows_the_reader(ended: str) -> None:
+    transport, given = Transport(), list[Any]()
+    body = BigBody(
+        asyncio.Protocol(), transport, memoryview(b""), 1000, 0, lambda _: ended == "whole", given.append
+    )
+    room = weakref.ref(body.get_buffer(-1).obj)
+    if ended == "whole":
+        put(body, bytes(1000))
+        given.clear()
+    else:
+        body.give_back()
+    assert transport.readers[0] is body
+    assert room() is None

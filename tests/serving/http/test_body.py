@@ -19,7 +19,7 @@ def read(messages: Sequence[dict[str, Any]], declared: bytes | None = None, limi
         return left.pop(0)
 
     headers = {} if declared is None else {b"content-length": declared}
-    return asyncio.run(read_body(receive, headers, limit))
+    return bytes(asyncio.run(read_body(receive, headers, limit)))
 
 
 def part(body: bytes, more: bool = False) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""Work on large requests: on threads of its own, in pieces, so that nobody waits for somebody else's request.
+
+Most of the work is Python's and holds the interpreter, so a thread alone would help little: the event loop gets the
+interpreter back after 5 ms or at the end of a call, at each of its turns. So a thread sleeps behind each millisecond of
+work. The loop then has its turn at once, and the work takes a tenth longer.
+
+More large requests than there are threads wait in their order. Their bytes are counted before they come here
+(`engine.inflight`), so those that wait are bounded too.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from inference.errors import ClientDisconnected, DeadlineExceeded
+from serving.engine.context import RequestContext, clock_ns
+
+T = TypeVar("T")
+
+AT_ONCE = 2
+"""Threads: one more lets a large request pass by one that is a hundred times as large."""
+
+_TURN_NS = 1_000_000
+_REST_S = 50e-6  # `sleep(0)` does not hand the interpreter over
+
+
+class Pacer:
+    """The pace of one request's work on a thread; called between two pieces of it."""
+
+    __slots__ = ("_begun_ns", "_context", "_model")
+
+    def __init__(self, context: RequestContext, model: str) -> None:
+        """`model` is named in an error."""
+        self._context, self._model, self._begun_ns = context, model, 0
+
+    def __call__(self) -> None:
+        """Rest, where a millisecond is over; `ClientDisconnected` or `DeadlineExceeded` where nobody waits any more."""
+        now_ns = clock_ns()
+        if now_ns - self._begun_ns < _TURN_NS:
+            return
+        context = self._context
+        if context.is_disconnected():
+            raise ClientDisconnected("the client closed the connection while its request was worked on")
+        if context.deadline_s is not None and now_ns * 1e-9 > context.deadline_s:
+            raise DeadlineExceeded(self._model, context.timeout_s)
+        time.sleep(_REST_S)
+        self._begun_ns = clock_ns()
+
+
+class LargeWork:
+    """The threads, and the requests that are on their way to and from them. Used from the event loop."""
+
+    def __init__(self) -> None:
+        """Threads start with the first large request."""
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="large")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, function: Callable[..., T], *arguments: Any, pace: Pacer) -> T:
+        """The result of a function on a thread, which is given `pace` as its last argument."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, _begin, function, arguments, pace)
+
+    def start(self, work: Coroutine[Any, Any, None], failed: Callable[[Exception], None]) -> None:
+        """Have a request worked on; `failed` is told of an error, and of nothing else."""
+        task = asyncio.ensure_future(_told(work, failed))
+        self._tasks.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """End the threads when their work is done."""
+        self._pool.shutdown()
+
+
+def _begin(function: Callable[..., T], arguments: tuple[Any, ...], pace: Pacer) -> T:
+    pace()  # whoever left while it waited is not worked for
+    return function(*arguments, pace)
+
+
+async def _told(work: Coroutine[Any, Any, None], failed: Callable[[Exception], None]) -> None:
+    try:
+        await work
+    except Exception as error:
+        failed(error)
