@@ -50,14 +50,17 @@ RUN mkdir inference serving training && touch README.md baton.py
 
 FROM build AS serving-environment
 # The hub's client downloads tokenizers, of which a server needs none; NumPy's tests are a twentieth of the environment.
-RUN $PIP install '.[serving,signing,tracing]' \
- && $PIP uninstall --yes --quiet baton hf-xet huggingface-hub fsspec filelock \
+# Every package has one version and its digests: deploy/locks, which `make lock` renews.
+COPY deploy/locks/serving.txt requirements.txt
+RUN $PIP install --require-hashes -r requirements.txt \
+ && $PIP uninstall --yes --quiet hf-xet huggingface-hub fsspec filelock \
  && find /opt/baton -path '*/numpy/*' -name tests -type d -prune -exec rm -r {} +
 
 FROM build AS serving-cuda-environment
 # CUDA and cuDNN come as wheels, in the versions that this build of ONNX Runtime was made for.
-RUN $PIP install '.[serving-cuda,signing,tracing]' 'onnxruntime-gpu[cuda,cudnn]' \
- && $PIP uninstall --yes --quiet baton hf-xet \
+COPY deploy/locks/serving-cuda.txt requirements.txt
+RUN $PIP install --require-hashes -r requirements.txt \
+ && $PIP uninstall --yes --quiet hf-xet \
  && ln -s /opt/baton/lib/python3.*/site-packages /opt/baton/packages
 
 FROM build AS training-environment

@@ -20,7 +20,7 @@ QUICK := $(BIN)/python -m pytest -m "not slow" $(PYTEST)
 # Tests start processes by the hundred, each of which would compile anew what it imports.
 test quick coverage: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help serve test quick coverage check dead format clean
+.PHONY: help serve test quick coverage check dead format lock clean
 
 help:
 	@echo "make serve   install what serving needs and serve $(MODELS)/ on http://$(HOST):$(PORT)"
@@ -29,6 +29,7 @@ help:
 	@echo "make coverage  run those again and say how much of the code they ran"
 	@echo "make check   lint, format check and types, as CI runs them"
 	@echo "make dead    code that nothing uses, and references that lead nowhere"
+	@echo "make lock    resolve anew what the images are built from: deploy/locks"
 	@echo "make format  format the code and mend what the linter can"
 	@echo "make clean   remove $(VENV) and the caches"
 
@@ -60,6 +61,10 @@ dead: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: $(VENV)/.dev
+	$(PIP) 'uv>=0.8'
+	$(BIN)/python -m scripts.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info build

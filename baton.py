@@ -14,6 +14,7 @@ VERBS = {
         "add to a bundle the reference that drift is measured against",
     ),
     "serve": ("serving.__main__", "serve a folder of models over HTTP"),
+    "key": ("serving.access.__main__", "make an API key for the file of `baton serve --api-keys`"),
     "bench": ("serving.bench.__main__", "measure a server of the Open Inference Protocol under load"),
     "inspect": ("inference.__main__", "print the manifest of a bundle"),
     "check": ("inference.__main__", "open every bundle of a folder and replay its golden examples"),

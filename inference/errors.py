@@ -14,6 +14,11 @@
     ├── InflightExceeded          the same, where the bytes held for requests are at their limit
     ├── DeadlineExceeded
     ├── ClientDisconnected
+    ├── AccessRefused             the client may not ask this, or not now
+    │   ├── Unauthenticated       credentials are missing or wrong
+    │   ├── Forbidden
+    │   ├── Misdirected           it asks for another server's name
+    │   └── LimitExceeded         try again after `retry_after_s`
     ├── InferenceFailed           the runtime refused a batch
     │   └── RowsChanged           a batch came out with other rows than went in
     ├── ProviderUnavailable       the device asked for is not there
@@ -150,6 +155,34 @@ class DeadlineExceeded(BatonError):
 
 class ClientDisconnected(BatonError):
     """The client closed the connection; nobody reads this answer."""
+
+
+class AccessRefused(BatonError):
+    """The client may not ask this, or not now."""
+
+
+class Unauthenticated(AccessRefused):
+    """Credentials are missing or wrong. `wrong`: some came."""
+
+    def __init__(self, message: str, *, wrong: bool) -> None:
+        super().__init__(message)
+        self.wrong = wrong
+
+
+class Forbidden(AccessRefused):
+    """Nobody may ask this here, whatever the credentials."""
+
+
+class Misdirected(AccessRefused):
+    """The request is for a host name that is not this server's."""
+
+
+class LimitExceeded(AccessRefused):
+    """Too many requests of one client; `retry_after_s` is when there may be room."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class InferenceFailed(BatonError):

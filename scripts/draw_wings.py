@@ -39,6 +39,7 @@ NOTES = {
         "observe": "metrics, logs, traces",
         "engine": "registry, queue, batches, drift",
         "codec": "bytes to values, values to bytes",
+        "access": "keys, limits, hosts",
         "settings": "all flags",
         "lifecycle": "ready or not",
         "listening": "the socket",

@@ -25,7 +25,9 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "serving": (
-        ("settings", "lifecycle", "listening", "healthcheck"),
+        ("lifecycle", "listening", "healthcheck"),
+        ("settings",),
+        ("access",),
         ("codec",),
         ("engine",),
         ("http", "observe"),

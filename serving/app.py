@@ -19,6 +19,10 @@ from inference.runtime.machine import cpu_share
 from inference.runtime.providers import CUDA, available_providers
 from inference.store.repository import ModelRepository
 from inference.store.signatures import Trust
+from serving.access.administration import Administration
+from serving.access.gate import Gate
+from serving.access.hosts import allowed_hosts
+from serving.access.refusals import Refusals
 from serving.engine.cells import Counts, PrivateCounts
 from serving.engine.dataplane import DataPlane
 from serving.engine.diagnostics import server_version
@@ -31,6 +35,7 @@ from serving.engine.profile import Overrides, ProfileCache
 from serving.engine.registry import ModelRegistry
 from serving.engine.stuck import RunWatch
 from serving.engine.tidying import Tidying
+from serving.http.admission import by_listener, with_hosts
 from serving.http.asgi import Asgi
 from serving.http.cors import with_cors
 from serving.http.errors import error_body, error_headers, status_of
@@ -38,6 +43,7 @@ from serving.http.fast_path import FastPath
 from serving.http.front import in_front_of
 from serving.http.holding import holding
 from serving.http.methods import ASKED, other_method
+from serving.http.routes.documented import API_KEY
 from serving.http.routes.health import health_routes
 from serving.http.routes.infer import infer_routes
 from serving.http.routes.models import model_routes
@@ -46,7 +52,9 @@ from serving.http.routes.pages import OPENAPI, add_docs, page_routes
 from serving.http.routes.repository import repository_routes, shared_memory_routes
 from serving.http.routes.tasks import task_routes
 from serving.lifecycle import Lifecycle
+from serving.listening import Address, TcpAddress, parse_address
 from serving.observe import cgroup
+from serving.observe.access_metrics import AccessCollector
 from serving.observe.exposition import choose_format, metrics_registry
 from serving.observe.payloads.log import open_payload_log
 from serving.observe.server_metrics import ServerMetricsCollector
@@ -76,6 +84,10 @@ class Application:
     stuck: Callable[[], str]
     """Why this process should be replaced; "" while it need not be."""
     root_path: str
+    gate: Gate | None
+    """Of API keys; None where none is asked for."""
+    admin_asgi: Asgi | None
+    """The application as the listener of administration answers; None without one."""
 
 
 def create_app(
@@ -123,10 +135,25 @@ def create_app(
     lifecycle = Lifecycle()
     observe = observer(registry, tracing, access_log=settings.access_log)
     payload_log = open_payload_log(settings)
+    refusals = Refusals()
+    gate = None if settings.api_keys is None else Gate(settings.api_keys, settings.workers, refusals)
+    hosts, origins = listed(settings.allowed_hosts), listed(settings.cors_origins)
+    main_hosts = allowed_hosts(hosts, settings.host)
+    admin_address = parse_address(settings.admin_listen) if settings.admin_listen else None
+    administration = Administration(settings.admin_token, admin_address, origins, refusals)
     inflight = _inflight(settings)
     watch = RunWatch(loader.serving, settings.run_timeout_s)
     fast_path = FastPath(
-        registry, DataPlane(decodes), settings, lifecycle, decodes, inflight, observe, payload_log
+        registry,
+        DataPlane(decodes),
+        settings,
+        lifecycle,
+        decodes,
+        inflight,
+        observe,
+        payload_log,
+        gate,
+        main_hosts,
     )
 
     @contextlib.asynccontextmanager
@@ -160,23 +187,29 @@ def create_app(
     metrics = metrics_registry(registry, ServerMetricsCollector(lifecycle, ready, settings.device, inflight))
     if payload_log is not None:
         metrics.register(payload_log)
+    metrics.register(AccessCollector(refusals, None if gate is None else gate.keys))
     group = join(Process(registry, metrics, ready, settings.device, settings.poll_s, inflight, watch.stuck))
     for router in (
         health_routes(group, lifecycle, choose_format),
-        model_routes(registry, group),
-        infer_routes(fast_path),
-        task_routes(fast_path),
-        repository_routes(group, settings.admin_token),
+        model_routes(registry, group, administration),
+        repository_routes(group, administration),
         shared_memory_routes(),
         observing_routes(registry, settings.log_level, None if tracing is None else tracing.one_in()),
         page_routes(settings.root_path),
     ):
         app.include_router(router)
+    for predictions in (infer_routes(fast_path), task_routes(fast_path)):
+        app.include_router(predictions, dependencies=[] if gate is None else [API_KEY])
     add_docs(app)
     _word_errors(app)
-    asgi = with_cors(in_front_of(app, fast_path, settings.root_path), listed(settings.cors_origins))
+    whole = with_cors(in_front_of(app, fast_path, settings.root_path), origins)
+    asgi = holding(with_hosts(whole, main_hosts, refusals), inflight)
+    admin_asgi: Asgi | None = None
+    if admin_address is not None:
+        admin_hosts = allowed_hosts(hosts, _host_of(admin_address))
+        admin_asgi = holding(with_hosts(by_listener(whole, admin_address), admin_hosts, refusals), inflight)
     return Application(
-        holding(asgi, inflight),
+        asgi,
         fast_path,
         registry,
         lifecycle,
@@ -184,7 +217,14 @@ def create_app(
         Tidying(inflight, registry.served),
         watch.stuck,
         settings.root_path,
+        gate,
+        admin_asgi,
     )
+
+
+def _host_of(address: Address) -> str:
+    """The IP address of a listener; a Unix socket counts as loopback."""
+    return address.host if isinstance(address, TcpAddress) else "127.0.0.1"
 
 
 def _inflight(settings: Settings) -> InflightBytes:

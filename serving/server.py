@@ -19,13 +19,26 @@ from inference.errors import ProviderUnavailable
 from inference.folder import listing, said_of
 from inference.runtime.providers import check_device
 from inference.store.signatures import KeyInvalid, Trust
+from serving.access.keys import ApiKeys, KeysRefused
 from serving.app import Application, create_app
 from serving.engine.memory import keep_arenas_few, keep_no_large_blocks
+from serving.http.asgi import Asgi
 from serving.http.bounds import SWEEP_S
-from serving.http.http1 import BoundedProtocol
+from serving.http.http1 import BoundedProtocol, bounded_protocol
 from serving.http.protocol import protocol_of
 from serving.http.tls import Certificate, CertificateRefused
-from serving.listening import BACKLOG, EVERY_ADDRESS, Descriptors, listen, url_of
+from serving.listening import (
+    BACKLOG,
+    EVERY_ADDRESS,
+    Address,
+    Descriptors,
+    is_accepted_at,
+    leave_address,
+    listen,
+    listen_at,
+    parse_address,
+    url_of,
+)
 from serving.observe.logs import set_up_logging
 from serving.observe.payloads.log import check_payload_log
 from serving.observe.telemetry import Tracing, TracingUnavailable
@@ -43,10 +56,13 @@ GIVE_UP_S = 2.0
 
 
 class Config(uvicorn.Config):
-    """uvicorn's configuration, and that of TLS: the certificate that the server looks after (None without TLS)."""
+    """uvicorn's configuration, with the parts that the server looks after; None for those that it has not."""
 
     certificate: Certificate | None = None
     handshake_s: float = 30.0
+    admin: "Config | None" = None
+    """Of the listener of administration."""
+    admin_address: Address | None = None
 
 
 class BatonServer(uvicorn.Server):
@@ -55,6 +71,8 @@ class BatonServer(uvicorn.Server):
     Traffic still arrives for a while after SIGTERM (triton server issue 6230), so it is answered for
     `drain_delay_s`, and liveness stays. A second signal ends the process where it stands.
     """
+
+    config: Config
 
     def __init__(self, config: Config, app: Application, drain_delay_s: float) -> None:
         super().__init__(config)
@@ -77,15 +95,20 @@ class BatonServer(uvicorn.Server):
 
         `sockets`: none to listen nowhere; None for the address of the settings.
         """
+        admin = None if sockets is not None else self._listen_at_admin()
         await super().startup([])
         if sockets is None:
             try:
                 self.servers = [await self._listen()]
             except OSError as error:
                 log.error("--host %s --port %d: %s", self.config.host, self.config.port, error)
+                if self.config.admin_address is not None:
+                    leave_address(self.config.admin_address)
                 await self.lifespan.shutdown()
                 sys.exit(STARTUP_FAILURE)
             self._log_started_message(self.servers[0].sockets)
+        if admin is not None:
+            self.servers.append(await self._serve_admin(admin))
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def _listen(self) -> asyncio.Server:
@@ -99,6 +122,28 @@ class BatonServer(uvicorn.Server):
             )
         return await loop.create_server(
             self._protocol, config.host, config.port, ssl=tls, ssl_handshake_timeout=limit_s, backlog=BACKLOG
+        )
+
+    def _listen_at_admin(self) -> socket.socket | None:
+        """A socket at the address of administration, if there is one: taken before models are loaded."""
+        address = self.config.admin_address
+        if address is None:
+            return None
+        try:
+            return listen_at(address)
+        except OSError as error:
+            log.error("--admin-listen %s: %s", address, error)
+            sys.exit(STARTUP_FAILURE)
+
+    async def _serve_admin(self, listening: socket.socket) -> asyncio.Server:
+        """Answer what comes to the address of administration; a Unix socket needs no TLS."""
+        loop = asyncio.get_running_loop()
+        log.info("administration on %s", self.config.admin_address)
+        if listening.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._admin_protocol, sock=listening)
+        tls, limit_s = self.config.ssl, self.handshake_s()
+        return await loop.create_server(
+            self._admin_protocol, sock=listening, ssl=tls, ssl_handshake_timeout=limit_s
         )
 
     def handshake_s(self) -> float | None:
@@ -132,9 +177,15 @@ class BatonServer(uvicorn.Server):
         if counter % TICKS_A_SECOND == 0:
             self.descriptors.are_left()
             self._app.stuck()
-        if self._certificate is not None and counter % TICKS_A_SECOND == 0:
-            self._certificate.refresh()
+            self._refresh()
         return await super().on_tick(counter)
+
+    def _refresh(self) -> None:
+        """Read what may have changed: the certificate, the API keys."""
+        if self._certificate is not None:
+            self._certificate.refresh()
+        if self._app.gate is not None:
+            self._app.gate.keys.refresh()
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve, as the only thing that this process is for."""
@@ -164,12 +215,13 @@ class BatonServer(uvicorn.Server):
 
     async def _close_listener(self) -> None:
         """Listen no more, and accept the backlog: the kernel resets connections that it has not handed over."""
-        loop = asyncio.get_running_loop()
         copies: list[int] = []
         with contextlib.suppress(OSError):  # no descriptor is left, so the backlog is lost
             copies += (os.dup(listening.fileno()) for server in self.servers for listening in server.sockets)
         for server in self.servers:
             server.close()
+        if self.config.admin_address is not None:
+            leave_address(self.config.admin_address)
         accepted: list[socket.socket] = []
         for copy in copies:
             with socket.socket(fileno=copy) as listening:
@@ -177,19 +229,32 @@ class BatonServer(uvicorn.Server):
                 with contextlib.suppress(OSError):  # there are no more, or no descriptor for one
                     while True:
                         accepted.append(listening.accept()[0])
-        tls = self.config.ssl
         # A client that never ends its handshake must not hold up the others, nor the process.
-        limit_s = None if tls is None else LINGER_S
-        meetings = [
-            loop.connect_accepted_socket(self._protocol, connection, ssl=tls, ssl_handshake_timeout=limit_s)
-            for connection in accepted
-        ]
+        meetings = [self.meet(connection, LINGER_S) for connection in accepted]
         await asyncio.gather(*meetings, return_exceptions=True)
 
+    async def meet(self, connection: socket.socket, handshake_s: float | None = None) -> None:
+        """Have a connection answered that was accepted already, by the listener that it came to."""
+        address = self.config.admin_address
+        is_admin = address is not None and is_accepted_at(connection, address)
+        tls = None if connection.family == socket.AF_UNIX else self.config.ssl
+        await asyncio.get_running_loop().connect_accepted_socket(
+            self._admin_protocol if is_admin else self._protocol,
+            connection,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else handshake_s,
+        )
+
     def _protocol(self) -> asyncio.Protocol:
+        return self._protocol_by(self.config)
+
+    def _admin_protocol(self) -> asyncio.Protocol:
+        return self._protocol_by(self.config.admin or self.config)
+
+    def _protocol_by(self, config: uvicorn.Config) -> asyncio.Protocol:
         """As uvicorn makes one for each connection."""
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        return config.http_protocol_class(  # type: ignore[call-arg]
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
     async def _linger(self) -> None:
@@ -207,11 +272,24 @@ class BatonServer(uvicorn.Server):
 def make_config(settings: Settings, app: Application) -> Config:
     """uvicorn, told everything that it would otherwise guess."""
     certificate = Certificate.of(settings)
+    times = settings.keep_alive_s, settings.receive_timeout_s
+    config = _config(settings, app.asgi, protocol_of(app.fast_path, *times), certificate)
+    if app.admin_asgi is not None:
+        protocol = bounded_protocol(app.inflight, app.lifecycle, *times)
+        config.admin = _config(settings, app.admin_asgi, protocol, certificate)
+        config.admin.load()
+        config.admin_address = parse_address(settings.admin_listen)
+    return config
+
+
+def _config(
+    settings: Settings, asgi: Asgi, protocol: type[asyncio.Protocol], certificate: Certificate | None
+) -> Config:
     config = Config(
-        app.asgi,
+        asgi,
         host=settings.host,
         port=settings.port,
-        http=protocol_of(app.fast_path, settings.keep_alive_s, settings.receive_timeout_s),
+        http=protocol,
         loop="auto",
         ws="none",
         lifespan="on",
@@ -254,7 +332,9 @@ def prepare(settings: Settings) -> Tracing | None:
             raise Refused(f"--trust: {error}") from error
     try:
         Certificate.of(settings)
-    except CertificateRefused as error:
+        if settings.api_keys is not None:
+            ApiKeys(settings.api_keys)
+    except (CertificateRefused, KeysRefused) as error:
         raise Refused(str(error)) from error
     try:
         return Tracing.from_environment(os.environ)

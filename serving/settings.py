@@ -14,8 +14,11 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from inference.options import Device, Precision
+from serving.listening import TcpAddress, parse_address
 
 MiB = 1 << 20
+
+_HOST = re.compile(r"\*|((\*\.)?[\w-]+(\.[\w-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 
 DEPRECATED = {"concurrent_runs": "instances", "run_threads": "intra_op_threads"}
 """Older names of settings, which work until 0.3."""
@@ -189,8 +192,23 @@ class Settings(BaseSettings):
         "",
         description="origins whose pages may ask from a browser, separated by commas; * for all; empty: none",
     )
+    allowed_hosts: str = Field(
+        "",
+        description="host names that requests may be for, separated by commas: NAME, *.NAME, NAME:PORT; * for all; "
+        "default: all, but on loopback only names without a dot; IP addresses and localhost always are",
+    )
     admin_token: SecretStr | None = Field(
         None, description="bearer token for load and unload, which are refused without one"
+    )
+    admin_listen: str = Field(
+        "",
+        description="address of its own for load, unload and diagnostics: IP:PORT, or unix:PATH, where a client needs "
+        "no token if none is set; empty: the port of all others",
+    )
+    api_keys: Path | None = Field(
+        None,
+        description="file of API keys, one of which each prediction has to show; a line is NAME KEY [rate=N] "
+        "[concurrency=N], see `baton key`; read again when it changes; default: no key is asked for",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least level that is logged"
@@ -260,6 +278,23 @@ class Settings(BaseSettings):
                     f"{origin!r} is no origin, expected one such as https://app.example.com, or *"
                 )
         return origins
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, hosts: str) -> str:
+        for host in listed(hosts):
+            if not _HOST.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is no host, expected one such as models.example.com, *.example.com or *"
+                )
+        return hosts
+
+    @field_validator("admin_listen")
+    @classmethod
+    def _address_that_is_guarded(cls, address: str, info: ValidationInfo) -> str:
+        if address and isinstance(parse_address(address), TcpAddress) and not info.data.get("admin_token"):
+            raise ValueError("expected --admin-token beside it: only a Unix socket does without")
+        return address
 
 
 def _flag(name: str) -> str:

@@ -40,6 +40,9 @@ def page(server: ThreadedServer) -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         opened, faults = browser.new_page(), list[str]()
         opened.on("pageerror", lambda error: faults.append(str(error)))
+        opened.on(
+            "console", lambda told: faults.append(told.text) if "Content Security" in told.text else None
+        )
         opened.on("requestfailed", lambda request: _note(request, faults))
         opened.goto(server.url)
         yield opened
@@ -144,3 +147,30 @@ def test_items_of_a_history_are_listed_by_what_they_bring(page: Page) -> None:
 def test_the_documentation_needs_no_other_host(page: Page, server: ThreadedServer) -> None:
     page.goto(f"{server.url}/docs")
     expect(page.get_by_role("heading", name="inference")).to_be_visible()
+
+
+def test_the_documentation_tries_a_request_under_its_own_policy(page: Page, server: ThreadedServer) -> None:
+    page.goto(f"{server.url}/docs")
+    page.get_by_role("button", name="GET /v2/health/ready", exact=False).first.click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
+    expect(page.locator(".live-responses-table")).to_contain_text('"ready": true')
+
+
+def test_a_script_that_somebody_gets_into_a_page_does_not_run(page: Page, server: ThreadedServer) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    for path in ("", "docs"):
+        attacked = browser.new_page()  # whose violations are no faults
+        attacked.goto(f"{server.url}/{path}")
+        ran = attacked.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "window.ran = true";
+                const violated = new Promise(done => document.addEventListener("securitypolicyviolation", done));
+                document.body.append(script);
+                return violated.then(() => window.ran === true);
+            }"""
+        )
+        assert ran is False

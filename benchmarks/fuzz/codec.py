@@ -35,6 +35,8 @@ _MAX_BODY_BYTES = 100_000
 class _Client:
     """Takes the answer."""
 
+    address = ""
+
     disconnected = False
 
     def __init__(self, hold: Hold) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from serving.access.keys import ApiClient
 from serving.engine.inflight import Hold
 
 STAGES = ("decode", "preprocess", "queue", "run", "postprocess", "encode")
@@ -67,5 +68,7 @@ class RequestContext:
     """Whether its tensors, all in one run, are too large for a run on the event loop."""
     body: bytes | None = None
     """The request's, where the payload log keeps it."""
+    client: ApiClient | None = None
+    """Whose API key it showed, where one is asked for."""
     hold: Hold | None = None
     """The bytes that are held for it; None where nobody counts them. Its front door releases it."""

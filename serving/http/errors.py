@@ -24,6 +24,11 @@ STATUS: dict[type[errors.BatonError], int] = {
     errors.InflightExceeded: 429,
     errors.DeadlineExceeded: 504,
     errors.ClientDisconnected: 499,  # nginx's word for it; nobody is there to read it, the metrics are
+    errors.AccessRefused: 403,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.Misdirected: 421,
+    errors.LimitExceeded: 429,
     errors.InferenceFailed: 500,
     errors.RowsChanged: 500,
     errors.ProviderUnavailable: 503,
@@ -57,15 +62,18 @@ def error_body(message: str) -> bytes:
     return orjson.dumps({"error": message.encode("utf-8", "replace").decode()})
 
 
-def retry_after_s(error: errors.Overloaded | errors.InflightExceeded) -> int:
+def retry_after_s(error: errors.Overloaded | errors.InflightExceeded | errors.LimitExceeded) -> int:
     """Whole seconds, as the header has them."""
     return max(1, math.ceil(error.retry_after_s))
 
 
 def error_headers(error: errors.BatonError) -> Headers:
-    """The headers of an error: when to come again, or which encodings are understood."""
-    if isinstance(error, errors.Overloaded | errors.InflightExceeded):
+    """The headers of an error: when to come again, how to authenticate, or which encodings are understood."""
+    if isinstance(error, errors.Overloaded | errors.InflightExceeded | errors.LimitExceeded):
         return [(b"retry-after", b"%d" % retry_after_s(error))]
+    if isinstance(error, errors.Unauthenticated):
+        # RFC 6750, section 3.1: no error code where no credentials came.
+        return [(b"www-authenticate", b'Bearer error="invalid_token"' if error.wrong else b"Bearer")]
     if isinstance(error, errors.UnsupportedMediaType) and error.field == "Content-Encoding":
         return [(b"accept-encoding", b"gzip, deflate")]
     return []

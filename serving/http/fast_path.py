@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from inference.errors import BatonError, ClientDisconnected
+from serving.access.gate import Gate
+from serving.access.hosts import AllowedHosts
 from serving.codec.compression import LEAST_BYTES, Decompression, choose_encoding, compress, is_compressed
 from serving.engine.context import RequestContext
 from serving.engine.dataplane import DataPlane
@@ -22,6 +24,7 @@ from serving.engine.large_work import LargeWork
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
+from serving.http.admission import client_of
 from serving.http.answer import JSON, Answer, on_the_wire, refusal
 from serving.http.asgi import Receive, Scope
 from serving.http.body import read_body, watch
@@ -49,6 +52,11 @@ class Client(Protocol):
         ...
 
     @property
+    def address(self) -> str:
+        """Its IP address; "" where it has none."""
+        ...
+
+    @property
     def hold(self) -> Hold | None:
         """The bytes that are held for its request."""
         ...
@@ -71,17 +79,21 @@ class FastPath:
         inflight: InflightBytes,
         observer: Observer | None = None,
         payload_log: PayloadObserver | None = None,
+        gate: Gate | None = None,
+        hosts: AllowedHosts | None = None,
     ) -> None:
         """`pool` takes the work that would keep the event loop for long: big compressed bodies.
 
         `inflight` counts what is held for requests, and is asked before more is.
 
-        `observer` is told of each answer, `payload_log` of those that it picks.
+        `observer` is told of each answer, `payload_log` of those that it picks. `gate` lets in requests with an API
+        key, and `hosts` those for a name that it knows; None lets in all.
         """
         self.routes = Routes(settings.root_path)
         self.lifecycle = lifecycle
         self._registry, self._pool = registry, pool
         self._observer, self._payload_log = observer, payload_log
+        self._gate, self._hosts = gate, hosts
         self.inflight = inflight
         self._max_body_bytes = settings.max_body_bytes
         self._cors, self._vary = bool(listed(settings.cors_origins)), varies(listed(settings.cors_origins))
@@ -103,7 +115,8 @@ class FastPath:
     def takes(self, headers: RawHeaders) -> bool:
         """Whether `respond` may be given this request: a body whose length is declared and admitted.
 
-        A page of another origin is answered by way of `serving.http.cors`, where any origin is let in.
+        A page of another origin is answered by way of `serving.http.cors`, where any origin is let in, and a request
+        for another host by way of `serving.http.admission`.
         """
         length = headers.get(b"content-length")
         return (
@@ -112,13 +125,20 @@ class FastPath:
             and int(length) <= self._max_body_bytes
             and b"expect" not in headers
             and not (self._cors and b"origin" in headers)
+            and (self._hosts is None or self._hosts.allow(headers.get(b"host", b"")))
         )
 
-    def turn_away(self, route: Route, headers: RawHeaders) -> Answer | None:
-        """The refusal of a request whose model has no room for one row more; None if its body is to be read.
+    def turn_away(self, route: Route, headers: RawHeaders, address: str = "") -> Answer | None:
+        """The refusal of a request by its head; None if its body is to be read.
 
-        Overload is when refusing has to cost least: the body stays unread, and answers are made once.
+        Its client has no API key or is over its limits, or its model has no room for one row more. Overload is when
+        refusing has to cost least: the body stays unread, and answers are made once.
         """
+        if self._gate is not None:
+            try:
+                self._gate.admit(headers, address)
+            except BatonError as refused:
+                return self._finished(route, self._refused(route, None, refused), headers, RequestContext())
         try:
             model = self._registry.get(route.name, route.version)
         except BatonError:
@@ -159,6 +179,8 @@ class FastPath:
         context = RequestContext()
         model: ServedModel | None = None
         try:
+            if self._gate is not None:
+                self._gate.admit(headers, client_of(scope))
             model = self._registry.get(route.name, route.version)
             admission = model.batcher.admission
             explained = route.verb == "explain"
@@ -171,7 +193,7 @@ class FastPath:
         except Exception as error:
             return self._finished(route, self._refused(route, model, error), headers, context)
         is_disconnected, stop = watch(receive)
-        client = _Awaited(is_disconnected, hold)
+        client = _Awaited(is_disconnected, hold, client_of(scope))
         self.respond(route, headers, body, client, context)
         try:
             return await client.answer
@@ -197,6 +219,12 @@ class FastPath:
         if context is None:
             context = RequestContext()
         context.hold = client.hold
+        if self._gate is not None and context.client is None:
+            try:
+                context.client = self._gate.enter(headers, client.address)
+            except BatonError as error:
+                client.send(self._finished(route, self._refused(route, None, error), headers, context))
+                return
         if b"content-encoding" in headers and not plain:
             self._spawn(self._respond_decompressed(route, headers, body, client, context))
             return
@@ -314,6 +342,8 @@ class FastPath:
 
     def _finished(self, route: Route, answer: Answer, headers: RawHeaders, context: RequestContext) -> Answer:
         """The answer with the headers that every one has; its observers are told of it."""
+        if context.client is not None:
+            context.client.leave()
         added = answer.headers
         added.append((b"content-length", b"%d" % (answer.size if answer.rest else len(answer.body))))
         added.append((b"server-timing", context.times.server_timing()))
@@ -339,8 +369,8 @@ class FastPath:
 class _Awaited:
     """The client of an ASGI server, whose answer is awaited."""
 
-    def __init__(self, is_disconnected: Callable[[], bool], hold: Hold | None) -> None:
-        self.hold = hold
+    def __init__(self, is_disconnected: Callable[[], bool], hold: Hold | None, address: str) -> None:
+        self.hold, self.address = hold, address
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.gone = False
         self._is_disconnected = is_disconnected

@@ -1,5 +1,6 @@
 """The fast path as plain ASGI in front of the application: three verbs are answered here, all else goes on."""
 
+from serving.http.admission import send_answer
 from serving.http.asgi import Asgi, Receive, Scope, Send
 from serving.http.fast_path import FastPath
 from serving.http.holding import bounded
@@ -18,11 +19,7 @@ def in_front_of(rest: Asgi, fast_path: FastPath, root_path: str) -> Asgi:
             answer = await fast_path.answer(route, scope, receive)
         else:
             answer = other_method(scope["method"], ("POST",))
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body, "more_body": bool(answer.rest)})
-        for place, part in enumerate(answer.rest, start=1):
-            more = place < len(answer.rest)
-            await send({"type": "http.response.body", "body": bytes(part), "more_body": more})
+        await send_answer(send, answer)
 
     return front
 

@@ -366,6 +366,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self.loop.call_later(_CLOSE_DELAY_S, self.transport.close)
 
 
+def bounded_protocol(
+    inflight: InflightBytes, lifecycle: Lifecycle, keep_alive_s: float, receive_timeout_s: float
+) -> type[asyncio.Protocol]:
+    """The protocol class for `uvicorn.Config(http=…)` of a listener without the fast path."""
+    attributes = {
+        "inflight": inflight,
+        "lifecycle": lifecycle,
+        "keep_alive_s": keep_alive_s,
+        "receive_timeout_s": receive_timeout_s,
+    }
+    return type("BoundedProtocol", (BoundedProtocol,), attributes)
+
+
 def _check_overhead(size: int) -> None:
     if size > MAX_HEAD_BYTES:
         raise Refused(

@@ -14,6 +14,7 @@ from inference.errors import BatonError, InflightExceeded, InputTooLarge
 from serving.codec.binary import JSON_LENGTH
 from serving.engine.inflight import SMALL, Hold
 from serving.engine.observers import RawHeaders
+from serving.http.admission import address_of
 from serving.http.answer import Answer, on_the_wire
 from serving.http.big_body import JOINED_BYTES, LEAST_BYTES, BigBody, GrowingBody
 from serving.http.fast_path import FastPath
@@ -77,6 +78,11 @@ class FastCycle(Hold):
         self._body: bytes | list[bytes] | GrowingBody = b""
         self.disconnected = self.response_complete = False
         self.keep_alive = True
+
+    @property
+    def address(self) -> str:
+        """The client's."""
+        return self._protocol.address
 
     @property
     def message_event(self) -> "FastCycle":
@@ -178,6 +184,7 @@ class FastProtocol(BoundedProtocol):
     """A connection. `fast_path` is set on the subclass that `protocol_of` makes."""
 
     fast_path: FastPath
+    address = ""
     heads: dict[bytes, Head]
     defaults: DefaultHeaders
     _hot: FastCycle | None = None
@@ -212,6 +219,7 @@ class FastProtocol(BoundedProtocol):
         """asyncio: somebody has connected."""
         super().connection_made(transport)
         self._plain = transport.get_extra_info("sslcontext") is None
+        self.address = address_of(self.client)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is closed, perhaps before its request was here whole."""
@@ -281,7 +289,8 @@ class FastProtocol(BoundedProtocol):
         self._idle_since = self.loop.time()
 
     def _begin(self, route: Route, headers: RawHeaders) -> FastCycle:
-        self._hot = cycle = FastCycle(self, route, headers, self.fast_path.turn_away(route, headers))
+        refused = self.fast_path.turn_away(route, headers, self.address)
+        self._hot = cycle = FastCycle(self, route, headers, refused)
         self.cycle = cast("RequestResponseCycle", cycle)
         return cycle
 

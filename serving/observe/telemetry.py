@@ -4,6 +4,7 @@ All of it is made after the answer from the times that every request keeps anywa
 asked for any of it spends nothing on it. Tracing is asked for by OpenTelemetry's own variables.
 """
 
+import json
 import logging
 import re
 import time
@@ -24,6 +25,7 @@ access = logging.getLogger("baton.access")
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _SERVER_ERROR = 500
+_APART = re.compile(r"[\s\"=]")
 _SHARE = re.compile(r"TraceIdRatioBased\{([0-9.e-]+)\}")  # a sampler's description, the same in all of them
 
 
@@ -149,4 +151,12 @@ def log_access(
         "batch_rows": times.batch_rows,
     }
     shown = {name: value for name, value in facts.items() if value not in ("", 0, 0.0)}
-    access.info("%s", " ".join(f"{name}={value}" for name, value in shown.items()), extra={"facts": shown})
+    access.info(
+        "%s", " ".join(f"{name}={_word(value)}" for name, value in shown.items()), extra={"facts": shown}
+    )
+
+
+def _word(value: object) -> str:
+    """A value of a line: in quotation marks where a client could put another field into it."""
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if _APART.search(text) else text

@@ -91,9 +91,7 @@ class WorkerServer(BatonServer):
     async def _welcome(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         with contextlib.suppress(OSError):  # it has gone again, or could not agree on TLS
-            await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol, connection, ssl=self.config.ssl, ssl_handshake_timeout=self.handshake_s()
-            )
+            await self.meet(connection, self.handshake_s())
 
     async def _close_listener(self) -> None:
         """The supervisor did; the last connections are let in, unless one never ends its handshake."""

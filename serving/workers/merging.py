@@ -13,6 +13,7 @@ from serving.workers.messages import Family, Report, Sample
 _COUNTED = ("counter", "histogram", "unknown")  # Triton's aliases are counters of unknown type
 # Levels that each worker has for itself, so that the server has their sum.
 _AMOUNTS = frozenset({
+    "baton_client_in_flight",
     "baton_explanations_in_flight",
     "baton_in_flight",
     "baton_inflight_bytes",

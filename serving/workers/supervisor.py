@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from inference.runtime.machine import available_cpus
-from serving.listening import listen, url_of
+from serving.listening import leave_address, listen, listen_at, parse_address, url_of
 from serving.observe.logs import set_up_logging
 from serving.settings import Settings
 from serving.workers.coordinator import Coordinator
@@ -50,12 +50,15 @@ class Ended(NamedTuple):
 class Supervisor:
     """Keeps `settings.workers` processes behind one listening socket."""
 
-    def __init__(self, settings: Settings, arguments: Sequence[str], listening: socket.socket) -> None:
-        """`arguments`: of the command line, which each worker reads again."""
+    def __init__(
+        self, settings: Settings, arguments: Sequence[str], listening: socket.socket, *more: socket.socket
+    ) -> None:
+        """`arguments`: of the command line, which each worker reads again. `more`: sockets that are listened on too."""
         self._settings, self._arguments = settings, arguments
         self._roster = Roster(settings.workers, strict=settings.strict_readiness)
         self._coordinator = Coordinator(self._roster, self._changed)
         self._listener = Listener(listening, self._slots)
+        self._listeners = [self._listener, *(Listener(each, self._slots) for each in more)]
         self._leave_s = settings.drain_delay_s + settings.shutdown_timeout_s + _MARGIN_S
         self._watch = Watch(self._roster, settings.worker_timeout_s, self._leave_s, self._give_up)
         self._processes: dict[int, asyncio.subprocess.Process] = {}
@@ -204,7 +207,8 @@ class Supervisor:
                 worker.slot.seal()
             if worker.silent:
                 self._listener.take_back(worker.slot.take_back())
-        self._listener.look()
+        for listener in self._listeners:
+            listener.look()
 
     def _replace(self, worker: Worker) -> None:
         """End a worker as a whole server is ended: its other requests are answered."""
@@ -240,7 +244,9 @@ class Supervisor:
     async def _close(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
         log.info("draining: no new connections, requests under way are finished")
-        await self._listener.close()
+        await asyncio.gather(*(listener.close() for listener in self._listeners))
+        if self._settings.admin_listen:
+            leave_address(parse_address(self._settings.admin_listen))
         for worker in self._roster:
             worker.slot.seal()
 
@@ -261,15 +267,24 @@ def supervise(settings: Settings, arguments: Sequence[str]) -> int:
         listening = listen(settings.host, settings.port)
     except OSError as error:
         return _refuse(f"--host {settings.host} --port {settings.port}: {error}")
+    more: list[socket.socket] = []
+    if settings.admin_listen:
+        try:
+            more.append(listen_at(parse_address(settings.admin_listen)))
+        except OSError as error:
+            listening.close()
+            return _refuse(f"--admin-listen {settings.admin_listen}: {error}")
     set_up_logging(settings.log_level, settings.log_format, "supervisor")
     for line in settings.deprecations():
         log.warning("%s", line)
     host, port = listening.getsockname()[:2]
     url = url_of(host, port, tls=settings.tls_cert is not None, root_path=settings.root_path)
     log.info("%d workers on %s", settings.workers, url)
+    if more:
+        log.info("administration on %s", settings.admin_listen)
 
     async def run() -> int:
-        return await Supervisor(settings, arguments, listening).run()
+        return await Supervisor(settings, arguments, listening, *more).run()
 
     return asyncio.run(run())
 

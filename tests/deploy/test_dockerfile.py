@@ -2,6 +2,7 @@
 
 import re
 
+from scripts.lock import ENVIRONMENTS
 from serving.healthcheck import main as healthcheck
 from tests.deploy.tools import ROOT, project_version
 
@@ -51,4 +52,12 @@ def test_only_what_an_image_is_made_of_goes_to_the_builder() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert lines[0] == "*"
     copied = re.findall(r"^COPY (?!--from)(\S+) ", TEXT, re.MULTILINE)
-    assert {f"!{name}" for name in copied} <= set(lines)
+    named = {"deploy/locks" if name.startswith("deploy/locks/") else name for name in copied}
+    assert {f"!{name}" for name in named} <= set(lines)
+
+
+def test_the_servers_packages_are_those_of_their_locks_by_digest() -> None:
+    for name in ENVIRONMENTS:
+        stage = STAGES[f"{name}-environment"]
+        assert f"COPY deploy/locks/{name}.txt requirements.txt" in stage
+        assert re.findall(r"\$PIP install (.*?) \\", stage) == ["--require-hashes -r requirements.txt"]

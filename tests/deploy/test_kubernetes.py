@@ -49,7 +49,7 @@ def component(name: str, base: str = "../base") -> list[Manifest]:
 
 
 FOLDERS = ("base", "overlays/cpu", "overlays/cuda", "overlays/dev", "canary", "training", "kserve")
-COMPONENTS = ("keda", "models-oci", "models-s3", "tracing", "trust")
+COMPONENTS = ("access", "keda", "models-oci", "models-s3", "tracing", "trust")
 
 
 @pytest.fixture(params=[*FOLDERS, *(f"components/{name}" for name in COMPONENTS), "trainjob"])
@@ -278,7 +278,7 @@ def server_pods(manifests: list[Manifest]) -> list[tuple[Manifest, dict[str, str
         server = pod["containers"][0]
         if server["image"].split(":")[0] != "baton":
             continue
-        environment = {each["name"]: each["value"] for each in server.get("env", [])}
+        environment = {each["name"]: each.get("value", "of a Secret") for each in server.get("env", [])}
         for source in server.get("envFrom", []):
             environment |= settings[source["configMapRef"]["name"]]
         found.append((pod, environment))

@@ -3,13 +3,20 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Path, Response
+from fastapi import Path, Response, Security
+from fastapi.security import HTTPBearer
 
 Responses = dict[int | str, dict[str, Any]]
 
+# For OpenAPI alone, so that its readers can be told a secret: others check it.
+ADMIN_TOKEN = Security(HTTPBearer(scheme_name="admin token", auto_error=False))
+API_KEY = Security(HTTPBearer(scheme_name="API key", auto_error=False))
+
 _WHY = {
     400: ("The request is at fault", "inputs[0].shape: got [1, 63], expected [-1, 64], -1 standing for any"),
-    403: ("Administration is off, or the token is wrong", "administration is off: no admin token is set"),
+    401: ("The token or key is missing or wrong; see WWW-Authenticate",
+          "API key: missing, expected Authorization: Bearer KEY"),
+    403: ("Administration is off, or not here, or not for this page", "administration is off: no admin token is set"),
     404: ("No such model or version", "Request for unknown model: 'x' is not found"),
     409: ("The version on disk is refused, and the model answers as before",
           "model 'x' answers as before, since what is on disk is refused: version 2: …"),

@@ -58,7 +58,7 @@ _ANSWER_SCHEMA = {
     },
 }
 _BINARY = "the JSON part, then the bytes of each binary tensor"
-_ERRORS = (400, 404, 413, 415, 429, 501, 503, 504)
+_ERRORS = (400, 401, 404, 413, 415, 429, 501, 503, 504)
 
 
 def infer_routes(fast_path: FastPath) -> APIRouter:

@@ -3,13 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from serving.access.administration import Administration
 from serving.engine.description import config, metadata
 from serving.engine.diagnostics import SERVER_NAME, server_version
 from serving.engine.group import Group
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
+from serving.http.admission import arrived_at, client_of
 from serving.http.matching import parse_version
 from serving.http.routes.documented import Json, Version, shows
 
@@ -48,7 +50,7 @@ Tell = Callable[[ServedModel], Any]
 Ask = Callable[[ServedModel], Awaitable[Any]]
 
 
-def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
+def model_routes(registry: ModelRegistry, group: Group, administration: Administration) -> APIRouter:
     """Everything under GET /v2 that is not health, and /v1/models."""
     router = APIRouter(tags=["models"])
 
@@ -85,9 +87,10 @@ def model_routes(registry: ModelRegistry, group: Group) -> APIRouter:
         """The server's name, version and the protocol's extensions that it offers."""
         return Json({"name": SERVER_NAME, "version": server_version(), "extensions": EXTENSIONS})
 
-    @router.get("/v2/diagnostics", responses=shows({"cpus": 2, "cpu_quota": 2.0, "models": []}))
-    async def diagnostics() -> Response:
+    @router.get("/v2/diagnostics", responses=shows({"cpus": 2, "cpu_quota": 2.0, "models": []}, 403))
+    async def diagnostics(request: Request) -> Response:
         """The settings really in force: quota, threads, providers, digests, plans."""
+        administration.check_listener(arrived_at(request.scope), client_of(request.scope))
         return Json(await group.diagnostics())
 
     @router.get("/v2/models", responses=shows({"models": ["tiny"]}))

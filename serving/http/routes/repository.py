@@ -1,33 +1,30 @@
 """The repository extension, and the answers that clients expect of shared memory, which is off."""
 
-import secrets
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-from fastapi import APIRouter, Header, HTTPException, Request, Response
-from pydantic import SecretStr
+from fastapi import APIRouter, Depends, Request, Response
 
 from inference.errors import InvalidInput, Unsupported, counted
+from serving.access.administration import Administration
 from serving.engine.group import Group
 from serving.engine.served_model import ModelState
-from serving.http.routes.documented import Json, shows, takes
-
-Bearer = Annotated[str | None, Header(alias="Authorization", include_in_schema=False)]
+from serving.http.admission import arrived_at, client_of
+from serving.http.routes.documented import ADMIN_TOKEN, Json, shows, takes
 
 _READY = {"type": "object", "properties": {"ready": {"type": "boolean"}}}
 _INDEX = [{"name": "tiny", "version": "1", "state": "READY", "reason": ""}]
 
 
-def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
-    """Index for all; load and unload for clients with the token."""
+def repository_routes(group: Group, administration: Administration) -> APIRouter:
+    """Index for all; load and unload for those whom `administration` admits."""
     router = APIRouter(tags=["repository"])
 
-    def admit(authorization: str | None) -> None:
-        if admin_token is None:
-            raise HTTPException(403, "administration is off: no admin token is set")
-        given = (authorization or "").removeprefix("Bearer ").encode()
-        if not secrets.compare_digest(given, admin_token.get_secret_value().encode()):
-            raise HTTPException(403, "Authorization: expected 'Bearer <the admin token>'")
+    async def admit(request: Request) -> None:
+        scope = request.scope
+        await administration.admit(dict(scope["headers"]), arrived_at(scope), client_of(scope))
+
+    admitted = [Depends(admit), *([ADMIN_TOKEN] if administration.has_token else [])]
 
     @router.post(
         "/v2/repository/index",
@@ -52,17 +49,17 @@ def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
 
     @router.post(
         "/v2/repository/models/{name}/load",
-        responses=shows(None, 400, 403, 404, 409, 503),
+        responses=shows(None, 400, 401, 403, 404, 409, 429, 503),
         response_class=Response,
         openapi_extra=takes({"type": "object"}, required=False, json={}),
+        dependencies=admitted,
     )
-    async def load(name: str, request: Request, authorization: Bearer = None) -> Response:
+    async def load(name: str, request: Request) -> Response:
         """Load a model as it is on disk now; answers when it serves. Configurations are not taken.
 
         A version that has not changed stays; one that is refused is answered with the reason: 409 where the model
         answers as before, 503 where it does not answer.
         """
-        admit(authorization)
         parameters = (await _options(request)).get("parameters")
         if parameters:
             raise InvalidInput("parameters", parameters, "none: a model is what its folder says")
@@ -71,13 +68,13 @@ def repository_routes(group: Group, admin_token: SecretStr | None) -> APIRouter:
 
     @router.post(
         "/v2/repository/models/{name}/unload",
-        responses=shows(None, 400, 403, 404, 503),
+        responses=shows(None, 400, 401, 403, 404, 429, 503),
         response_class=Response,
         openapi_extra=takes({"type": "object"}, required=False, json={}),
+        dependencies=admitted,
     )
-    async def unload(name: str, authorization: Bearer = None) -> Response:
+    async def unload(name: str) -> Response:
         """Stop serving a model; answers when its last request has."""
-        admit(authorization)
         await group.unload(name)
         return Response()
 

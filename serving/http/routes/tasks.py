@@ -38,7 +38,7 @@ _EXPLANATIONS = {
     "required": ["explanations"],
     "properties": {"explanations": {"type": "array"}},
 }
-_ERRORS = (400, 404, 413, 415, 429, 501, 503, 504)
+_ERRORS = (400, 401, 404, 413, 415, 429, 501, 503, 504)
 
 
 def task_routes(fast_path: FastPath) -> APIRouter:

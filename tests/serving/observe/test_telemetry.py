@@ -84,6 +84,17 @@ def test_the_access_log_has_the_id_and_the_stages_and_no_other_header(
     assert "preprocess_ms" not in record.__dict__["facts"], "it took no time"
 
 
+def test_a_client_cannot_put_a_field_into_a_line_of_the_access_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "baton.access")
+    route = Route("infer", "x", None, '/v2/models/x" status=200\n/infer')
+    log_access(route, {b"x-request-id": b"1 status=200"}, TIMES, 404)
+    (record,) = caplog.records
+    assert record.message.startswith(
+        r'path="/v2/models/x\" status=200\n/infer" status=404 request_id="1 status=200" '
+    )
+    assert record.__dict__["facts"]["request_id"] == "1 status=200"
+
+
 def test_a_trace_of_a_model_that_was_unloaded_meanwhile_is_kept_all_the_same(
     server: ThreadedServer,
 ) -> None:

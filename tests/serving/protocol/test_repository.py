@@ -17,9 +17,11 @@ def test_the_index_lists_versions_and_states(http: httpx.Client) -> None:
 
 def test_load_and_unload_want_the_token(http: httpx.Client) -> None:
     for verb in ("load", "unload"):
-        refused(http.post(f"/v2/repository/models/sum/{verb}"), 403, "token")
+        refused(http.post(f"/v2/repository/models/sum/{verb}"), 401, "admin token: missing")
         wrong = {"Authorization": "Bearer wrong"}
-        refused(http.post(f"/v2/repository/models/sum/{verb}", headers=wrong), 403, "token")
+        refused(
+            http.post(f"/v2/repository/models/sum/{verb}", headers=wrong), 401, "admin token: got a wrong one"
+        )
 
 
 def test_only_what_is_ready_is_listed_where_that_is_asked(http: httpx.Client) -> None:
