@@ -20,8 +20,8 @@ PYTHON = "3.11"
 """Of the images."""
 
 ENVIRONMENTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "serving": (("serving", "tracing"), ()),
-    "serving-cuda": (("serving-cuda", "tracing"), ("onnxruntime-gpu[cuda,cudnn]",)),
+    "serving": (("serving", "signing", "tracing"), ()),
+    "serving-cuda": (("serving-cuda", "signing", "tracing"), ("onnxruntime-gpu[cuda,cudnn]",)),
 }
 """By the name of the image: extras of `pyproject.toml`, and requirements beside them."""
 
