@@ -212,13 +212,12 @@ def _instances() -> bytes:
 
 
 async def unread_output(of: Attacker) -> None:
-    """Answers of 15 MB to requests of 8 kB, which nobody reads."""
-    rows = 1000
+    """Answers of 6 MB to requests of 3 kB, which nobody reads; few enough rows not to fill the queue of the model."""
+    rows = 400
     data = b"\x01\0\0\0\0\0\0\0" * rows
     head, text = _binary("retail", "history", "INT64", [rows, 1], data, output="scores")
     async with of.connected() as (reader, writer):
-        for _ in range(8):
-            await of.send(writer, head + text + data)
+        await of.send(writer, head + text + data)
         await asyncio.sleep(5)
         await of.answered(reader, 0.1)
 
@@ -244,7 +243,7 @@ ATTACKS: dict[str, tuple[str, int, One]] = {
     "images": ("49 million pixels in a PNG of 200 kB", 4, whole(_image)),
     "history": ("a history of 8 million ids, binary", 2, whole(_history)),
     "numbers": ("15 million numbers in JSON", 4, whole(_numbers)),
-    "unread": ("answers of 15 MB that nobody reads", 12, unread_output),
+    "unread": ("answers of 6 MB that nobody reads", 12, unread_output),
     "pipelined": ("60 requests of 1 MB behind one another", 8, pipelined),
     "parts": ("400,000 parts of a form", 4, whole(_parts)),
     "instances": ("6 million instances of nested lists", 4, whole(_instances)),
