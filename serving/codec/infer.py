@@ -72,6 +72,8 @@ class InferCodec:
         """Bodies up to this size are decoded at once, on the event loop."""
         self.takes_strings = self._inputs.takes_strings
         self._outputs = OutputEncoder(manifest, labels or {}, strict=strict)
+        self.small_rows = self._outputs.small_rows
+        """Answers of so many rows are encoded at once, on the event loop."""
 
     def decode(self, body: bytes | memoryview, json_bytes: int | None = None) -> InferRequest:
         """A request from its body; `json_bytes` is `Inference-Header-Content-Length`, None where it is absent.
@@ -140,8 +142,8 @@ class InferCodec:
         return self._outputs.encode_large(request.outputs, outputs, request.id, pace)
 
     def is_large(self, request: InferRequest, outputs: Tensors) -> bool:
-        """Whether encoding the answer would take the event loop for long."""
-        return request.rows > self._outputs.small_rows and self._outputs.is_large(request.outputs, outputs)
+        """Whether encoding the answer, of more than `small_rows`, would take the event loop for long."""
+        return self._outputs.is_large(request.outputs, outputs)
 
     def encoded_bytes(self, request: InferRequest, outputs: Tensors) -> int:
         """About how long the answer will be."""

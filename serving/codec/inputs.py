@@ -70,7 +70,8 @@ class InputDecoder:
                 rows = _check_rows(head.shape[0], rows, index)
             array = _elements(head, spec.datatype, blobs, f"inputs[{index}]")
             tensors[head.name] = array.reshape(-1) if self._columns and head.name in self._columns else array
-        self._check_all_there(tensors)
+        if len(tensors) != len(self._specs):
+            raise self._missing(tensors)
         blobs.check_used_up()
         return tensors, rows or 1
 
@@ -83,7 +84,8 @@ class InputDecoder:
             if self._batched:
                 rows = _check_rows(head.shape[0], rows, index)
             named[head.name] = _NOTHING
-        self._check_all_there(named)
+        if len(named) != len(self._specs):
+            raise self._missing(named)
 
     def decoded_bytes(self, heads: Sequence[InputHead]) -> int:
         """How much memory the tensors of these inputs will take; those that are views of the body take none."""
@@ -108,10 +110,9 @@ class InputDecoder:
         shape = leading + tuple(variable if axis == -1 else axis for axis in tail)
         return {spec.name: decode_binary(memoryview(body), spec.datatype, shape, "body")}
 
-    def _check_all_there(self, tensors: Mapping[str, Array]) -> None:
-        if len(tensors) != len(self._specs):
-            missing = sorted(self._specs.keys() - tensors.keys())
-            raise InvalidInput("inputs", counted(len(tensors), "input"), f"also {', '.join(missing)}")
+    def _missing(self, tensors: Mapping[str, Array]) -> InvalidInput:
+        missing = sorted(self._specs.keys() - tensors.keys())
+        return InvalidInput("inputs", counted(len(tensors), "input"), f"also {', '.join(missing)}")
 
     def _spec(self, head: InputHead, index: int, decoded: Mapping[str, Array]) -> TensorSpec:
         """The manifest's entry for this input; `InvalidInput` for another name, datatype or shape."""

@@ -58,8 +58,11 @@ class Distribution:
     def observe(self, value: int) -> None:
         """Count one value."""
         cells = self._cells
-        cells[bisect_left(self._edges, value)] += 1
-        cells[0] += value
+        if value:
+            cells[bisect_left(self._edges, value)] += 1
+            cells[0] += value
+        else:
+            cells[1] += 1
 
     @property
     def counts(self) -> Sequence[int]:

@@ -86,7 +86,8 @@ class InferExchange:
 
     def is_large(self, outputs: Tensors) -> bool:
         """Whether the answer is for `encode_large`."""
-        return self._context.large or self._codec.is_large(self._request, outputs)
+        request, codec = self._request, self._codec
+        return self._context.large or (request.rows > codec.small_rows and codec.is_large(request, outputs))
 
     def encode(self, outputs: Tensors) -> Answer:
         """The answer to a request that has run, which is counted as one."""
@@ -127,9 +128,9 @@ class InferExchange:
         seconds = (ended - context.started_ns) * _NS
         self._model.metrics.observe_request(context.times, self._request.rows, seconds)
         if encoded.json_bytes is None:
-            return Answer(200, [JSON], encoded.body, rest=encoded.rest)
+            return Answer(200, [JSON], encoded.body, b"", encoded.rest)
         length = (JSON_LENGTH, b"%d" % encoded.json_bytes)
-        return Answer(200, [BINARY, length], encoded.body, rest=encoded.rest)
+        return Answer(200, [BINARY, length], encoded.body, b"", encoded.rest)
 
 
 class PredictExchange:

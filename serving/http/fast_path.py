@@ -237,7 +237,7 @@ class FastPath:
                 if error is not None:
                     raise error
                 if exchange.is_large(result):
-                    self._work.start(large(result), partial(answered, None))
+                    self._answer_large(route, model, exchange, result, headers, context, client)
                     return
                 answer = exchange.encode(result)
             except BaseException as failure:
@@ -247,14 +247,6 @@ class FastPath:
                     self._spawn(self._send_compressed(route, answer, headers, context, client))
                     return
             client.send(self._finished(route, answer, headers, context))
-
-        async def large(result: Any) -> None:
-            """The same for an answer that is encoded in pieces."""
-            answer = await exchange.encode_large(result)
-            if b"accept-encoding" in headers:
-                await self._send_compressed(route, answer, headers, context, client)
-            else:
-                client.send(self._finished(route, answer, headers, context))
 
         if self._payload_log is not None and self._payload_log.picks():
             context.body = bytes(body)
@@ -266,6 +258,31 @@ class FastPath:
             exchange.start(body, headers, answered)
         except Exception as error:
             answered(None, error)
+
+    def _answer_large(
+        self,
+        route: Route,
+        model: ServedModel | None,
+        exchange: Any,
+        result: Any,
+        headers: RawHeaders,
+        context: RequestContext,
+        client: Client,
+    ) -> None:
+        """Send an answer that is encoded in pieces."""
+        # Not inside `respond`: a function there that names itself is a ring, which only the collector ends.
+
+        async def answer() -> None:
+            encoded = await exchange.encode_large(result)
+            if b"accept-encoding" in headers:
+                await self._send_compressed(route, encoded, headers, context, client)
+            else:
+                client.send(self._finished(route, encoded, headers, context))
+
+        def fail(error: Exception) -> None:
+            client.send(self._finished(route, self._refused(route, model, error), headers, context))
+
+        self._work.start(answer(), fail)
 
     def _served(self, route: Route) -> ServedModel | None:
         try:
