@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 import json
 import re
 import socket
@@ -549,3 +550,29 @@ def test_a_big_body_is_answered_without_uvloop() -> None:
         assert taken == [sent, b"next"]
 
     asyncio.run(talk())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(body(1, 2, 3)),
+        request(b"{}"),
+        request(png(7), "Content-Type: image/png", path="/v1/models/brightness:predict"),
+        request(b"{}", path="/v1/models/brightness:predict"),
+    ],
+    ids=["tensors", "wrong tensors", "image", "wrong instances"],
+)
+def test_a_request_leaves_nothing_to_the_garbage_collector(server: ThreadedServer, sent: bytes) -> None:
+    times = 100
+    with closing(connect(server)) as connection:
+        connection.sendall(sent)  # what is made once
+        read(connection, 1)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(times):
+                connection.sendall(sent)
+                read(connection, 1)
+            assert gc.collect() < times
+        finally:
+            gc.enable()
