@@ -9,7 +9,7 @@ import pytest
 from serving.bench.figures import summarize
 from serving.bench.load import LoadTarget, drive
 from serving.bench.values import BenchError, Closed, Load, Open, Record
-from tests.serving.bench.server import Tiny, running
+from tests.serving.bench.server import Tiny, running, stop_listening
 
 REQUEST = b"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n{}"
 RATE, SECONDS = 200.0, 0.5
@@ -117,7 +117,7 @@ def test_a_server_that_goes_away_gives_outcomes_and_no_error() -> None:
         server = await asyncio.start_server(tiny.serve, "127.0.0.1", tiny.port)
         loading = asyncio.create_task(both(tiny))
         await asyncio.sleep(0.1)
-        server.close()
+        await stop_listening(server)
         return await loading
 
     tiny.drop_at, tiny.close = -1, True
