@@ -15,7 +15,7 @@ from serving.codec.scan import unpaced
 LONG = "l\u00e9\n\"'[,]" * 700
 
 
-@pytest.mark.parametrize("size", [1, 7, 64, 5000, 65536])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 7, 64, 5000, 65536])
 @pytest.mark.parametrize(
     "instances",
     [
