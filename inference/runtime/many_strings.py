@@ -63,21 +63,28 @@ def run_in_pieces(
 def _value(array: Array) -> ort.OrtValue:
     if array.dtype != np.object_:
         return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+    if array.size < 2:  # beside an input of many
+        few = protobuf.strings("y", [str(element).encode() for element in array.flat], array.shape)
+        return _run(_session(protobuf.model((), (), [("y", array.shape)], [few])), {})
     pieces: list[ort.OrtValue] = []
     flat = array.reshape(-1)
     for begin, end in _ends(flat.size):
         with _taking_turns():
             pieces += map(_split, _halved([str(element) for element in flat[begin:end].tolist()]))
-    names = [f"piece{place}" for place in range(len(pieces))]
-    nodes = [
-        protobuf.node("Concat", names, ["flat"], axis=1),
-        protobuf.node("Reshape", ["flat", "shape"], ["y"]),
-    ]
-    inputs = [*((name, protobuf.STRING) for name in names), ("shape", protobuf.INT64)]
-    joining = _session(protobuf.model(nodes, inputs, [("y", None)]))
-    whole = _run(joining, {**dict(zip(names, pieces, strict=True)), "shape": _numbers(*array.shape)})
+    # One after the other: all that were needed at once would be a copy of the strings more.
+    joined = [_joined(pieces)]
     _release(pieces)
+    whole = _run(_reshaping(), {"x": joined[0], "shape": _numbers(*array.shape)})
+    _release(joined)
     return whole
+
+
+def _joined(pieces: Sequence[ort.OrtValue]) -> ort.OrtValue:
+    """Strings [1, all of them]."""
+    names = [f"piece{place}" for place in range(len(pieces))]
+    nodes = [protobuf.node("Concat", names, ["y"], axis=1)]
+    joining = _session(protobuf.model(nodes, [(name, protobuf.STRING) for name in names], [("y", None)]))
+    return _run(joining, dict(zip(names, pieces, strict=True)))
 
 
 def _ends(size: int) -> Iterator[tuple[int, int]]:
@@ -111,14 +118,12 @@ def _array(value: ort.OrtValue) -> Array:
         array: Array = value.numpy()
         return array
     flat = np.empty(prod(shape), np.object_)
-    whole = _run(_flattening(), {"x": value, "shape": _numbers(-1)})
+    whole = [_run(_reshaping(), {"x": value, "shape": _numbers(-1)})]
     for begin, end in _ends(flat.size):
-        piece = _run(_slicing(), {"x": whole, "begin": _numbers(begin), "end": _numbers(end)})
+        piece = _run(_slicing(), {"x": whole[0], "begin": _numbers(begin), "end": _numbers(end)})
         with _taking_turns():
             flat[begin:end] = piece.numpy()
-    held = [whole]
-    del whole
-    _release(held)
+    _release(whole)
     return flat.reshape(shape)
 
 
@@ -161,7 +166,7 @@ def _giving_back() -> ort.InferenceSession:
 
 
 @cache
-def _flattening() -> ort.InferenceSession:
+def _reshaping() -> ort.InferenceSession:
     nodes = [protobuf.node("Reshape", ["x", "shape"], ["y"])]
     return _session(protobuf.model(nodes, [("x", protobuf.STRING), ("shape", protobuf.INT64)], [("y", None)]))
 

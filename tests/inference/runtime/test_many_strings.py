@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
@@ -100,6 +101,40 @@ def test_no_piece_is_a_string_alone(session: OrtSession, pieces: list[int], coun
     assert session.run(given, in_pieces=True)["again"].tolist() == [[""] * count]
     assert sum(pieces) == count
     assert min(pieces) > 1
+
+
+@pytest.mark.parametrize("few", [objects(), objects(""), objects("a"), objects("", "b")], ids=len)
+def test_few_strings_beside_many(few: Array) -> None:
+    info = helper.make_tensor_value_info
+    nodes = [helper.make_node("Identity", [name], [f"{name} again"]) for name in ("few", "many")]
+    inputs = [info(name, TensorProto.STRING, [f"N of {name}"]) for name in ("few", "many")]
+    outputs = [info(f"{name} again", TensorProto.STRING, [f"N of {name}"]) for name in ("few", "many")]
+    session = OrtSession(graph_bytes(nodes, inputs, outputs, {}), Path("m/1"))
+    again = session.run({"few": few, "many": TEXTS["plain"]}, in_pieces=True)
+    assert again["few again"].tolist() == few.tolist()
+    assert again["many again"].tolist() == TEXTS["plain"].tolist()
+
+
+def test_outputs_that_are_no_tensors_are_as_ever() -> None:
+    """Dicts of scikit-learn's, which are read in one call alone."""
+    maps = onnx.ValueInfoProto(name="y")
+    maps.type.sequence_type.elem_type.map_type.key_type = TensorProto.INT64
+    maps.type.sequence_type.elem_type.map_type.value_type.tensor_type.elem_type = TensorProto.FLOAT
+    info = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node(
+            "LabelEncoder", ["text"], ["number"], domain="ai.onnx.ml", keys_strings=["a"], values_floats=[1.0]
+        ),
+        helper.make_node("ZipMap", ["number"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[3, 5]),
+    ]
+    graph = helper.make_graph(nodes, "g", [info("text", TensorProto.STRING, ["N", 2])], [maps])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    session = OrtSession(made, Path("m/1"))
+    text = objects(*"ab" * 10).reshape(10, 2)
+    assert (
+        session.run({"text": text}, in_pieces=True)["y"].tolist() == session.run({"text": text})["y"].tolist()
+    )
 
 
 def test_an_array_that_lies_otherwise(session: OrtSession) -> None:
