@@ -5,10 +5,10 @@
 #   serving-demo   serving, with models/ inside, to try without a volume
 #   training       trains and publishes:  docker build --target training -t baton-training:0.2.0 .
 #
-# Pin the base by digest where builds must repeat:
-#   --build-arg PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm@sha256:…
+# The base is pinned by digest, of the index for all processors; renew it for the fixes of Debian and CPython:
+#   docker buildx imagetools inspect python:3.11-slim-bookworm
 # 3.11 is the interpreter that the tests run on.
-ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
+ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 
 FROM ${PYTHON_IMAGE} AS base

@@ -19,6 +19,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 MB = 1_000_000
+PAUSE_S = 1.0
+"""Until a connection that was ended is opened again: less would be a flood, which costs processor and not memory."""
 _SILENCE_S = 2.0
 """For which a connection that was filled is held, or an answer is waited for."""
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
@@ -275,7 +277,7 @@ async def _keep_at_it(attacker: Attacker, connections: int, one: One) -> None:
         while time.monotonic() < attacker.until:
             with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
                 await one(attacker)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(PAUSE_S)
 
     tasks = [asyncio.create_task(again()) for _ in range(connections)]
     await asyncio.wait(tasks, timeout=attacker.until - time.monotonic() + 10)

@@ -76,12 +76,21 @@ def _report(given: argparse.Namespace, reports: Sequence[Report]) -> int:
             kept=growth <= _MAX_GROWTH,
         ),
     ]
-    ended: dict[str, int] = {}
+    return write(given.out or FOLDER / f"fuzz_{given.kind}.json", _COLUMNS, rows, claims, _statuses(reports))
+
+
+def _statuses(reports: Sequence[Report]) -> list[str]:
+    """How many inputs had each status: an item of a list for each verb, where outcomes name verbs."""
+    ended: dict[str, dict[str, int]] = {}
     for each in reports:
         for outcome, count in each.outcomes.items():
-            ended[outcome] = ended.get(outcome, 0) + count
-    notes = [", ".join(f"{outcome}: {count:,}" for outcome, count in sorted(ended.items()))] if ended else []
-    return write(given.out or FOLDER / f"fuzz_{given.kind}.json", _COLUMNS, rows, claims, notes)
+            verb, _, status = outcome.rpartition(" ")
+            of_verb = ended.setdefault(verb, {})
+            of_verb[status] = of_verb.get(status, 0) + count
+    return [
+        f"- {verb or 'all'}: {', '.join(f'{count:,} × {status}' for status, count in sorted(of_verb.items()))}"
+        for verb, of_verb in sorted(ended.items())
+    ]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from serving.codec.scan import Pace, trimmed
 
 _FORM = "application/x-www-form-urlencoded"  # curl's for a body, unless it is told another
 _COPIED = 1 << 20
+_JSON = ("", _FORM, "application/json")
 _TEXT = "text/plain"  # a browser's fetch, for a string
 
 
@@ -53,7 +54,7 @@ def decode_payloads(body: bytes, content_type: str, limit: int) -> list[Payload]
     """
     media_type, _, parameters = content_type.partition(";")
     media_type = media_type.strip().lower()
-    if _is_json(media_type):
+    if media_type in _JSON or media_type.endswith("+json"):
         return _from_json(body, media_type, limit)
     if media_type == "multipart/form-data":
         parts = decode_parts(body, content_type, limit)
@@ -79,7 +80,8 @@ def decode_long_payloads(
     the base64 of an instance stands for.
     """
     media_type = content_type.partition(";")[0].strip().lower()
-    if _is_json(media_type) or (media_type == _TEXT and _begins_object(body)):
+    is_json = media_type in _JSON or media_type.endswith("+json")
+    if is_json or (media_type == _TEXT and _begins_object(body)):
         if media_type in ("", _FORM) and not _begins_object(body):
             raise _no_json(media_type)
         found = long_payloads(body, limit, pace, takes_bytes=takes_bytes)
@@ -90,7 +92,7 @@ def decode_long_payloads(
                 return b"", [Payload(body, media_type)]
             actual = f"{counted(len(body), 'byte')} without it at its beginning"
             raise InvalidInput("instances", actual, "a list of instances")
-    if not _is_json(media_type) and media_type != "multipart/form-data" and media_type != _TEXT:
+    if not is_json and media_type != "multipart/form-data" and media_type != _TEXT:
         return b"", [Payload(whole(body, pace), media_type)]
     content = whole(body, pace)
     return content, decode_payloads(content, content_type, limit)
@@ -125,10 +127,6 @@ def whole(body: memoryview, pace: Pace) -> bytes:
         copied.write(body[start : start + _COPIED])
         pace()
     return copied.getvalue()
-
-
-def _is_json(media_type: str) -> bool:
-    return media_type in ("", _FORM, "application/json") or media_type.endswith("+json")
 
 
 def _begins_object(body: bytes | memoryview) -> bool:

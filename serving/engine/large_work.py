@@ -2,7 +2,8 @@
 
 Most of the work is Python's and holds the interpreter, so a thread alone would help little. At each of its turns the
 event loop would wait for it: 5 ms, or until a call ends. So a thread sleeps behind each millisecond of work. The loop
-then has its turn at once, and the work takes a tenth longer.
+then has its turn at once, and the work takes a tenth longer. Where the thread itself was kept waiting, for the
+interpreter or for a CPU, it sleeps as long again: large requests take what others leave.
 
 More large requests than there are threads wait in their order. Their bytes are counted before they come here
 (`engine.inflight`), so those that wait are bounded too.
@@ -24,29 +25,41 @@ AT_ONCE = 2
 
 _TURN_NS = 1_000_000
 _REST_S = 50e-6  # `sleep(0)` does not hand the interpreter over
+_LONGEST_REST_S = 0.02
 
 
 class Pacer:
     """The pace of one request's work on a thread; called between two pieces of it."""
 
-    __slots__ = ("_begun_ns", "_context", "_model")
+    __slots__ = ("_begun_ns", "_context", "_model", "_spent_ns")
 
     def __init__(self, context: RequestContext, model: str) -> None:
         """`model` is named in an error."""
-        self._context, self._model, self._begun_ns = context, model, 0
+        self._context, self._model = context, model
+        self._begun_ns = self._spent_ns = 0
+
+    def begin(self) -> None:
+        """On the thread, before its first piece; raises as `__call__` does."""
+        self._check(clock_ns())
+        self._begun_ns, self._spent_ns = clock_ns(), time.thread_time_ns()
 
     def __call__(self) -> None:
         """Rest, where a millisecond is over; `ClientDisconnected` or `DeadlineExceeded` where nobody waits any more."""
         now_ns = clock_ns()
-        if now_ns - self._begun_ns < _TURN_NS:
+        turn_ns = now_ns - self._begun_ns
+        if turn_ns < _TURN_NS:
             return
+        self._check(now_ns)
+        kept_waiting_s = (turn_ns - time.thread_time_ns() + self._spent_ns) * 1e-9
+        time.sleep(min(max(kept_waiting_s, _REST_S), _LONGEST_REST_S))
+        self._begun_ns, self._spent_ns = clock_ns(), time.thread_time_ns()
+
+    def _check(self, now_ns: int) -> None:
         context = self._context
         if context.is_disconnected():
             raise ClientDisconnected("the client closed the connection while its request was worked on")
         if context.deadline_s is not None and now_ns * 1e-9 > context.deadline_s:
             raise DeadlineExceeded(self._model, context.timeout_s)
-        time.sleep(_REST_S)
-        self._begun_ns = clock_ns()
 
 
 class LargeWork:
@@ -74,7 +87,7 @@ class LargeWork:
 
 
 def _begin(function: Callable[..., T], arguments: tuple[Any, ...], pace: Pacer) -> T:
-    pace()  # whoever left while it waited is not worked for
+    pace.begin()  # whoever left while it waited is not worked for
     return function(*arguments, pace)
 
 

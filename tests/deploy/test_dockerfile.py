@@ -43,8 +43,8 @@ def test_labels_say_what_it_is() -> None:
         assert f"ARG VERSION={project_version()}" in STAGES[name]
 
 
-def test_the_base_can_be_pinned_by_digest() -> None:
-    assert re.search(r"^ARG PYTHON_IMAGE=\S+$", TEXT, re.MULTILINE)
+def test_the_base_is_pinned_by_digest() -> None:
+    assert re.search(r"^ARG PYTHON_IMAGE=\S+:\S+@sha256:[0-9a-f]{64}$", TEXT, re.MULTILINE)
     assert re.findall(r"^FROM (\S+) AS base$", TEXT, re.MULTILINE) == ["${PYTHON_IMAGE}"]
 
 

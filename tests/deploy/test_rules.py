@@ -20,7 +20,7 @@ RUNBOOKS = ROOT / "docs/runbooks.md"
 
 # Exported only in a container that has limits, by the runs' exporter, for models that read words or items, or by
 # several workers.
-ELSEWHERE = re.compile(r"baton_cgroup_\w+|baton_run_\w+|baton_input_\w+|baton_worker_\w+")
+ELSEWHERE = re.compile(r"baton_cgroup_\w+|baton_run_\w+|baton_input_\w+|baton_workers?(_\w+)?")
 
 
 def alerts() -> list[Manifest]:

@@ -87,8 +87,9 @@ def _full_of_predictions(bench: Bench) -> Iterator[Server]:
 
 
 @case(
-    "24 clients explain, where 256 rows may wait; 4 ask for predictions beside them",
+    "48 clients explain, where 256 rows may wait; 4 ask for predictions beside them",
     "no prediction is turned away",
+    alone=True,
 )
 def a_crowd_at_explain(bench: Bench) -> str:
     explained, predicted = _instances(_image("PNG"), grid=7), _instances(_image("PNG"))
@@ -100,6 +101,7 @@ def a_crowd_at_explain(bench: Bench) -> str:
         _crowd(4, lambda: server.post(f"{_FASHION}:predict", predicted, headers=_JSON).status) as predictions,
     ):
         time.sleep(3.0)
+        server.wait(lambda: explanations[200] > 0, 20.0)  # a busy machine explains little in three seconds
         seen = f"predictions {dict(predictions)}, explanations {dict(explanations)}"
         expect(set(predictions) == {200}, seen)
         expect(set(explanations) <= {200, 429} and explanations[200] > 0, seen)

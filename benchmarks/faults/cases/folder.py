@@ -210,7 +210,7 @@ def pipes_sockets_and_devices(bench: Bench) -> str:
 
 
 @case("10,000 files in a version, 10,000 beside the models and 2,000 empty folders",
-      "the good model serves; what came later too")  # fmt: skip
+      "the good model serves; what came later too", short=False)  # fmt: skip
 def huge_folders(bench: Bench) -> str:
     def many(path: Path) -> None:
         (path / "1").mkdir(parents=True)

@@ -144,6 +144,7 @@ def stopped_worker_at_the_end(bench: Bench) -> str:
 @case(
     "kill -9 for one of two workers while four clients ask",
     "no answer uncounted; ready meanwhile; back in time",
+    short=False,
 )
 def killed_worker(bench: Bench) -> str:
     began = time.monotonic()
@@ -179,7 +180,11 @@ def killed_worker(bench: Bench) -> str:
         return seen
 
 
-@case("kill -9 for both workers at once", "both are back; connections meanwhile wait and are answered")
+@case(
+    "kill -9 for both workers at once",
+    "both are back; connections meanwhile wait and are answered",
+    short=False,
+)
 def both_killed(bench: Bench) -> str:
     with bench.serve(bench.models(_MODEL), *_TWO) as server:
         for pid in _workers(server):

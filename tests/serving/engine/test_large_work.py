@@ -24,14 +24,31 @@ def test_it_rests_behind_each_millisecond_and_not_before(monkeypatch: pytest.Mon
     now, rests = [10_000_000], list[float]()
     monkeypatch.setattr(large_work, "clock_ns", lambda: now[0])
     monkeypatch.setattr(time, "sleep", rests.append)
+    monkeypatch.setattr(time, "thread_time_ns", lambda: now[0])
     pace = Pacer(RequestContext(), "m")
-    pace()
+    pace.begin()
     now[0] += 999_999
     pace()
-    assert len(rests) == 1
+    assert not rests
     now[0] += 1
     pace()
-    assert len(rests) == 2
+    assert len(rests) == 1
+    assert 0 < rests[0] < 0.001
+
+
+def test_it_rests_as_long_as_others_kept_it_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, spent, rests = [10_000_000], [0], list[float]()
+    monkeypatch.setattr(large_work, "clock_ns", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", rests.append)
+    monkeypatch.setattr(time, "thread_time_ns", lambda: spent[0])
+    pace = Pacer(RequestContext(), "m")
+    pace.begin()
+    now[0] += 5_000_000
+    spent[0] += 1_000_000
+    pace()
+    now[0] += 900_000_000
+    pace()
+    assert rests == [pytest.approx(0.004), pytest.approx(0.02)]
 
 
 def test_nothing_is_done_for_a_client_that_left_or_a_deadline_that_passed() -> None:
