@@ -127,8 +127,9 @@ class OrtSession:
         self._zipped = tuple(
             place for place, each in enumerate(self._session.get_outputs()) if ZIPPED.fullmatch(each.type)
         )
+        strings = any(spec.datatype is DataType.BYTES for spec in self.inputs)
         # Outputs that are no tensors, as scikit-learn's maps, are read by `session.run` alone.
-        self._takes_pieces = self.provider == CPU and not self._zipped
+        self._takes_pieces = strings and self.provider == CPU and not self._zipped
         self._bound = self._bind(bundle, sessions)
         # Only where shapes vary can one request leave much more behind than others need.
         self._big = {} if self._bound is not None or self.provider != CPU else _big_over(self.inputs)
