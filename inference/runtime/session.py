@@ -140,7 +140,7 @@ class OrtSession:
         """Every output by name, for inputs by name. `InferenceFailed` has ONNX Runtime's message.
 
         Several `parts` are one batch, which only some sessions take: `run_together` knows. `in_pieces` is for a thread:
-        many strings take three times as long, and keep no other thread waiting.
+        many strings take four times as long, and keep no other thread waiting.
         """
         # One function on purpose: as three it took 0.3 µs more, where a small graph takes 8.
         try:
