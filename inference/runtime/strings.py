@@ -10,15 +10,14 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from math import prod
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 from inference.errors import Unsupported
+from inference.runtime import protobuf
 from inference.values import Array, Tensors
 
-_STRING = 8  # in ONNX's TensorProto.DataType
 _WORDS = 4  # of 8 bytes in libstdc++'s std::string: where its bytes are, how many, and room for 15 of them
 _INLINE_AT = 16
 
@@ -42,7 +41,8 @@ def _strings(elements: Sequence[bytes], shape: Sequence[int]) -> ort.OrtValue:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    session = ort.InferenceSession(_constant(elements, shape), options, providers=["CPUExecutionProvider"])
+    graph = protobuf.model((), (), [("s", shape)], [protobuf.strings("s", elements, shape)])
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     (value,) = session.run_with_ort_values(["s"], {})
     return value
 
@@ -72,35 +72,3 @@ def _can_read() -> bool:
     address = value.data_ptr()
     at, size = _words(address, 1)[0, :2]
     return bool(at == address + _INLINE_AT and size == 1 and _elements(value, 1) == [b"\xff"])
-
-
-def _constant(elements: Sequence[bytes], shape: Sequence[int]) -> bytes:
-    """ONNX's ModelProto of a graph whose one output, `s`, is these strings; serving does without the onnx package."""
-    dimensions = [_number(1, size) for size in shape]
-    tensor = [
-        *dimensions,
-        _number(2, _STRING),
-        *(_field(6, element) for element in elements),
-        _field(8, b"s"),
-    ]
-    axes = b"".join(_field(1, dimension) for dimension in dimensions)
-    kind = _field(1, _number(1, _STRING) + _field(2, axes))
-    graph = _field(2, b"g") + _field(5, b"".join(tensor)) + _field(12, _field(1, b"s") + _field(2, kind))
-    return _number(1, 8) + _field(8, _number(2, 17)) + _field(7, graph)
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _number(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
-
-
-def _varint(value: Any) -> bytes:
-    number, out = int(value), bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from inference.errors import InvalidInput, counted
-from inference.values import Array, DataType
+from inference.values import Array, DataType, Tensors
 from serving.codec.scan import Pace, unpaced
 
 _LENGTH = struct.Struct("<I")  # before each element of BYTES
@@ -94,7 +94,11 @@ def _decode_strings(blob: memoryview, shape: Sequence[int], field: str, pace: Pa
     if len(elements) != prod(shape):
         expected = f"{prod(shape)}, the product of shape {list(shape)}"
         raise InvalidInput(field, counted(len(elements), "element"), expected)
-    return objects(elements, pace).reshape(shape)
+    array = objects(elements, pace).reshape(shape)
+    while elements:
+        del elements[-_PACED_STRINGS:]
+        pace()
+    return array
 
 
 def objects(elements: Sequence[object], pace: Pace = unpaced) -> Array:
@@ -104,6 +108,15 @@ def objects(elements: Sequence[object], pace: Pace = unpaced) -> Array:
         array[start : start + _PACED_STRINGS] = elements[start : start + _PACED_STRINGS]
         pace()
     return array
+
+
+def let_go(tensors: Tensors, pace: Pace) -> None:
+    """Empty arrays of strings that nobody needs any more: whoever frees a full one frees all of them in one go."""
+    for array in tensors.values():
+        if array.dtype == np.object_:
+            for start in range(0, array.size, _PACED_STRINGS):
+                array.flat[start : start + _PACED_STRINGS] = None
+                pace()
 
 
 def _encode_string(element: object) -> bytes:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from inference.manifest import Manifest
 from inference.values import Tensors
+from serving.codec.binary import let_go
 from serving.codec.inputs import NO_BLOBS, Blobs, InputDecoder
 from serving.codec.outline import outline
 from serving.codec.outputs import InferAnswer, OutputEncoder, RequestedOutput
@@ -138,8 +139,11 @@ class InferCodec:
         return self._outputs.encode(request.outputs, outputs, request.id)
 
     def encode_large(self, request: InferRequest, outputs: Tensors, pace: Pace) -> InferAnswer:
-        """The same answer in pieces, for a thread; `pace` is called between them."""
-        return self._outputs.encode_large(request.outputs, outputs, request.id, pace)
+        """The same answer in pieces, for a thread; `pace` is called between them. Strings are gone afterwards."""
+        answer = self._outputs.encode_large(request.outputs, outputs, request.id, pace)
+        let_go(request.tensors, pace)
+        let_go(outputs, pace)
+        return answer
 
     def is_large(self, request: InferRequest, outputs: Tensors) -> bool:
         """Whether encoding the answer, of more than `small_rows`, would take the event loop for long."""

@@ -232,7 +232,7 @@ class DynamicBatcher:
         me = get_ident()
         self._began[me] = self._clock_ns()
         try:
-            outcome = self._execute(batch, session)
+            outcome = self._execute(batch, session, aside=True)
         except BaseException as error:  # an interpreter at its end, or out of memory
             failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
             outcome = Outcome([failure] * len(batch), 0)
@@ -253,8 +253,8 @@ class DynamicBatcher:
         self._executor.submit(self._work, batch, 1, self._session)
         return True
 
-    def _execute(self, batch: list[Entry], session: Runs) -> Outcome:
-        """Run the entries of a batch whose client still waits; on a worker thread unless the plan is inline.
+    def _execute(self, batch: list[Entry], session: Runs, *, aside: bool = False) -> Outcome:
+        """Run the entries of a batch whose client still waits; `aside`: on a worker thread, beside the loop.
 
         It raises nothing: an error belongs to the clients, not to the loop.
         """
@@ -269,14 +269,16 @@ class DynamicBatcher:
             if live:
                 parts = [entry.tensors for entry in live]
                 if isinstance(session, OrtSession):
-                    outputs = session.run_together(parts, processor.collate)
+                    outputs = session.run_together(parts, processor.collate, in_pieces=aside)
                 else:
                     outputs = session.run(processor.collate(parts))
                 answers = processor.split(outputs, [entry.rows for entry in live])
         except Exception as error:
             if isinstance(error, RowsChanged):
                 self._separate(error)
-            answers = [error] if len(live) == 1 else [_run_alone(entry, session) for entry in live]
+            answers = (
+                [error] if len(live) == 1 else [_run_alone(entry, session, aside=aside) for entry in live]
+            )
         given = iter(answers)
         results = [next(given) if waited else None for waited in waits]
         return Outcome(results, self._clock_ns() - started)
@@ -307,7 +309,8 @@ class DynamicBatcher:
                 entry.reply.set_result(result)
         if self._on_answer is not None and ran and not isinstance(outcome.results[0], Exception):
             tell, self._on_answer = self._on_answer, None
-            tell(batch[0].tensors)
+            # Copies: of a large request the strings are let go of when it is answered.
+            tell({name: array.copy() for name, array in batch[0].tensors.items()})
         if rows:
             if slots == 1:  # a run alone says nothing of runs side by side
                 self.pace.observe(outcome.run_ns * _NS / rows)
@@ -318,8 +321,10 @@ class DynamicBatcher:
             self._wake()
 
 
-def _run_alone(entry: Entry, session: Runs) -> Tensors | Exception:
+def _run_alone(entry: Entry, session: Runs, *, aside: bool) -> Tensors | Exception:
     try:
+        if isinstance(session, OrtSession):
+            return session.run(entry.tensors, in_pieces=aside)
         return session.run(entry.tensors)
     except Exception as error:
         return error

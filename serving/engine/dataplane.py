@@ -19,6 +19,7 @@ from inference.errors import (
     InferenceFailed,
     RowsChanged,
 )
+from inference.runtime.many_strings import has_many
 from inference.values import Array, Features, Payload, Prediction, Tensors
 from serving.engine.context import RequestContext, clock_ns
 from serving.engine.fair_pool import FairPool
@@ -169,6 +170,8 @@ def _enqueue_parts(request: _Inference, most: int) -> None:
     """Queue a request of more rows than a batch as runs of at most `most` rows."""
     rows, tensors = request.rows, request.tensors
     begins = range(0, rows, most)
+    first = {name: array[:most] for name, array in tensors.items()}
+    request.context.large_run = request.context.large and has_many(first)
     runs = _SplitRequest(request, begins)
     for place, begin in enumerate(begins):
         part = {name: array[begin : begin + most] for name, array in tensors.items()}

@@ -5,7 +5,7 @@ import pytest
 
 from inference.errors import InvalidInput
 from inference.values import DataType
-from serving.codec.binary import ALIGNED, bytes_of, decode_binary, encode_binary, text_of
+from serving.codec.binary import ALIGNED, bytes_of, decode_binary, encode_binary, let_go, text_of
 
 
 def aligned(size: int, off: int) -> memoryview:
@@ -60,3 +60,12 @@ def test_an_answer_is_a_view_unless_its_array_has_gaps() -> None:
     whole, gaps = encode_binary(array, DataType.INT16), encode_binary(array[:, 1], DataType.INT16)
     assert np.shares_memory(np.frombuffer(whole, np.int16), array)
     assert bytes(gaps) == np.array([1, 4], np.int16).tobytes()
+
+
+def test_strings_that_are_let_go_of_are_gone_from_every_array_and_numbers_stay() -> None:
+    columns = np.array([f"{place}" for place in range(10_000)], np.object_).reshape(2, -1).T
+    numbers, turns = np.ones(3), list[int]()
+    let_go({"columns": columns, "none": columns[:0], "numbers": numbers}, lambda: turns.append(1))
+    assert set(columns.reshape(-1).tolist()) == {None}
+    assert numbers.tolist() == [1, 1, 1]
+    assert len(turns) == 3

@@ -1,7 +1,7 @@
 """The batcher, with time and runs stepped by hand: nothing here sleeps or depends on a clock."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,10 @@ import pytest
 
 from inference.errors import ClientDisconnected, DeadlineExceeded, InferenceFailed, ModelNotReady, Overloaded
 from inference.processors.tensor import TensorProcessor
-from inference.values import Tensors
+from inference.values import Array, Tensors
+from serving.codec.binary import let_go
+from serving.codec.scan import unpaced
+from serving.engine import batching
 from serving.engine.batching import DynamicBatcher
 from serving.engine.context import RequestContext
 from serving.engine.plan import Plan
@@ -501,6 +504,18 @@ async def test_the_next_request_that_is_answered_is_told_once() -> None:
 
 
 @scenario
+async def test_what_is_told_stays_when_the_request_lets_go_of_its_strings() -> None:
+    bench, told = make(inline=True), list[Tensors]()
+    bench.batcher.on_answer(told.append)
+    x: Array = np.array([[1.0], [2.0]], np.object_)
+    bench.batcher.admission.admit(2)
+    await bench.batcher.submit({"x": x}, 2, RequestContext())
+    bench.batcher.admission.release(2)
+    let_go({"x": x}, unpaced)
+    assert [tensors["x"].tolist() for tensors in told] == [[[1.0], [2.0]]]
+
+
+@scenario
 async def test_who_asks_for_more_rows_than_may_wait_is_let_in_when_nobody_else_is_there() -> None:
     bench = make(pending=8, max_wait_s=1.0)
     answer = bench.ask(*range(20))
@@ -755,6 +770,43 @@ async def test_draining_finishes_what_was_admitted_and_admits_nothing_more() -> 
         await bench.puppet.let_run()
     await drained
     assert [await answer for answer in under_way] == [[2], [4]]
+
+
+@pytest.mark.parametrize("inline", [False, True], ids=["thread", "loop"])
+def test_only_a_thread_has_its_strings_in_pieces(monkeypatch: pytest.MonkeyPatch, inline: bool) -> None:
+    ways: list[bool] = []
+
+    class Noted(Doubler):
+        def run(self, tensors: Tensors, *, in_pieces: bool = False) -> Tensors:
+            ways.append(in_pieces)
+            return super().run(tensors)
+
+        def run_together(
+            self,
+            parts: Sequence[Tensors],
+            collate: Callable[[Sequence[Tensors]], Tensors],
+            *,
+            in_pieces: bool = False,
+        ) -> Tensors:
+            return self.run(collate(parts), in_pieces=in_pieces)
+
+    async def scene() -> None:
+        bench = make(inline=inline)
+        bench.batcher._session = Noted(bench.timeline)
+        first = bench.ask(0)
+        await settle()
+        batch = [bench.ask(1), bench.ask(POISON)]
+        await settle()
+        while bench.puppet.held:
+            await bench.puppet.let_run()
+        assert await first == [0]
+        assert await batch[0] == [2]
+        with pytest.raises(InferenceFailed):
+            await batch[1]
+
+    monkeypatch.setattr(batching, "OrtSession", Noted)
+    asyncio.run(scene())
+    assert ways == [not inline] * 4  # one alone, the two together, and then each of them alone
 
 
 @scenario

@@ -13,7 +13,7 @@ import pytest
 from inference.errors import BatonError, ClientDisconnected, DeadlineExceeded, InferenceFailed, InvalidInput
 from inference.values import Payload, Tensors
 from serving.engine.context import RequestContext, clock_ns
-from serving.engine.dataplane import DataPlane, named, prepare
+from serving.engine.dataplane import DataPlane, _enqueue_parts, named, prepare
 from serving.engine.fair_pool import FairPool
 from serving.engine.served_model import ServedModel
 from tests.bundles import png
@@ -175,3 +175,19 @@ def test_a_fault_of_ours_names_the_model_and_its_kind() -> None:
     assert error.__cause__ is cause
     ours = InvalidInput("f", 1, "2")
     assert named(ours, "m") is ours
+
+
+@pytest.mark.parametrize(
+    ("large", "width", "aside"), [(True, 5000, True), (True, 10, False), (False, 5000, False)]
+)
+def test_parts_of_many_strings_each_are_not_for_the_loop(large: bool, width: int, aside: bool) -> None:
+    enqueued: list[RequestContext] = []
+    batcher = SimpleNamespace(enqueue=lambda tensors, rows, context, reply: enqueued.append(context))
+    request = SimpleNamespace(
+        model=SimpleNamespace(batcher=batcher),
+        context=RequestContext(large=large),
+        rows=10,
+        tensors={"x": np.full((10, width), "text", np.object_)},
+    )
+    _enqueue_parts(cast("Any", request), 4)
+    assert [context.large_run for context in enqueued] == [aside] * 3
