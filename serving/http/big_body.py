@@ -21,6 +21,9 @@ JOINED_BYTES = 256 * 1024
 _HUGE_PAGE = 2 << 20
 """NumPy asks for large arrays in such pages, so that a byte may bring two million with it."""
 
+_AT_ONCE = 256 * 1024
+"""Bytes of one read, as uvloop reads otherwise: of many clients that send fast, each would take a millisecond."""
+
 _ALIGNED = 64  # of the first tensor: as ONNX Runtime's own
 
 
@@ -86,7 +89,9 @@ class BigBody(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """asyncio: where to put the next bytes."""
-        return self._room[self.got :] if self._kept else self._room[: self._size - self.got]
+        if self._kept:
+            return self._room[self.got : self.got + _AT_ONCE]
+        return self._room[: self._size - self.got]
 
     def buffer_updated(self, nbytes: int) -> None:
         """asyncio: so many bytes came."""
