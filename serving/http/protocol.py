@@ -16,7 +16,7 @@ from serving.engine.inflight import SMALL, Hold
 from serving.engine.observers import RawHeaders
 from serving.http.admission import address_of
 from serving.http.answer import Answer, on_the_wire
-from serving.http.big_body import JOINED_BYTES, LEAST_BYTES, BigBody, GrowingBody
+from serving.http.big_body import AT_ONCE, JOINED_BYTES, LEAST_BYTES, BigBody, GrowingBody, take_turns
 from serving.http.fast_path import FastPath
 from serving.http.http1 import BoundedProtocol
 from serving.http.matching import Route
@@ -210,8 +210,10 @@ class FastProtocol(BoundedProtocol):
             if head is not None and missing >= LEAST_BYTES and self._plain:
                 self._receive(head, memoryview(data)[end:])
                 return
-        heads = self._heads_parsed
+        heads, flow = self._heads_parsed, self.flow
         super().data_received(data)
+        if len(data) >= AT_ONCE and not (flow.read_paused or self._big or self.transport.is_closing()):
+            take_turns(self.transport, self, lambda: flow.read_paused)
         if whole and self._hot is not None and self._heads_parsed == heads + 1:
             self._remember(data, self._hot)
 

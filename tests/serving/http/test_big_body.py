@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.http.big_body import BigBody
+from serving.http.big_body import AT_ONCE, BigBody, take_turns
 
 
 class Transport(asyncio.Transport):
@@ -20,6 +20,9 @@ class Transport(asyncio.Transport):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.readers.append(protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self.readers[-1]
 
     def is_closing(self) -> bool:
         return False
@@ -66,10 +69,14 @@ def test_a_body_that_is_not_kept_ends_where_the_next_request_begins() -> None:
     counted: list[int] = []
     came = counted.append  # would end it
     body = BigBody(asyncio.Protocol(), transport, memoryview(b"x" * 7), size, None, came, given.append)  # type: ignore[arg-type]
-    while not given:
-        room = body.get_buffer(-1)
-        assert len(room) <= size - body.got
-        body.buffer_updated(len(room))
+
+    async def read() -> None:
+        while not given:
+            room = body.get_buffer(-1)
+            assert len(room) <= size - body.got
+            body.buffer_updated(len(room))
+
+    asyncio.run(read())
     assert (body.got, bytes(given[0]), counted) == (size, b"", [])
 
 
@@ -85,7 +92,11 @@ def test_memory_is_counted_as_it_is_touched_and_huge_pages_whole(size: int, firs
     body = BigBody(asyncio.Protocol(), transport, memoryview(b""), size, 0, came, given.append)
     put(body, bytes(40_000))
     assert sum(counted) == first
-    put(body, bytes(size - 40_000))
+
+    async def read() -> None:
+        put(body, bytes(size - 40_000))
+
+    asyncio.run(read())
     assert sum(counted) == size
     assert len(given) == 1
 
@@ -112,3 +123,37 @@ def test_the_memory_goes_though_the_transport_still_knows_the_reader(ended: str)
         body.give_back()
     assert transport.readers[0] is body
     assert room() is None
+
+
+def test_others_are_read_before_a_client_that_sends_fast_is_read_again() -> None:
+    async def read() -> None:
+        transport = Transport()
+        body = BigBody(
+            asyncio.Protocol(), transport, memoryview(b""), 8 * AT_ONCE, 0, lambda _: True, lambda _: None
+        )
+        transport.calls.clear()
+        body.buffer_updated(100)
+        assert transport.calls == []
+        body.buffer_updated(len(body.get_buffer(-1)))
+        assert transport.calls == ["pause"]
+        await asyncio.sleep(0)
+        assert transport.calls == ["pause", "resume"]
+        body.buffer_updated(len(body.get_buffer(-1)))
+        body.give_back()
+        transport.calls.clear()
+        await asyncio.sleep(0)
+        assert transport.calls == [], "another reads by now"
+
+    asyncio.run(read())
+
+
+def test_reading_that_was_paused_meanwhile_stays_so() -> None:
+    async def read(*, paused: bool) -> list[str]:
+        transport, reader = Transport(), asyncio.Protocol()
+        transport.set_protocol(reader)
+        take_turns(transport, reader, lambda: paused)
+        await asyncio.sleep(0)
+        return transport.calls
+
+    assert asyncio.run(read(paused=True)) == ["pause"]
+    assert asyncio.run(read(paused=False)) == ["pause", "resume"]
