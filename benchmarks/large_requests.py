@@ -82,7 +82,11 @@ def main() -> int:
             kinds.append(large.name)
             for _ in range(given.rounds):
                 for name, server in servers.items():
-                    found.setdefault((large.name, name), []).append(_measure(server, watches[name], large))
+                    seen = _measure(server, watches[name], large)
+                    # The other version may take what this one refuses.
+                    if name == "this build" and seen.status != large.status:
+                        raise SystemExit(f"{large.name}: got status {seen.status}, expected {large.status}")
+                    found.setdefault((large.name, name), []).append(seen)
             print(
                 large.name, {n: _median(found[large.name, n]) for n in servers}, file=sys.stderr, flush=True
             )
@@ -138,8 +142,6 @@ def _measure(server: Server, watch: "_Watch", large: Large) -> Seen:
     seconds = time.perf_counter() - began
     time.sleep(0.1)
     wait_ms, probe_ms = watch.end()
-    if status != large.status:
-        raise SystemExit(f"{large.name}: got status {status}, expected {large.status}")
     return Seen(wait_ms, probe_ms, status, seconds)
 
 

@@ -111,11 +111,19 @@ def sentences_of(file: Path) -> list[Sentence]:
     if file.suffix == ".py":
         blocks = [*_docstrings_and_messages(text), *_comments(text)]
     elif file.suffix == ".md":
-        blocks = list(_blocks(enumerate(text.splitlines(), 1)))
+        blocks = list(_blocks(enumerate(FOLDED.sub(_blank, text).splitlines(), 1)))
     else:
         blocks = list(_hash_comments(text))
     found = [sentence for line, block in blocks for sentence in _sentences(file, line, block)]
     return sorted(found, key=lambda sentence: sentence.line)
+
+
+FOLDED = re.compile(r"^<details>$.*?^</details>$", re.MULTILINE | re.DOTALL)
+"""A table that a program wrote, with what it saw: lists of figures, and no sentences."""
+
+
+def _blank(folded: re.Match[str]) -> str:
+    return "\n" * folded[0].count("\n")
 
 
 FENCE = re.compile(r"\s*(?:```|~~~)")
