@@ -118,7 +118,7 @@ def sentences_of(file: Path) -> list[Sentence]:
     return sorted(found, key=lambda sentence: sentence.line)
 
 
-FOLDED = re.compile(r"^<details>$.*?^</details>$", re.MULTILINE | re.DOTALL)
+FOLDED = re.compile(r"^<details>.*?^</details>$", re.MULTILINE | re.DOTALL)
 """A table that a program wrote, with what it saw: lists of figures, and no sentences."""
 
 
