@@ -81,7 +81,8 @@ def test_headings_items_and_cells_end_a_sentence_and_code_is_none(tmp_path: Path
 def test_what_is_folded_away_is_no_sentence_and_keeps_its_lines(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "<details><summary>All of them here</summary>\n\n| one | two and three and four |\n\n</details>\n\nThis is a whole sentence.\n"
+        "<details><summary>All of them here</summary>\n\n| one | two and three and four |\n\n</details>\n\n"
+        "This is a whole sentence.\n"
     )
     assert [(each.line, each.text) for each in sentences_of(page)] == [(7, "This is a whole sentence.")]
 
