@@ -11,14 +11,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.lock import PYTHON, ROOT, find_uv
+from scripts.lock import ENVIRONMENTS, PYTHON, ROOT, find_uv
 
 ENDS = {"lowest": "lowest-direct", "newest": "highest"}
 """By their names here, how `uv` calls them; at the lowest end other packages' own requirements stay at their newest."""
 
 TOOLS = (
-    "httpx", "hypothesis", "onnx", "packaging", "pytest", "pytest-xdist", "pyyaml", "scikit-learn",
-    "tritonclient[http]",
+    "httpx", "hypothesis", "onnx", "packaging", "pytest", "pytest-xdist", "pyyaml", "schemathesis",
+    "scikit-learn", "tritonclient[http]",
 )  # fmt: skip
 """Of the tests, and no part of the ranges."""
 
@@ -29,9 +29,10 @@ def commands(end: str, uv: str, folder: Path, options: Sequence[str]) -> list[li
     """What is run, in this order; `options` are pytest's."""
     python, chosen = str(folder / "env" / "bin" / "python"), str(folder / "chosen.txt")
     install = [uv, "pip", "install", "--quiet", "--python", python]
+    extras = [part for extra in ENVIRONMENTS["serving"][0] for part in ("--extra", extra)]
     return [
         [
-            uv, "pip", "compile", "pyproject.toml", "--extra", "serving", "--extra", "tracing", "--quiet",
+            uv, "pip", "compile", "pyproject.toml", *extras, "--quiet",
             "--resolution", ENDS[end], "--python-version", PYTHON, "--no-emit-package", "baton", "-o", chosen,
         ],
         [uv, "venv", "--quiet", "--python", PYTHON, str(folder / "env")],

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts import ranges
+from scripts.lock import ENVIRONMENTS
 from scripts.ranges import ENDS, TESTS, commands, main
 
 
@@ -14,6 +15,9 @@ def test_the_tests_run_with_what_was_chosen(end: str, tmp_path: Path) -> None:
     chosen = str(tmp_path / "chosen.txt")
     assert choose[choose.index("--resolution") + 1] == ENDS[end]
     assert choose[-2:] == ["-o", chosen]
+    assert {choose[at + 1] for at, part in enumerate(choose) if part == "--extra"} == {
+        *ENVIRONMENTS["serving"][0]
+    }
     assert make[-1] == str(tmp_path / "env")
     assert install[-2:] == ["-r", chosen]
     assert tools[tools.index("-c") + 1] == chosen
