@@ -232,8 +232,8 @@ def _inflight(settings: Settings) -> InflightBytes:
     if settings.max_inflight_bytes is not None:
         limit, reason = settings.max_inflight_bytes // settings.workers, "--max-inflight-bytes"
     else:
-        limit = derived_limit(cgroup.memory_here_bytes(), settings.workers)
-        reason = f"of {cgroup.memory_here_bytes() / MiB:.0f} MiB of memory here"
+        here = cgroup.memory_here_bytes()
+        limit, reason = derived_limit(here, settings.workers), f"of {here / MiB:.0f} MiB of memory here"
     log.info("requests may hold %.0f MiB in this process (%s)", limit / MiB, reason)
     return InflightBytes(limit)
 

@@ -5,7 +5,7 @@ graph's run. They raise; errors are answered and counted by `http.fast_path`, in
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from inference.errors import InvalidInput
 from inference.processors.occlusion import Explanation
@@ -36,6 +36,8 @@ INLINE_BINARY_BYTES = 4 << 20
 
 _NS = 1e-9
 
+PlaneT = TypeVar("PlaneT")
+
 
 class Limits(NamedTuple):
     """The bounds of a request. `timeout_s`: the server's own, None for none. `strict_json`: see the settings."""
@@ -61,13 +63,8 @@ class InferExchange:
         context: RequestContext,
         limits: Limits,
     ) -> None:
-        self._work, self._plane, self._model, self._context, self._limits = (
-            work,
-            plane,
-            model,
-            context,
-            limits,
-        )
+        self._plane, self._work, self._model = plane, work, model
+        self._context, self._limits = context, limits
         self._codec = route.codec(model, strict=limits.strict_json)
 
     def start(self, body: bytes | memoryview, headers: RawHeaders, then: Then[Tensors]) -> None:
@@ -133,50 +130,62 @@ class InferExchange:
         return Answer(200, [BINARY, length], encoded.body, b"", encoded.rest)
 
 
-class PredictExchange:
-    """Instances in, predictions out: `:predict` of a task."""
+class _InstancesExchange(Generic[PlaneT]):
+    """What the verbs of a task share: they take instances, large bodies of them on a thread."""
 
     __slots__ = ("_context", "_limits", "_model", "_plane", "_work")
 
     def __init__(
         self,
-        plane: DataPlane,
+        plane: PlaneT,
         work: LargeWork,
         model: ServedModel,
         route: Route,
         context: RequestContext,
         limits: Limits,
     ) -> None:
-        self._work, self._plane, self._model, self._context, self._limits = (
-            work,
-            plane,
-            model,
-            context,
-            limits,
-        )
+        self._plane, self._work, self._model = plane, work, model
+        self._context, self._limits = context, limits
+
+    async def _start_large(
+        self, body: memoryview, headers: RawHeaders, content_type: str, then: Then[Any]
+    ) -> None:
+        begun, context, limits, model = clock_ns(), self._context, self._limits, self._model
+        context.large = True
+        set_deadline(context, headers, 0, limits.timeout_s)
+        _take(context, len(body), "instances")
+        decode = partial(decode_long_payloads, takes_bytes=OCTETS in model.predictor.processor.media_types)
+        pacer = Pacer(context, model.name)
+        rest, payloads = await self._work.run(decode, body, content_type, limits.max_instances, pace=pacer)
+        context.times.decode = clock_ns() - begun
+        self._run(payloads, rest, then)
+
+    def _run(self, payloads: list[Payload], rest: bytes, then: Then[Any]) -> None:
+        """Run decoded instances; `rest` is the JSON beside them."""
+        raise NotImplementedError
+
+
+class PredictExchange(_InstancesExchange[DataPlane]):
+    """Instances in, predictions out: `:predict` of a task."""
+
+    __slots__ = ()
 
     def start(self, body: bytes | memoryview, headers: RawHeaders, then: Then[list[Prediction]]) -> None:
         """Find the instances of a body and predict each."""
         begun, context, limits = clock_ns(), self._context, self._limits
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         if len(body) > INLINE_BYTES and _is_large(body, content_type):
-            work = self._start_large(memoryview(body), headers, content_type, then)
-            self._work.start(work, partial(then, None))
+            self._work.start(
+                self._start_large(memoryview(body), headers, content_type, then), partial(then, None)
+            )
             return
         payloads = decode_payloads(bytes(body), content_type, limits.max_instances)
         set_deadline(context, headers, 0, limits.timeout_s)
         context.times.decode = clock_ns() - begun
         self._plane.predict(self._model, payloads, context, then)
 
-    async def _start_large(
-        self, body: memoryview, headers: RawHeaders, content_type: str, then: Then[list[Prediction]]
-    ) -> None:
-        begun, context = clock_ns(), self._context
-        _, payloads = await _decode_large(
-            self._work, self._model, context, self._limits, body, headers, content_type
-        )
-        context.times.decode = clock_ns() - begun
-        self._plane.predict(self._model, payloads, context, then)
+    def _run(self, payloads: list[Payload], rest: bytes, then: Then[list[Prediction]]) -> None:
+        self._plane.predict(self._model, payloads, self._context, then)
 
     def is_large(self, predictions: list[Prediction]) -> bool:
         """Whether the answer is for `encode_large`."""
@@ -202,52 +211,29 @@ class PredictExchange:
         return Answer(200, [JSON], encoded)
 
 
-class ExplainExchange:
+class ExplainExchange(_InstancesExchange[ExplanationPlane]):
     """Instances in, explanations out: `:explain` of a task."""
 
-    __slots__ = ("_context", "_limits", "_model", "_plane", "_work")
-
-    def __init__(
-        self,
-        plane: ExplanationPlane,
-        work: LargeWork,
-        model: ServedModel,
-        route: Route,
-        context: RequestContext,
-        limits: Limits,
-    ) -> None:
-        self._work, self._plane, self._model, self._context, self._limits = (
-            work,
-            plane,
-            model,
-            context,
-            limits,
-        )
+    __slots__ = ()
 
     def start(self, body: bytes | memoryview, headers: RawHeaders, then: Then[list[Explanation]]) -> None:
         """Find the instances of a body, with the parameters beside them, and explain the answer to each."""
         begun, context, limits = clock_ns(), self._context, self._limits
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         if len(body) > INLINE_BYTES and _is_large(body, content_type):
-            work = self._start_large(memoryview(body), headers, content_type, then)
-            self._work.start(work, partial(then, None))
+            self._work.start(
+                self._start_large(memoryview(body), headers, content_type, then), partial(then, None)
+            )
             return
         content = bytes(body)
         payloads = decode_payloads(content, content_type, limits.max_instances)
         set_deadline(context, headers, 0, limits.timeout_s)
         context.times.decode = clock_ns() - begun
-        parameters = decode_parameters(content, payloads)
-        self._plane.start(self._model, payloads, parameters, context, then)
+        self._run(payloads, content, then)
 
-    async def _start_large(
-        self, body: memoryview, headers: RawHeaders, content_type: str, then: Then[list[Explanation]]
-    ) -> None:
-        begun, context = clock_ns(), self._context
-        rest, payloads = await _decode_large(
-            self._work, self._model, context, self._limits, body, headers, content_type
-        )
-        context.times.decode = clock_ns() - begun
-        self._plane.start(self._model, payloads, decode_parameters(rest, payloads), context, then)
+    def _run(self, payloads: list[Payload], rest: bytes, then: Then[list[Explanation]]) -> None:
+        parameters = decode_parameters(rest, payloads)
+        self._plane.start(self._model, payloads, parameters, self._context, then)
 
     def is_large(self, explanations: list[Explanation]) -> bool:
         """Never: it has as many numbers as its input was cut into parts."""
@@ -259,24 +245,6 @@ class ExplainExchange:
         encoded = encode_explanations(explanations)
         self._context.times.encode = clock_ns() - begun
         return Answer(200, [JSON], encoded)
-
-
-async def _decode_large(
-    work: LargeWork,
-    model: ServedModel,
-    context: RequestContext,
-    limits: Limits,
-    body: memoryview,
-    headers: RawHeaders,
-    content_type: str,
-) -> tuple[bytes, list[Payload]]:
-    """The instances of a large body, and the JSON beside them."""
-    context.large = True
-    set_deadline(context, headers, 0, limits.timeout_s)
-    _take(context, len(body), "instances")
-    decode = partial(decode_long_payloads, takes_bytes=OCTETS in model.predictor.processor.media_types)
-    pacer = Pacer(context, model.name)
-    return await work.run(decode, body, content_type, limits.max_instances, pace=pacer)
 
 
 def _encode_predictions(predictions: list[Prediction], pace: Pace) -> bytes:

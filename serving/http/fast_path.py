@@ -175,25 +175,21 @@ class FastPath:
 
     async def answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
         """The whole answer to one request of an ASGI server; it raises nothing of its own."""
-        headers, hold = dict(scope["headers"]), scope.get(HOLD)
+        headers, hold, address = dict(scope["headers"]), scope.get(HOLD), client_of(scope)
         context = RequestContext()
+        refused = self.turn_away(route, headers, address)
+        if refused is not None:
+            return refused
         model: ServedModel | None = None
         try:
-            if self._gate is not None:
-                self._gate.admit(headers, client_of(scope))
             model = self._registry.get(route.name, route.version)
-            admission = model.batcher.admission
-            explained = route.verb == "explain"
-            overloaded = self._explanations.overloaded(model) if explained else admission.overloaded(rows=1)
-            if overloaded is not None:  # before the body is read
-                raise overloaded
             body = await read_body(receive, headers, self._max_body_bytes)
             if hold is not None:
                 hold.settle(len(body), "body")
         except Exception as error:
             return self._finished(route, self._refused(route, model, error), headers, context)
         is_disconnected, stop = watch(receive)
-        client = _Awaited(is_disconnected, hold, client_of(scope))
+        client = _Awaited(is_disconnected, hold, address)
         self.respond(route, headers, body, client, context)
         try:
             return await client.answer

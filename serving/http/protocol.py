@@ -24,9 +24,8 @@ from serving.http.refusal import Refused
 
 _MAX_HEADS = 256
 _MAX_HEAD_BYTES = 2048
-_COPIED_BYTES = (
-    64 * 1024
-)  # of an answer's body: a larger one is written beside its head, and not copied behind it
+_COPIED_BYTES = 64 * 1024
+"""Of an answer's body: a larger one is written beside its head, and not copied behind it."""
 
 
 class Head(NamedTuple):
