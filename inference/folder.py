@@ -155,6 +155,18 @@ def fingerprint(path: Path, depth: int = _DEPTH) -> Fingerprint:
     return tuple(sorted(seen))
 
 
+def states_of(*files: Path) -> tuple[FileState | None, ...]:
+    """Changes when a file is written, replaced or made readable, also behind a link; None for one that is not there."""
+    return tuple(_state_of(file) for file in files)
+
+
+def _state_of(file: Path) -> FileState | None:
+    try:
+        return _state(file.name, file.stat())
+    except OSError:
+        return None
+
+
 def _state(name: str, told: os.stat_result) -> FileState:
     return FileState(name, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
 

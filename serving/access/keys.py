@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inference.errors import LimitExceeded, Unauthenticated, counted
+from inference.folder import states_of
 from serving.access.bearer import TOKEN, bearer_token
 from serving.access.bucket import TokenBucket
 
@@ -104,7 +105,7 @@ class ApiKeys:
     def __init__(self, file: Path, processes: int = 1) -> None:
         """`processes`: that share the limits. `KeysRefused`."""
         self._file, self._processes = file, processes
-        self._tried = self._fingerprint()
+        self._tried = states_of(file)
         self._by_digest: dict[bytes, ApiClient] = {}
         self.clients: dict[str, ApiClient] = {}
         self._take(_read(file))
@@ -125,7 +126,7 @@ class ApiKeys:
 
     def refresh(self) -> None:
         """Read the file again if it has changed; one that cannot be used changes nothing, and is logged once."""
-        current = self._fingerprint()
+        current = states_of(self._file)
         if current == self._tried:
             return
         self._tried = current
@@ -144,14 +145,6 @@ class ApiKeys:
             client.change(share)
         self.clients = clients
         self._by_digest = {digest: clients[name] for digest, name in read.names.items()}
-
-    def _fingerprint(self) -> tuple[int, int, int] | None:
-        """Changes with the file; None where it is not there."""
-        try:
-            stat = self._file.stat()
-        except OSError:
-            return None
-        return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 class _Read(NamedTuple):

@@ -8,6 +8,7 @@ import logging
 import ssl
 from pathlib import Path
 
+from inference.folder import states_of
 from serving.settings import Settings
 
 log = logging.getLogger("baton.tls")
@@ -23,7 +24,7 @@ class Certificate:
     def __init__(self, cert: Path, key: Path, ca: Path | None) -> None:
         """`ca`: the authorities whose clients are let in; None lets everybody in. `CertificateRefused`."""
         self._cert, self._key = cert, key
-        self._tried = self._fingerprint()
+        self._tried = states_of(cert, key)
         self.context = _context(cert, key)
         if ca is not None:
             _load_authorities(self.context, ca, "--tls-ca")
@@ -45,7 +46,7 @@ class Certificate:
 
     def refresh(self) -> None:
         """Read the files again if they have changed; those that cannot be used change nothing, and are logged once."""
-        current = self._fingerprint()
+        current = states_of(self._cert, self._key)
         if current == self._tried:
             return
         self._tried = current
@@ -57,18 +58,6 @@ class Certificate:
             log.error("the old certificate stays: %s", error)
         else:
             log.info("a new certificate from %s", self._cert)
-
-    def _fingerprint(self) -> tuple[int, ...]:
-        """Changes with the files; all 0 for one that is not there."""
-        numbers: list[int] = []
-        for file in (self._cert, self._key):
-            try:
-                stat = file.stat()
-            except OSError:
-                numbers += (0, 0, 0)
-            else:
-                numbers += (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-        return tuple(numbers)
 
 
 def _context(cert: Path, key: Path) -> ssl.SSLContext:

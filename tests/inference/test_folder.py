@@ -15,6 +15,7 @@ from inference.folder import (
     read_regular,
     said_of,
     shown,
+    states_of,
     version_named,
 )
 from tests.bundles import write_brightness
@@ -113,3 +114,17 @@ def test_a_file_is_read_whole_and_nothing_else_is(tmp_path: Path) -> None:
             read_regular(tmp_path / name, 4)
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "away", 4)
+
+
+def test_a_file_behind_a_link_changes_with_what_the_link_leads_to(tmp_path: Path) -> None:
+    """As Kubernetes swaps the files of a Secret."""
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("same")
+    link = tmp_path / "link"
+    assert states_of(link) == (None,)
+    link.symlink_to("one")
+    before = states_of(link)
+    assert states_of(link) == before
+    link.unlink()
+    link.symlink_to("two")
+    assert states_of(link) != before
