@@ -64,11 +64,13 @@ def _full_disk(server: Server, size: int) -> Iterator[None]:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
 
 
+def _logging(file: Path) -> tuple[str, ...]:
+    return "--payload-log", str(file), "--payload-sample", "1"
+
+
 def _through_a_full_disk(bench: Bench, *flags: str) -> str:
     file = bench.folder / "payloads.jsonl"
-    with bench.serve(
-        bench.models("reviews"), "--payload-log", str(file), "--payload-sample", "1", *flags
-    ) as server:
+    with bench.serve(bench.models("reviews"), *_logging(file), *flags) as server:
         _ask(server, 20)
         expect(server.wait(lambda: _logged(server, "written") == 20), "20 exchanges are not written")
         with _full_disk(server, file.stat().st_size + 200):
@@ -104,7 +106,7 @@ def full_disk_with_workers(bench: Bench) -> str:
 def torn_tail(bench: Bench) -> str:
     file = bench.folder / "payloads.jsonl"
     file.write_text('{"id": "ha')
-    with bench.serve(bench.models("reviews"), "--payload-log", str(file), "--payload-sample", "1") as server:
+    with bench.serve(bench.models("reviews"), *_logging(file)) as server:
         _ask(server, 2)
         expect(server.wait(lambda: _logged(server, "written") == 2), "2 exchanges are not written")
         events, bad = _lines(file)
@@ -121,7 +123,7 @@ def folder_away(bench: Bench) -> str:
     folder = bench.folder / "logs"
     folder.mkdir()
     file = folder / "payloads.jsonl"
-    with bench.serve(bench.models("reviews"), "--payload-log", str(file), "--payload-sample", "1") as server:
+    with bench.serve(bench.models("reviews"), *_logging(file)) as server:
         _ask(server, 3)
         expect(server.wait(lambda: _logged(server, "written") == 3), "3 exchanges are not written")
         folder.rename(bench.folder / "away")
@@ -150,7 +152,7 @@ def folder_away(bench: Bench) -> str:
 )
 def rotated(bench: Bench) -> str:
     file = bench.folder / "payloads.jsonl"
-    with bench.serve(bench.models("reviews"), "--payload-log", str(file), "--payload-sample", "1") as server:
+    with bench.serve(bench.models("reviews"), *_logging(file)) as server:
         total = 0
         kept: list[Path] = []
         for place in range(3):
