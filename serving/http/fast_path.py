@@ -322,6 +322,8 @@ class FastPath:
                 size = _PIECE_BYTES
             held += len(pieces[-1])
             hold.settle(held, "body")
+        if len(pieces) == 1:
+            return pieces[0]
         hold.grow(held, "body")  # for the whole beside its pieces
         content = await self._work.run(_join, pieces, pace=pace)
         hold.settle(len(content), "body")

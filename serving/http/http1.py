@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from inference.errors import InflightExceeded, InputTooLarge, counted
 from serving.engine.inflight import Hold, InflightBytes
 from serving.http.asgi import Scope
-from serving.http.big_body import LargeReads
+from serving.http.big_body import LEAST_BYTES, LargeReads
 from serving.http.bounds import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -82,7 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """asyncio: bytes of a request. Pieces of a head are gathered before they are parsed."""
         if self._ignores_input:
             self._ignored_at = self.loop.time()
-            if not self.transport.is_closing():
+            if len(data) >= LEAST_BYTES and not self.transport.is_closing():
                 self.reads.wait(self.transport, self, len(data), heavy=True)
             return
         if self._awaits_request:

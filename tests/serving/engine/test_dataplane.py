@@ -202,7 +202,7 @@ def split(queue: Queue, tensors: Tensors, context: RequestContext, answered: lis
 
 
 @pytest.mark.parametrize(
-    ("large", "width", "aside"), [(True, 5000, True), (True, 10, False), (False, 5000, False)]
+    ("large", "width", "aside"), [(True, 10_000, True), (True, 10, False), (False, 10_000, False)]
 )
 def test_parts_of_many_strings_each_are_not_for_the_loop(large: bool, width: int, aside: bool) -> None:
     queue = Queue()
