@@ -187,6 +187,13 @@ class Conformal(Record):
         return self
 
     @model_validator(mode="after")
+    def _quantiles_are_scores(self) -> Self:
+        found = [*self.quantiles.values(), *(q for each in self.class_quantiles.values() for q in each)]
+        if self.score != "raps" and max(found) > 1:
+            raise ValueError(f"quantiles: got {max(found)}, expected at most 1 of the score {self.score}")
+        return self
+
+    @model_validator(mode="after")
     def _classes_have_quantiles(self) -> Self:
         expected = set(self.quantiles) if self.by == "class" else set()
         if set(self.class_quantiles) != expected:

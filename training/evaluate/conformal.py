@@ -146,7 +146,7 @@ def describe_sets(conformal: Conformal) -> str:
     return f"score {score}, by {conformal.by}, {rows}; answers have coverage {conformal.default}"
 
 
-def tested(conformal: Conformal, probabilities: Array, labels: Array) -> Conformal:
+def with_test_figures(conformal: Conformal, probabilities: Array, labels: Array) -> Conformal:
     """With the figures of test rows: float32 [rows, classes], int64 [rows]."""
     rows = np.arange(len(labels))
     held = {level: within(probabilities, conformal, level)[rows, labels] for level in conformal.quantiles}

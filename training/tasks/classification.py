@@ -23,7 +23,7 @@ from training.data.examples import BUNDLE_BATCH, Batch, Loader
 from training.evaluate import metrics as measure
 from training.evaluate.calibrate import FALSE_ALARM_RATE, Calibrated, calibrate
 from training.evaluate.calibration_error import interval
-from training.evaluate.conformal import COVERAGES, describe_sets, least_rows, tested
+from training.evaluate.conformal import COVERAGES, describe_sets, least_rows, with_test_figures
 from training.evaluate.figures import confusion_matrix, reliability_diagram
 from training.evaluate.report import Report
 from training.evaluate.slices import slice_scores
@@ -174,7 +174,7 @@ def _conformal(calibrated: Calibrated, logits: Tensor, labels: Tensor) -> Confor
     """None where nothing was calibrated, as a task may choose; probabilities in float32, as they are served."""
     if calibrated.conformal is None:
         return None
-    return tested(calibrated.conformal, logits.float().softmax(1).numpy(), labels.numpy())
+    return with_test_figures(calibrated.conformal, logits.float().softmax(1).numpy(), labels.numpy())
 
 
 def _out_of_distribution(calibrated: Calibrated) -> OutOfDistribution | None:

@@ -14,7 +14,7 @@ from training.evaluate.conformal import (
     default_coverage,
     fit_sets,
     least_rows,
-    tested,
+    with_test_figures,
 )
 
 
@@ -49,7 +49,7 @@ def test_a_hard_class_is_covered_as_often_where_that_is_promised_by_class() -> N
     for by in ways:
         found = fit_sets(*drawn(4000), by=by)
         assert found is not None
-        lowest[by] = tested(found, probabilities, truths).lowest["0.95"]
+        lowest[by] = with_test_figures(found, probabilities, truths).lowest["0.95"]
     assert lowest["all"] < 0.93
     assert lowest["class"] > 0.94
 
