@@ -58,6 +58,17 @@ def _temperatures(lines: Lines) -> Iterator[Claim]:
                     f"{found.moved} of {temperatures.DRAWS} took another than 1",
                 )
             )
+    sure = temperatures.OVERCONFIDENT
+    for rows in temperatures.SIZES:
+        found = temperatures.ratios(sure, sure, rows)
+        lines.append(
+            (
+                f"the same, logits three times too large, {rows} rows",
+                f"{found.median:.3f}",
+                f"{found.worst:.3f}",
+                f"{found.moved} of {temperatures.DRAWS} took another than 1",
+            )
+        )
     for name, ratio in worst.items():
         yield Claim(
             text=f"calibrated model, {name}: NLL over that of T = 1 in the worst of {temperatures.DRAWS} draws",

@@ -1,7 +1,8 @@
 """The quantiles of prediction sets, and the score that makes them shortest. Temperatures are `temperature`'s.
 
-Quantiles come from rows whose scores nothing was fitted on, so that the sets of fresh rows hold the truth at least as
-often as was asked for, and at most 1 / (rows + 1) oftener where scores do not tie.
+Quantiles come from rows whose scores nothing was fitted on. So the sets of fresh rows hold the truth at least as often
+as was asked for, in the mean over draws of the calibration rows. Where scores do not tie, they hold it at most
+1 / (rows + 1) oftener.
 """
 
 import math

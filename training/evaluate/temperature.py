@@ -14,8 +14,8 @@ LARGEST = 20.0
 PRIOR_NATS = 10.0
 """Cost of a unit of |log T|: a Laplace prior of scale 1/10 around T = 1.
 
-A calibrated model loses at most 5 % of its NLL by it in every draw of `python -m benchmarks.calibration`, of 30 to 1,000
-rows; at 5 nats it lost up to 11 %. The temperatures of 2,500 rows moved by 1 to 3 %.
+A calibrated model loses at most 5 % of its NLL by it in every draw of `python -m benchmarks.calibration`, of 30 to
+1,000 rows; at 5 nats it lost up to 11 %. The temperatures of 2,500 rows moved by 1 to 3 %.
 """
 
 FOLDS = 5
@@ -41,11 +41,6 @@ class Temperature:
     held_out: Tensor
     gain: float | None = None
     gain_error: float | None = None
-
-    @property
-    def scales(self) -> bool:
-        """Whether any temperature but 1 was taken."""
-        return self.value != 1.0
 
 
 def choose_temperature(logits: Tensor, labels: Tensor) -> Temperature:
