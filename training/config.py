@@ -58,6 +58,7 @@ class Only:
         return f"{tasks}, {' and '.join(self.architectures)}" if self.architectures else tasks
 
 
+CLASSIFICATION = Only(("vision", "text"))
 VISION, TEXT, RECOMMENDATION = Only(("vision",)), Only(("text",)), Only(("recommendation",))
 
 
@@ -195,6 +196,10 @@ class TrainConfig(BaseSettings):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the target spread evenly")
     class_weights: Literal["none", "balanced"] = Field(
         default="none", description="balanced: each class weighs the same in the loss, however rare"
+    )
+    coverage_by: Annotated[Literal["all", "class"], CLASSIFICATION] = Field(
+        default="all",
+        description="whom prediction sets promise their coverage: all rows together, or the rows of each class",
     )
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
     keep: Literal["best", "last"] = Field(

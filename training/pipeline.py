@@ -62,7 +62,7 @@ def train(config: TrainConfig) -> Path:
     leave_group()
     taken = pruned is not None and inside_budget(config, task.monitor.mode, fitted, pruned)
     model = best_model(config, (files.pruned if taken else files).best, data)
-    calibrated = calibrate(task, model, data, files)
+    calibrated = calibrate(task, model, data, config, files)
     deployed = task.deployed(model, calibrated).eval()
     parity = export_and_verify(task, deployed, data, files)
     company = proved_company(task, data, files)
@@ -129,10 +129,12 @@ def by_model(metrics: Mapping[str, float]) -> list[str]:
     return [f"{owner}: {', '.join(told)}" if owner else ", ".join(told) for owner, told in lines.items()]
 
 
-def calibrate(task: Task, model: nn.Module, data: TaskData[Any], files: RunFiles) -> Calibrated:
+def calibrate(
+    task: Task, model: nn.Module, data: TaskData[Any], config: TrainConfig, files: RunFiles
+) -> Calibrated:
     """Temperature and thresholds from validation."""
     if not files.calibration.exists():
-        atomic_write(files.calibration, task.calibrate(model, data).model_dump_json(indent=1))
+        atomic_write(files.calibration, task.calibrate(model, data, config).model_dump_json(indent=1))
     return Calibrated.model_validate_json(files.calibration.read_text())
 
 

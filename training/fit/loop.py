@@ -81,7 +81,7 @@ class Fit:
             data.train, config.batch_size, seed=config.seed, training=True, rank=rank, world=world
         )
         self.validation = Loader(
-            data.validation, EVALUATION_BATCH, seed=config.seed, training=False, rank=rank, world=world
+            data.choosing, EVALUATION_BATCH, seed=config.seed, training=False, rank=rank, world=world
         )
         optimizer = make_optimizer(self.model, config)
         self.schedule = make_schedule(optimizer, config, config.epochs * len(self.train))
@@ -148,7 +148,7 @@ class Fit:
         return loss
 
     def _validate(self, progress: Progress, interrupt: Interrupt) -> float:
-        """The monitored score over the validation split."""
+        """The monitored score over the rows of validation that choose the epoch."""
         model = self._candidate().eval()
         mean_loss = MeanMetric(nan_strategy="disable").to(self.fabric.device)
         with torch.inference_mode(), self.fabric.autocast():

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
@@ -19,8 +20,8 @@ from inference.predictor import Predictor
 from inference.values import Payload, Tensors
 from training.architectures.base import Network
 from training.config import TrainConfig
-from training.data.examples import Batch, Examples
-from training.data.splits import Holdout
+from training.data.examples import Batch, Examples, Subset
+from training.data.splits import Holdout, Rows
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
 
@@ -52,7 +53,8 @@ class TaskData(Generic[ExamplesT]):
     """The three splits; `test` is opened by `Task.evaluate` alone.
 
     held_out: which rows of the published train became validation; skipped: a line for every example that
-    was left out. A task narrows `facts` to its own record.
+    was left out; calibration: the rows of validation that choose no epoch, None where all do. A task narrows `facts`
+    to its own record.
     """
 
     train: ExamplesT
@@ -62,6 +64,15 @@ class TaskData(Generic[ExamplesT]):
     source: DataSource
     facts: Facts
     skipped: tuple[str, ...] = field(default=())
+    calibration: Rows | None = None
+
+    @property
+    def choosing(self) -> Examples:
+        """Validation without the rows of calibration: the examples that the epoch is chosen on."""
+        if self.calibration is None:
+            return self.validation
+        rows = np.setdiff1d(np.arange(len(self.validation)), self.calibration)
+        return Subset(self.validation, torch.from_numpy(rows))
 
 
 DataT = TypeVar("DataT", bound=TaskData[Any])
@@ -129,7 +140,7 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
         """Rows of the graph's inputs, first axis 1, as extreme as a client may send them: company for others."""
         ...
 
-    def calibrate(self, model: nn.Module, data: DataT) -> Calibrated:
+    def calibrate(self, model: nn.Module, data: DataT, config: TrainConfig) -> Calibrated:
         """Fit on validation how answers are corrected; no correction unless a task says so."""
         return Calibrated()
 

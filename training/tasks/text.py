@@ -23,7 +23,7 @@ from training.architectures.registry import find_architecture
 from training.architectures.words import PAD, Words
 from training.config import TrainConfig
 from training.data.examples import Batch
-from training.data.splits import Holdout, stratified_holdout
+from training.data.splits import Holdout, calibration_rows, stratified_holdout
 from training.data.tables import Row
 from training.data.text import Texts
 from training.data.text_sets import TextSet, load_texts
@@ -107,6 +107,7 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
                 vocabulary=read_tokenizer(tokenizer).get_vocab_size(),
             ),
             skipped=texts.skipped,
+            calibration=calibration_rows(encoded["validation"].labels.numpy(), config.seed),
         )
 
     def build(self, config: TrainConfig, data: TextData) -> TextNetwork:
@@ -148,8 +149,8 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
         rows = (words, words[:, :1], np.full_like(words, words[0, 0]), np.full_like(words, UNKNOWN_ID))
         return [{INPUT: row} for row in rows]
 
-    def calibrate(self, model: nn.Module, data: TextData) -> Calibrated:
-        return classification.calibrate_on(model, data.validation, self.inputs)
+    def calibrate(self, model: nn.Module, data: TextData, config: TrainConfig) -> Calibrated:
+        return classification.calibrate_on(model, data, self.inputs, config)
 
     def deployed(self, model: TextNetwork, calibrated: Calibrated) -> nn.Module:
         return ClassifierGraph(model.deployed(), calibrated.temperature)

@@ -25,7 +25,7 @@ from training.architectures.classifier import ClassifierGraph, ImageClassifier
 from training.architectures.registry import find_architecture
 from training.config import TrainConfig
 from training.data.examples import Batch
-from training.data.splits import stratified_holdout
+from training.data.splits import calibration_rows, stratified_holdout
 from training.data.vision import Images, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
@@ -84,6 +84,7 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
                 slices=tuple(config.slice),
             ),
             skipped=images.skipped,
+            calibration=calibration_rows(validation.labels.numpy(), config.seed),
         )
 
     def build(self, config: TrainConfig, data: ImageData) -> ImageClassifier:
@@ -129,8 +130,8 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
             {INPUT: pixels} for pixels in (*noise, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8))
         ]
 
-    def calibrate(self, model: nn.Module, data: ImageData) -> Calibrated:
-        return classification.calibrate_on(model, data.validation, self.inputs)
+    def calibrate(self, model: nn.Module, data: ImageData, config: TrainConfig) -> Calibrated:
+        return classification.calibrate_on(model, data, self.inputs, config)
 
     def deployed(self, model: ImageClassifier, calibrated: Calibrated) -> nn.Module:
         return ClassifierGraph(model.deployed(), calibrated.temperature)
