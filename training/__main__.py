@@ -72,9 +72,9 @@ def _choices(task: str) -> list[str]:
 def _settings(task: str) -> Iterator[str]:
     """Two lines for each setting that the task has: the flag, and the description."""
     from training.config import TrainConfig, default_of, help_text, only_of
-    from training.tasks.registry import find_task
+    from training.tasks.registry import borrowed_settings
 
-    borrowed = find_task(task).settings
+    borrowed = borrowed_settings(task)
     for name, field in TrainConfig.model_fields.items():
         only = only_of(name)
         if name == "task" or (only is not None and task not in only.tasks and name not in borrowed):

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from training.architectures.base import Architecture, LogStatistics, Network, Recommender
+from training.architectures.base import LogStatistics, Network, Recommender
 from training.architectures.losses import basket_loss
+from training.architectures.record import Architecture
 from training.architectures.registry import ARCHITECTURES
 
 
