@@ -33,7 +33,7 @@ from training.release.publish import Artifacts, make_candidate, publish
 from training.release.quantize import Quantization, describe_trial, quantize
 from training.release.reference import make_reference
 from training.release.verify import company_of, verify
-from training.run import RunFiles, atomic_write, open_run
+from training.run import RunFiles, already_published, atomic_write, open_run
 from training.tasks.base import Task, TaskData
 from training.tasks.registry import find_task
 
@@ -109,15 +109,6 @@ def run_worker_rank(config: TrainConfig) -> None:
         fit(config, files, data)
         if config.prune:
             prune(config, files, data)
-
-
-def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
-    """The bundle that this run became, if it is still there and where the configuration puts it."""
-    if not files.published.exists():
-        return None
-    bundle = Path(json.loads(files.published.read_text())["bundle"])
-    expected = config.models / config.bundle_name / (str(config.version) if config.version else bundle.name)
-    return bundle if bundle == expected and bundle.is_dir() else None
 
 
 def by_model(metrics: Mapping[str, float]) -> list[str]:

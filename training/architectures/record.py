@@ -12,6 +12,8 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from training.errors import did_you_mean
+
 ExampleKind = Literal["rows", "sequences", "baskets", "users", "pairs"]
 """The examples that a network is trained on: rows of vision and text, the others of `training.data.histories`."""
 
@@ -50,7 +52,7 @@ class Architecture:
         """A line for each option that the builder does not have, or has in another type."""
         known = self._types()
         return [
-            f"{name}: {self.name} has no such option; it has {', '.join(known)}"
+            f"{name}: {self.name} has no such option; it has {', '.join(known)}{did_you_mean(name, known)}"
             if name not in known
             else f"{name}: got {value!r}, expected {_type_name(known[name])}"
             for name, value in options.items()

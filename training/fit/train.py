@@ -87,7 +87,12 @@ def _report_skipped(lines: Sequence[str], target: Path) -> None:
 def build_model(config: TrainConfig, data: TaskData[Any]) -> Network:
     """The model as initialised from the seed, or as it will be filled from a checkpoint."""
     torch.manual_seed(config.seed)
-    model: Network = find_task(config.task).build(config, data)
+    try:
+        model: Network = find_task(config.task).build(config, data)
+    except (
+        ValueError
+    ) as error:  # options that do not fit each other or the data, such as a patch that divides no side
+        raise ConfigError(f"model: {error}") from error
     return model
 
 
