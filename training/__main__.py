@@ -136,7 +136,7 @@ def _checked_and_fitted(task: str, flags: Sequence[str]) -> str:
     from training.checks import check_paths
     from training.config import load_config
     from training.data.check import check_data
-    from training.run import is_worker_rank, locked, open_run
+    from training.run import is_worker_rank, locked, open_run, resumable
 
     config = load_config(task, flags)
     if is_worker_rank():
@@ -145,9 +145,10 @@ def _checked_and_fitted(task: str, flags: Sequence[str]) -> str:
     if config.find_rate:
         check_data(config)
         return _fit(config)
-    with locked(open_run(config)):
+    with locked(open_run(config)) as files:
         check_data(config)
-        return _fit(config)
+        with resumable(files):
+            return _fit(config)
 
 
 def _fit(config: "TrainConfig") -> str:

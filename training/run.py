@@ -5,6 +5,7 @@ Names of files and folders are fixed: a run that an older version began is resum
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -179,7 +180,7 @@ def is_worker_rank() -> bool:
 
 
 @contextmanager
-def locked(files: RunFiles) -> Iterator[None]:
+def locked(files: RunFiles) -> Iterator[RunFiles]:
     """The run as this process's own: `RunError` at once where another trains in it. A process that dies frees it.
 
     A folder that is made for it, and is still empty at the end, is removed.
@@ -189,7 +190,7 @@ def locked(files: RunFiles) -> Iterator[None]:
     lock = FileLock(files.lock, blocking=False)
     try:
         with lock:
-            yield
+            yield files
     except Timeout:
         raise RunError(f"{files.root}: another process trains in it; wait, or give another --run") from None
     finally:
@@ -198,6 +199,26 @@ def locked(files: RunFiles) -> Iterator[None]:
             for folder in made:
                 with suppress(OSError):
                     folder.rmdir()
+
+
+@contextmanager
+def resumable(files: RunFiles) -> Iterator[None]:
+    """`RunError` for a full disk and every other failure of the system; the steps that are done stay done."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or files.root
+        raise RunError(f"{where}: {error.strerror or error}; {RESUMES}") from error
+
+
+@contextmanager
+def removed_on_error(folder: Path) -> Iterator[None]:
+    """A block that fails leaves no half of the folder, which may be why the disk is full."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def begin_run(config: TrainConfig, files: RunFiles) -> None:
