@@ -137,9 +137,10 @@ def fit_model(
     finally:
         for logger in fabric.loggers:
             logger.finalize("finished")
-    result = _result(state, task.monitor, model, time.monotonic() - started)
+    monitor = task.monitor_for(config)
+    result = _result(state, monitor, model, time.monotonic() - started)
     if is_first():
-        learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
+        learning_curves(files.logs, files.curves, f"val/{monitor.metric}", monitor.mode)
         atomic_write(files.fit, json.dumps(asdict(result), indent=2))
     fabric.barrier()  # the other processes read the files that the first has written
     return result

@@ -59,9 +59,12 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
 
     name = "vision"
     manifest_task: TaskName = "vision"
-    monitor = Monitor("accuracy", "max")
+    monitor = classification.ACCURACY
     outputs: tuple[str, ...] = ("probabilities", "logits")
     int8_methods: tuple[Int8Method, ...] = ("static", "dynamic")
+
+    def monitor_for(self, config: TrainConfig) -> Monitor:
+        return classification.monitor_for(config)
 
     def load(self, config: TrainConfig) -> ImageData:
         image_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
