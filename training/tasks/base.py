@@ -88,6 +88,7 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
     manifest_task: TaskName
     """The task that the manifest names, by which serving knows the bundle."""
     monitor: Monitor
+    """Unless `monitor_for` finds that the options imply another."""
     outputs: tuple[str, ...]
     """The graph's outputs, in order."""
     axes: Axes = MappingProxyType({})
@@ -101,6 +102,10 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
     """Settings of other tasks that this one has, too."""
     starts_from_same_split: bool = False
     """Whether `init_from` must be a run that held out the same rows, since weights belong to users or items."""
+
+    def monitor_for(self, config: TrainConfig) -> Monitor:
+        """The metric that chooses the epoch, stops early and bounds the loss of int8 and pruning."""
+        return self.monitor
 
     def load(self, config: TrainConfig) -> DataT:
         """Read the data and split them; the same configuration gives the same rows."""
@@ -121,7 +126,7 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
         ...
 
     def metrics(self, facts: FactsT_contra) -> MetricCollection:
-        """Fresh validation metrics, among them `monitor.metric`."""
+        """Fresh validation metrics, among them every one that `monitor_for` may choose."""
         ...
 
     def score(self, model: nn.Module, batch: Batch, metrics: MetricCollection) -> Tensor:

@@ -64,10 +64,13 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
 
     name = "text"
     manifest_task: TaskName = "text"
-    monitor = Monitor("accuracy", "max")
+    monitor = classification.ACCURACY
     outputs: tuple[str, ...] = ("probabilities", "logits")
     axes: Axes = MappingProxyType({INPUT: {1: "length"}})
     int8_methods: tuple[Int8Method, ...] = ("dynamic", "static", "tables")
+
+    def monitor_for(self, config: TrainConfig) -> Monitor:
+        return classification.monitor_for(config)
 
     def load(self, config: TrainConfig) -> TextData:
         """The tokenizer is learned from the rows that are trained on, and from no other."""

@@ -25,6 +25,7 @@ from training.architectures.classifier import ClassifierGraph, ImageClassifier
 from training.architectures.registry import find_architecture
 from training.config import TrainConfig
 from training.data.examples import Batch
+from training.data.image_config import image_config
 from training.data.splits import calibration_rows, stratified_holdout
 from training.data.vision import Images, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
@@ -58,13 +59,16 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
 
     name = "vision"
     manifest_task: TaskName = "vision"
-    monitor = Monitor("accuracy", "max")
+    monitor = classification.ACCURACY
     outputs: tuple[str, ...] = ("probabilities", "logits")
     int8_methods: tuple[Int8Method, ...] = ("static", "dynamic")
 
+    def monitor_for(self, config: TrainConfig) -> Monitor:
+        return classification.monitor_for(config)
+
     def load(self, config: TrainConfig) -> ImageData:
         image_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
-        images = load_images(config.data, _processor(config, *config.image_size), strict=config.strict)
+        images = load_images(config.data, image_config(config, *config.image_size), strict=config.strict)
         labels = images.train.labels.numpy()
         held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
         train, validation = images.train.take(held.train), images.train.take(held.held)
@@ -138,7 +142,7 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
 
     def processor(self, config: TrainConfig, data: ImageData) -> ImageConfig:
         height, width, channels = data.train.pixels.shape[1:]
-        return _processor(config, height, width, channels)
+        return image_config(config, height, width, channels)
 
     def files(self, data: ImageData) -> Mapping[str, bytes]:
         return {LABELS_FILE: json.dumps(data.facts.classes, ensure_ascii=False, indent=1).encode()}
@@ -166,16 +170,3 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
     ) -> dict[str, float]:
         predictor = Predictor.open(candidate, "fp32", prove=False)
         return of_images(predictor, model, data.test, self.payload, config.background)
-
-
-def _processor(config: TrainConfig, height: int, width: int, channels: int) -> ImageConfig:
-    return ImageConfig(
-        kind="image",
-        height=height,
-        width=width,
-        mode="L" if channels == 1 else "RGB",
-        fit=config.image_fit,
-        interpolation="bilinear",
-        background=config.background,
-        max_pixels=config.max_pixels,
-    )
