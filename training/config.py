@@ -4,6 +4,7 @@ Each setting is documented where it stands. Nothing is read from the environment
 refused before any work, all faults at once, and the one used is stored with the run.
 """
 
+import codecs
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Only:
 
 
 VISION, TEXT, RECOMMENDATION = Only(("vision",)), Only(("text",)), Only(("recommendation",))
+VISION_AND_TEXT = Only(("vision", "text"))
 
 
 class TrainConfig(BaseSettings):
@@ -107,12 +109,28 @@ class TrainConfig(BaseSettings):
         default=50_000_000, description="largest image that is decoded, in training and in serving"
     )
     text_column: Annotated[str, TEXT] = Field(
-        default="text", description="the column of a table that holds the text"
+        default="", description="the column of a table that holds the text; found by its usual names if empty"
     )
-    label_column: Annotated[str, TEXT] = Field(default="label", description="the column that holds the label")
-    tokenizer: Annotated[Literal["words", "pieces"], TEXT] = Field(
-        default="words",
-        description="an id for each word, or for the pieces that words are spelled from",
+    image_column: Annotated[str, VISION] = Field(
+        default="",
+        description="the column of a table that holds the images or their files' names; found by its content if empty",
+    )
+    label_column: Annotated[str, VISION_AND_TEXT] = Field(
+        default="", description="the column that holds the label; found by its usual names if empty"
+    )
+    encoding: Annotated[str, VISION_AND_TEXT] = Field(
+        default="",
+        description="of a table, such as cp1252; if empty UTF-8, or UTF-16 where the first bytes say so",
+    )
+    separator: Annotated[str, VISION_AND_TEXT] = Field(
+        default="",
+        pattern=r"^(.|comma|semicolon|tab|bar)?$",
+        description="between the cells of a table; the one of comma, semicolon, tab and bar that fits, if empty",
+    )
+    tokenizer: Annotated[Literal["auto", "words", "pieces"], TEXT] = Field(
+        default="auto",
+        description="an id for each word, or for the pieces that words are spelled from; auto: pieces where blanks and "
+        "marks do not separate the words of train",
     )
     vocabulary: Annotated[int, TEXT] = Field(
         default=30_000, ge=3, description="most ids, the frequent words first"
@@ -309,6 +327,14 @@ class TrainConfig(BaseSettings):
                 f"{arch!r} is no architecture for {info.data['task']}; there are {', '.join(known)}"
             )
         return arch
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name if encoding else ""
+        except LookupError as error:
+            raise ValueError(f"{encoding!r} is no encoding that Python knows, such as cp1252") from error
 
     @field_validator("model")
     @classmethod

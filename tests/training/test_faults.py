@@ -114,8 +114,7 @@ FAULTS = [
         "vision",
         "a class of one image",
         nearly_empty_class,
-        "photos/emu: a class needs at least two readable images",
-        stops=True,
+        "photos/emu: a class needs at least two readable images, it has 1 and is left out",
     ),
     Fault(
         "vision",
@@ -135,8 +134,7 @@ FAULTS = [
         "vision",
         "a class without a test folder",
         split_without_a_class,
-        "photos/test/dog is missing: every class needs a folder in both train and test",
-        stops=True,
+        "photos/test/dog is missing: the class is trained, and not scored",
     ),
     Fault("text", "no label", mail("lost,"), "mail.csv, row 20: label is empty"),
     Fault("text", "no text", mail(",pos"), "mail.csv, row 20: text is empty"),
@@ -156,7 +154,7 @@ FAULTS = [
         "text",
         "a quote left open",
         mail('"ink,pos', "paper,pos", "glue,neg"),
-        "mail.csv, row 20: label is empty; its text runs over 4 lines, is a quote left open?",
+        "mail.csv, row 20: 1 of 2 cells; one runs over 3 lines, is a quote left open?",
     ),
     Fault(
         "text",
@@ -180,8 +178,9 @@ FAULTS = [
     Fault(
         "text",
         "other columns",
-        table("mail.csv", "body,label", *TEXTS),
-        "mail.csv: no column 'text'; it has 'body', 'label'. Name yours with --text-column and --label-column",
+        table("mail.csv", "ink,paper", *TEXTS),
+        "mail.csv: no column 'text' or 'label' or of another usual name; it has 'ink', 'paper'. "
+        "Name yours with --text-column and --label-column",
         stops=True,
     ),
     Fault(
@@ -196,13 +195,13 @@ FAULTS = [
         "a class of two rows",
         mail("ink,pso", "glue,pso"),
         "mail.csv, row 20: the label 'pso' has 2 rows, expected at least 3; is it a typing error?",
-        stops=True,
     ),
     Fault(
         "text",
         "an empty folder",
         empty_folder,
-        "empty: expected train.csv (or .tsv, .jsonl, .parquet) and test.csv (or .tsv, .jsonl, .parquet)",
+        "empty: expected a table of texts called train, and test if there is one (.csv, .tsv, .jsonl, .ndjson, .parquet, "
+        "or one of lines with .gz, .bz2, .xz after it)",
         stops=True,
     ),
     Fault("recommendation", "no user", shop(",i1,9"), "shop.csv: row 33: no user"),
