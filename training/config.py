@@ -118,11 +118,11 @@ class TrainConfig(BaseSettings):
     label_column: Annotated[str, VISION_AND_TEXT] = Field(
         default="", description="the column that holds the label; found by its usual names if empty"
     )
-    encoding: Annotated[str, VISION_AND_TEXT] = Field(
+    encoding: str = Field(
         default="",
         description="of a table, such as cp1252; if empty UTF-8, or UTF-16 where the first bytes say so",
     )
-    separator: Annotated[str, VISION_AND_TEXT] = Field(
+    separator: str = Field(
         default="",
         pattern=r"^(.|comma|semicolon|tab|bar)?$",
         description="between the cells of a table; the one of comma, semicolon, tab and bar that fits, if empty",
@@ -141,19 +141,26 @@ class TrainConfig(BaseSettings):
     max_characters: Annotated[PositiveInt, TEXT] = Field(
         default=100_000, description="a longer one is refused, in training and in serving"
     )
-    user_column: Annotated[str, RECOMMENDATION] = Field(default="user", description="column of your file")
-    item_column: Annotated[str, RECOMMENDATION] = Field(default="item", description="column of your file")
+    user_column: Annotated[str, RECOMMENDATION] = Field(
+        default="", description="column of your file; found by its usual names if empty"
+    )
+    item_column: Annotated[str, RECOMMENDATION] = Field(
+        default="", description="column of your file; found by its usual names if empty"
+    )
     time_column: Annotated[str, RECOMMENDATION] = Field(
         default="",
-        description="column of your file, a number or an ISO date; rows are in order if empty",
+        description="column of your file, a number or a date; found by its usual names if empty, and without one rows "
+        "are in order",
     )
     title_column: Annotated[str, RECOMMENDATION] = Field(
-        default="", description="column with the items' titles, if any"
+        default="", description="column with the items' titles; found by its usual names if empty"
     )
-    repeats: Annotated[bool, RECOMMENDATION] = Field(
-        default=False,
-        description="in your file, taking the same item again is normal (a shop)",
+    repeated: Annotated[Literal["auto", "keep", "drop"], RECOMMENDATION] = Field(
+        default="auto",
+        description="rows of your file in which a user takes an item again: keep them, as in a shop, or drop them, "
+        "as of ratings; auto: keep them where they are more than a twentieth",
     )
+    repeats: Annotated[bool, RECOMMENDATION] = Field(default=False, description="the same as --repeated keep")
     history: Annotated[int, RECOMMENDATION] = Field(
         default=100, ge=2, description="most recent items that a model sees"
     )
