@@ -4,6 +4,7 @@ Each setting is documented where it stands. Nothing is read from the environment
 refused before any work, all faults at once, and the one used is stored with the run.
 """
 
+import codecs
 import re
 import tomllib
 import unicodedata
@@ -63,6 +64,7 @@ class Only:
 
 CLASSIFICATION = Only(("vision", "text"))
 VISION, TEXT, RECOMMENDATION = Only(("vision",)), Only(("text",)), Only(("recommendation",))
+VISION_AND_TEXT = Only(("vision", "text"))
 
 
 LONGEST_NAME = 128
@@ -119,12 +121,28 @@ class TrainConfig(BaseSettings):
         default=50_000_000, description="largest image that is decoded, in training and in serving"
     )
     text_column: Annotated[str, TEXT] = Field(
-        default="text", description="the column of a table that holds the text"
+        default="", description="the column of a table that holds the text; found by its usual names if empty"
     )
-    label_column: Annotated[str, TEXT] = Field(default="label", description="the column that holds the label")
-    tokenizer: Annotated[Literal["words", "pieces"], TEXT] = Field(
-        default="words",
-        description="an id for each word, or for the pieces that words are spelled from",
+    image_column: Annotated[str, VISION] = Field(
+        default="",
+        description="the column of a table that holds the images or their files' names; found by its content if empty",
+    )
+    label_column: Annotated[str, VISION_AND_TEXT] = Field(
+        default="", description="the column that holds the label; found by its usual names if empty"
+    )
+    encoding: str = Field(
+        default="",
+        description="of a table, such as cp1252; if empty UTF-8, or UTF-16 where the first bytes say so",
+    )
+    separator: str = Field(
+        default="",
+        pattern=r"^(.|comma|semicolon|tab|bar)?$",
+        description="between the cells of a table; the one of comma, semicolon, tab and bar that fits, if empty",
+    )
+    tokenizer: Annotated[Literal["auto", "words", "pieces"], TEXT] = Field(
+        default="auto",
+        description="an id for each word, or for the pieces that words are spelled from; auto: pieces where blanks and "
+        "marks do not separate the words of train",
     )
     vocabulary: Annotated[int, TEXT] = Field(
         default=30_000, ge=3, description="most ids, the frequent words first"
@@ -135,19 +153,26 @@ class TrainConfig(BaseSettings):
     max_characters: Annotated[PositiveInt, TEXT] = Field(
         default=100_000, description="a longer one is refused, in training and in serving"
     )
-    user_column: Annotated[str, RECOMMENDATION] = Field(default="user", description="column of your file")
-    item_column: Annotated[str, RECOMMENDATION] = Field(default="item", description="column of your file")
+    user_column: Annotated[str, RECOMMENDATION] = Field(
+        default="", description="column of your file; found by its usual names if empty"
+    )
+    item_column: Annotated[str, RECOMMENDATION] = Field(
+        default="", description="column of your file; found by its usual names if empty"
+    )
     time_column: Annotated[str, RECOMMENDATION] = Field(
         default="",
-        description="column of your file, a number or an ISO date; rows are in order if empty",
+        description="column of your file, a number or a date; found by its usual names if empty, and without one rows "
+        "are in order",
     )
     title_column: Annotated[str, RECOMMENDATION] = Field(
-        default="", description="column with the items' titles, if any"
+        default="", description="column with the items' titles; found by its usual names if empty"
     )
-    repeats: Annotated[bool, RECOMMENDATION] = Field(
-        default=False,
-        description="in your file, taking the same item again is normal (a shop)",
+    repeated: Annotated[Literal["auto", "keep", "drop"], RECOMMENDATION] = Field(
+        default="auto",
+        description="rows of your file in which a user takes an item again: keep them, as in a shop, or drop them, "
+        "as of ratings; auto: keep them where they are more than a twentieth",
     )
+    repeats: Annotated[bool, RECOMMENDATION] = Field(default=False, description="the same as --repeated keep")
     history: Annotated[int, RECOMMENDATION] = Field(
         default=100, ge=2, description="most recent items that a model sees"
     )
@@ -329,6 +354,14 @@ class TrainConfig(BaseSettings):
                 f"{did_you_mean(arch, known)}"
             )
         return arch
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name if encoding else ""
+        except LookupError as error:
+            raise ValueError(f"{encoding!r} is no encoding that Python knows, such as cp1252") from error
 
     @field_validator("model")
     @classmethod

@@ -65,7 +65,7 @@ def test_debug_shows_where_a_mistake_was_met(answers: dict[str, tuple[int, str]]
     status, said = answers["a mistake with --debug"]
     assert status == 1
     assert said.startswith("Traceback")
-    assert "baton train: --data 'nowhere' is neither a folder nor a named set" in said
+    assert "baton train: --data 'nowhere' is neither a folder, nor a file, nor a named set" in said
 
 
 def test_a_mistake_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from training.config import TrainConfig
+from training.data.files import ENDINGS
 from training.data.public_sets import PUBLIC_SETS
 from training.data.sources import local_files
 from training.errors import DataError, did_you_mean
@@ -65,30 +66,25 @@ def _at_most(path: Path, most: int) -> bool:
 
 
 def _images(config: TrainConfig) -> None:
-    from training.data.image_config import image_config
+    from training.data.configured import image_config, image_flags
     from training.data.image_folder import read_folder
 
-    read_folder(Path(config.data), image_config(config, *config.image_size), strict=config.strict)
+    processor = image_config(config, *config.image_size)
+    read_folder(Path(config.data), processor, strict=config.strict, flags=image_flags(config))
 
 
 def _texts(config: TrainConfig) -> None:
-    from training.data.text_sets import load_texts
+    from training.data.configured import text_set
 
-    load_texts(config.data, config.text_column, config.label_column, strict=config.strict)
-
-
-def _is_log(path: Path) -> bool:
-    from training.data.events import SUFFIXES
-
-    return path.is_file() and path.suffix in SUFFIXES
+    text_set(config)
 
 
 def _interactions(config: TrainConfig) -> None:
-    from training.data.events import Columns, read_events
+    from training.data.configured import log_reading
+    from training.data.events import read_events
     from training.data.interactions import hold_out
 
-    columns = Columns(config.user_column, config.item_column, config.time_column, config.title_column)
-    found = read_events(Path(config.data), columns, repeats=config.repeats, strict=config.strict)
+    found = read_events(Path(config.data), log_reading(config))
     try:
         hold_out(found.log, config.validation, config.seed)
     except DataError as error:
@@ -96,7 +92,7 @@ def _interactions(config: TrainConfig) -> None:
 
 
 _KINDS = {
-    "vision": Kind("a folder", Path.is_dir, _images),
+    "vision": Kind("a folder, nor a file,", Path.exists, _images),
     "text": Kind("a file, nor a folder,", Path.exists, _texts),
-    "recommendation": Kind("a file (.csv, .tsv, .parquet)", _is_log, _interactions),
+    "recommendation": Kind(f"a file ({ENDINGS})", Path.is_file, _interactions),
 }

@@ -6,10 +6,12 @@ Ids begin with the padding, then the word that stands for every unknown one.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from training.data.writing import LOOKED_AT, Writing, look_at
 
 PAD_TOKEN, UNKNOWN_TOKEN = "<pad>", "<unk>"
 PAD_ID, UNKNOWN_ID = 0, 1
@@ -23,14 +25,21 @@ _LINE_BREAK = Regex(r"<br ?/?>")
 _WORD = Regex(r"<unk>|\w+(?:'\w+)*|[^\w\s]")
 
 
-def train_tokenizer(texts: Sequence[str], kind: Kind, vocabulary: int) -> Tokenizer:
+def choose_kind(texts: Sequence[str]) -> tuple[Kind, Writing]:
+    """`words` where blanks and marks divide the texts into words, else `pieces`; the same texts give the same kind."""
+    step = max(1, len(texts) // LOOKED_AT)
+    writing = look_at(texts[row] for row in range(0, len(texts), step))
+    return ("words" if writing.separates else "pieces"), writing
+
+
+def train_tokenizer(texts: Iterable[str], kind: Kind, vocabulary: int) -> Tokenizer:
     """At most `vocabulary` ids, the most frequent first; the same texts give the same tokenizer.
 
     words: one id a word. pieces: byte-pair encoding within words (Sennrich et al. 2016, arXiv:1508.07909), so
     that rare words are spelled from parts; a piece that begins a word begins with a low line.
     """
     learned = _empty(models.WordLevel({}, UNKNOWN_TOKEN) if kind == "words" else models.BPE(), kind)
-    learned.train_from_iterator(texts, _trainer(kind, vocabulary), length=len(texts))
+    learned.train_from_iterator(texts, _trainer(kind, vocabulary))
     model = json.loads(learned.to_str())["model"]
     ids = _numbered(model["vocab"])
     if kind == "words":

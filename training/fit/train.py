@@ -18,6 +18,7 @@ from torch import nn
 from training.architectures.base import Network
 from training.architectures.registry import ARCHITECTURES
 from training.config import TrainConfig
+from training.data.faults import counted, worst_first
 from training.data.splits import write_holdout
 from training.errors import ConfigError, DataError, RunError
 from training.evaluate.figures import learning_curves
@@ -33,8 +34,6 @@ from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
 
 log = logging.getLogger(__name__)
-
-SKIPPED_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,11 @@ def read_data(config: TrainConfig) -> TaskData[Any]:
 
 
 def _report_skipped(lines: Sequence[str], target: Path) -> None:
-    """All of them in the run's directory, the first few on the screen."""
-    for line in lines[:SKIPPED_SHOWN]:
+    """All of them in the run's directory; on the screen ten at most, the kinds with the most rows first."""
+    for line in (shown := worst_first(lines)):
         log.warning("skipped %s", line)
-    if len(lines) > SKIPPED_SHOWN:
-        log.warning("… and %d more; all are in %s", len(lines) - SKIPPED_SHOWN, target)
+    if len(lines) > len(shown):
+        log.warning("… and %d more: %s; all are in %s", len(lines) - len(shown), counted(lines), target)
     atomic_write(target, "".join(f"{line}\n" for line in lines))
 
 

@@ -24,10 +24,10 @@ from training.architectures.base import ImageNetwork
 from training.architectures.classifier import ClassifierGraph, ImageClassifier
 from training.architectures.registry import find_architecture
 from training.config import TrainConfig
+from training.data.configured import image_config, image_flags
 from training.data.examples import Batch
-from training.data.image_config import image_config
-from training.data.splits import calibration_rows, stratified_holdout
-from training.data.vision import Images, load_images, pixel_statistics
+from training.data.splits import Holdout, calibration_rows, stratified_holdout
+from training.data.vision import Images, ImageSet, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
 from training.evaluate.robustness import of_images
@@ -68,10 +68,9 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
 
     def load(self, config: TrainConfig) -> ImageData:
         image_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
-        images = load_images(config.data, image_config(config, *config.image_size), strict=config.strict)
-        labels = images.train.labels.numpy()
-        held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
-        train, validation = images.train.take(held.train), images.train.take(held.held)
+        processor = image_config(config, *config.image_size)
+        images = load_images(config.data, processor, strict=config.strict, flags=image_flags(config))
+        held, train, validation = _split(images, config)
         classes = images.classes
         rows = {"train": len(train), "validation": len(validation), "test": len(images.test)}
         return ImageData(
@@ -80,7 +79,12 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
             test=images.test,
             held_out=held,
             source=DataSource(
-                name=images.name, url=images.url, licence=images.licence, digest=images.digest, rows=rows
+                name=images.name,
+                url=images.url,
+                licence=images.licence,
+                digest=images.digest,
+                rows=rows,
+                choices=dict(images.choices),
             ),
             facts=ImageFacts(
                 classes=classes,
@@ -170,3 +174,13 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
     ) -> dict[str, float]:
         predictor = Predictor.open(candidate, "fp32", prove=False)
         return of_images(predictor, model, data.test, self.payload, config.background)
+
+
+def _split(images: ImageSet, config: TrainConfig) -> tuple[Holdout, Images, Images]:
+    """The published validation split, whose rows count on after those of train, or a part of train."""
+    if images.validation is not None:
+        whole, first = np.arange(len(images.train) + len(images.validation)), len(images.train)
+        return Holdout(whole[:first], whole[first:]), images.train, images.validation
+    labels = images.train.labels.numpy()
+    held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
+    return held, images.train.take(held.train), images.train.take(held.held)
