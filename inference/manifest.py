@@ -190,7 +190,9 @@ class DataSource(Record):
     digest: Line = Field(description="sha256 over the files or rows that were read")
     rows: dict[Line, Count] = Field(max_length=1024, description="rows by split")
     choices: dict[Line, Prose] = Field(
-        default_factory=dict, max_length=64, description="what training found out of the files, such as columns"
+        default_factory=dict,
+        max_length=64,
+        description="what training found out of the files, such as columns",
     )
 
 
