@@ -64,7 +64,7 @@ def nearly_empty_class() -> str:
 
 def split_without_a_class() -> str:
     images("cat", "dog", root="photos/train")
-    images("cat", root="photos/test")
+    images("cat", root="photos/test", each=2)
     return "photos"
 
 

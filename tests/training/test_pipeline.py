@@ -107,7 +107,7 @@ def test_run_of_another_configuration_is_refused_with_the_difference(root: Path)
 
 
 def test_failed_start_leaves_no_run_behind(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="neither a folder nor a named set"):
+    with pytest.raises(DataError, match="is neither a folder, nor a file, nor a named set"):
         train(configure(tmp_path, "--data", str(tmp_path / "nowhere")))
     assert not (tmp_path / "run").exists()
 
