@@ -92,6 +92,18 @@ class LayersMahalanobis(Mahalanobis):
         return _known(signals.layers, "layers")
 
 
+class LayersAndEnergy(LayersMahalanobis):
+    """The distance over layers and the energy in one sum: the one sees odd images, the other odd things in them.
+
+    factor: float, the deviation of the distance over that of the energy.
+    """
+
+    factor: Tensor
+
+    def raw(self, signals: Signals) -> Tensor:
+        return super().raw(signals) - self.factor * signals.logits.logsumexp(1)
+
+
 class VirtualLogit(OutlierScore):
     """Length of the features outside of their principal space, against the energy (ViM, arXiv:2203.10807).
 
@@ -155,6 +167,7 @@ SCORES: dict[str, type[OutlierScore]] = {
     "energy": Energy,
     "mahalanobis": Mahalanobis,
     "layers": LayersMahalanobis,
+    "layers and energy": LayersAndEnergy,
     "virtual logit": VirtualLogit,
     "word pairs": WordPairs,
 }

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from inference.configs import ForeignSet
-from training.architectures.outliers import SCORES, OutlierScore, Signals, VirtualLogit
+from training.architectures.outliers import (
+    SCORES,
+    Energy,
+    LayersAndEnergy,
+    OutlierScore,
+    Signals,
+    VirtualLogit,
+)
 
 RATES = (0.01, 0.05)
 """Shares of validation that lie above the thresholds; the first is that of the answer's `outlier`."""
@@ -81,7 +88,12 @@ def feature_scores(train: Signals, labels: Tensor) -> dict[str, OutlierScore]:
 def choose(
     candidates: Mapping[str, OutlierScore], validation: Signals, foreign: Mapping[str, Signals]
 ) -> tuple[OutlierScore, OutlierChoice]:
-    """The candidate with the highest mean AUROC over `foreign`, on the common scale; the first of equals."""
+    """The candidate with the highest mean AUROC over `foreign`, on the common scale; the first of equals.
+
+    Where the distance over layers is one, its sum with the energy is one more.
+    """
+    if "layers" in candidates:
+        candidates = {**candidates, "layers and energy": _with_energy(candidates["layers"], validation)}
     own = {name: _raw(score, validation) for name, score in candidates.items()}
     found = {
         name: {kind: auroc(own[name], _raw(score, signals)) for kind, signals in foreign.items()}
@@ -143,6 +155,11 @@ def _joined(inputs: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
 def _raw(score: OutlierScore, signals: Signals) -> Tensor:
     with torch.inference_mode():
         return score.raw(signals).double()
+
+
+def _with_energy(layers: OutlierScore, validation: Signals) -> LayersAndEnergy:
+    factor = _raw(layers, validation).std() / _raw(Energy(), validation).std().clamp(min=1e-6)
+    return LayersAndEnergy(**{**layers.state_dict(), "factor": factor.float()})
 
 
 def _mahalanobis(values: Tensor, labels: Tensor) -> dict[str, Tensor]:
