@@ -130,8 +130,8 @@ def _known(values: Tensor | None, name: str) -> Tensor:
 class WordPairs(OutlierScore):
     """Mean surprise of a text's words given the word before, in nats, against that of a training text as long.
 
-    word: float [ids], surprise of a word by itself; before: float [ids], what a word adds for an unseen successor;
-    gain: uint8 [buckets], what a known pair takes off, in `GAIN_STEPS` of a nat; most: float, of a single word.
+    word: float [ids], surprise of a word by itself. before: float [ids], an unseen successor's surprise on top of it.
+    gain: uint8 [buckets], the part that a known pair takes off, in `GAIN_STEPS` of a nat. most: of a single word.
     expected, deviation: float [longest + 1], by the number of words.
     """
 
