@@ -90,12 +90,22 @@ class FileRecord(Record):
 
 
 class Calibration(Record):
-    """Temperature scaling (Guo et al. 2017), fitted on validation and folded into the graph."""
+    """Temperature scaling (Guo et al. 2017), fitted on validation and folded into the graph.
+
+    `ece_low` to `ece_high` is the 95 % bootstrap interval of `ece_after`.
+    """
 
     temperature: float = Field(gt=0, le=1e6)
     ece_before: Share = Field(description="expected calibration error on test, temperature 1")
     ece_after: Share = Field(description="the same with the temperature in the graph")
     bins: int = Field(gt=0, le=1 << 16)
+    method: Literal["temperature", "none"] = Field("temperature", description="none: the temperature is 1")
+    reason: Prose = Field("", description="why; empty: published before it was chosen by held-out rows")
+    ece_low: Share | None = None
+    ece_high: Share | None = None
+    ece_noise: Share | None = Field(
+        None, description="the mean of a calibrated model's error on as many rows with the same confidences"
+    )
 
 
 class Parity(Record):

@@ -4,12 +4,14 @@ Each setting is documented where it stands. Nothing is read from the environment
 refused before any work, all faults at once, and the one used is stored with the run.
 """
 
+import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     Field,
@@ -30,13 +32,14 @@ from pydantic_settings import (
 )
 
 from training.architectures.registry import ARCHITECTURES, architectures_for, embedded_pair, task_names
-from training.errors import ConfigError
+from training.errors import ConfigError, did_you_mean
+from training.flags import check_flags
 from training.lineage import kind_of
 
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
     | {"log_every_steps", "checkpoint_every_s", "quantize", "quantize_budget", "slice", "robustness"}
-    | {"find_rate", "foreign"}
+    | {"find_rate", "debug", "foreign"}
 )
 """Settings that do not change the weights: a run may be resumed with other values of these."""
 
@@ -58,7 +61,16 @@ class Only:
         return f"{tasks}, {' and '.join(self.architectures)}" if self.architectures else tasks
 
 
+CLASSIFICATION = Only(("vision", "text"))
 VISION, TEXT, RECOMMENDATION = Only(("vision",)), Only(("text",)), Only(("recommendation",))
+
+
+LONGEST_NAME = 128
+"""Characters of a bundle's name, as `inference.manifest` takes them."""
+
+NAME = rf"^([A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}})?$"
+
+COMPRESSED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 
 
 class TrainConfig(BaseSettings):
@@ -76,8 +88,8 @@ class TrainConfig(BaseSettings):
     arch: str = Field(description="the architecture; `baton train --help` lists them and says which is taken")
     name: str = Field(
         default="",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$",
-        description="the bundle's name; the data's if empty",
+        pattern=NAME,
+        description="the bundle's name; made of the data's if empty: `My Reviews.csv` gives my-reviews",
     )
     models: Path = Field(default=Path("models"), description="where bundles are published")
     version: NonNegativeInt = Field(default=0, description="the bundle's version; 0: the next free one")
@@ -196,6 +208,10 @@ class TrainConfig(BaseSettings):
     class_weights: Literal["none", "balanced"] = Field(
         default="none", description="balanced: each class weighs the same in the loss, however rare"
     )
+    coverage_by: Annotated[Literal["all", "class"], CLASSIFICATION] = Field(
+        default="all",
+        description="whom prediction sets promise their coverage: all rows together, or the rows of each class",
+    )
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
     keep: Literal["best", "last"] = Field(
         default="best",
@@ -285,6 +301,7 @@ class TrainConfig(BaseSettings):
         default="auto", description="gpu that is missing: refused"
     )
     progress: bool = Field(default=True, description="show a progress bar, or in a log a line for each epoch")
+    debug: bool = Field(default=False, description="show where in the code a mistake was met, too")
 
     @classmethod
     def settings_customise_sources(
@@ -302,7 +319,9 @@ class TrainConfig(BaseSettings):
     @classmethod
     def _known_task(cls, task: str) -> str:
         if task not in task_names():
-            raise ValueError(f"{task!r} is unknown; there are {', '.join(task_names())}")
+            raise ValueError(
+                f"{task!r} is unknown; there are {', '.join(task_names())}{did_you_mean(task, task_names())}"
+            )
         return task
 
     @field_validator("arch")
@@ -312,6 +331,7 @@ class TrainConfig(BaseSettings):
         if known and arch not in known:
             raise ValueError(
                 f"{arch!r} is no architecture for {info.data['task']}; there are {', '.join(known)}"
+                f"{did_you_mean(arch, known)}"
             )
         return arch
 
@@ -359,7 +379,7 @@ class TrainConfig(BaseSettings):
 
     @property
     def bundle_name(self) -> str:
-        return self.name or Path(self.data).stem.lower()
+        return self.name or slug(self.data)
 
     @property
     def run_directory(self) -> Path:
@@ -375,10 +395,18 @@ def load_config(task: str, argv: Sequence[str] = ()) -> TrainConfig:
 
     A model that starts from another is built like it: the architecture and its options are that one's, unless told.
     """
+    check_flags(
+        argv,
+        {
+            name.replace("_", "-"): field.annotation is bool
+            for name, field in TrainConfig.model_fields.items()
+        },
+    )
     try:
-        flags = CliSettingsSource[Any](TrainConfig, cli_parse_args=["--task", task, *argv])()
+        arguments = ["--task", task, *argv]
+        flags = CliSettingsSource[Any](TrainConfig, cli_parse_args=arguments, cli_exit_on_error=False)()
     except SettingsError as error:
-        raise ConfigError(f"the flags cannot be read: {error}") from error
+        raise ConfigError(f"the flags cannot be read: {error}; lists and objects are JSON") from error
     chosen = {**_read_toml(Path(flags["config"])), **flags} if flags.get("config") else dict(flags)
     data, arch = embedded_pair(task)
     chosen = {"data": data, "arch": arch, **_taken_over(task, chosen), **chosen}
@@ -419,9 +447,10 @@ def default_of(setting: str) -> Any:
 
 def shipped_recipe(data: str, arch: str) -> dict[str, Any]:
     """The architecture's own settings, under those that were measured for this set; empty where there are neither."""
-    file = resources.files("training") / "configs" / f"{Path(data).name}-{arch}.toml"
+    shipped = {file.name: file for file in (resources.files("training") / "configs").iterdir()}
+    file = shipped.get(f"{Path(data).name}-{arch}.toml")
     own = dict(ARCHITECTURES[arch].settings) if arch in ARCHITECTURES else {}
-    return {**own, **tomllib.loads(file.read_text())} if file.is_file() else own
+    return {**own, **tomllib.loads(file.read_text())} if file is not None else own
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -432,6 +461,30 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _fault(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    came = "" if error["type"] in ("missing", "value_error") else f" (it is {error['input']!r})"
-    return f"  {where}: {error['msg'].removeprefix('Value error, ')}{came}"
+    """A line on one of pydantic's errors: the setting, the fault, the value that came, and the word that is like it."""
+    where, kind, value = ".".join(str(part) for part in error["loc"]), error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return f"  {where}: no such setting{did_you_mean(where, TrainConfig.model_fields)}"
+    if kind == "string_pattern_mismatch" and where == "name":
+        expected = f"at most {LONGEST_NAME} letters, digits, dots, dashes and underscores, the first no sign"
+        return f"  name: got {value!r}, expected {expected}"
+    came = "" if kind in ("missing", "value_error") else f" (it is {value!r})"
+    like = ""
+    if kind == "literal_error":
+        like = did_you_mean(str(value), map(str, get_args(TrainConfig.model_fields[where].annotation)))
+    return f"  {where}: {error['msg'].removeprefix('Value error, ')}{came}{like}"
+
+
+def slug(data: str) -> str:
+    """A bundle's name, made of the name of its data: without accents, and a dash for all but letters, digits and `._`.
+
+    `My Reviews (final).csv` → `my-reviews-final`; `ConfigError` where nothing is left.
+    """
+    path = Path(data)
+    path = path if path.name else path.resolve()  # "." is the folder's own name
+    path = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
+    plain = unicodedata.normalize("NFKD", path.stem.casefold()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9._]+", "-", plain)[:LONGEST_NAME].strip("-._")
+    if not name:
+        raise ConfigError(f"name: none can be made of {data!r}; give --name")
+    return name

@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.configs import Conformal, OutOfDistribution
 from inference.errors import ManifestInvalid, counted
+from inference.processors.prediction_sets import prediction_sets
 from inference.values import Array, Prediction, Tensors
 
 if TYPE_CHECKING:
@@ -60,7 +61,14 @@ class Classification:
                 bundle.path,
                 f"out_of_distribution.output: {outliers.output} has {columns} columns, expected 1",
             )
-        return cls(labels, bundle.manifest.conformal, outliers)
+        conformal = bundle.manifest.conformal
+        for coverage, quantiles in conformal.class_quantiles.items() if conformal else ():
+            if len(quantiles) != len(labels):
+                raise ManifestInvalid(
+                    bundle.path,
+                    f"conformal.class_quantiles.{coverage}: got {len(quantiles)}, expected {len(labels)}, one a label",
+                )
+        return cls(labels, conformal, outliers)
 
     def answer(self, outputs: Tensors) -> Prediction:
         """One row of `probabilities` and `logits`, float32 [1, classes], as a client reads it.
@@ -78,9 +86,8 @@ class Classification:
             "probabilities": {self.labels[i]: round(float(row[i]), _DIGITS) for i in order},
         }
         if self.conformal is not None:
-            least = 1.0 - self.conformal.quantiles[self.conformal.default]
-            # The prediction set is never empty: it holds at least the likeliest label.
-            answer["label_set"] = [self.labels[i] for i in order if i == best or row[i] >= least]
+            members = prediction_sets(outputs["probabilities"], self.conformal, self.conformal.default)[0]
+            answer["label_set"] = [self.labels[i] for i in order if members[i]]
         if self.out_of_distribution is not None:
             score = _outlier_score(outputs, self.out_of_distribution.output)
             answer["outlier"] = score > self.out_of_distribution.threshold

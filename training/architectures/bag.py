@@ -23,8 +23,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, TextNetwork
-from training.architectures.words import PAD, Words
+from training.architectures.base import TextNetwork
+from training.architectures.words import PAD
 
 # A product of numbers below 2³¹ and 2³² stays inside int64, so that ONNX and PyTorch agree on every bit.
 MODULUS = (1 << 31) - 1  # a prime
@@ -122,28 +122,3 @@ def log_count_ratio(counts: Tensor, smoothing: float) -> Tensor:
 def as_logits(scores: Tensor) -> Tensor:
     """Float [n, classes] as it is; one column, the log-odds s of the second of two classes, as (-s/2, s/2)."""
     return torch.cat([-scores / 2, scores / 2], 1) if scores.shape[1] == 1 else scores
-
-
-def build(
-    words: Words,
-    classes: int,
-    *,
-    ngrams: int = 2,
-    buckets: int = 1 << 20,
-    prior: float = 0.4,
-    dropout: float = 0.0,
-) -> BagOfNgrams:
-    """ngrams: longest n-gram in words. buckets: rows of the table. prior: share of naive Bayes to begin with."""
-    return BagOfNgrams(classes, ngrams, buckets, prior, dropout)
-
-
-ARCHITECTURE = Architecture(
-    "bag",
-    "text",
-    build,
-    "hashed words and word pairs, weighted by naive Bayes and then by gradient: linear, cheap, hard to beat",
-    "Wang & Manning 2012, aclanthology.org/P12-2018",
-    embedded="tickets",
-    no_start="a bag has no head to replace: its table is counted from its own texts",
-    no_pruning="a bag's weights correct naive Bayes: zero is a correction of none, not an absence",
-)

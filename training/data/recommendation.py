@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.architectures.base import ExampleKind
+from training.architectures.record import ExampleKind
 from training.architectures.registry import architectures_for
 from training.data.events import SUFFIXES, Columns, read_events
 from training.data.examples import Examples

@@ -87,7 +87,12 @@ def _report_skipped(lines: Sequence[str], target: Path) -> None:
 def build_model(config: TrainConfig, data: TaskData[Any]) -> Network:
     """The model as initialised from the seed, or as it will be filled from a checkpoint."""
     torch.manual_seed(config.seed)
-    model: Network = find_task(config.task).build(config, data)
+    try:
+        model: Network = find_task(config.task).build(config, data)
+    except (
+        ValueError
+    ) as error:  # options that do not fit each other or the data, such as a patch that divides no side
+        raise ConfigError(f"model: {error}") from error
     return model
 
 
@@ -132,9 +137,10 @@ def fit_model(
     finally:
         for logger in fabric.loggers:
             logger.finalize("finished")
-    result = _result(state, task.monitor, model, time.monotonic() - started)
+    monitor = task.monitor_for(config)
+    result = _result(state, monitor, model, time.monotonic() - started)
     if is_first():
-        learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
+        learning_curves(files.logs, files.curves, f"val/{monitor.metric}", monitor.mode)
         atomic_write(files.fit, json.dumps(asdict(result), indent=2))
     fabric.barrier()  # the other processes read the files that the first has written
     return result

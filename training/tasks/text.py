@@ -24,7 +24,7 @@ from training.architectures.registry import find_architecture
 from training.architectures.words import PAD, Words
 from training.config import TrainConfig
 from training.data.examples import Batch
-from training.data.splits import Holdout, stratified_holdout
+from training.data.splits import Holdout, calibration_rows, stratified_holdout
 from training.data.tables import Row
 from training.data.text import Texts
 from training.data.text_sets import TextSet, load_texts
@@ -68,10 +68,13 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
 
     name = "text"
     manifest_task: TaskName = "text"
-    monitor = Monitor("accuracy", "max")
+    monitor = classification.ACCURACY
     outputs: tuple[str, ...] = ("probabilities", "logits")
     axes: Axes = MappingProxyType({INPUT: {1: "length"}})
     int8_methods: tuple[Int8Method, ...] = ("dynamic", "static", "tables")
+
+    def monitor_for(self, config: TrainConfig) -> Monitor:
+        return classification.monitor_for(config)
 
     def load(self, config: TrainConfig) -> TextData:
         """The tokenizer is learned from the rows that are trained on, and from no other."""
@@ -111,6 +114,7 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
                 vocabulary=read_tokenizer(tokenizer).get_vocab_size(),
             ),
             skipped=texts.skipped,
+            calibration=calibration_rows(encoded["validation"].labels.numpy(), config.seed),
         )
 
     def build(self, config: TrainConfig, data: TextData) -> TextNetwork:
@@ -152,8 +156,8 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
         rows = (words, words[:, :1], np.full_like(words, words[0, 0]), np.full_like(words, UNKNOWN_ID))
         return [{INPUT: row} for row in rows]
 
-    def calibrate(self, model: nn.Module, data: TextData) -> Calibrated:
-        return classification.calibrate_on(model, data.validation, self.inputs)
+    def calibrate(self, model: nn.Module, data: TextData, config: TrainConfig) -> Calibrated:
+        return classification.calibrate_on(model, data, self.inputs, config)
 
     def outliers(
         self, model: TextNetwork, calibrated: Calibrated, data: TextData

@@ -26,7 +26,8 @@ from training.architectures.outliers import OutlierScore
 from training.architectures.registry import find_architecture
 from training.config import TrainConfig
 from training.data.examples import Batch
-from training.data.splits import stratified_holdout
+from training.data.image_config import image_config
+from training.data.splits import calibration_rows, stratified_holdout
 from training.data.vision import Images, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.outliers import OutlierChoice
@@ -61,13 +62,16 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
 
     name = "vision"
     manifest_task: TaskName = "vision"
-    monitor = Monitor("accuracy", "max")
+    monitor = classification.ACCURACY
     outputs: tuple[str, ...] = ("probabilities", "logits")
     int8_methods: tuple[Int8Method, ...] = ("static", "dynamic")
 
+    def monitor_for(self, config: TrainConfig) -> Monitor:
+        return classification.monitor_for(config)
+
     def load(self, config: TrainConfig) -> ImageData:
         image_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
-        images = load_images(config.data, _processor(config, *config.image_size), strict=config.strict)
+        images = load_images(config.data, image_config(config, *config.image_size), strict=config.strict)
         labels = images.train.labels.numpy()
         held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
         train, validation = images.train.take(held.train), images.train.take(held.held)
@@ -87,6 +91,7 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
                 slices=tuple(config.slice),
             ),
             skipped=images.skipped,
+            calibration=calibration_rows(validation.labels.numpy(), config.seed),
         )
 
     def build(self, config: TrainConfig, data: ImageData) -> ImageClassifier:
@@ -132,8 +137,8 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
             {INPUT: pixels} for pixels in (*noise, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8))
         ]
 
-    def calibrate(self, model: nn.Module, data: ImageData) -> Calibrated:
-        return classification.calibrate_on(model, data.validation, self.inputs)
+    def calibrate(self, model: nn.Module, data: ImageData, config: TrainConfig) -> Calibrated:
+        return classification.calibrate_on(model, data, self.inputs, config)
 
     def outliers(
         self, model: ImageClassifier, calibrated: Calibrated, data: ImageData
@@ -167,7 +172,7 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
 
     def processor(self, config: TrainConfig, data: ImageData) -> ImageConfig:
         height, width, channels = data.train.pixels.shape[1:]
-        return _processor(config, height, width, channels)
+        return image_config(config, height, width, channels)
 
     def files(self, data: ImageData) -> Mapping[str, bytes]:
         return {LABELS_FILE: json.dumps(data.facts.classes, ensure_ascii=False, indent=1).encode()}
@@ -199,16 +204,3 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
 
 def _unlabelled(pixels: Pixels) -> Images:
     return Images(torch.from_numpy(pixels), torch.zeros(len(pixels), dtype=torch.int64))
-
-
-def _processor(config: TrainConfig, height: int, width: int, channels: int) -> ImageConfig:
-    return ImageConfig(
-        kind="image",
-        height=height,
-        width=width,
-        mode="L" if channels == 1 else "RGB",
-        fit=config.image_fit,
-        interpolation="bilinear",
-        background=config.background,
-        max_pixels=config.max_pixels,
-    )

@@ -34,9 +34,10 @@ def deployed(data: Any) -> ClassifierGraph:
         "vision", ("--arch", "resnet", "--model", '{"widths": [8, 16], "blocks": 1}', "--mirror")
     )
     model = TASK.build(config, data).eval()
-    score, choice = TASK.outliers(model, TASK.calibrate(model, data), data)
+    calibrated = TASK.calibrate(model, data, config)
+    score, choice = TASK.outliers(model, calibrated, data)
     assert {"energy", "mahalanobis", "layers", "layers and energy", "virtual logit"} == set(choice.candidates)
-    graph = TASK.deployed(model, TASK.calibrate(model, data)).eval()
+    graph = TASK.deployed(model, calibrated).eval()
     graph.outliers = score
     return graph
 
