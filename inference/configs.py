@@ -207,8 +207,43 @@ class Conformal(Record):
         return self
 
 
+class ForeignSet(Record):
+    """How far the outlier score tells rows of another kind from the test split."""
+
+    name: Line
+    generated: bool = Field(description="whether the rows were made by rule, or are a data set of that name")
+    rows: Size
+    auroc: Share = Field(description="probability that a foreign row has the larger score than one of test")
+    detected: dict[Line, Share] = Field(
+        max_length=100, description="share of the foreign rows above the threshold, by false-alarm rate"
+    )
+
+
+WELL_DETECTED = 0.9
+"""AUROC from which a kind of foreign rows counts as told apart."""
+
+
 class OutOfDistribution(Record):
-    """The energy score -logsumexp(logits) (Liu et al. 2020); above the threshold a row is an outlier."""
+    """A score of how unlike the training data a row is; above the threshold a row is an outlier.
+
+    `output` names the graph's output that holds it, float32 [n, 1]. Bundles of older releases have none: there it is
+    the energy score -logsumexp(logits) (Liu et al. 2020), which nothing was measured of.
+    """
 
     threshold: float = Field(ge=-1e6, le=1e6)
     false_alarm_rate: Share = Field(description="share of validation rows above the threshold")
+    score: Line = Field("energy", description="the score that was chosen")
+    output: Line | None = Field(
+        None, description="the graph's output with the score; None: energy of the logits"
+    )
+    thresholds: dict[Line, float] = Field(
+        default_factory=dict, max_length=100, description="by the share of validation rows above"
+    )
+    candidates: dict[Line, Share] = Field(
+        default_factory=dict, max_length=100, description="mean AUROC of each score on the choosing sets"
+    )
+    chosen_by: dict[Line, Share] = Field(
+        default_factory=dict,
+        max_length=1024,
+        description="AUROC of the chosen score on each choosing set, made from validation",
+    )

@@ -16,6 +16,7 @@ from inference.configs import (
     SOON,
     Conformal,
     Count,
+    ForeignSet,
     Line,
     OutOfDistribution,
     ProcessorConfig,
@@ -162,6 +163,17 @@ class Evaluation(Record):
     slices: Annotated[tuple[SliceScore, ...], SOON] = Field((), max_length=MOST_CLASSES)
     robustness: dict[Line, float] = Field(
         default_factory=dict, max_length=1024, description="the main metric by corruption"
+    )
+    foreign: Annotated[tuple[ForeignSet, ...], SOON] = Field(
+        (), max_length=1024, description="the outlier score against rows of another kind"
+    )
+    false_alarms: dict[Line, Share] = Field(
+        default_factory=dict, max_length=100, description="share of test above each threshold of outliers"
+    )
+    first_words: dict[Line, Share] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="the same of test's texts cut to their first ten words",
     )
 
 

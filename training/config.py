@@ -40,7 +40,7 @@ from training.lineage import kind_of
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
     | {"log_every_steps", "checkpoint_every_s", "quantize", "quantize_budget", "slice", "robustness"}
-    | {"find_rate", "debug"}
+    | {"find_rate", "debug", "foreign"}
 )
 """Settings that do not change the weights: a run may be resumed with other values of these."""
 
@@ -269,6 +269,11 @@ class TrainConfig(BaseSettings):
     slice: Annotated[list[str], VISION] = Field(
         default_factory=list,
         description="columns whose values are scored apart: label, brightness, contrast",
+    )
+    foreign: Annotated[list[str], Only(("vision", "text"))] = Field(
+        default_factory=list,
+        description="data sets, or folders and tables of your own, of another kind: what the outlier score is "
+        "measured by beside rows made by rule",
     )
     robustness: bool = Field(
         default=True,

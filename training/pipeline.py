@@ -1,6 +1,6 @@
 """The steps of a training in order, each from artefact to artefact.
 
-    data → fit → prune → calibrate → export → verify → quantize → candidate → reference → evaluate → publish
+    data → fit → prune → calibrate → outliers → export → verify → quantize → candidate → reference → evaluate → publish
 
 A step leaves its artefact in the run's directory, and an artefact that is there is read instead. So a run that was
 stopped, at any step and in the middle of an epoch, resumes by the same command.
@@ -19,9 +19,12 @@ from torch import nn
 from inference.manifest import Company, Parity
 from inference.options import Precision
 from inference.predictor import Predictor
+from training.architectures.classifier import ClassifierGraph
+from training.architectures.outliers import OutlierScore
 from training.config import TrainConfig
 from training.data.examples import Batch
 from training.evaluate.calibrate import Calibrated
+from training.evaluate.outliers import OutlierChoice, dump, restore
 from training.evaluate.report import Report
 from training.fit.processes import leave_group
 from training.fit.pruning import prune
@@ -34,8 +37,9 @@ from training.release.quantize import Quantization, describe_trial, quantize
 from training.release.recalls import never_right, recalls_of, validation_recalls
 from training.release.reference import make_reference
 from training.release.verify import company_of, verify
-from training.run import RunFiles, already_published, atomic_write, open_run
-from training.tasks.base import Task, TaskData
+from training.run import RunFiles, already_published, atomic_file, atomic_write, open_run
+from training.tasks.base import Task, TaskData, outputs_of
+from training.tasks.classification import measure_outliers, outlier_record
 from training.tasks.registry import find_task
 
 log = logging.getLogger(__name__)
@@ -66,7 +70,8 @@ def train(config: TrainConfig) -> Path:
     for line in never_right(validation_recalls(task, model, data), "validation"):
         log.warning("%s", line)
     calibrated = calibrate(task, model, data, config, files)
-    deployed = task.deployed(model, calibrated).eval()
+    outliers = choose_outliers(task, model, calibrated, data, files)
+    deployed = with_score(task.deployed(model, calibrated).eval(), outliers)
     parity = export_and_verify(task, deployed, data, files)
     company = proved_company(task, data, files)
     log.info("verify: at most %.2g from PyTorch, and no row sees its company", parity.max_abs_diff)
@@ -97,6 +102,11 @@ def train(config: TrainConfig) -> Path:
     reports["fp32"] = with_robustness(reports["fp32"], config, task, candidate, model, data, files)
     if int8 is not None:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
+    for precision, report in reports.items():
+        if outliers is not None:
+            reports[precision] = with_foreign(
+                report, config, task, candidate, data, files, outliers[1], precision
+            )
     for precision, report in reports.items():
         log.info("test, %s: %s", precision, "\n  ".join(by_model(report.evaluation.metrics)))
         for line in never_right(recalls_of(report.evaluation), "test"):
@@ -134,6 +144,59 @@ def calibrate(
     return Calibrated.model_validate_json(files.calibration.read_text())
 
 
+def choose_outliers(
+    task: Task, model: nn.Module, calibrated: Calibrated, data: TaskData[Any], files: RunFiles
+) -> tuple[OutlierScore, OutlierChoice] | None:
+    """The outlier score of the model, chosen on validation; a graph without it is exported again."""
+    if not files.outliers.exists():
+        if (found := task.outliers(model, calibrated, data)) is None:
+            return None
+        for stale in (files.parity, files.quantization, files.int8_report, files.report):
+            stale.unlink(missing_ok=True)
+        with atomic_file(files.outliers) as partial:
+            torch.save(dump(*found), partial)
+    score, choice = restore(torch.load(files.outliers, weights_only=True))
+    described = ", ".join(f"{name} {value:.3f}" for name, value in choice.candidates.items())
+    log.info("outliers: %s; AUROC on rows made from validation: %s", choice.score, described)
+    return score, choice
+
+
+def with_score(deployed: nn.Module, outliers: tuple[OutlierScore, OutlierChoice] | None) -> nn.Module:
+    """The same module with the outlier score as its last output, where there is one."""
+    if isinstance(deployed, ClassifierGraph) and outliers is not None:
+        deployed.outliers = outliers[0].eval()
+    return deployed
+
+
+def with_foreign(
+    report: Report,
+    config: TrainConfig,
+    task: Task,
+    candidate: Path,
+    data: TaskData[Any],
+    files: RunFiles,
+    choice: OutlierChoice,
+    precision: Precision,
+) -> Report:
+    """The report with the outlier score measured on test and foreign rows; kept with the report."""
+    foreign = task.foreign(data, config)
+    expected = {one.name for one in foreign if one.kind != "first words"}
+    if {one.name for one in report.evaluation.foreign} == expected and report.evaluation.false_alarms:
+        return report
+    predictor = Predictor.open(candidate, precision, prove=False)
+    measured = measure_outliers(predictor, task.own(data), foreign, choice.thresholds)
+    for one in measured["foreign"]:
+        log.info("outliers, %s: %s: AUROC %.3f", precision, one.name, one.auroc)
+    report = report.model_copy(
+        update={
+            "evaluation": report.evaluation.model_copy(update=measured),
+            "out_of_distribution": outlier_record(choice),
+        }
+    )
+    atomic_write(files.report if precision == "fp32" else files.int8_report, report.model_dump_json(indent=1))
+    return report
+
+
 def export_and_verify(task: Task, deployed: nn.Module, data: TaskData[Any], files: RunFiles) -> Parity:
     """The graph, proved on validation examples; an unproved graph is exported again."""
     if not files.parity.exists():
@@ -144,8 +207,9 @@ def export_and_verify(task: Task, deployed: nn.Module, data: TaskData[Any], file
             return task.inputs(data.validation.batch(index, torch.Generator()))
 
         files.company.unlink(missing_ok=True)
-        export(deployed, collate([0, 1]), task.outputs, files.graph, task.axes)
-        parity = verify(deployed, files.graph, collate, task.outputs, len(rows))
+        outputs = outputs_of(task, deployed)
+        export(deployed, collate([0, 1]), outputs, files.graph, task.axes)
+        parity = verify(deployed, files.graph, collate, outputs, len(rows))
         atomic_write(files.parity, parity.model_dump_json(indent=1))
     return Parity.model_validate_json(files.parity.read_text())
 

@@ -103,6 +103,11 @@ class RunFiles:
         return self.root / "calibration.json"
 
     @property
+    def outliers(self) -> Path:
+        """The chosen outlier score with its statistics, and what it was chosen by."""
+        return self.root / "outliers.pt"
+
+    @property
     def graph(self) -> Path:
         """The exported graph."""
         return self.root / "model.onnx"

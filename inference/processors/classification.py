@@ -48,12 +48,18 @@ class Classification:
     def from_bundle(cls, bundle: "Bundle") -> Self:
         """Read `labels.json`; there must be one label for each class of the graph."""
         labels = bundle.read_lines(LABELS_FILE)
-        needed = ("probabilities", "logits") if bundle.manifest.out_of_distribution else ("probabilities",)
+        outliers = bundle.manifest.out_of_distribution
+        needed = ("probabilities", "logits") if outliers and not outliers.output else ("probabilities",)
         classes = {name: bundle.columns(name) for name in needed}
         if set(classes.values()) != {len(labels)}:
             raise ManifestInvalid(
                 bundle.path,
                 f"{LABELS_FILE}: got {counted(len(labels), 'label')}, expected {classes['probabilities']}",
+            )
+        if outliers and outliers.output and (columns := bundle.columns(outliers.output)) != 1:
+            raise ManifestInvalid(
+                bundle.path,
+                f"out_of_distribution.output: {outliers.output} has {columns} columns, expected 1",
             )
         conformal = bundle.manifest.conformal
         for coverage, quantiles in conformal.class_quantiles.items() if conformal else ():
@@ -62,14 +68,14 @@ class Classification:
                     bundle.path,
                     f"conformal.class_quantiles.{coverage}: got {len(quantiles)}, expected {len(labels)}, one a label",
                 )
-        return cls(labels, conformal, bundle.manifest.out_of_distribution)
+        return cls(labels, conformal, outliers)
 
     def answer(self, outputs: Tensors) -> Prediction:
         """One row of `probabilities` and `logits`, float32 [1, classes], as a client reads it.
 
         Keys: `label`, `probability`, and `probabilities` by label, highest first. `label_set` is the prediction set:
-        it holds the truth as often as the coverage says. `outlier`: the energy score is unlike that of the training
-        data.
+        it holds the truth as often as the coverage says. `outlier`: the score of how unlike the training data the row
+        is lies above the manifest's threshold.
         """
         row = outputs["probabilities"][0]
         order = np.argsort(-row, kind="stable")  # in a tie the lower class comes first, on every machine
@@ -83,6 +89,11 @@ class Classification:
             members = prediction_sets(outputs["probabilities"], self.conformal, self.conformal.default)[0]
             answer["label_set"] = [self.labels[i] for i in order if members[i]]
         if self.out_of_distribution is not None:
-            score = float(energy(outputs["logits"])[0])
+            score = _outlier_score(outputs, self.out_of_distribution.output)
             answer["outlier"] = score > self.out_of_distribution.threshold
         return answer
+
+
+def _outlier_score(outputs: Tensors, name: str | None) -> float:
+    """Of one row: the graph's own output, or the energy where the bundle is of an older release."""
+    return float(energy(outputs["logits"])[0] if name is None else outputs[name][0, 0])

@@ -32,6 +32,7 @@ NAMES = {
     "teacher": "teacher.json",
     "pruning": "pruning.json",
     "calibration": "calibration.json",
+    "outliers": "outliers.pt",
     "graph": "model.onnx",
     "parity": "parity.json",
     "company": "company.json",

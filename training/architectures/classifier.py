@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from training.architectures.base import Network
+from training.architectures.outliers import OutlierScore, Signals
+from training.architectures.resnet import Block
 
 
 class ImageClassifier(Network):
@@ -48,14 +50,56 @@ class ImageClassifier(Network):
 class ClassifierGraph(nn.Module):
     """The graph of a classifier: inputs → probabilities and logits, float32 [n, classes].
 
-    The logits are those behind the temperature, so that softmax(logits) are the probabilities.
+    The logits are those behind the temperature, so that softmax(logits) are the probabilities. With `outliers` there
+    is a third output, float32 [n, 1]: how unlike the training data a row is.
     """
 
-    def __init__(self, model: nn.Module, temperature: float) -> None:
+    def __init__(self, model: nn.Module, temperature: float, outliers: OutlierScore | None = None) -> None:
         super().__init__()
-        self.model, self.temperature = model, temperature
+        self.model, self.temperature, self.outliers = model, temperature, outliers
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The model's inputs in its own order."""
-        logits = self.model(*inputs) / self.temperature
-        return logits.softmax(1), logits
+        if self.outliers is None:
+            logits = self.model(*inputs) / self.temperature
+            return logits.softmax(1), logits
+        signals = self.signals(*inputs)
+        return signals.logits.softmax(1), signals.logits, self.outliers(signals)
+
+    def signals(self, *inputs: Tensor) -> Signals:
+        """The values that outlier scores are computed from."""
+        given: list[Tensor] = []
+        stages: list[Tensor] = []
+        head = _head(self.model)
+        # Hooks of one call: a value of an older one would stay in memory, and in an exported graph.
+        hooks = [head.register_forward_pre_hook(lambda _, args: given.append(args[0]))] if head else []
+        hooks += [
+            stage.register_forward_hook(lambda _, args, value: stages.append(value))
+            for stage in _stages(self.model)
+        ]
+        try:
+            logits = self.model(*inputs) / self.temperature
+        finally:
+            for hook in hooks:
+                hook.remove()
+        views = 2 if isinstance(self.model, ImageClassifier) and self.model.mirrored else 1
+        flat = [value for value in given if value.ndim == 2]
+        features = _mean_of_views(flat[-1], views) if flat else None
+        images = [_mean_of_views(value.float().mean((2, 3)), views) for value in stages if value.ndim == 4]
+        layers = torch.cat([*images, features], 1) if images and features is not None else None
+        return Signals(inputs, logits, features, layers)
+
+
+def _head(model: nn.Module) -> nn.Linear | None:
+    """The last linear layer; a bag of n-grams has none."""
+    return next(iter([module for module in model.modules() if isinstance(module, nn.Linear)][-1:]), None)
+
+
+def _stages(model: nn.Module) -> list[nn.Module]:
+    """The layers whose values are images behind a ReLU; none in a network of another kind."""
+    return [module for module in model.modules() if isinstance(module, nn.ReLU | Block)]
+
+
+def _mean_of_views(values: Tensor, views: int) -> Tensor:
+    """Float [views · n, width] → [n, width]."""
+    return values.float() if views == 1 else values.float().reshape(views, -1, values.shape[1]).mean(0)

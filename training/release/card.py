@@ -1,10 +1,10 @@
 """`card.md`: the account of a model for people, with plots; every figure of it is in the manifest too."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference.configs import Conformal
+from inference.configs import WELL_DETECTED, Conformal, ForeignSet, OutOfDistribution
 from inference.manifest import DistilledFrom, Pruning
 from inference.options import Precision
 from training.config import TrainConfig
@@ -31,6 +31,7 @@ def write_card(
         _head(config, data, report),
         _per_class(report),
         _calibration(report),
+        _outliers(report),
         _slices(report),
         _robustness(report),
         _plots(report),
@@ -128,6 +129,46 @@ def _prediction_sets(conformal: Conformal | None) -> str:
 
 def _figure(figures: Mapping[str, float], level: str, digits: int = 4) -> str:
     return f"{figures[level]:.{digits}f}" if level in figures else ""
+
+
+def _outliers(report: Report) -> str:
+    """The outlier score and its figures; which kinds it does not tell apart stands first."""
+    found, evaluation = report.out_of_distribution, report.evaluation
+    if found is None or not evaluation.foreign:
+        return ""
+    rates = list(found.thresholds)
+    head = " | ".join(f"flagged at {float(rate):.0%}" for rate in rates)
+    rows = "\n".join(
+        f"| {one.name} | {'made by rule' if one.generated else 'data set'} | {one.rows:,} | {one.auroc:.3f} | "
+        + " | ".join(f"{one.detected[rate]:.3f}" for rate in rates)
+        + " |"
+        for one in evaluation.foreign
+    )
+    alarms = [("test itself", evaluation.false_alarms), ("test, first ten words", evaluation.first_words)]
+    rows += "".join(
+        f"\n| {name} | false alarms | | | " + " | ".join(f"{shares[rate]:.3f}" for rate in rates) + " |"
+        for name, shares in alarms
+        if shares
+    )
+    return (
+        f"## Rows of another kind\n\n{outlier_sentence(found, evaluation.foreign)}\n\n"
+        f"| rows | origin | count | AUROC | {head} |\n|---|---|--:|--:|{'--:|' * len(rates)}\n{rows}"
+    )
+
+
+def outlier_sentence(found: OutOfDistribution, foreign: Sequence[ForeignSet]) -> str:
+    """The claim that the measured figures allow."""
+    weak = [one.name for one in foreign if one.auroc < WELL_DETECTED]
+    chosen = (
+        f'`outlier` is the score "{found.score}" above its threshold, which {found.false_alarm_rate:.0%} of '
+        "validation exceed; it was chosen by rows made from validation, and measured by those below."
+    )
+    if not weak:
+        return f"{chosen} Each kind below is told from test with an AUROC of at least {WELL_DETECTED:g}."
+    return (
+        f"{chosen} It does **not** tell these kinds from test well (AUROC below {WELL_DETECTED:g}): "
+        f"{', '.join(weak)}. Rows of another kind may pass unseen."
+    )
 
 
 def _slices(report: Report) -> str:

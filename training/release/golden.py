@@ -10,7 +10,7 @@ from inference.predictor import Predictor
 from inference.proving.golden import Example, Golden, Tolerance, payload_of
 from inference.store.located import GOLDEN_FILE
 from training.release.verify import torch_outputs
-from training.tasks.base import Task, TaskData
+from training.tasks.base import Task, TaskData, outputs_of
 
 GOLDEN_TOLERANCE = Tolerance(atol=5e-4, rtol=5e-4)
 """Wider than `verify`'s: other processors add in other orders."""
@@ -30,7 +30,8 @@ def golden_files(task: Task, data: TaskData[Any], deployed: nn.Module) -> dict[s
         payload = task.payload(data.validation, row)
         tensors = task.inputs(_one(data.validation, row))
         outputs = {
-            name: value[0].tolist() for name, value in torch_outputs(deployed, tensors, task.outputs).items()
+            name: value[0].tolist()
+            for name, value in torch_outputs(deployed, tensors, outputs_of(task, deployed)).items()
         }
         if payload.media_type is None:
             examples.append(Example(instance=payload.data, outputs=outputs))

@@ -16,7 +16,7 @@ LATENCY_ROUNDS, WARM_UP_ROUNDS = 100, 10
 
 
 class GraphModel(nn.Module):
-    """A session in place of a task's model: the inputs in order → logits or scores, the last output."""
+    """A session in place of a task's model: the inputs in order → logits by that name, or else the last output."""
 
     def __init__(self, session: OrtSession) -> None:
         super().__init__()
@@ -25,7 +25,8 @@ class GraphModel(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         names = [spec.name for spec in self.session.inputs]
         tensors = as_arrays(dict(zip(names, inputs, strict=True)))
-        return torch.from_numpy([*self.session.run(tensors).values()][-1])
+        outputs = self.session.run(tensors)
+        return torch.from_numpy(outputs.get("logits", [*outputs.values()][-1]))
 
 
 def score_on_validation(session: OrtSession, task: Task, data: TaskData[Any], metric: str) -> float:

@@ -17,6 +17,7 @@ from inference.runtime.session import OrtSession
 from training.config import TrainConfig
 from training.data.examples import as_arrays
 from training.release.measure import latency_ratio, score_on_validation
+from training.release.outliers import rescale_outliers
 from training.release.quantizers import write_quantized
 from training.release.verify import BatchMatters, company_of
 from training.run import atomic_write
@@ -86,6 +87,7 @@ def quantize(task: Task, graph: Path, data: TaskData[Any], target: Path, config:
         with TemporaryDirectory() as folder:
             small = Path(folder) / target.name
             write_quantized(method, task, graph, data, small)
+            rescale_outliers(small, task, data)
             trial = tried[method] = comparison.trial(small)
             if trial.latency_ratio is not None and (fastest is None or trial.latency_ratio < fastest[0]):
                 fastest = trial.latency_ratio, method

@@ -26,6 +26,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from inference.values import Tensors
 from training.data.examples import Batch, as_arrays
+from training.release.outliers import nodes_of_the_score
 from training.release.tables import shrink_tables
 from training.tasks.base import Int8Method, Task, TaskData
 
@@ -51,6 +52,7 @@ def write_quantized(method: Int8Method, task: Task, graph: Path, data: TaskData[
         # Folds batch norm into the layer before it, which a quantized layer could no longer take in.
         quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)
         options = {
+            "nodes_to_exclude": nodes_of_the_score(onnx.load(prepared)),
             "per_channel": True,
             "reduce_range": REDUCE_RANGE,
             "weight_type": QuantType.QInt8,

@@ -19,10 +19,13 @@ from inference.manifest import DataSource, TaskName
 from inference.predictor import Predictor
 from inference.values import Payload, Tensors
 from training.architectures.base import Network
+from training.architectures.classifier import ClassifierGraph
+from training.architectures.outliers import OUTLIER_OUTPUT, OutlierScore
 from training.config import TrainConfig
 from training.data.examples import Batch, Examples, Subset
 from training.data.splits import Holdout, Rows
 from training.evaluate.calibrate import Calibrated
+from training.evaluate.outliers import OutlierChoice
 from training.evaluate.report import Report
 
 Axes = Mapping[str, Mapping[int, str]]
@@ -35,6 +38,18 @@ Int8Method = Literal["static", "dynamic", "tables"]
 @dataclass(frozen=True)
 class Facts:
     """A task's knowledge of its data besides the examples; each task has a record of its own."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Rows that an outlier score is measured by, as a client would send them.
+
+    kind: made by rule, a data set of that name, or test's own texts cut short, which are not to be told apart.
+    """
+
+    name: str
+    kind: Literal["generated", "named", "first words"]
+    payloads: Sequence[Payload]
 
 
 ExamplesT = TypeVar("ExamplesT", bound=Examples)
@@ -149,9 +164,23 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
         """Fit on validation how answers are corrected; no correction unless a task says so."""
         return Calibrated()
 
+    def outliers(
+        self, model: ModelT, calibrated: Calibrated, data: DataT
+    ) -> tuple[OutlierScore, OutlierChoice] | None:
+        """The score of how unlike the training data a row is, chosen on validation; None where the task has none."""
+        return None
+
     def deployed(self, model: ModelT, calibrated: Calibrated) -> nn.Module:
         """The module to export: the inputs in order to the outputs in order."""
         ...
+
+    def own(self, data: DataT) -> list[Payload]:
+        """Rows of test that foreign ones are told from; only for a task that has `outliers`."""
+        return []
+
+    def foreign(self, data: DataT, config: TrainConfig) -> list[Foreign]:
+        """Rows of another kind that the outlier score is measured by, made of test or of `config.foreign`'s sets."""
+        return []
 
     def processor(self, config: TrainConfig, data: DataT) -> ProcessorConfig:
         """How serving prepares a raw input for the graph."""
@@ -182,3 +211,9 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
 
 Task: TypeAlias = TaskOf[Any, Any, Any]
 """Any task, as the pipeline knows it."""
+
+
+def outputs_of(task: Task, deployed: nn.Module) -> tuple[str, ...]:
+    """The outputs of that module in order: the task's own, and behind them the outlier score where it has one."""
+    scored = isinstance(deployed, ClassifierGraph) and deployed.outliers is not None
+    return (*task.outputs, OUTLIER_OUTPUT) if scored else task.outputs

@@ -18,22 +18,42 @@ from inference.configs import Conformal, OutOfDistribution
 from inference.manifest import Calibration, Evaluation
 from inference.predictor import Predictor
 from inference.values import Payload
+from training.architectures.classifier import ClassifierGraph
+from training.architectures.outliers import OUTLIER_OUTPUT, Energy, OutlierScore, Signals
 from training.config import TrainConfig
-from training.data.examples import BUNDLE_BATCH, Batch, Loader
+from training.data.examples import BUNDLE_BATCH, Batch, Examples, Loader, seeded
 from training.evaluate import metrics as measure
 from training.evaluate.calibrate import FALSE_ALARM_RATE, Calibrated, calibrate
 from training.evaluate.calibration_error import interval
 from training.evaluate.conformal import COVERAGES, describe_sets, least_rows, with_test_figures
 from training.evaluate.figures import confusion_matrix, reliability_diagram
+from training.evaluate.outliers import (
+    RATES,
+    OutlierChoice,
+    choose,
+    detection,
+    feature_scores,
+    join,
+    shares_above,
+)
 from training.evaluate.report import Report
 from training.evaluate.slices import slice_scores
-from training.tasks.base import Facts, Monitor, TaskData
+from training.tasks.base import Facts, Foreign, Monitor, TaskData
 from training.tasks.losses import distillation_loss
 
 log = logging.getLogger(__name__)
 
 DISTILLED = "distilled"
 """The key of a batch under which the teacher's logits are."""
+
+OUTLIER_ROWS = 8_192
+"""Rows of train that features' means and covariance are measured on."""
+
+CHOOSING_ROWS, MEASURED_ROWS = 500, 2_000
+"""Rows of each foreign set that a score is chosen by, and of each that it is measured by, test among them."""
+
+CHOOSING_SEED, MEASURING_SEED = 0, 1
+"""Of the foreign rows that are made: other draws for measuring than for choosing."""
 
 ACCURACY, BALANCED_ACCURACY = Monitor("accuracy", "max"), Monitor("balanced_accuracy", "max")
 
@@ -109,6 +129,86 @@ def calibrate_on(
     else:
         log.info("prediction sets: %s", describe_sets(found.conformal))
     return found
+
+
+def choose_outliers(
+    graph: ClassifierGraph,
+    train: Examples,
+    validation: Examples,
+    inputs: Callable[[Batch], Batch],
+    foreign: Mapping[str, Examples],
+    more: Mapping[str, OutlierScore] = MappingProxyType({}),
+) -> tuple[OutlierScore, OutlierChoice]:
+    """Measure every score that this graph can have, and take the best on `foreign`, rows made for choosing.
+
+    more: scores that the task measured itself.
+    """
+    graph = graph.eval()
+    rows = torch.randperm(len(train), generator=seeded(0))[:OUTLIER_ROWS]
+    learned, labels = _signals(graph, train, inputs, rows)
+    candidates = {"energy": Energy(), **feature_scores(learned, labels), **more}
+    own, _ = _signals(graph, validation, inputs, torch.arange(len(validation)))
+    others = {
+        name: _signals(graph, examples, inputs, torch.arange(len(examples)))[0]
+        for name, examples in foreign.items()
+    }
+    return choose(candidates, own, others)
+
+
+def _signals(
+    graph: ClassifierGraph, examples: Examples, inputs: Callable[[Batch], Batch], rows: Tensor
+) -> tuple[Signals, Tensor]:
+    """Of those rows, int64 [n], with their labels."""
+    parts, labels = [], []
+    with torch.inference_mode():
+        for some in torch.split(rows, BUNDLE_BATCH):
+            batch = examples.batch(some, torch.Generator())
+            parts.append(graph.signals(*inputs(batch).values()))
+            labels.append(batch["label"])
+    return join(parts), torch.cat(labels)
+
+
+def outlier_record(choice: OutlierChoice) -> OutOfDistribution:
+    """The manifest's account of the chosen score; the first rate decides the answer's `outlier`."""
+    rate = str(RATES[0])
+    return OutOfDistribution(
+        threshold=choice.thresholds[rate],
+        false_alarm_rate=RATES[0],
+        score=choice.score,
+        output=OUTLIER_OUTPUT,
+        thresholds=choice.thresholds,
+        candidates=choice.candidates,
+        chosen_by=choice.sets,
+    )
+
+
+def measure_outliers(
+    predictor: Predictor, own: Sequence[Payload], foreign: Sequence[Foreign], thresholds: Mapping[str, float]
+) -> dict[str, Any]:
+    """The fields of an `Evaluation` about outliers, through the bundle; own: payloads of test."""
+    scores = _outlier_scores(predictor, own)
+    measured = {one.name: _outlier_scores(predictor, one.payloads) for one in foreign}
+    cut = [shares_above(measured[one.name], thresholds) for one in foreign if one.kind == "first words"]
+    return {
+        "false_alarms": shares_above(scores, thresholds),
+        "first_words": cut[0] if cut else {},
+        "foreign": tuple(
+            detection(one.name, scores, measured[one.name], thresholds, generated=one.kind == "generated")
+            for one in foreign
+            if one.kind != "first words"
+        ),
+    }
+
+
+def _outlier_scores(predictor: Predictor, payloads: Sequence[Payload]) -> Tensor:
+    """Float32 [rows]."""
+    rows = [outputs[OUTLIER_OUTPUT][0, 0] for outputs, _ in predictor.rows(payloads, BUNDLE_BATCH)]
+    return torch.tensor(np.array(rows))
+
+
+def spread_rows(rows: int, most: int) -> Tensor:
+    """At most so many row numbers, evenly spread: int64 [n]."""
+    return torch.linspace(0, rows - 1, min(rows, most)).round().long()
 
 
 def golden_rows(labels: Tensor, classes: int) -> list[int]:

@@ -22,6 +22,7 @@ from inference.processors.text import INPUT, TOKENIZER_FILE, TextProcessor, pad,
 from inference.values import Payload, Tensors
 from training.architectures.base import TextNetwork
 from training.architectures.classifier import ClassifierGraph
+from training.architectures.outliers import OutlierScore
 from training.architectures.registry import find_architecture
 from training.architectures.words import PAD, Words
 from training.config import TrainConfig
@@ -36,12 +37,15 @@ from training.data.text_sets import TextSet
 from training.data.tokenizer import PAD_ID, UNKNOWN_ID, choose_kind, train_tokenizer
 from training.errors import ConfigError
 from training.evaluate.calibrate import Calibrated
+from training.evaluate.outliers import OutlierChoice
 from training.evaluate.report import Report
 from training.evaluate.robustness import of_texts
+from training.evaluate.word_pairs import word_pairs
 from training.run import read_tokenizer_of
 from training.tasks import classification
-from training.tasks.base import Axes, Int8Method, Monitor, TaskData, TaskOf
+from training.tasks.base import Axes, Foreign, Int8Method, Monitor, TaskData, TaskOf
 from training.tasks.classification import ClassFacts
+from training.tasks.foreign import first_words, foreign_texts
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +163,38 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
     def calibrate(self, model: nn.Module, data: TextData, config: TrainConfig) -> Calibrated:
         return classification.calibrate_on(model, data, self.inputs, config)
 
-    def deployed(self, model: TextNetwork, calibrated: Calibrated) -> nn.Module:
+    def outliers(
+        self, model: TextNetwork, calibrated: Calibrated, data: TextData
+    ) -> tuple[OutlierScore, OutlierChoice]:
+        """Candidates are the scores of features and the surprise of the words themselves."""
+        tokenizer = read_tokenizer(data.facts.tokenizer)
+        longest = int(data.validation.lengths.max())
+        rows = classification.spread_rows(len(data.validation), classification.CHOOSING_ROWS).tolist()
+        made = foreign_texts(
+            [data.validation.raw[row] for row in rows], _words_of(data.facts), classification.CHOOSING_SEED
+        )
+        foreign = {}
+        for name, texts in made.items():
+            encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            ids = [one.ids[:longest] or [UNKNOWN_ID] for one in encoded]
+            foreign[name] = Texts.of(texts, ids, [0] * len(texts))
+        more = {"word pairs": word_pairs(data.train, data.validation, data.facts.vocabulary)}
+        graph = self.deployed(model, calibrated)
+        return classification.choose_outliers(graph, data.train, data.validation, self.inputs, foreign, more)
+
+    def foreign(self, data: TextData, config: TrainConfig) -> list[Foreign]:
+        own = _some(data.test.raw)
+        made = foreign_texts(own, _words_of(data.facts), classification.MEASURING_SEED)
+        found = [Foreign(name, "generated", _payloads(texts)) for name, texts in made.items()]
+        for name in config.foreign:
+            rows = load_texts(name, config.text_column, config.label_column, strict=config.strict).test
+            found.append(Foreign(Path(name).name, "named", _payloads(_some([row.text for row in rows]))))
+        return [*found, Foreign("first words", "first words", _payloads(first_words(own)))]
+
+    def own(self, data: TextData) -> list[Payload]:
+        return _payloads(_some(data.test.raw))
+
+    def deployed(self, model: TextNetwork, calibrated: Calibrated) -> ClassifierGraph:
         return ClassifierGraph(model.deployed(), calibrated.temperature)
 
     def processor(self, config: TrainConfig, data: TextData) -> TextConfig:
@@ -191,6 +226,21 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
         self, candidate: Path, model: nn.Module, data: TextData, config: TrainConfig
     ) -> dict[str, float]:
         return of_texts(Predictor.open(candidate, "fp32", prove=False), data.test)
+
+
+def _words_of(facts: TextFacts) -> list[str]:
+    """The words of the vocabulary, without padding and the unknown one."""
+    found = read_tokenizer(facts.tokenizer).get_vocab()
+    return sorted(word for word, place in found.items() if place not in (PAD_ID, UNKNOWN_ID)) or ["?"]
+
+
+def _some(texts: Sequence[str]) -> list[str]:
+    rows = classification.spread_rows(len(texts), classification.MEASURED_ROWS)
+    return [texts[row] for row in rows.tolist()]
+
+
+def _payloads(texts: Sequence[str]) -> list[Payload]:
+    return [Payload(text.encode(), "text/plain", field=f"row {row}") for row, text in enumerate(texts)]
 
 
 def borrowed_tokenizer(config: TrainConfig) -> str | None:

@@ -22,6 +22,7 @@ from inference.processors.image import INPUT
 from inference.values import Payload, Tensors
 from training.architectures.base import ImageNetwork
 from training.architectures.classifier import ClassifierGraph, ImageClassifier
+from training.architectures.outliers import OutlierScore
 from training.architectures.registry import find_architecture
 from training.config import TrainConfig
 from training.data.configured import image_config, image_flags
@@ -29,13 +30,15 @@ from training.data.examples import Batch
 from training.data.splits import Holdout, calibration_rows, stratified_holdout
 from training.data.vision import Images, ImageSet, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
+from training.evaluate.outliers import OutlierChoice
 from training.evaluate.report import Report
 from training.evaluate.robustness import of_images
 from training.evaluate.slices import image_columns
 from training.tasks import classification
 from training.tasks.augment import Augment
-from training.tasks.base import Int8Method, Monitor, TaskData, TaskOf
+from training.tasks.base import Foreign, Int8Method, Monitor, TaskData, TaskOf
 from training.tasks.classification import ClassFacts
+from training.tasks.foreign import Pixels, foreign_images
 
 NO_IMAGES = Images(torch.zeros(1, 1, 1, 1, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
 
@@ -141,7 +144,34 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
     def calibrate(self, model: nn.Module, data: ImageData, config: TrainConfig) -> Calibrated:
         return classification.calibrate_on(model, data, self.inputs, config)
 
-    def deployed(self, model: ImageClassifier, calibrated: Calibrated) -> nn.Module:
+    def outliers(
+        self, model: ImageClassifier, calibrated: Calibrated, data: ImageData
+    ) -> tuple[OutlierScore, OutlierChoice]:
+        rows = classification.spread_rows(len(data.validation), classification.CHOOSING_ROWS)
+        made = foreign_images(data.validation.pixels[rows].numpy(), classification.CHOOSING_SEED)
+        foreign = {name: _unlabelled(pixels) for name, pixels in made.items()}
+        graph = self.deployed(model, calibrated)
+        return classification.choose_outliers(graph, data.train, data.validation, self.inputs, foreign)
+
+    def foreign(self, data: ImageData, config: TrainConfig) -> list[Foreign]:
+        rows = classification.spread_rows(len(data.test), classification.MEASURED_ROWS)
+        made = foreign_images(data.test.pixels[rows].numpy(), classification.MEASURING_SEED)
+        found = [
+            Foreign(name, "generated", self._payloads(_unlabelled(pixels))) for name, pixels in made.items()
+        ]
+        for name in config.foreign:
+            images = load_images(name, self.processor(config, data), strict=config.strict).test
+            found.append(Foreign(Path(name).name, "named", self._payloads(images)))
+        return found
+
+    def own(self, data: ImageData) -> list[Payload]:
+        return self._payloads(data.test)
+
+    def _payloads(self, images: Images) -> list[Payload]:
+        rows = classification.spread_rows(len(images), classification.MEASURED_ROWS)
+        return [self.payload(images, row) for row in rows.tolist()]
+
+    def deployed(self, model: ImageClassifier, calibrated: Calibrated) -> ClassifierGraph:
         return ClassifierGraph(model.deployed(), calibrated.temperature)
 
     def processor(self, config: TrainConfig, data: ImageData) -> ImageConfig:
@@ -184,3 +214,7 @@ def _split(images: ImageSet, config: TrainConfig) -> tuple[Holdout, Images, Imag
     labels = images.train.labels.numpy()
     held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
     return held, images.train.take(held.train), images.train.take(held.held)
+
+
+def _unlabelled(pixels: Pixels) -> Images:
+    return Images(torch.from_numpy(pixels), torch.zeros(len(pixels), dtype=torch.int64))

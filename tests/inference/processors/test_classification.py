@@ -26,3 +26,11 @@ def test_an_input_unlike_the_training_data_is_called_an_outlier() -> None:
 def test_energy_agrees_with_its_definition() -> None:
     logits = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     np.testing.assert_allclose(energy(logits), -np.log(np.exp(logits.astype(float)).sum(axis=1)))
+
+
+def test_the_score_of_the_graph_decides_where_the_manifest_names_it() -> None:
+    record = OutOfDistribution(threshold=1.0, false_alarm_rate=0.01, score="layers", output="outlier_score")
+    words = Classification(("a", "b"), None, record)
+    outputs = {"probabilities": np.array([[0.5, 0.5]], np.float32)}
+    assert words.answer({**outputs, "outlier_score": np.array([[1.5]], np.float32)})["outlier"] is True
+    assert words.answer({**outputs, "outlier_score": np.array([[0.5]], np.float32)})["outlier"] is False

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from inference.configs import Conformal
+from inference.configs import Conformal, ForeignSet, OutOfDistribution
 from inference.manifest import Calibration, ClassScore, DistilledFrom, Evaluation, Pruning, SliceScore
 from training.config import load_config
 from training.evaluate.report import Report
 from training.fit.train import FitResult
-from training.release.card import add_int8, add_pruning, write_card
+from training.release.card import add_int8, add_pruning, outlier_sentence, write_card
 from training.release.quantize import Quantization, Trial
 from training.tasks.registry import find_task
 
@@ -126,3 +126,42 @@ def test_pruning_is_told_whether_it_was_accepted_or_not(tmp_path: Path, accepted
     (tmp_path / "card.md").write_text("# Card\n")
     add_pruning(tmp_path / "card.md", pruning)
     assert words in (tmp_path / "card.md").read_text()
+
+
+def told(area: float) -> str:
+    foreign = (
+        ForeignSet(name="noise", generated=True, rows=9, auroc=0.99, detected={"0.01": 0.9}),
+        ForeignSet(name="flowers", generated=False, rows=9, auroc=area, detected={"0.01": 0.1}),
+    )
+    record = OutOfDistribution(
+        threshold=1, false_alarm_rate=0.01, score="layers", output="outlier_score", thresholds={"0.01": 1.0}
+    )
+    return outlier_sentence(record, foreign)
+
+
+def test_a_kind_that_is_detected_badly_is_named_and_nothing_is_claimed() -> None:
+    assert "does **not** tell these kinds from test well (AUROC below 0.9): flowers." in told(0.7)
+    assert "does **not**" not in told(0.95)
+    assert "AUROC of at least 0.9" in told(0.95)
+
+
+def test_the_card_has_the_figures_of_every_foreign_set_and_the_false_alarms(tmp_path: Path) -> None:
+    foreign = (ForeignSet(name="noise", generated=True, rows=9, auroc=0.99, detected={"0.01": 0.875}),)
+    report = PLAIN.model_copy(
+        update={
+            "evaluation": PLAIN.evaluation.model_copy(
+                update={
+                    "foreign": foreign,
+                    "false_alarms": {"0.01": 0.012},
+                    "first_words": {"0.01": 0.025},
+                }
+            ),
+            "out_of_distribution": OutOfDistribution(
+                threshold=1, false_alarm_rate=0.01, score="layers", thresholds={"0.01": 1.0}
+            ),
+        }
+    )
+    text = written(tmp_path, report)
+    assert "| noise | made by rule | 9 | 0.990 | 0.875 |" in text
+    assert "| test itself | false alarms | | | 0.012 |" in text
+    assert "| test, first ten words | false alarms | | | 0.025 |" in text
