@@ -37,7 +37,7 @@ MAX_INSTANCES = 4
 _OUTCOMES = INVALID, REJECTED, DEADLINE, CANCELLED, FAILED
 ANSWERED, EXPLAINED = "answered", "explained"
 _COUNTED = (ANSWERED, EXPLAINED, *_OUTCOMES)
-_INLINE = ("run", "decode")
+_INLINE = ("run", "decode", "large")
 """The pools that work at once; a model is still measured on a thread of its own."""
 
 

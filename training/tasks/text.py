@@ -187,8 +187,8 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
         made = foreign_texts(own, _words_of(data.facts), classification.MEASURING_SEED)
         found = [Foreign(name, "generated", _payloads(texts)) for name, texts in made.items()]
         for name in config.foreign:
-            rows = load_texts(name, config.text_column, config.label_column, strict=config.strict).test
-            found.append(Foreign(Path(name).name, "named", _payloads(_some([row.text for row in rows]))))
+            rows = text_set(config.model_copy(update={"data": name})).test
+            found.append(Foreign(Path(name).name, "named", _payloads(_some(rows.texts))))
         return [*found, Foreign("first words", "first words", _payloads(first_words(own)))]
 
     def own(self, data: TextData) -> list[Payload]:
