@@ -204,7 +204,8 @@ async def opened(models: Path, faults: Faults | None = None, **changed: Any) -> 
         **changed,
     }
     settings = Settings(models=models, port=0, **chosen)
-    with patch("serving.app.ThreadPoolExecutor", _pool):
+    threads = ("serving.app.ThreadPoolExecutor", "serving.engine.large_work.ThreadPoolExecutor")
+    with patch(threads[0], _pool), patch(threads[1], _pool):
         app = create_app(settings)
     config = make_config(settings, app)
     config.load()
