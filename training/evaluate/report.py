@@ -11,6 +11,8 @@ class Report(BaseModel):
 
     pictures: captions of the plots in the run's folder, by file name. `report.json` of an unfinished run has this name,
     so it stays; a manifest has no such field, and a card has the files' names.
+    row_scores: of each row of test, more is better; the mean is the metric that baselines are compared by.
+    baselines: the same of every baseline, by its name and on the same rows in the same order.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -20,3 +22,5 @@ class Report(BaseModel):
     conformal: Conformal | None = None
     out_of_distribution: OutOfDistribution | None = None
     pictures: dict[str, str] = {}
+    row_scores: tuple[float, ...] = ()
+    baselines: dict[str, tuple[float, ...]] = {}

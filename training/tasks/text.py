@@ -30,6 +30,7 @@ from training.data.text_sets import TextSet, load_texts
 from training.data.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
 from training.errors import ConfigError, DataError
 from training.evaluate.calibrate import Calibrated
+from training.evaluate.linear import Split, text_baseline
 from training.evaluate.report import Report
 from training.evaluate.robustness import of_texts
 from training.run import read_tokenizer_of
@@ -82,7 +83,7 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
         tokenizer = (
             borrowed_tokenizer(config)
             or train_tokenizer(
-                [row.text for row in splits["train"]], config.tokenizer, config.vocabulary
+                [row.text for row in splits["train"]], config.tokenizer, config.vocabulary, config.min_count
             ).to_str()
         )
         processor = TextProcessor(_processor(config), read_tokenizer(tokenizer))
@@ -183,6 +184,11 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
         self, candidate: Path, model: nn.Module, data: TextData, config: TrainConfig
     ) -> dict[str, float]:
         return of_texts(Predictor.open(candidate, "fp32", prove=False), data.test)
+
+    def with_baselines(self, report: Report, data: TextData, config: TrainConfig) -> Report:
+        splits = (Split(each.raw, each.labels.numpy()) for each in (data.train, data.validation, data.test))
+        baseline = text_baseline(*splits, balanced=config.class_weights == "balanced")
+        return classification.with_baseline(report, baseline, data.test.labels, config)
 
 
 def borrowed_tokenizer(config: TrainConfig) -> str | None:

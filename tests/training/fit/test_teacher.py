@@ -31,7 +31,18 @@ TEXT = (
     "textcnn",
 )
 SMALL_TEXT = ("--model", '{"width": 16, "filters": 8}', "--learning-rate", "0.01")
-FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+FIXED = (
+    "--seed",
+    "5",
+    "--precision",
+    "32-true",
+    "--threads",
+    "1",
+    "--accelerator",
+    "cpu",
+    "--no-progress",
+    "--no-baseline",
+)
 
 
 def places(root: Path) -> tuple[str, ...]:
