@@ -6,8 +6,11 @@ A trial has the settings of the TOML file, some drawn anew from its [search], as
 fitted on each of the sets below, and its score is the mean accuracy on their validation rows, as points above a linear
 SVM of TF-IDF on the same rows. The best trial's settings are written into the TOML file by hand.
 
-None of the sets is one that `benchmarks.own_data` measures: IMDB's reviews, whole and their first 25 words, where a
-sentence of the STS sets is from, and the first genre of a title of MovieLens 1M. BATON_DATA names their folder.
+`benchmarks.own_data` measures other sets than these; BATON_DATA names their folder.
+
+    imdb, imdb-short    the reviews, and their first 25 words
+    sts                 the collection that a sentence of the STS sets is from
+    movies              the first genre of a title of MovieLens 1M
 """
 
 import csv

@@ -61,6 +61,7 @@ def train(config: TrainConfig) -> Path:
         "data: %s: %s", data.source.name, ", ".join(f"{n:,} {split}" for split, n in data.source.rows.items())
     )
     config = chosen_settings(settled(config, len(data.train)), files, data)
+    log.info("settings: %d epochs in batches of %d", config.epochs, config.batch_size)
     fitted = fit(config, files, data)
     log.info(
         "fit: %s validation %s %.4f after %d epochs", config.keep, fitted.metric, fitted.score, fitted.epochs
