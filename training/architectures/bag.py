@@ -35,7 +35,7 @@ SMOOTHING = 1.0
 """Texts added to every count (Wang & Manning 2012): an n-gram of one class alone has a finite ratio."""
 
 STEP = 0.1
-"""Of the ratio: a typical one is then 0.1, so that Adam's steps on the weights are of a good size."""
+"""Of the ratio: a typical one is then 0.1, so that Adam's steps on the weights are of a good size for a long text."""
 
 MOST_BUCKETS = 1 << 20
 """Where none are asked for: the n-grams of 10,000 reviews are 900,000."""
@@ -72,13 +72,21 @@ class BagOfNgrams(TextNetwork):
     place: Tensor
 
     def __init__(
-        self, classes: int, longest: int, buckets: int, prior: float, dropout: float, step: float = STEP
+        self,
+        classes: int,
+        longest: int,
+        buckets: int,
+        prior: float,
+        dropout: float,
+        *,
+        by_length: bool = False,
+        step: float = 1.0,
     ) -> None:
-        """step: factor of the ratio. Adam moves a weight by the rate, and so a logit by rate · step · ratio."""
+        """by_length: see `build`. step: factor of the ratio, and so of Adam's steps, for a rate of its own."""
         super().__init__()
         columns = columns_for(classes)
         self.classes, self.longest, self.buckets, self.prior = classes, longest, buckets, prior
-        self.step = step
+        self.by_length, self.step = by_length, step
         self.weight = nn.Parameter(torch.zeros(buckets + 1, columns))
         self.bias = nn.Parameter(torch.zeros(columns))
         self.dropout = nn.Dropout(dropout)
@@ -93,16 +101,19 @@ class BagOfNgrams(TextNetwork):
 
     def prepare(self, texts: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Set the ratios, and drop the rows that no text has."""
-        counts = torch.zeros(self.classes, self.buckets + 1)
+        counts, rows = torch.zeros(self.classes, self.buckets + 1), 0
         for ids, labels in texts:
+            rows += len(ids)
             grams = hash_ngrams(ids, self.longest, self.buckets)
             where = (labels[:, None] * (self.buckets + 1) + grams).flatten()
             counts.view(-1).index_add_(0, where, torch.ones(len(where)))
         counts[:, self.buckets] = 0
         seen = counts.sum(0).nonzero()[:, 0]
         self.place = torch.full((self.buckets + 1,), len(seen)).index_put((seen,), torch.arange(len(seen)))
-        found = log_count_ratio(counts[:, seen], SMOOTHING)[-self.weight.shape[1] :].T * self.step
-        self.ratio = nn.functional.pad(found, (0, 0, 0, 1))
+        counts = counts[:, seen]
+        found = log_count_ratio(counts, SMOOTHING)[-self.weight.shape[1] :].T
+        scale = 1 / typical_score(counts.sum(0) / rows, found) if self.by_length else STEP
+        self.ratio = nn.functional.pad(found * scale * self.step, (0, 0, 0, 1))
         self.weight = nn.Parameter(torch.zeros_like(self.ratio))
 
     def deployed(self) -> nn.Module:
@@ -140,6 +151,15 @@ def log_count_ratio(counts: Tensor, smoothing: float) -> Tensor:
     return torch.where(seen, (odds / against).log(), 0.0)
 
 
+def typical_score(shares: Tensor, ratio: Tensor) -> float:
+    """The size of a text's score by naive Bayes, were its n-grams independent: √ of the mean sum of squares.
+
+    shares: float [grams] of the texts that hold each. ratio: float [grams, columns].
+    """
+    squares = (shares[:, None] * ratio.square()).sum(0).mean()
+    return float(squares.clamp(min=1e-6).sqrt())
+
+
 def columns_for(classes: int) -> int:
     """Numbers a row: one for two classes, their log-odds."""
     return 1 if classes == 2 else classes
@@ -164,12 +184,16 @@ def build(
     buckets: int = 0,
     prior: float = 0.4,
     dropout: float = 0.0,
+    by_length: bool = False,
 ) -> BagOfNgrams:
     """ngrams: longest n-gram in words. prior: share of naive Bayes to begin with.
 
     buckets: rows of the table; 0: 1,048,576, or fewer with more than 32 classes.
+    by_length: ratios are divided by the score of a typical text, and not by 10, which suits a long one: three words are
+    then as good a beginning as three hundred, and learn as fast.
     """
-    return BagOfNgrams(classes, ngrams, buckets or buckets_for(classes), prior, dropout)
+    table = buckets or buckets_for(classes)
+    return BagOfNgrams(classes, ngrams, table, prior, dropout, by_length=by_length)
 
 
 ARCHITECTURE = Architecture(

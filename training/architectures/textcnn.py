@@ -27,11 +27,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from training.architectures.bag import STEP, BagOfNgrams, buckets_for
+from training.architectures.bag import BagOfNgrams, buckets_for
 from training.architectures.base import Architecture, TextNetwork
 from training.architectures.words import PAD, Words, masked_max
 
-BAG_RATE = 30.0
+BAG_RATE = 10.0
 """Steps of the bag over those of the filters: its own learning rate is so much larger (`bag.toml`)."""
 
 BAG_DROPOUT, BAG_PRIOR = 0.5, 1.0
@@ -59,8 +59,9 @@ class TextCNN(TextNetwork):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(filters * len(sizes), classes)
         # The prior is not stepped over: its share of naive Bayes is that of a bag alone.
+        prior = BAG_PRIOR / BAG_RATE
         self.bag = (
-            BagOfNgrams(classes, 2, bag, BAG_PRIOR / BAG_RATE, BAG_DROPOUT, STEP * BAG_RATE) if bag else None
+            BagOfNgrams(classes, 2, bag, prior, BAG_DROPOUT, by_length=True, step=BAG_RATE) if bag else None
         )
 
     def forward(self, ids: Tensor) -> Tensor:
