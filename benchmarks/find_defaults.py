@@ -1,4 +1,4 @@
-"""The procedure that found the defaults of `bag` and `textcnn`: settings drawn at random, judged on validation.
+"""The procedure by which the defaults of `bag` and `textcnn` are found: settings drawn, and judged on validation.
 
     python -m benchmarks.find_defaults --arch bag --trials 24
 

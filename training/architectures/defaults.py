@@ -6,7 +6,7 @@
     [search]            the values that `--search` draws from, with a [search.model]
 
 They are plain data, and no module of PyTorch is imported to read them. `python -m benchmarks.find_defaults` is the
-procedure that found them.
+procedure for those of text.
 """
 
 import tomllib

@@ -31,10 +31,10 @@ from training.architectures.bag import BagOfNgrams, buckets_for
 from training.architectures.base import Architecture, TextNetwork
 from training.architectures.words import PAD, Words, masked_max
 
-BAG_RATE = 10.0
+BAG_RATE = 25.0
 """Steps of the bag over those of the filters: its own learning rate is so much larger (`bag.toml`)."""
 
-BAG_DROPOUT, BAG_PRIOR = 0.5, 1.0
+BAG_DROPOUT, BAG_PRIOR = 0.3, 1.0
 """As in `bag.toml`."""
 
 

@@ -57,7 +57,9 @@ def test_rows_are_kept_of_the_ngrams_that_train_holds_and_of_no_other() -> None:
     bag = BagOfNgrams(3, longest=2, buckets=1 << 12, prior=0.4, dropout=0.0).eval()
     ids = random_ids(6, 8, seed=3)
     bag.prepare([(ids, torch.arange(6) % 3)])
-    assert len(bag.weight) == len(set(hash_ngrams(ids, 2, 1 << 12).flatten().tolist()))  # and the row of no n-gram
+    assert len(bag.weight) == len(
+        set(hash_ngrams(ids, 2, 1 << 12).flatten().tolist())
+    )  # and the row of no n-gram
     nn.init.normal_(bag.weight)
     assert bag(torch.full((1, 1), 499)).tolist() == [bag.bias.tolist()]
     both = torch.cat([ids, random_ids(6, 8, seed=4)])
