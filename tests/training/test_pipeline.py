@@ -21,6 +21,7 @@ from training.tasks.registry import find_task
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
 FIXED = (
     *("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress"),
+    *("--learning-rate", "1e-3", "--weight-decay", "0.01", "--warmup", "0.05", "--label-smoothing", "0"),
     "--no-baseline",  # which is above two epochs
 )
 
