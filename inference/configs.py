@@ -129,21 +129,81 @@ ProcessorConfig = Annotated[
 ]
 
 
-class Conformal(Record):
-    """Split conformal prediction sets (Sadinle et al. 2019): labels with probability ≥ 1 - quantile.
+Score = Literal["lac", "aps", "raps"]
+"""How a label is scored for a prediction set: see `inference.processors.prediction_sets`."""
 
-    `quantiles` maps a coverage, such as "0.95", to the quantile found on validation; `covered` to the share
-    of test rows whose set held the truth.
+MOST_PENALTY = 100.0
+
+Quantile = Annotated[float, Field(ge=0, le=1 + MOST_PENALTY * MOST_CLASSES)]
+"""Of scores: at most 1, but for the penalties of raps."""
+
+
+class Conformal(Record):
+    """Prediction sets by conformal calibration: the labels whose score is within a quantile.
+
+    `quantiles` maps a coverage, such as "0.95", to the quantile of the calibration rows; `covered` to the share of
+    test rows whose truth was within. A version published before `score` has the score lac, one quantile for all
+    classes, and nothing of the fields that have a default here.
     """
 
-    quantiles: dict[Line, Share] = Field(min_length=1, max_length=100)
+    quantiles: dict[Line, Quantile] = Field(min_length=1, max_length=100)
     covered: dict[Line, Share] = Field(max_length=100)
-    default: Line
+    default: Line = Field(description="the coverage that `label_set` answers with")
+    score: Score = "lac"
+    penalty: float = Field(
+        0.0, ge=0, le=MOST_PENALTY, description="of raps, for each rank beyond the free ones"
+    )
+    free_ranks: int = Field(0, ge=0, le=MOST_CLASSES, description="of raps")
+    by: Literal["all", "class"] = Field(
+        "all", description="whom the coverage is promised to: all rows together, or the rows of each class"
+    )
+    class_quantiles: dict[Line, Annotated[tuple[Quantile, ...], SOON]] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="the quantile of each class, in the order of the labels",
+    )
+    rows: Count = Field(0, description="calibration rows; 0: published before they were counted")
+    apart: bool = Field(
+        False, description="whether the calibration rows chose neither the epoch nor the temperature"
+    )
+    standard_error: dict[Line, Share] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="of the coverage, from the number of calibration rows",
+    )
+    sizes: dict[Line, float] = Field(
+        default_factory=dict, max_length=100, description="labels in a set on test, in the mean"
+    )
+    lowest: dict[Line, Share] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="on test, the coverage of the class that has the least",
+    )
 
     @model_validator(mode="after")
     def _default_is_one(self) -> Self:
         if self.default not in self.quantiles:
             raise ValueError(f"default: got {self.default!r}, expected one of {sorted(self.quantiles)}")
+        return self
+
+    @model_validator(mode="after")
+    def _quantiles_are_scores(self) -> Self:
+        found = [*self.quantiles.values(), *(q for each in self.class_quantiles.values() for q in each)]
+        if self.score != "raps" and max(found) > 1:
+            raise ValueError(f"quantiles: got {max(found)}, expected at most 1 of the score {self.score}")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_have_quantiles(self) -> Self:
+        expected = set(self.quantiles) if self.by == "class" else set()
+        if set(self.class_quantiles) != expected:
+            raise ValueError(
+                f"class_quantiles: got {sorted(self.class_quantiles)}, expected {sorted(expected)} by {self.by!r}"
+            )
+        if len(counts := {len(each) for each in self.class_quantiles.values()}) > 1:
+            raise ValueError(
+                f"class_quantiles: got {sorted(counts)} classes, expected as many for each coverage"
+            )
         return self
 
 

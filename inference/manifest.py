@@ -89,12 +89,22 @@ class FileRecord(Record):
 
 
 class Calibration(Record):
-    """Temperature scaling (Guo et al. 2017), fitted on validation and folded into the graph."""
+    """Temperature scaling (Guo et al. 2017), fitted on validation and folded into the graph.
+
+    `ece_low` to `ece_high` is the 95 % bootstrap interval of `ece_after`.
+    """
 
     temperature: float = Field(gt=0, le=1e6)
     ece_before: Share = Field(description="expected calibration error on test, temperature 1")
     ece_after: Share = Field(description="the same with the temperature in the graph")
     bins: int = Field(gt=0, le=1 << 16)
+    method: Literal["temperature", "none"] = Field("temperature", description="none: the temperature is 1")
+    reason: Prose = Field("", description="why; empty: published before it was chosen by held-out rows")
+    ece_low: Share | None = None
+    ece_high: Share | None = None
+    ece_noise: Share | None = Field(
+        None, description="the mean of a calibrated model's error on as many rows with the same confidences"
+    )
 
 
 class Parity(Record):
@@ -189,6 +199,11 @@ class DataSource(Record):
     licence: Prose
     digest: Line = Field(description="sha256 over the files or rows that were read")
     rows: dict[Line, Count] = Field(max_length=1024, description="rows by split")
+    choices: dict[Line, Prose] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="what training found out of the files, such as columns",
+    )
 
 
 class DistilledFrom(Record):

@@ -39,9 +39,10 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "training": (
         ("errors", "lineage"),
-        ("architectures",),
+        ("architectures", "flags"),
         ("config",),
         ("run", "results"),
+        ("checks",),
         ("data",),
         ("evaluate",),
         ("tasks",),

@@ -114,11 +114,18 @@ def test_the_explanation_of_an_image_is_painted_over_it(page: Page) -> None:
     heat = page.locator(".heat canvas")
     image = page.locator(".heat img").bounding_box()
     assert image == heat.bounding_box()  # of a square image the model sees everything
-    painted = heat.evaluate(
+    opacities = heat.evaluate(
         "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
-        ".filter((_, place) => place % 4 === 3 && _ > 0).length"
+        ".filter((_, place) => place % 4 === 3)"
     )
-    assert 0 < painted <= 49
+    assert any(opacities)
+    assert len(opacities) == 49
+    # The scale is that of the probability: full from 50 points on, its root below, whatever the strongest cell is.
+    told = re.search(r"the probability by .([\d.]+) points", page.locator("#answer").inner_text())
+    assert told is not None
+    expected = 0.8 * min(1, (float(told[1]) / 50) ** 0.5)
+    assert max(opacities) / 255 == pytest.approx(expected, abs=0.02)
+    expect(page.locator("#answer .scale")).to_contain_text("−50 or more")
 
 
 def test_words_are_coloured_by_what_they_speak_for(page: Page) -> None:

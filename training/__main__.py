@@ -3,26 +3,40 @@
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from inference.errors import BatonError
-from training.errors import TrainingError
+from training.errors import TrainingError, did_you_mean
+
+if TYPE_CHECKING:
+    from training.config import TrainConfig
+
+# PyTorch takes seconds to import: every function below imports what it needs, and `_fit` alone needs PyTorch. So the
+# help and the messages on a mistake come at once.
 
 
 def main(argv: Sequence[str]) -> int:
     """`argv` begins with the verb; returns the process's exit status."""
-    # PyTorch takes seconds to import, which the verbs of serving should not pay.
     from training.architectures.registry import task_names
 
     rest = list(argv)[1:] if argv and argv[0] == "train" else list(argv)
-    if not rest or rest[0] not in task_names():
+    if not rest or rest[0] in ("-h", "--help"):
         print(usage())
-        return 0 if rest[:1] in (["-h"], ["--help"]) else 2
+        return 0 if rest else 2
+    if rest[0] not in task_names():
+        like = did_you_mean(rest[0], task_names())
+        _tell(f"TASK: got {rest[0]!r}, expected one of {', '.join(task_names())}{like}")
+        return 2
     if any(flag in ("-h", "--help") for flag in rest[1:]):
         print(help_of(rest[0]))
         return 0
     return _train(rest[0], rest[1:])
+
+
+def _tell(message: str) -> None:
+    print(f"baton train: {message}", file=sys.stderr)
 
 
 def usage() -> str:
@@ -72,9 +86,9 @@ def _choices(task: str) -> list[str]:
 def _settings(task: str) -> Iterator[str]:
     """Two lines for each setting that the task has: the flag, and the description."""
     from training.config import TrainConfig, default_of, help_text, only_of
-    from training.tasks.registry import find_task
+    from training.tasks.registry import borrowed_settings
 
-    borrowed = find_task(task).settings
+    borrowed = borrowed_settings(task)
     for name, field in TrainConfig.model_fields.items():
         only = only_of(name)
         if name == "task" or (only is not None and task not in only.tasks and name not in borrowed):
@@ -93,7 +107,52 @@ def _settings(task: str) -> Iterator[str]:
 
 
 def _train(task: str, flags: Sequence[str]) -> int:
+    """Train, and turn every mistake into its message."""
+    try:
+        told = _checked_and_fitted(task, flags)
+    except KeyboardInterrupt:
+        _tell("stopped; the same command resumes from here")
+        return 130
+    except (TrainingError, BatonError, OSError, ModuleNotFoundError) as error:
+        if "--debug" in flags:
+            traceback.print_exc()
+        _tell(_message(error))
+        return 1
+    if told:
+        print(told)
+    return 0
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}: it comes with the training extra, pip install 'baton[training]'"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _checked_and_fitted(task: str, flags: Sequence[str]) -> str:
+    """The last line of a command that succeeds: the bundle's path, or the rate that was found."""
+    from training.checks import check_paths
     from training.config import load_config
+    from training.data.check import check_data
+    from training.run import is_worker_rank, locked, open_run, resumable
+
+    config = load_config(task, flags)
+    if is_worker_rank():
+        return _fit(config)
+    check_paths(config)
+    if config.find_rate:
+        check_data(config)
+        return _fit(config)
+    with locked(open_run(config)) as files:
+        check_data(config)
+        with resumable(files):
+            return _fit(config)
+
+
+def _fit(config: "TrainConfig") -> str:
+    """Import PyTorch and train; what there is to tell, nothing in a process that is not the first."""
     from training.fit.find_rate import describe, find_rate
     from training.fit.processes import is_first
     from training.pipeline import run_worker_rank, train
@@ -108,23 +167,12 @@ def _train(task: str, flags: Sequence[str]) -> int:
         "torch.onnx",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        config = load_config(task, flags)
-        if config.find_rate:
-            print(describe(find_rate(config)))
-            return 0
-        if not is_first():
-            run_worker_rank(config)
-            return 0
-        published = train(config)
-    except (TrainingError, BatonError) as error:
-        print(f"baton train: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("baton train: stopped; the same command resumes from here", file=sys.stderr)
-        return 130
-    print(f"published {published}")
-    return 0
+    if config.find_rate:
+        return describe(find_rate(config))
+    if is_first():
+        return f"published {train(config)}"
+    run_worker_rank(config)
+    return ""
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ Each setting is documented where it stands. Nothing is read from the environment
 refused before any work, all faults at once, and the one used is stored with the run.
 """
 
+import codecs
+import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     Field,
@@ -33,13 +36,14 @@ from pydantic_settings import (
 
 from training.architectures.defaults import defaults_of
 from training.architectures.registry import ARCHITECTURES, architectures_for, embedded_pair, task_names
-from training.errors import ConfigError
+from training.errors import ConfigError, did_you_mean
+from training.flags import check_flags
 from training.lineage import kind_of
 
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
     | {"log_every_steps", "checkpoint_every_s", "quantize", "quantize_budget", "slice", "robustness"}
-    | {"find_rate", "baseline", "force"}
+    | {"find_rate", "debug", "baseline", "force"}
 )
 """Settings that do not change the weights: a run may be resumed with other values of these."""
 
@@ -61,7 +65,17 @@ class Only:
         return f"{tasks}, {' and '.join(self.architectures)}" if self.architectures else tasks
 
 
+CLASSIFICATION = Only(("vision", "text"))
 VISION, TEXT, RECOMMENDATION = Only(("vision",)), Only(("text",)), Only(("recommendation",))
+VISION_AND_TEXT = Only(("vision", "text"))
+
+
+LONGEST_NAME = 128
+"""Characters of a bundle's name, as `inference.manifest` takes them."""
+
+NAME = rf"^([A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}})?$"
+
+COMPRESSED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 
 
 class TrainConfig(BaseSettings):
@@ -79,8 +93,8 @@ class TrainConfig(BaseSettings):
     arch: str = Field(description="the architecture; `baton train --help` lists them and says which is taken")
     name: str = Field(
         default="",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$",
-        description="the bundle's name; the data's if empty",
+        pattern=NAME,
+        description="the bundle's name; made of the data's if empty: `My Reviews.csv` gives my-reviews",
     )
     models: Path = Field(default=Path("models"), description="where bundles are published")
     version: NonNegativeInt = Field(default=0, description="the bundle's version; 0: the next free one")
@@ -110,12 +124,28 @@ class TrainConfig(BaseSettings):
         default=50_000_000, description="largest image that is decoded, in training and in serving"
     )
     text_column: Annotated[str, TEXT] = Field(
-        default="text", description="the column of a table that holds the text"
+        default="", description="the column of a table that holds the text; found by its usual names if empty"
     )
-    label_column: Annotated[str, TEXT] = Field(default="label", description="the column that holds the label")
-    tokenizer: Annotated[Literal["words", "pieces"], TEXT] = Field(
-        default="words",
-        description="an id for each word, or for the pieces that words are spelled from",
+    image_column: Annotated[str, VISION] = Field(
+        default="",
+        description="the column of a table that holds the images or their files' names; found by its content if empty",
+    )
+    label_column: Annotated[str, VISION_AND_TEXT] = Field(
+        default="", description="the column that holds the label; found by its usual names if empty"
+    )
+    encoding: str = Field(
+        default="",
+        description="of a table, such as cp1252; if empty UTF-8, or UTF-16 where the first bytes say so",
+    )
+    separator: str = Field(
+        default="",
+        pattern=r"^(.|comma|semicolon|tab|bar)?$",
+        description="between the cells of a table; the one of comma, semicolon, tab and bar that fits, if empty",
+    )
+    tokenizer: Annotated[Literal["auto", "words", "pieces"], TEXT] = Field(
+        default="auto",
+        description="an id for each word, or for the pieces that words are spelled from; auto: pieces where blanks and "
+        "marks do not separate the words of train",
     )
     vocabulary: Annotated[int, TEXT] = Field(
         default=30_000, ge=3, description="most ids, the frequent words first"
@@ -129,19 +159,26 @@ class TrainConfig(BaseSettings):
     max_characters: Annotated[PositiveInt, TEXT] = Field(
         default=100_000, description="a longer one is refused, in training and in serving"
     )
-    user_column: Annotated[str, RECOMMENDATION] = Field(default="user", description="column of your file")
-    item_column: Annotated[str, RECOMMENDATION] = Field(default="item", description="column of your file")
+    user_column: Annotated[str, RECOMMENDATION] = Field(
+        default="", description="column of your file; found by its usual names if empty"
+    )
+    item_column: Annotated[str, RECOMMENDATION] = Field(
+        default="", description="column of your file; found by its usual names if empty"
+    )
     time_column: Annotated[str, RECOMMENDATION] = Field(
         default="",
-        description="column of your file, a number or an ISO date; rows are in order if empty",
+        description="column of your file, a number or a date; found by its usual names if empty, and without one rows "
+        "are in order",
     )
     title_column: Annotated[str, RECOMMENDATION] = Field(
-        default="", description="column with the items' titles, if any"
+        default="", description="column with the items' titles; found by its usual names if empty"
     )
-    repeats: Annotated[bool, RECOMMENDATION] = Field(
-        default=False,
-        description="in your file, taking the same item again is normal (a shop)",
+    repeated: Annotated[Literal["auto", "keep", "drop"], RECOMMENDATION] = Field(
+        default="auto",
+        description="rows of your file in which a user takes an item again: keep them, as in a shop, or drop them, "
+        "as of ratings; auto: keep them where they are more than a twentieth",
     )
+    repeats: Annotated[bool, RECOMMENDATION] = Field(default=False, description="the same as --repeated keep")
     history: Annotated[int, RECOMMENDATION] = Field(
         default=100, ge=2, description="most recent items that a model sees"
     )
@@ -216,6 +253,10 @@ class TrainConfig(BaseSettings):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the target spread evenly")
     class_weights: Literal["none", "balanced"] = Field(
         default="none", description="balanced: each class weighs the same in the loss, however rare"
+    )
+    coverage_by: Annotated[Literal["all", "class"], CLASSIFICATION] = Field(
+        default="all",
+        description="whom prediction sets promise their coverage: all rows together, or the rows of each class",
     )
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: none")
     keep: Literal["best", "last"] = Field(
@@ -310,6 +351,7 @@ class TrainConfig(BaseSettings):
         default="auto", description="gpu that is missing: refused"
     )
     progress: bool = Field(default=True, description="show a progress bar, or in a log a line for each epoch")
+    debug: bool = Field(default=False, description="show where in the code a mistake was met, too")
 
     _given: frozenset[str] = PrivateAttr(default=frozenset())
 
@@ -334,7 +376,9 @@ class TrainConfig(BaseSettings):
     @classmethod
     def _known_task(cls, task: str) -> str:
         if task not in task_names():
-            raise ValueError(f"{task!r} is unknown; there are {', '.join(task_names())}")
+            raise ValueError(
+                f"{task!r} is unknown; there are {', '.join(task_names())}{did_you_mean(task, task_names())}"
+            )
         return task
 
     @field_validator("arch")
@@ -344,8 +388,17 @@ class TrainConfig(BaseSettings):
         if known and arch not in known:
             raise ValueError(
                 f"{arch!r} is no architecture for {info.data['task']}; there are {', '.join(known)}"
+                f"{did_you_mean(arch, known)}"
             )
         return arch
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name if encoding else ""
+        except LookupError as error:
+            raise ValueError(f"{encoding!r} is no encoding that Python knows, such as cp1252") from error
 
     @field_validator("model")
     @classmethod
@@ -391,7 +444,7 @@ class TrainConfig(BaseSettings):
 
     @property
     def bundle_name(self) -> str:
-        return self.name or Path(self.data).stem.lower()
+        return self.name or slug(self.data)
 
     @property
     def run_directory(self) -> Path:
@@ -407,10 +460,18 @@ def load_config(task: str, argv: Sequence[str] = ()) -> TrainConfig:
 
     A model that starts from another is built like it: the architecture and its options are that one's, unless told.
     """
+    check_flags(
+        argv,
+        {
+            name.replace("_", "-"): field.annotation is bool
+            for name, field in TrainConfig.model_fields.items()
+        },
+    )
     try:
-        flags = CliSettingsSource[Any](TrainConfig, cli_parse_args=["--task", task, *argv])()
+        arguments = ["--task", task, *argv]
+        flags = CliSettingsSource[Any](TrainConfig, cli_parse_args=arguments, cli_exit_on_error=False)()
     except SettingsError as error:
-        raise ConfigError(f"the flags cannot be read: {error}") from error
+        raise ConfigError(f"the flags cannot be read: {error}; lists and objects are JSON") from error
     chosen = {**_read_toml(Path(flags["config"])), **flags} if flags.get("config") else dict(flags)
     data, arch = embedded_pair(task)
     taken = _taken_over(task, chosen)
@@ -438,7 +499,7 @@ def _options_over(
 
     They replace those of a data set's recipe, and those of another model are taken as they are.
     """
-    if "model" not in chosen or taken or recipe_file(chosen["data"], chosen["arch"]).is_file():
+    if "model" not in chosen or taken or recipe_file(chosen["data"], chosen["arch"]) is not None:
         return {}
     return {"model": {**recipe.get("model", {}), **chosen["model"]}}
 
@@ -482,14 +543,15 @@ def shipped_recipe(data: str, arch: str, *, transferred: bool = False) -> dict[s
     """
     own = dict(ARCHITECTURES[arch].settings) if arch in ARCHITECTURES else {}
     file = recipe_file(data, arch)
-    if file.is_file():
+    if file is not None:
         return {**own, **tomllib.loads(file.read_text())}
     return {**own, **defaults_of(arch).for_start(transferred=transferred)}
 
 
-def recipe_file(data: str, arch: str) -> Traversable:
-    """Where the recipe of a data set is, if it has one."""
-    return resources.files("training") / "configs" / f"{Path(data).name}-{arch}.toml"
+def recipe_file(data: str, arch: str) -> Traversable | None:
+    """The recipe of a data set, if it has one."""
+    shipped = {file.name: file for file in (resources.files("training") / "configs").iterdir()}
+    return shipped.get(f"{Path(data).name}-{arch}.toml")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -500,6 +562,30 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _fault(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    came = "" if error["type"] in ("missing", "value_error") else f" (it is {error['input']!r})"
-    return f"  {where}: {error['msg'].removeprefix('Value error, ')}{came}"
+    """A line on one of pydantic's errors: the setting, the fault, the value that came, and the word that is like it."""
+    where, kind, value = ".".join(str(part) for part in error["loc"]), error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return f"  {where}: no such setting{did_you_mean(where, TrainConfig.model_fields)}"
+    if kind == "string_pattern_mismatch" and where == "name":
+        expected = f"at most {LONGEST_NAME} letters, digits, dots, dashes and underscores, the first no sign"
+        return f"  name: got {value!r}, expected {expected}"
+    came = "" if kind in ("missing", "value_error") else f" (it is {value!r})"
+    like = ""
+    if kind == "literal_error":
+        like = did_you_mean(str(value), map(str, get_args(TrainConfig.model_fields[where].annotation)))
+    return f"  {where}: {error['msg'].removeprefix('Value error, ')}{came}{like}"
+
+
+def slug(data: str) -> str:
+    """A bundle's name, made of the name of its data: without accents, and a dash for all but letters, digits and `._`.
+
+    `My Reviews (final).csv` → `my-reviews-final`; `ConfigError` where nothing is left.
+    """
+    path = Path(data)
+    path = path if path.name else path.resolve()  # "." is the folder's own name
+    path = Path(path.stem) if path.suffix.lower() in COMPRESSED else path
+    plain = unicodedata.normalize("NFKD", path.stem.casefold()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9._]+", "-", plain)[:LONGEST_NAME].strip("-._")
+    if not name:
+        raise ConfigError(f"name: none can be made of {data!r}; give --name")
+    return name

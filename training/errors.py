@@ -1,5 +1,8 @@
 """The errors of training, as a tree; a message names the field, the actual value and the expected one."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class TrainingError(Exception):
     """The run has to stop, and the user can mend the cause."""
@@ -19,3 +22,9 @@ class ChecksumError(DataError):
 
 class RunError(TrainingError):
     """The run directory belongs to another configuration, or a step's artefact is missing."""
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """The end of a message on a word that nothing is called: `; did you mean --arch?`, empty where none is alike."""
+    like = get_close_matches(word.lower(), list(known), n=1)
+    return f"; did you mean {prefix}{like[0]}?" if like else ""

@@ -37,9 +37,10 @@ from training.release.compress import compare_with_dense, describe, inside_budge
 from training.release.export import export
 from training.release.publish import Artifacts, make_candidate, publish
 from training.release.quantize import Quantization, describe_trial, quantize
+from training.release.recalls import never_right, recalls_of, validation_recalls
 from training.release.reference import make_reference
 from training.release.verify import company_of, verify
-from training.run import RunFiles, atomic_write, open_run
+from training.run import RunFiles, already_published, atomic_write, open_run
 from training.tasks.base import Task, TaskData
 from training.tasks.registry import find_task
 
@@ -68,9 +69,11 @@ def train(config: TrainConfig) -> Path:
     )
     pruned = prune(config, files, data) if config.prune else None
     leave_group()
-    taken = pruned is not None and inside_budget(config, task.monitor.mode, fitted, pruned)
+    taken = pruned is not None and inside_budget(config, task.monitor_for(config).mode, fitted, pruned)
     model = best_model(config, (files.pruned if taken else files).best, data)
-    calibrated = calibrate(task, model, data, files)
+    for line in never_right(validation_recalls(task, model, data), "validation"):
+        log.warning("%s", line)
+    calibrated = calibrate(task, model, data, config, files)
     deployed = task.deployed(model, calibrated).eval()
     parity = export_and_verify(task, deployed, data, files)
     company = proved_company(task, data, files)
@@ -105,6 +108,8 @@ def train(config: TrainConfig) -> Path:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
     for precision, report in reports.items():
         log.info("test, %s: %s", precision, "\n  ".join(by_model(report.evaluation.metrics)))
+        for line in never_right(recalls_of(report.evaluation), "test"):
+            log.warning("%s", line)
     refuse_below_baseline(config, gaps(reports["fp32"]))
     published = publish(artifacts, candidate, reports, files)
     atomic_write(files.published, json.dumps({"bundle": str(published)}))
@@ -122,15 +127,6 @@ def run_worker_rank(config: TrainConfig) -> None:
             prune(config, files, data)
 
 
-def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
-    """The bundle that this run became, if it is still there and where the configuration puts it."""
-    if not files.published.exists():
-        return None
-    bundle = Path(json.loads(files.published.read_text())["bundle"])
-    expected = config.models / config.bundle_name / (str(config.version) if config.version else bundle.name)
-    return bundle if bundle == expected and bundle.is_dir() else None
-
-
 def by_model(metrics: Mapping[str, float]) -> list[str]:
     """A line for the model's own figures, and one for those of each baseline, which begin with its name."""
     lines: dict[str, list[str]] = {}
@@ -140,10 +136,12 @@ def by_model(metrics: Mapping[str, float]) -> list[str]:
     return [f"{owner}: {', '.join(told)}" if owner else ", ".join(told) for owner, told in lines.items()]
 
 
-def calibrate(task: Task, model: nn.Module, data: TaskData[Any], files: RunFiles) -> Calibrated:
+def calibrate(
+    task: Task, model: nn.Module, data: TaskData[Any], config: TrainConfig, files: RunFiles
+) -> Calibrated:
     """Temperature and thresholds from validation."""
     if not files.calibration.exists():
-        atomic_write(files.calibration, task.calibrate(model, data).model_dump_json(indent=1))
+        atomic_write(files.calibration, task.calibrate(model, data, config).model_dump_json(indent=1))
     return Calibrated.model_validate_json(files.calibration.read_text())
 
 
@@ -179,7 +177,7 @@ def quantized_graph(
     found = _read_quantization(files)
     if found is None or found.budget != config.quantize_budget or not found.proved:
         files.int8_report.unlink(missing_ok=True)
-        found = quantize(task, files.graph, data, files.int8_graph, config.quantize_budget)
+        found = quantize(task, files.graph, data, files.int8_graph, config)
         atomic_write(files.quantization, found.model_dump_json(indent=1))
     for method, trial in found.tried.items():
         log.info("int8, %s: %s", method, describe_trial(found, trial))

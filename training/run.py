@@ -5,10 +5,13 @@ Names of files and folders are fixed: a run that an older version began is resum
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from inference.errors import BatonError
 from inference.processors.text import TOKENIZER_FILE
@@ -16,6 +19,11 @@ from inference.store.bundle import Bundle
 from training.config import TrainConfig, default_of
 from training.errors import ConfigError, RunError
 from training.lineage import RUN_CONFIG, newest_version
+
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+"""The variables that number a process among those of one fit, the first that is set counts: as Lightning reads them."""
+
+RESUMES = "the same command resumes the run, once that is mended"
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,11 @@ class RunFiles:
     def config(self) -> Path:
         """The settings that decide the weights."""
         return self.root / RUN_CONFIG
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains; the file stays."""
+        return self.root / ".lock"
 
     @property
     def split(self) -> Path:
@@ -170,10 +183,66 @@ def open_run(config: TrainConfig) -> RunFiles:
     return files
 
 
+def is_worker_rank() -> bool:
+    """Whether this process was started to compute a share of another one's fits. The first one holds the lock."""
+    return next((int(os.environ[name]) for name in RANKS if name in os.environ), 0) != 0
+
+
+@contextmanager
+def locked(files: RunFiles) -> Iterator[RunFiles]:
+    """The run as this process's own: `RunError` at once where another trains in it. A process that dies frees it.
+
+    A folder that is made for it, and is still empty at the end, is removed.
+    """
+    made = [one for one in (files.root, *files.root.parents) if not one.exists()]
+    files.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(files.lock, blocking=False)
+    try:
+        with lock:
+            yield files
+    except Timeout:
+        raise RunError(f"{files.root}: another process trains in it; wait, or give another --run") from None
+    finally:
+        if made and {entry.name for entry in files.root.iterdir()} <= {files.lock.name}:
+            files.lock.unlink(missing_ok=True)
+            for folder in made:
+                with suppress(OSError):
+                    folder.rmdir()
+
+
+@contextmanager
+def resumable(files: RunFiles) -> Iterator[None]:
+    """`RunError` for a full disk and every other failure of the system; the steps that are done stay done."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or files.root
+        raise RunError(f"{where}: {error.strerror or error}; {RESUMES}") from error
+
+
+@contextmanager
+def removed_on_error(folder: Path) -> Iterator[None]:
+    """A block that fails leaves no half of the folder, which may be why the disk is full."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def begin_run(config: TrainConfig, files: RunFiles) -> None:
     """Make the directory this configuration's own; called once its data were read: most faults are in them."""
     files.root.mkdir(parents=True, exist_ok=True)
     atomic_write(files.config, json.dumps(config.learned_from(), indent=2))
+
+
+def already_published(config: TrainConfig, files: RunFiles) -> Path | None:
+    """The bundle that this run became, if it is still there and where the configuration puts it."""
+    if not files.published.exists():
+        return None
+    bundle = Path(json.loads(files.published.read_text())["bundle"])
+    expected = config.models / config.bundle_name / (str(config.version) if config.version else bundle.name)
+    return bundle if bundle == expected and bundle.is_dir() else None
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
@@ -184,10 +253,18 @@ def atomic_write(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, renamed at the end: a reader finds the whole file or none."""
+    """A path beside `path` to write to, renamed at the end: a reader finds the whole file or none.
+
+    `RunError` where the disk is full or refuses; the part that was written is removed.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    yield partial
-    partial.replace(path)
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}; {RESUMES}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_tokenizer_of(path: Path, setting: str) -> str:

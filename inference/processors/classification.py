@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.configs import Conformal, OutOfDistribution
 from inference.errors import ManifestInvalid, counted
+from inference.processors.prediction_sets import prediction_sets
 from inference.values import Array, Prediction, Tensors
 
 if TYPE_CHECKING:
@@ -54,7 +55,14 @@ class Classification:
                 bundle.path,
                 f"{LABELS_FILE}: got {counted(len(labels), 'label')}, expected {classes['probabilities']}",
             )
-        return cls(labels, bundle.manifest.conformal, bundle.manifest.out_of_distribution)
+        conformal = bundle.manifest.conformal
+        for coverage, quantiles in conformal.class_quantiles.items() if conformal else ():
+            if len(quantiles) != len(labels):
+                raise ManifestInvalid(
+                    bundle.path,
+                    f"conformal.class_quantiles.{coverage}: got {len(quantiles)}, expected {len(labels)}, one a label",
+                )
+        return cls(labels, conformal, bundle.manifest.out_of_distribution)
 
     def answer(self, outputs: Tensors) -> Prediction:
         """One row of `probabilities` and `logits`, float32 [1, classes], as a client reads it.
@@ -72,9 +80,8 @@ class Classification:
             "probabilities": {self.labels[i]: round(float(row[i]), _DIGITS) for i in order},
         }
         if self.conformal is not None:
-            least = 1.0 - self.conformal.quantiles[self.conformal.default]
-            # The prediction set is never empty: it holds at least the likeliest label.
-            answer["label_set"] = [self.labels[i] for i in order if i == best or row[i] >= least]
+            members = prediction_sets(outputs["probabilities"], self.conformal, self.conformal.default)[0]
+            answer["label_set"] = [self.labels[i] for i in order if members[i]]
         if self.out_of_distribution is not None:
             score = float(energy(outputs["logits"])[0])
             answer["outlier"] = score > self.out_of_distribution.threshold

@@ -177,7 +177,10 @@ class ImageProcessor(StackingProcessor):
     def attribute(
         self, outputs: Tensors, variants: Variants, target: AttributionTarget, drops: Array
     ) -> Explanation:
-        """The label, and how far its probability drops with each cell: `drops`, rows from top to bottom."""
+        """The label, and how far its probability drops with each cell: `drops`, rows from top to bottom.
+
+        `strongest` is the drop of the largest size, so that a map can be drawn to the scale of the probability.
+        """
         grid: Grid = variants.parts
         answer = self.postprocess(outputs, None)
         return {
@@ -186,6 +189,7 @@ class ImageProcessor(StackingProcessor):
             "shape": [grid.side, grid.side],
             "region": [round(edge, 4) for edge in grid.region],
             "drops": [rounded(row) for row in drops.reshape(grid.side, grid.side)],
+            "strongest": max(rounded(drops), key=abs),
         }
 
     def _region(self, decoded: Image.Image) -> tuple[float, float, float, float]:

@@ -6,8 +6,8 @@ Lower-casing and splitting are part of `tokenizer.json`, so that a client makes 
 are as long as their text; only a batch is padded, and only at the end.
 """
 
-from bisect import bisect_left
-from collections.abc import Hashable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -25,6 +25,7 @@ from inference.errors import (
 )
 from inference.processors.base import StackingProcessor, check_ids, check_length
 from inference.processors.classification import ANSWERED, Classification, summarise_answers
+from inference.processors.graphemes import cluster_starts
 from inference.processors.occlusion import AttributionTarget, Explanation, Variants, check_names, rounded
 from inference.store.documents import MOST_BYTES
 from inference.values import Array, Features, JsonValue, Payload, Prediction, Tensors
@@ -257,14 +258,32 @@ def pad(rows: Sequence[Array], pad_id: int) -> Array:
 
 
 def _words(text: str, encoding: "Encoding", length: int) -> list[Word]:
-    """The words of the first `length` tokens; a token that belongs to no word is one."""
+    """The words of the first `length` tokens; a token that belongs to no word is one.
+
+    A tokenizer may see other code points than the text has: it composes `한`, and reports the place of a part alone; it
+    takes a joined emoji for several words. So a word ends where a reader's character does, and words that share one
+    are one.
+    """
     words: list[Word] = []
+    widen = _widener(text)
     owners = [(place, -1) if owner is None else (-1, owner) for place, owner in enumerate(encoding.word_ids)]
     for _, tokens in groupby(range(length), key=owners.__getitem__):
         places = list(tokens)
-        start, end = encoding.offsets[places[0]][0], encoding.offsets[places[-1]][1]
-        words.append(Word(text[start:end], start, end, places[0], places[-1] + 1))
+        start, end = widen(encoding.offsets[places[0]][0], encoding.offsets[places[-1]][1])
+        first = places[0]
+        if words and start < words[-1].end:
+            before = words.pop()
+            start, end, first = before.start, max(end, before.end), before.first
+        words.append(Word(text[start:end], start, end, first, places[-1] + 1))
     return words
+
+
+def _widener(text: str) -> Callable[[int, int], tuple[int, int]]:
+    """A function that widens a stretch of the text to whole characters of a reader."""
+    if text.isascii():
+        return lambda start, end: (start, end)
+    starts = [*cluster_starts(text), len(text)]
+    return lambda start, end: (starts[bisect_right(starts, start) - 1], starts[bisect_left(starts, end)])
 
 
 def _text_of(payload: Payload) -> str:

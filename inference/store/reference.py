@@ -34,6 +34,9 @@ MAX_VALUES = 64
 ROWS_A_VALUE = 10
 """And only where that leaves so many rows a bin in the mean."""
 
+A_HAIR = 1e-6
+"""From a value that many rows share to the bound below it, relative: float32's own step at 1 is a sixteenth of it."""
+
 
 class Histogram(Record):
     """Bin i counts the values above bound i - 1 and up to bound i; the last those above every bound."""
@@ -53,7 +56,11 @@ class Histogram(Record):
 
     @classmethod
     def of(cls, values: Array) -> Self:
-        """Of numbers [rows], with bounds that suit them."""
+        """Of numbers [rows], with bounds that suit them.
+
+        A lowest bin that one value fills has a bin below it, else nothing could be seen to fall: of a confidence that
+        is 1 in nine rows of ten, every quantile is 1.
+        """
         distinct = np.unique(values)
         if len(distinct) <= MAX_VALUES and len(distinct) * ROWS_A_VALUE <= len(values):
             bounds = distinct.tolist()
@@ -62,6 +69,8 @@ class Histogram(Record):
             shares = np.arange(1, bins) / bins
             # Quantiles that were seen, not means of two: a value that many rows share is a bound, and its bin's end.
             bounds = np.unique(np.quantile(values, shares, method="inverted_cdf")).tolist()
+        if 2 * (values == bounds[0]).sum() >= (values <= bounds[0]).sum() and len(bounds) < MAX_VALUES:
+            bounds.insert(0, bounds[0] - A_HAIR * max(1.0, abs(bounds[0])))
         places = np.searchsorted(bounds, values)
         return cls(
             bounds=tuple(bounds), counts=tuple(np.bincount(places, minlength=len(bounds) + 1).tolist())

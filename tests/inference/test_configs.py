@@ -72,7 +72,10 @@ def test_a_number_has_its_bounds(config: dict[str, Any], field: str, value: int)
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"quantiles": {"0.9": 1.5}}, "quantiles"),
+        ({"quantiles": {"0.9": -0.5}}, "quantiles"),
+        ({"quantiles": {"0.9": 1.5}}, "quantiles: got 1.5, expected at most 1 of the score lac"),
+        ({"by": "class"}, r"class_quantiles: got \[\], expected \['0.9'\]"),
+        ({"class_quantiles": {"0.9": (0.1, 0.2)}}, r"expected \[\] by 'all'"),
         ({"covered": {"0.9": -0.1}}, "covered"),
         ({"default": "0.99"}, "default: got '0.99', expected one of"),
     ],

@@ -127,3 +127,26 @@ def test_bf16_is_chosen_where_it_pays(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
     config = load_config("vision", ("--data", "digits", "--arch", arch, "--accelerator", "cpu", *flags))
     assert choose_precision(config) == chosen
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("My Reviews (final).csv", "my-reviews-final"),
+        ("orders.csv.gz", "orders"),
+        ("Café Größe.csv", "cafe-grosse"),
+        ("deep/fashion", "fashion"),
+        ("a" * 200 + ".csv", "a" * 128),
+        ("_x_.csv", "x"),
+    ],
+)
+def test_a_bundle_is_named_by_its_data_before_any_work(data: str, name: str) -> None:
+    config = load_config("text", ("--data", data))
+    assert config.bundle_name == name
+    assert config.run_directory.name == f"{name}-bag-0"
+    assert make_config({**config.model_dump(), "name": name}).bundle_name == name, "the manifest takes it"
+
+
+def test_data_that_no_name_can_be_made_of_want_one() -> None:
+    with pytest.raises(ConfigError, match=r"name: none can be made of 'отзывы\.csv'; give --name"):
+        _ = load_config("text", ("--data", "отзывы.csv")).bundle_name

@@ -10,6 +10,7 @@ from PIL import Image
 
 from training.__main__ import main
 from training.config import load_config
+from training.data.files import ENDINGS
 from training.errors import TrainingError
 from training.fit.train import load_data
 from training.run import RunFiles
@@ -19,7 +20,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "data.md"
 FLAGS = {
     "vision": ("--arch", "mlp", "--image-size", "[8,8,3]"),
     "text": ("--arch", "bag"),
-    "recommendation": ("--arch", "mf", "--time-column", "time"),
+    "recommendation": ("--arch", "mf"),
 }
 
 
@@ -94,7 +95,6 @@ def shop(*lines: str) -> Callable[[], str]:
 
 JSON = [f'{{"text": "note {n}", "label": "{"ab"[n % 2]}"}}' for n in range(12)]
 NAMED = "(shop, online-retail, movielens-1m, movielens-1m-ncf, movielens-100k)"
-COLUMNS = "(--user-column, --item-column, --time-column and --title-column name them)"
 
 FAULTS = [
     Fault(
@@ -114,8 +114,7 @@ FAULTS = [
         "vision",
         "a class of one image",
         nearly_empty_class,
-        "photos/emu: a class needs at least two readable images",
-        stops=True,
+        "photos/emu: a class needs at least two readable images, it has 1 and is left out",
     ),
     Fault(
         "vision",
@@ -135,8 +134,7 @@ FAULTS = [
         "vision",
         "a class without a test folder",
         split_without_a_class,
-        "photos/test/dog is missing: every class needs a folder in both train and test",
-        stops=True,
+        "photos/test/dog is missing: the class is trained, and not scored",
     ),
     Fault("text", "no label", mail("lost,"), "mail.csv, row 20: label is empty"),
     Fault("text", "no text", mail(",pos"), "mail.csv, row 20: text is empty"),
@@ -156,7 +154,7 @@ FAULTS = [
         "text",
         "a quote left open",
         mail('"ink,pos', "paper,pos", "glue,neg"),
-        "mail.csv, row 20: label is empty; its text runs over 4 lines, is a quote left open?",
+        "mail.csv, row 20: 1 of 2 cells; one runs over 3 lines, is a quote left open?",
     ),
     Fault(
         "text",
@@ -180,8 +178,9 @@ FAULTS = [
     Fault(
         "text",
         "other columns",
-        table("mail.csv", "body,label", *TEXTS),
-        "mail.csv: no column 'text'; it has 'body', 'label'. Name yours with --text-column and --label-column",
+        table("mail.csv", "ink,paper", *TEXTS),
+        "mail.csv: no column 'text' or 'label' or of another usual name; it has 'ink', 'paper'. "
+        "Name yours with --text-column and --label-column",
         stops=True,
     ),
     Fault(
@@ -196,41 +195,65 @@ FAULTS = [
         "a class of two rows",
         mail("ink,pso", "glue,pso"),
         "mail.csv, row 20: the label 'pso' has 2 rows, expected at least 3; is it a typing error?",
-        stops=True,
     ),
     Fault(
         "text",
         "an empty folder",
         empty_folder,
-        "empty: expected train.csv (or .tsv, .jsonl, .parquet) and test.csv (or .tsv, .jsonl, .parquet)",
+        "empty: expected a table of texts called train, and test if there is one "
+        "(.csv, .tsv, .jsonl, .ndjson, .parquet, or one of lines with .gz, .bz2, .xz after it)",
         stops=True,
     ),
-    Fault("recommendation", "no user", shop(",i1,9"), "shop.csv: row 33: no user"),
-    Fault("recommendation", "no item", shop("u1,,9"), "shop.csv: row 33: no item"),
+    Fault("recommendation", "no user", shop(",i1,9"), "shop.csv, row 34: no user"),
+    Fault("recommendation", "no item", shop("u1,,9"), "shop.csv, row 34: no item"),
     Fault(
         "recommendation",
         "a time that is none",
         shop("u1,i1,soon"),
-        "shop.csv: row 33: time is 'soon', expected a number or an ISO date",
+        "shop.csv, row 34: time is 'soon', expected a number or an ISO date",
     ),
     Fault(
         "recommendation",
         "a user with one event",
         shop("u9,i1,9"),
-        "shop.csv: row 33: user 'u9' has events at one time only; used in training alone",
+        "shop.csv, row 34: user 'u9' has events at one time only; used in training alone",
     ),
     Fault(
         "recommendation",
         "an event twice",
         shop(EVENTS[0]),
-        "shop.csv: row 33: user 'u0' has item 'i0' in row 1 already",
+        "shop.csv, row 34: user 'u0' has item 'i0' in row 2 already",
     ),
-    Fault("recommendation", "too few cells", shop("u1,i1"), "shop.csv: row 33: 2 fields, expected 3"),
+    Fault("recommendation", "too few cells", shop("u1,i1"), "shop.csv, row 34: 2 fields, expected 3"),
     Fault(
         "recommendation",
         "other columns",
-        table("shop.csv", "customer,item,time", *EVENTS),
-        f"shop.csv: no column user; it has customer, item, time {COLUMNS}",
+        table("shop.csv", "colour,item,time", *EVENTS),
+        "shop.csv: no column 'user', nor one of another usual name; it has 'colour', 'item', 'time'. "
+        "Name yours with --user-column",
+        stops=True,
+    ),
+    Fault(
+        "recommendation",
+        "two columns of one meaning",
+        table("shop.csv", "customer,client,item", *EVENTS),
+        "shop.csv: the user may be 'customer' or 'client'; say which with --user-column",
+        stops=True,
+    ),
+    Fault(
+        "recommendation",
+        "no names of columns",
+        table("shop.csv", "7,8,9", "7,9,10"),
+        "shop.csv: no column 'user' or 'item', nor one of another usual name; it has '7', '8', '9'. Name yours with "
+        "--user-column and --item-column. Its first row looks like data: put the columns' names above it",
+        stops=True,
+    ),
+    Fault(
+        "recommendation",
+        "days and months that may be either",
+        table("shop.csv", "user,item,time", "u1,i1,1/2/2024", "u1,i2,3/2/2024"),
+        "shop.csv: time is '1/2/2024', and no row tells whether its day or its month comes first; write dates as "
+        "2024-12-31",
         stops=True,
     ),
     Fault(
@@ -251,14 +274,14 @@ FAULTS = [
         "recommendation",
         "no Parquet file",
         table("shop.parquet", "ink"),
-        "shop.parquet: cannot be read as PARQUET",
+        "shop.parquet: no Parquet file",
         stops=True,
     ),
     Fault(
         "recommendation",
         "an empty folder",
         empty_folder,
-        f"--data 'empty' is neither a file (.csv, .tsv, .parquet) nor a named set {NAMED}",
+        f"--data 'empty' is neither a file ({ENDINGS}) nor a named set {NAMED}",
         stops=True,
     ),
 ]
@@ -287,7 +310,7 @@ def test_a_fault_is_named_by_file_and_row_and_stops_a_strict_run(
     told = capsys.readouterr().err
     assert told.startswith("baton train: ")
     # Where every user has one event, a strict run stops at the first of them already.
-    assert fault.said in told or "row 1: user 'u0' has events at one time only" in told
+    assert fault.said in told or "row 2: user 'u0' has events at one time only" in told
     assert not Path("strict").exists()
 
 

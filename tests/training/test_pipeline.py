@@ -13,6 +13,7 @@ from inference.errors import GoldenMismatch
 from inference.predictor import Predictor
 from inference.store.bundle import Bundle
 from training.config import TrainConfig, load_config
+from training.data import splits
 from training.errors import ConfigError, DataError, RunError
 from training.pipeline import by_model, train
 from training.run import RunFiles, open_run
@@ -46,6 +47,25 @@ def manifest_of(root: Path, version: int = 1) -> dict[str, Any]:
         (root / "models" / "digits" / str(version) / "manifest.json").read_text()
     )
     return found
+
+
+def test_rows_apart_choose_no_epoch_and_give_the_sets_by_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A score of the epoch that stood on the other rows, too, would be in steps of a 431st."""
+    monkeypatch.setattr(splits, "LEAST_DIVIDED_ROWS", 100)
+    train(
+        configure(
+            tmp_path, "--epochs", "1", "--validation", "0.3", "--coverage-by", "class", "--quantize", "off"
+        )
+    )
+    score = json.loads((tmp_path / "run" / "fit.json").read_text())["score"]
+    assert score * 216 == pytest.approx(round(score * 216), abs=1e-3)
+    sets = manifest_of(tmp_path)["conformal"]
+    assert (sets["rows"], sets["apart"], sets["by"]) == (215, True, "class")
+    assert [len(quantiles) for quantiles in sets["class_quantiles"].values()] == [10, 10, 10]
+    card = (tmp_path / "models" / "digits" / "1" / "card.md").read_text()
+    assert "215 calibration rows that chose nothing" in card
 
 
 def test_seeded_short_run_has_the_recorded_score_and_loss(root: Path) -> None:

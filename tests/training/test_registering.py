@@ -24,8 +24,9 @@ from inference.store.bundle import Bundle
 from inference.values import Payload, Tensors
 from training.__main__ import help_of, main, usage
 from training.architectures import registry as architectures
-from training.architectures.base import Architecture, CatalogueSpec, LogStatistics, Network, Recommender
+from training.architectures.base import CatalogueSpec, LogStatistics, Network, Recommender
 from training.architectures.classifier import ClassifierGraph
+from training.architectures.record import Architecture
 from training.config import TrainConfig, load_config, make_config
 from training.data.examples import Batch
 from training.data.splits import stratified_holdout

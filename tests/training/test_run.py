@@ -1,13 +1,17 @@
 """A run's directory: its own configuration, whole files, and names that older runs have."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from training.config import TrainConfig, load_config
-from training.errors import ConfigError, RunError
-from training.run import RunFiles, atomic_write, begin_run, open_run, read_tokenizer_of
+from training.errors import ConfigError, DataError, RunError
+from training.run import RunFiles, atomic_write, begin_run, locked, open_run, read_tokenizer_of
+
+ROOT = Path(__file__).parents[2]
 
 
 def configure(root: Path, *more: str) -> TrainConfig:
@@ -16,6 +20,7 @@ def configure(root: Path, *more: str) -> TrainConfig:
 
 NAMES = {
     "config": "config.json",
+    "lock": ".lock",
     "split": "split.json",
     "skipped": "skipped.txt",
     "resume_point": "checkpoints/resume.ckpt",
@@ -86,14 +91,51 @@ def test_a_write_that_fails_leaves_the_older_file(tmp_path: Path, monkeypatch: p
     assert [entry.name for entry in tmp_path.iterdir()] == ["fit.json"]
 
     def full(self: Path, content: bytes) -> int:
+        self.touch()
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(
+        RunError, match=r"fit\.json: cannot be written: disk full; the same command resumes the run"
+    ):
         atomic_write(path, "newer")
     assert path.read_text() == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["fit.json"]
 
 
 def test_a_folder_without_a_tokenizer_is_refused_with_the_setting(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"init_from: {tmp_path} has no tokenizer to take over"):
         read_tokenizer_of(tmp_path, "init_from")
+
+
+def test_a_run_in_which_another_process_trains_is_refused_in_one_line(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path / "runs" / "one")
+    code = f"""
+from pathlib import Path
+from training.run import RunFiles, locked
+with locked(RunFiles(Path({str(files.root)!r}))):
+    print("held", flush=True)
+    input()
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with (
+            pytest.raises(RunError, match=r"one: another process trains in it; wait, or give another --run$"),
+            locked(files),
+        ):
+            pass
+        other.kill()  # which nobody can catch: the system frees the lock
+    with locked(files):
+        atomic_write(files.fit, "{}")
+    assert files.fit.exists()
+
+
+def test_a_run_that_wrote_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path / "runs" / "one")
+    with pytest.raises(DataError), locked(files):
+        raise DataError("none")
+    assert list(tmp_path.iterdir()) == []

@@ -23,8 +23,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, TextNetwork
-from training.architectures.words import PAD, Words
+from training.architectures.base import TextNetwork
+from training.architectures.words import PAD
 
 # A product of numbers below 2³¹ and 2³² stays inside int64, so that ONNX and PyTorch agree on every bit.
 MODULUS = (1 << 31) - 1  # a prime
@@ -174,35 +174,3 @@ def buckets_for(classes: int) -> int:
 def as_logits(scores: Tensor) -> Tensor:
     """Float [n, classes] as it is; one column, the log-odds s of the second of two classes, as (-s/2, s/2)."""
     return torch.cat([-scores / 2, scores / 2], 1) if scores.shape[1] == 1 else scores
-
-
-def build(
-    words: Words,
-    classes: int,
-    *,
-    ngrams: int = 2,
-    buckets: int = 0,
-    prior: float = 0.4,
-    dropout: float = 0.0,
-    by_length: bool = False,
-) -> BagOfNgrams:
-    """ngrams: longest n-gram in words. prior: share of naive Bayes to begin with.
-
-    buckets: rows of the table; 0: 1,048,576, or fewer with more than 32 classes.
-    by_length: ratios are divided by the score of a typical text, and not by 10, which suits a long one: three words are
-    then as good a beginning as three hundred, and learn as fast.
-    """
-    table = buckets or buckets_for(classes)
-    return BagOfNgrams(classes, ngrams, table, prior, dropout, by_length=by_length)
-
-
-ARCHITECTURE = Architecture(
-    "bag",
-    "text",
-    build,
-    "hashed words and word pairs, weighted by naive Bayes and then by gradient: linear, cheap, hard to beat",
-    "Wang & Manning 2012, aclanthology.org/P12-2018",
-    embedded="tickets",
-    no_start="a bag has no head to replace: its table is counted from its own texts",
-    no_pruning="a bag's weights correct naive Bayes: zero is a correction of none, not an absence",
-)

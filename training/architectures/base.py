@@ -1,87 +1,16 @@
-"""The contract of an architecture: its record in the registry, and the methods in which its network differs.
+"""The contract of a network of each task: the methods in which an architecture's network differs.
 
-A builder takes facts of the data, then flat keyword options with defaults. Those options are all that
-`--model` (or the `[model]` table of a configuration) may set.
-
-    vision          build(shape, classes, *, …) → ImageNetwork    shape: (channels, height, width)
-    text            build(words, classes, *, …) → TextNetwork     words: `words.Words`
-    recommendation  build(catalogue, *, …)      → Recommender     catalogue: `CatalogueSpec`
-
-Every default below is that of most networks: a new one overrides only the methods in which it differs.
+Its record is `record.Architecture`. Every default below is that of most networks: a new one overrides only the
+methods in which it differs.
 """
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_type_hints
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from training.architectures.losses import basket_loss
-
-ExampleKind = Literal["rows", "sequences", "baskets", "users", "pairs"]
-"""The examples that a network is trained on: rows of vision and text, the others of `training.data.histories`."""
-
-Setting = bool | int | float | str
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A named builder, with a line on its idea and the paper that published it.
-
-    bf16_pays: whether a step is clearly shorter in bf16-mixed on a CPU that multiplies bf16. Convolutions gain more
-    than their casts cost; attention, soft maxima and look-ups lose. Measured by `benchmarks.train_loop` with
-    --precision, as shares of the step in fp32: ResNet 0.71, LSTM 0.8, GRU 1.1, the Transformer encoder 2.0, SASRec 1.4.
-    embedded: the set that `baton train TASK` alone trains this on; the task's first architecture with one is taken.
-    settings: those in which this architecture differs from the defaults, below the recipe of a data set.
-    no_start, no_pruning: why `init_from` and `prune` are refused; empty where they are not.
-    """
-
-    name: str
-    task: str
-    build: Callable[..., Any]
-    summary: str
-    paper: str
-    bf16_pays: bool = False
-    example_kind: ExampleKind = "rows"
-    embedded: str = ""
-    settings: Mapping[str, Setting] = field(default_factory=dict)
-    no_start: str = ""
-    no_pruning: str = ""
-
-    def options(self) -> dict[str, Any]:
-        """The keyword options of the builder with their defaults."""
-        return {parameter.name: parameter.default for parameter in self._options()}
-
-    def faults_of(self, options: Mapping[str, Any]) -> list[str]:
-        """A line for each option that the builder does not have, or has in another type."""
-        hints = get_type_hints(self.build)
-        known = {parameter.name: hints.get(parameter.name, Any) for parameter in self._options()}
-        return [
-            f"{name}: {self.name} has no such option; it has {', '.join(known)}"
-            if name not in known
-            else f"{name}: got {value!r}, expected {_type_name(known[name])}"
-            for name, value in options.items()
-            if name not in known or not _fits(value, known[name])
-        ]
-
-    def _options(self) -> list[inspect.Parameter]:
-        parameters = inspect.signature(self.build).parameters.values()
-        return [parameter for parameter in parameters if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Strictly, so that "3" is no number; an int is a float, as in Python."""
-    try:
-        TypeAdapter(hint, config=ConfigDict(strict=True)).validate_python(value)
-    except ValidationError:
-        return False
-    return True
-
-
-def _type_name(hint: Any) -> str:
-    return inspect.formatannotation(hint).replace("collections.abc.", "").replace("typing.", "")
 
 
 @dataclass(frozen=True)

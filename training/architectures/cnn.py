@@ -14,19 +14,18 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from training.architectures.base import Architecture, ImageLayers
+from training.architectures.base import ImageLayers
 
 GRID = 3
 """Cells a side of the last average: one cell would forget whether a stroke is above or below."""
 
 
-def build(
+def network(
     shape: tuple[int, int, int],
     classes: int,
-    *,
-    widths: Sequence[int] = (32, 64),
-    hidden: int = 128,
-    dropout: float = 0.3,
+    widths: Sequence[int],
+    hidden: int,
+    dropout: float,
 ) -> ImageLayers:
     """shape: (channels, height, width); widths: channels of each stage, every stage halves the image."""
     layers: list[nn.Module] = []
@@ -48,14 +47,3 @@ def build(
 def _convolution(before: int, after: int) -> list[nn.Module]:
     # A bias would be one with the shift of the norm.
     return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-
-
-ARCHITECTURE = Architecture(
-    "cnn",
-    "vision",
-    build,
-    "convolutions and pooling, then a small classifier: LeNet with batch norm and ReLU",
-    "LeCun, Bottou, Bengio & Haffner 1998, doi:10.1109/5.726791",
-    bf16_pays=True,
-    embedded="digits",
-)

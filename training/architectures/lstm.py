@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, TextNetwork
+from training.architectures.base import TextNetwork
 from training.architectures.words import PAD, Words, masked_max, masked_mean
 
 Cell = Literal["lstm", "gru"]
@@ -61,47 +61,3 @@ def mirrored(mask: Tensor) -> Tensor:
     """
     place = torch.arange(mask.shape[1], device=mask.device)[None]
     return torch.where(mask, mask.sum(1, keepdim=True) - 1 - place, place)
-
-
-def build(
-    words: Words,
-    classes: int,
-    *,
-    width: int = 100,
-    hidden: int = 128,
-    dropout: float = 0.4,
-    both: bool = True,
-) -> RecurrentReader:
-    """width: of a word's vector. hidden: of the memory. both: read backwards too."""
-    return RecurrentReader(words, classes, "lstm", width, hidden, dropout, both)
-
-
-def build_gru(
-    words: Words,
-    classes: int,
-    *,
-    width: int = 100,
-    hidden: int = 128,
-    dropout: float = 0.4,
-    both: bool = True,
-) -> RecurrentReader:
-    """The same with gated recurrent units."""
-    return RecurrentReader(words, classes, "gru", width, hidden, dropout, both)
-
-
-LSTM = Architecture(
-    "lstm",
-    "text",
-    build,
-    "reads the words in order, both ways, with a gated memory",
-    "Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
-    bf16_pays=True,
-)
-
-GRU = Architecture(
-    "gru",
-    "text",
-    build_gru,
-    "the same with one gate less",
-    "Cho et al. 2014, arXiv:1406.1078",
-)

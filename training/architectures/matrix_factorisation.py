@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, CatalogueSpec, LogStatistics, Recommender
+from training.architectures.base import LogStatistics, Recommender
 from training.architectures.losses import dense_logistic_loss
 
 
@@ -57,21 +57,3 @@ class MatrixFactorisation(Recommender):
         items = self.item.weight.square().sum(1) + self.item_bias.square()
         squares: Tensor = (people * user_draws).sum() + (items * item_draws).sum()
         return 0.5 * self.l2 * squares
-
-
-def build(
-    catalogue: CatalogueSpec, *, width: int = 192, spread: float = 0.1, l2: float = 0.005
-) -> MatrixFactorisation:
-    """spread: standard deviation of the initial vectors; l2: on each vector, each time that it is drawn."""
-    return MatrixFactorisation(catalogue.users, catalogue.items, width, spread, l2)
-
-
-ARCHITECTURE = Architecture(
-    "mf",
-    "recommendation",
-    build,
-    "a vector for each user and item, and their dot product: knows its users, not new ones",
-    "Koren, Bell & Volinsky 2009, doi:10.1109/MC.2009.263; Rendle et al. 2020, arXiv:2005.09683",
-    example_kind="users",
-    no_start="vision, text and neumf only: a recommender's weights belong to its items and users",
-)

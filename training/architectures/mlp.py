@@ -13,12 +13,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from training.architectures.base import Architecture, ImageLayers
+from training.architectures.base import ImageLayers
 
 
-def build(
-    shape: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (512, 256), dropout: float = 0.3
-) -> ImageLayers:
+def network(shape: tuple[int, int, int], classes: int, hidden: Sequence[int], dropout: float) -> ImageLayers:
     """shape: (channels, height, width) of the images; hidden: width of each hidden layer."""
     channels, height, width = shape
     layers: list[nn.Module] = [nn.Flatten()]
@@ -32,12 +30,3 @@ def build(
         ]
         features = size
     return ImageLayers(*layers, nn.Linear(features, classes))
-
-
-ARCHITECTURE = Architecture(
-    "mlp",
-    "vision",
-    build,
-    "fully connected layers on the flattened pixels: the baseline that knows nothing of images",
-    "Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0",
-)

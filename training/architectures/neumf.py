@@ -22,8 +22,6 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
 from training.architectures.base import (
-    Architecture,
-    CatalogueSpec,
     ForeignStart,
     LogStatistics,
     Recommender,
@@ -116,29 +114,3 @@ class NeuMF(Recommender):
         item_part = self.first_item(self.mlp_item.weight)
         deep = self.rest(self.first_user(self.mlp_user(user))[:, None] + item_part)
         return self.out(torch.cat([product, deep], -1)).squeeze(-1)  # type: ignore[no-any-return]
-
-
-def build(
-    catalogue: CatalogueSpec,
-    *,
-    width: int = 32,
-    layers: Sequence[int] = (128, 64, 32),
-    dropout: float = 0.0,
-    spread: float = 0.01,
-    l2: float = 0.0,
-) -> NeuMF:
-    """width: factors of GMF; layers: of the MLP, first its input (user and item half each).
-
-    spread: standard deviation of the initial vectors; l2: on the vectors of a pair, each time that it is drawn.
-    """
-    return NeuMF(catalogue.users, catalogue.items, width, layers, dropout, spread, l2)
-
-
-ARCHITECTURE = Architecture(
-    "neumf",
-    "recommendation",
-    build,
-    "matrix factorisation beside a multilayer perceptron on the pair: knows its users, not new ones",
-    "He, Liao, Zhang, Nie, Hu & Chua 2017, arXiv:1708.05031",
-    example_kind="pairs",
-)

@@ -1,45 +1,17 @@
 """The architectures by name: those that `--arch` accepts and `--help` lists.
 
-A new one is a file that ends in its `Architecture`, and a line in `BUILT_IN`; or a call of `register` from elsewhere.
+A new one is a file with its network, and a builder and a record in the table of its task (`vision`, `text`,
+`recommenders`); or a call of `register` from elsewhere. No module of PyTorch is imported here.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from training.architectures import (
-    bag,
-    cnn,
-    lstm,
-    matrix_factorisation,
-    mlp,
-    neumf,
-    resnet,
-    resnet9,
-    sasrec,
-    textcnn,
-    transformer,
-    two_towers,
-    vit,
-)
-from training.architectures.base import Architecture
+from training.architectures import recommenders, text, vision
+from training.architectures.record import Architecture
 from training.errors import ConfigError
 
-BUILT_IN = (
-    mlp.ARCHITECTURE,
-    cnn.ARCHITECTURE,
-    resnet.ARCHITECTURE,
-    resnet9.ARCHITECTURE,
-    vit.ARCHITECTURE,
-    bag.ARCHITECTURE,
-    textcnn.ARCHITECTURE,
-    lstm.LSTM,
-    lstm.GRU,
-    transformer.ARCHITECTURE,
-    matrix_factorisation.ARCHITECTURE,
-    neumf.ARCHITECTURE,
-    two_towers.ARCHITECTURE,
-    sasrec.ARCHITECTURE,
-)
+BUILT_IN = (*vision.ARCHITECTURES, *text.ARCHITECTURES, *recommenders.ARCHITECTURES)
 
 ARCHITECTURES: dict[str, Architecture] = {}
 """In the order of their registration, which is that of the help."""

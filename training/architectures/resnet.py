@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, ImageLayers
+from training.architectures.base import ImageLayers
 
 
 class Block(nn.Module):
@@ -43,14 +43,13 @@ class Block(nn.Module):
         return F.relu(residual + self.skip(x))
 
 
-def build(
+def network(
     shape: tuple[int, int, int],
     classes: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256),
-    blocks: int | Sequence[int] = 1,
-    stem_stride: int = 1,
-    dropout: float = 0.0,
+    widths: Sequence[int],
+    blocks: int | Sequence[int],
+    stem_stride: int,
+    dropout: float,
 ) -> ImageLayers:
     """shape: (channels, height, width); widths: channels of each stage; blocks: how many in every stage, or in each.
 
@@ -73,13 +72,3 @@ def build(
 
 def _projection(before: int, after: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
-
-
-ARCHITECTURE = Architecture(
-    "resnet",
-    "vision",
-    build,
-    "residual blocks with batch norm and skips, wide and shallow so that a CPU can train it",
-    "He, Zhang, Ren & Sun 2016, arXiv:1512.03385; wide: Zagoruyko & Komodakis 2016, arXiv:1605.07146",
-    bf16_pays=True,
-)

@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, ImageNetwork
+from training.architectures.base import ImageNetwork
 from training.architectures.resnet import Block
 
 PATCH = 2
@@ -68,35 +68,9 @@ class ResNet9(ImageNetwork):
         return self.head(self.dropout(x.mean((2, 3))))  # type: ignore[no-any-return]
 
 
-def build(
-    shape: tuple[int, int, int],
-    classes: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256),
-    blocks: Sequence[int] = (0, 1, 1),
-    dropout: float = 0.0,
-) -> ResNet9:
-    """shape: (channels, height, width); widths: channels of each stage; blocks: how many each has."""
-    if len(blocks) != len(widths) or min(blocks, default=0) < 0:
-        raise ValueError(
-            f"blocks {list(blocks)} must be one number for each of {len(widths)} widths, 0 or more"
-        )
-    return ResNet9(shape[0], classes, widths, blocks, dropout)
-
-
 def _stage(before: int, after: int, blocks: int) -> nn.Sequential:
     conv = nn.Conv2d(before, after, 3, padding=1, bias=False)
     pool = nn.MaxPool2d(2, ceil_mode=True)
     return nn.Sequential(
         conv, nn.BatchNorm2d(after), nn.ReLU(), pool, *(Block(after, after, 1) for _ in range(blocks))
     )
-
-
-ARCHITECTURE = Architecture(
-    "resnet9",
-    "vision",
-    build,
-    "whitened patches, then a convolution, a pooling and residual blocks a stage: small images, few epochs",
-    "Page 2018, myrtle.ai; Jordan 2024, arXiv:2404.00498",
-    bf16_pays=True,
-)

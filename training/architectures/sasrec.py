@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, CatalogueSpec, LogStatistics, Recommender
+from training.architectures.base import LogStatistics, Recommender
 from training.architectures.dropout import ByteDropout
 
 
@@ -138,31 +138,3 @@ def _allowed(history: Tensor) -> Tensor:
     past = place[:, None] >= place
     itself = place[:, None] == place
     return ((past & (history != 0)[:, None, :]) | itself)[:, None]
-
-
-def build(
-    catalogue: CatalogueSpec,
-    *,
-    width: int = 64,
-    depth: int = 2,
-    heads: int = 1,
-    expansion: int = 1,
-    dropout: float = 0.2,
-    sampled: int = 0,
-) -> SASRec:
-    """`heads` divides `width`.
-
-    sampled: items that are drawn for the softmax of a training step; 0: the whole catalogue.
-    """
-    return SASRec(catalogue.items, catalogue.length, width, depth, heads, expansion, dropout, sampled)
-
-
-ARCHITECTURE = Architecture(
-    "sasrec",
-    "recommendation",
-    build,
-    "a causal Transformer over the history, trained with the full softmax at every position",
-    "Kang & McAuley 2018, arXiv:1808.09781; Klenitskiy & Vasilev 2023, arXiv:2309.07602",
-    example_kind="sequences",
-    no_start="vision, text and neumf only: a recommender's weights belong to its items and users",
-)

@@ -27,8 +27,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from training.architectures.bag import BagOfNgrams, buckets_for
-from training.architectures.base import Architecture, TextNetwork
+from training.architectures.bag import BagOfNgrams
+from training.architectures.base import TextNetwork
 from training.architectures.words import PAD, Words, masked_max
 
 BAG_RATE = 25.0
@@ -102,33 +102,3 @@ class TextCNN(TextNetwork):
         (size,) = convolution.kernel_size  # type: ignore[misc]
         padded = F.pad(words.transpose(1, 2), ((size - 1) // 2, size // 2))
         return convolution(padded).relu().transpose(1, 2)  # type: ignore[no-any-return]
-
-
-def build(
-    words: Words,
-    classes: int,
-    *,
-    width: int = 128,
-    filters: int = 100,
-    sizes: Sequence[int] = (3, 4, 5),
-    dropout: float = 0.5,
-    spread: float = 0.25,
-    bag: int = 0,
-) -> TextCNN:
-    """width: of a word's vector. filters: of each size. sizes: in words.
-
-    spread: the vectors begin between -spread and spread. The paper's 0.25 (section 3.3) is the spread of word2vec's;
-    where there are only random ones, less of it leaves less to be unlearned.
-    bag: most buckets of a bag of words and word pairs beside the filters; 0: none.
-    """
-    buckets = min(bag, buckets_for(classes))
-    return TextCNN(words, classes, width, filters, sizes, dropout, spread, buckets)
-
-
-ARCHITECTURE = Architecture(
-    "textcnn",
-    "text",
-    build,
-    "filters over three to five words, and the strongest answer of each",
-    "Kim 2014, arXiv:1408.5882",
-)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, TextNetwork
+from training.architectures.base import TextNetwork
 from training.architectures.words import PAD, Words, masked_max, masked_mean
 
 
@@ -81,25 +81,3 @@ class TransformerEncoder(TextNetwork):
         x = self.norm(x)
         pooled = torch.cat([masked_mean(x, mask), masked_max(x, mask)], 1)
         return self.head(self.dropout(pooled))  # type: ignore[no-any-return]
-
-
-def build(
-    words: Words,
-    classes: int,
-    *,
-    width: int = 96,
-    depth: int = 2,
-    heads: int = 4,
-    dropout: float = 0.2,
-) -> TransformerEncoder:
-    """width: of a word's vector, divisible by `heads`. depth: layers."""
-    return TransformerEncoder(words, classes, width, depth, heads, dropout)
-
-
-ARCHITECTURE = Architecture(
-    "transformer",
-    "text",
-    build,
-    "an encoder in which every word attends to every other",
-    "Vaswani et al. 2017, arXiv:1706.03762",
-)

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, CatalogueSpec, Recommender
+from training.architectures.base import Recommender
 
 
 class ItemTower(nn.Module):
@@ -124,27 +124,3 @@ def title_words(titles: Sequence[str], rarest: int = 2) -> Tensor:
     for row, words_of_row in enumerate(known, start=1):
         table[row, : len(words_of_row)] = torch.tensor(words_of_row, dtype=torch.int64)
     return table
-
-
-def build(
-    catalogue: CatalogueSpec,
-    *,
-    width: int = 64,
-    dropout: float = 0.3,
-    repeat: bool = True,
-) -> TwoTowers:
-    """width: of both vectors. repeat: with the term for buying again."""
-    words = title_words(catalogue.titles) if any(catalogue.titles) else None
-    return TwoTowers(catalogue.items, catalogue.length, words, width, dropout, repeat)
-
-
-ARCHITECTURE = Architecture(
-    "two-towers",
-    "recommendation",
-    build,
-    "a vector of the history and one of each item, from ids and titles, with a term for buying again",
-    "Covington, Adams & Sargin 2016, doi:10.1145/2959100.2959190; Yi et al. 2019, doi:10.1145/3298689.3346996",
-    example_kind="baskets",
-    embedded="shop",
-    no_start="vision, text and neumf only: a recommender's weights belong to its items and users",
-)

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 
-from training.architectures.base import Architecture, ImageNetwork
+from training.architectures.base import ImageNetwork
 
 
 class Attention(nn.Module):
@@ -82,26 +82,3 @@ class VisionTransformer(ImageNetwork):
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.patches(x).flatten(2).transpose(1, 2) + self.position
         return self.head(self.norm(self.layers(tokens)).mean(1))  # type: ignore[no-any-return]
-
-
-def build(
-    shape: tuple[int, int, int],
-    classes: int,
-    *,
-    patch: int = 4,
-    width: int = 96,
-    depth: int = 4,
-    heads: int = 4,
-    dropout: float = 0.1,
-) -> VisionTransformer:
-    """shape: (channels, height, width), both sides divisible by `patch`; `width` by `heads`."""
-    return VisionTransformer(shape, classes, patch, width, depth, heads, dropout)
-
-
-ARCHITECTURE = Architecture(
-    "vit",
-    "vision",
-    build,
-    "a Transformer encoder over patches of the image",
-    "Dosovitskiy et al. 2021, arXiv:2010.11929",
-)

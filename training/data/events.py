@@ -1,202 +1,265 @@
-"""Your own interactions: a CSV, TSV or Parquet file with a user, an item and, best, a time on each row.
+"""Your own interactions: a table with a user, an item and, best, a time on each row, read in parts.
 
-An unusable row is skipped and named by file and row (row 1 is the first after the header); `strict`
-refuses the file instead.
+An unusable row is skipped and named by file and row; `strict` refuses the file instead. Formats are those of `files`.
 """
 
-import csv as text_csv
 import hashlib
-from collections import Counter
+import logging
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import csv, parquet
+import pyarrow.compute as pc
+import pyarrow.types as kinds
 
-from training.data.interactions import Catalogue, InteractionSet, make_log
+from training.data.event_columns import Columns, find_columns
+from training.data.event_faults import Faults, always
+from training.data.event_files import Part, read_parts
+from training.data.event_order import (
+    Codes,
+    Events,
+    Repeats,
+    chosen,
+    find_repeats,
+    in_order,
+    joined,
+    make_event_log,
+)
+from training.data.event_times import EXPECTED, Times
+from training.data.files import stem_of
+from training.data.interactions import Catalogue, InteractionSet, Log
+from training.data.tables import Flags, Source, open_table
 from training.errors import DataError
 
-LISTED = 20
-"""Users with events at one time only that are named one by one; the rest are counted."""
+log = logging.getLogger(__name__)
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
+Repeated = Literal["auto", "keep", "drop"]
+"""What is done with a row whose user has its item already, at another time."""
+
+REPEATS_SHARE = 0.05
+"""Of the rows, above which they are kept: ratings have next to none, orders a third and more."""
+
+_WHOLE = re.compile(r"\d+\.0")
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The names of the columns; an empty `time` means that rows are in order, an empty `title` that there is none."""
-
-    user: str
-    item: str
-    time: str = ""
-    title: str = ""
-
-    def named(self) -> list[str]:
-        return [name for name in (self.user, self.item, self.time, self.title) if name]
+NOT_NAMED = Columns()
 
 
 @dataclass(frozen=True)
-class Event:
-    """One usable row of the file; `row` counts from 1."""
+class Reading:
+    """How a file is read, as the flags say; an empty value is found out."""
 
-    row: int
-    user: str
-    item: str
-    time: float
+    columns: Columns = NOT_NAMED
+    repeated: Repeated = "auto"
+    strict: bool = False
+    encoding: str = ""
+    separator: str = ""
 
 
-def read_events(path: Path, columns: Columns, *, repeats: bool, strict: bool) -> InteractionSet:
+AS_FOUND = Reading()
+
+
+def read_events(path: Path, how: Reading = AS_FOUND) -> InteractionSet:
     """Read, check and number the file's users and items, in the order of their ids."""
-    table, numbers, faults = _read(path, columns)
-    events, titles = _events(path, table, numbers, columns, faults)
-    if not repeats:
-        events = _first_of_each(path, events, faults)
-    faults += _lonely(path, events)
-    if strict and faults:
-        raise DataError(f"{path}: {len(faults)} faults:\n" + "\n".join(faults))
-    users, items = sorted({e.user for e in events}), sorted({e.item for e in events})
-    if len(items) < 2 or len(users) < 2:
-        found = f"{len(users)} users and {len(items)} items"
-        raise DataError("\n".join([f"{path}: found {found}, expected at least two of each", *faults]))
-    user_of = {user: number for number, user in enumerate(users)}
-    item_of = {item: index for index, item in enumerate(items, start=1)}
-    log = make_log(
-        [user_of[e.user] for e in events], [item_of[e.item] for e in events], [e.time for e in events]
-    )
+    source = open_table(path, Flags(encoding=how.encoding, separator=how.separator))
+    columns = find_columns(path.name, source.header.columns, how.columns)
+    faults = Faults(path.name)
+    events, names, titles = _read(source, columns, faults)
+    repeats = find_repeats(events, len(names.items))
+    keep = how.repeated == "keep" or (how.repeated == "auto" and repeats.later > REPEATS_SHARE * len(events))
+    account = _account(path.name, how.repeated, repeats, len(events), keep=keep)
+    if not keep:
+        _note_repeats(events, names, repeats, faults)
+    event_log, rows = make_event_log(events, repeats.same_basket if keep else repeats.again)
+    del events, repeats
+    _note_lonely(event_log, rows, names, faults)
+    if how.strict:
+        faults.refuse()
+    if len(names.items) < 2 or len(names.users) < 2:
+        found = f"{len(names.users)} users and {len(names.items)} items"
+        raise DataError(
+            "\n".join([f"{path.name}: found {found}, expected at least two of each", *faults.lines()[:10]])
+        )
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return InteractionSet(
-        name=path.stem,
-        log=log,
-        catalogue=Catalogue(tuple(items), tuple(titles.get(item, "") for item in items)),
-        users=tuple(users),
-        repeats=repeats,
+        name=stem_of(path),
+        log=event_log,
+        catalogue=Catalogue(tuple(names.items), tuple(titles)),
+        users=tuple(names.users),
+        repeats=keep,
         licence="the user's own",
         url=None,
-        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
-        skipped=tuple(faults),
+        digest=digest,
+        skipped=tuple(faults.lines()),
+        choices={**_choices(source, columns, how), "repeated": account},
     )
 
 
-def _read(path: Path, columns: Columns) -> tuple[pa.Table, list[int], list[str]]:
-    """The configured columns, as text where the file is text; the row numbers; a fault for each malformed row."""
-    malformed: dict[int, str] = {}
+def _choices(source: Source, columns: Columns, how: Reading) -> dict[str, str]:
+    """What was found out and not said by a flag, which the log tells too."""
+    fields = ("user", "item", "time", "title")
+    found = {
+        f"{field}_column": getattr(columns, field)
+        for field in fields
+        if getattr(columns, field) and not getattr(how.columns, field)
+    }
+    if found:
+        told = ", ".join(f"--{key.replace('_', '-')} {name!r}" for key, name in found.items())
+        log.info("%s: by their names: %s", source.path.name, told)
+    if not columns.time:
+        log.info("%s: no column of times, so rows count as in order (--time-column)", source.path.name)
+    if not how.separator and source.dialect.separator not in (
+        "",
+        "\t" if source.format.kind == "tsv" else ",",
+    ):
+        found["separator"] = source.dialect.separator
+        log.info("%s: cells are separated by %r (--separator)", source.path.name, source.dialect.separator)
+    return found
 
-    def skip(row: Any) -> str:
-        number = row.number - 1  # pyarrow counts the header
-        malformed[number] = f"{row.actual_columns} fields, expected {row.expected_columns}"
-        return "skip"
 
-    try:
-        if path.suffix == ".parquet":
-            names = _present(path, parquet.read_schema(path).names, columns)
-            table = parquet.read_table(path, columns=names)
-            return table, list(range(1, table.num_rows + 1)), []
-        # One thread: only then does the reader know the numbers of the rows that it skips.
-        types = dict.fromkeys(_present(path, _header(path), columns), pa.string())
-        table = csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=False),
-            parse_options=_parsing(path, skip),
-            convert_options=csv.ConvertOptions(column_types=types, include_columns=list(types)),
+class _Names(NamedTuple):
+    """External ids by number, sorted."""
+
+    users: list[str]
+    items: list[str]
+
+
+class _Ids:
+    """External ids by the order in which they come."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+        self._parts: list[Codes] = []
+
+    def add(self, column: Any) -> Codes:
+        """Append a string array [rows] without nulls; its codes, int32 [rows]."""
+        encoded = column.dictionary_encode()
+        known = self._codes
+        own = [known.setdefault(value, len(known)) for value in encoded.dictionary.to_pylist()]
+        codes: Codes = np.array(own, np.int32)[encoded.indices.to_numpy()]
+        self._parts.append(codes)
+        return codes
+
+    def numbered(self, good: npt.NDArray[np.bool_]) -> tuple[Codes, list[str], list[int]]:
+        """Of the good rows: int32 [good rows], places in the sorted ids; the sorted ids; and the code of each.
+
+        Ids that all were written as 17850.0 are 17850. To be called once: the codes are let go.
+        """
+        codes: Codes = chosen(joined(self._parts, np.int32), good)
+        names = list(self._codes)
+        if names and all(_WHOLE.fullmatch(name) for name in names):
+            names = [name[:-2] for name in names]
+        used = np.bincount(codes, minlength=len(names)) > 0
+        order = sorted(np.flatnonzero(used).tolist(), key=names.__getitem__)
+        place = np.empty(len(names), np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        return place[codes], [names[code] for code in order], order
+
+
+def _read(source: Source, columns: Columns, faults: Faults) -> tuple[Events, _Names, list[str]]:
+    """The usable rows, users and items by number, and the first title of each item."""
+    users, items, times = _Ids(), _Ids(), Times()
+    rows: list[Codes] = []
+    titles: dict[int, str] = {}
+    for part in read_parts(source, columns.named()):
+        if not isinstance(part, Part):
+            faults.add("unreadable", np.array([part.number]), always(part.fault))
+            continue
+        user, item = (_texts(part.columns[name]) for name in (columns.user, columns.item))
+        good = _present(user, item, part.numbers, faults)
+        users.add(user.filter(good))
+        codes = items.add(item.filter(good))
+        rows.append(part.numbers[good.to_numpy(zero_copy_only=False)].astype(np.int32))
+        times.add(part.columns[columns.time].filter(good) if columns.time else pa.array(rows[-1]))
+        if columns.title:
+            _note_titles(titles, codes, _texts(part.columns[columns.title].filter(good)))
+    row = joined(rows, np.int32)
+    seconds = times.seconds(source.path.name, columns.time)
+    timed = ~np.isnan(seconds)
+    bad = np.flatnonzero(~timed)
+    faults.add(
+        "no time",
+        row[bad],
+        lambda place: f"{columns.time} is {times.text(int(bad[place]))}, expected {EXPECTED}",
+    )
+    remaining = [chosen(seconds, timed), chosen(row, timed)]
+    del seconds, row
+    item_codes, item_names, order = items.numbered(timed)
+    user_codes, user_names, _ = users.numbered(timed)
+    remaining = [user_codes, item_codes, *remaining]
+    del user_codes, item_codes
+    return in_order(remaining), _Names(user_names, item_names), [titles.get(code, "") for code in order]
+
+
+def _texts(column: Any) -> Any:
+    """A pyarrow array as texts without blanks at the ends, null where there are none."""
+    if kinds.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+
+
+def _present(user: Any, item: Any, numbers: Any, faults: Faults) -> Any:
+    """A boolean array [rows]: those with both; the others are faults."""
+    for what, column in (("user", user), ("item", item)):
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+        if what == "item":
+            missing &= user.is_valid().to_numpy(zero_copy_only=False)
+        faults.add(f"no {what}", numbers[missing], always(f"no {what}"))
+    return pc.and_(user.is_valid(), item.is_valid())
+
+
+def _note_titles(titles: dict[int, str], codes: Codes, column: Any) -> None:
+    """Take the first title of each item that has none yet."""
+    there = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+    for code, first in zip(*np.unique(codes[there], return_index=True), strict=True):
+        if int(code) not in titles:
+            titles[int(code)] = column[int(there[first])].as_py()
+
+
+def _account(file: str, repeated: Repeated, repeats: Repeats, rows: int, *, keep: bool) -> str:
+    """What was done with rows that repeat, for the record; where no flag said it, the log has it too."""
+    count = f"{repeats.later:,} of {rows:,} rows take an item again that the user had before"
+    if repeated == "auto" and repeats.later:
+        done = (
+            "kept, as in a shop, so that answers may hold items of the history (--repeated drop for ratings)"
+            if keep
+            else "left out, as of ratings (--repeated keep for a shop)"
         )
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: cannot be read as {path.suffix[1:].upper()}: {error}") from error
-    everything = range(1, table.num_rows + len(malformed) + 1)
-    numbers = [number for number in everything if number not in malformed]
-    return table, numbers, [f"{path}: row {number}: {fault}" for number, fault in malformed.items()]
+        log.info("%s: %s: %s", file, count, done)
+    return f"{'keep' if keep else 'drop'}: {count}"
 
 
-def _header(path: Path) -> list[str]:
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        return next(text_csv.reader(stream, delimiter=_delimiter(path)), [])
+def _note_repeats(events: Events, names: _Names, repeats: Repeats, faults: Faults) -> None:
+    """A fault for each row that is left out, since a test item must not stand in its own history."""
+    order = np.argsort(events.row[repeats.again])
+    again, first = repeats.again[order], repeats.first[order]
+    faults.add(
+        "the user has the item already",
+        events.row[again],
+        lambda place: (
+            f"user {names.users[events.user[again[place]]]!r} has item {names.items[events.item[again[place]]]!r} "
+            f"in row {events.row[first[place]]} already"
+        ),
+    )
 
 
-def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix == ".tsv" else ","
-
-
-def _parsing(path: Path, skip: Any = None) -> csv.ParseOptions:
-    return csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True, invalid_row_handler=skip)
-
-
-def _present(path: Path, header: list[str], columns: Columns) -> list[str]:
-    if missing := [name for name in columns.named() if name not in header]:
-        flags = "--user-column, --item-column, --time-column and --title-column name them"
-        there = ", ".join(header) or "none, is the file empty?"
-        raise DataError(f"{path}: no column {', '.join(missing)}; it has {there} ({flags})")
-    return columns.named()
-
-
-def _events(
-    path: Path, table: pa.Table, numbers: list[int], columns: Columns, faults: list[str]
-) -> tuple[list[Event], dict[str, str]]:
-    """The usable rows, and the first title of each item."""
-    users, items = (_texts(table, name) for name in (columns.user, columns.item))
-    times = table[columns.time].to_pylist() if columns.time else numbers
-    names = _texts(table, columns.title) if columns.title else [""] * len(numbers)
-    events: list[Event] = []
-    titles: dict[str, str] = {}
-    for row, user, item, time, title in zip(numbers, users, items, times, names, strict=True):
-        moment = _seconds(time)
-        if not user or not item:
-            faults.append(f"{path}: row {row}: no {'user' if not user else 'item'}")
-        elif moment is None:
-            faults.append(f"{path}: row {row}: {columns.time} is {time!r}, expected a number or an ISO date")
-        else:
-            events.append(Event(row, user, item, moment))
-            if title:
-                titles.setdefault(item, title)
-    return events, titles
-
-
-def _texts(table: pa.Table, column: str) -> list[str]:
-    """Values as text without blanks at the ends; an id that was read as 17850.0 is 17850."""
-    values = table[column].to_pylist()
-    return ["" if v is None else _whole(v) if isinstance(v, float) else str(v).strip() for v in values]
-
-
-def _whole(value: float) -> str:
-    return str(int(value)) if value.is_integer() else str(value)
-
-
-def _seconds(time: Any) -> float | None:
-    """A point in time as a number that sorts; None for any other value."""
-    if isinstance(time, datetime):
-        return _utc(time)
-    try:
-        return float(time)
-    except (TypeError, ValueError):
-        pass
-    try:
-        return _utc(datetime.fromisoformat(str(time).strip()))
-    except ValueError:
-        return None
-
-
-def _utc(time: datetime) -> float:
-    """A time without a zone counts as UTC: the clocks of this machine must not reorder a file."""
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-
-
-def _first_of_each(path: Path, events: list[Event], faults: list[str]) -> list[Event]:
-    """Without repeats: the earliest event of each user and item, so that no test item stands in its own history."""
-    kept: dict[tuple[str, str], Event] = {}
-    for event in sorted(events, key=lambda event: event.time):
-        first = kept.setdefault((event.user, event.item), event)
-        if first is not event:
-            same = f"user {event.user!r} has item {event.item!r} in row {first.row} already"
-            faults.append(f"{path}: row {event.row}: {same}")
-    return sorted(kept.values(), key=lambda event: event.row)
-
-
-def _lonely(path: Path, events: list[Event]) -> list[str]:
+def _note_lonely(event_log: Log, rows: Codes, names: _Names, faults: Faults) -> None:
     """Users with events at one time only: they count for popularity, and are neither validation nor test."""
-    moments = Counter(user for user, _ in {(event.user, event.time) for event in events})
-    first = {event.user: event.row for event in reversed(events)}
-    lonely = sorted((user for user, count in moments.items() if count == 1), key=lambda user: first[user])
-    lines = [
-        f"{path}: row {first[user]}: user {user!r} has events at one time only; used in training alone"
-        for user in lonely[:LISTED]
-    ]
-    return [*lines, f"{path}: {len(lonely) - LISTED:,} more such users"] if len(lonely) > LISTED else lines
+    begins = np.flatnonzero(np.diff(event_log.user, prepend=-1))
+    ends = np.append(begins[1:], len(event_log)) - 1
+    alone = event_log.basket[begins] == event_log.basket[ends]
+    row, user = rows[begins[alone]], event_log.user[begins[alone]]
+    order = np.argsort(row)
+    faults.add(
+        "users with events at one time only",
+        row[order],
+        lambda place: (
+            f"user {names.users[user[order[place]]]!r} has events at one time only; used in training alone"
+        ),
+    )

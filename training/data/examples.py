@@ -39,6 +39,25 @@ class Examples(Protocol):
         ...
 
 
+class Subset:
+    """Some rows of other examples, in the order given."""
+
+    def __init__(self, examples: Examples, rows: Tensor) -> None:
+        """rows: int64 [n]."""
+        self.examples, self.rows = examples, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, rows: Tensor, generator: torch.Generator) -> Batch:
+        """Collate `rows` of these."""
+        return self.examples.batch(self.rows[rows], generator)
+
+    def order(self, generator: torch.Generator, batch_size: int) -> Tensor:
+        """A shuffle; the lengths of texts are not looked at."""
+        return torch.randperm(len(self.rows), generator=generator)
+
+
 def seeded(*parts: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator that is a function of `parts` alone, such as (seed, epoch, step)."""
     # A hash of the parts: their sum would give (seed 0, step 1) and (seed 1, step 0) the same draws. Zeros at the end

@@ -5,7 +5,7 @@ where every event has its own time, every basket is one item.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -66,6 +66,7 @@ class InteractionSet:
 
     repeats: whether taking the same item again is normal (a shop), so that history is not filtered.
     sampled: a published test that stands apart from the log; without it the last baskets are the test.
+    skipped: lines on rows that were left out. choices: what was found out of the file where no flag said it.
     """
 
     name: str
@@ -77,7 +78,8 @@ class InteractionSet:
     url: str | None
     digest: str
     sampled: Sampled | None = None
-    skipped: tuple[str, ...] = field(default=())
+    skipped: tuple[str, ...] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,16 +106,17 @@ def make_log(users: Sequence[int] | Ints, items: Sequence[int] | Ints, times: np
 
     The same item twice in a basket is one event.
     """
-    user, item = np.asarray(users, np.int64), np.asarray(items, np.int64)
-    _, moment = np.unique(np.asarray(times), return_inverse=True)
+    user, item, moment = np.asarray(users, np.int64), np.asarray(items, np.int64), np.asarray(times)
     order = np.lexsort((moment, user))
     user, item, moment = user[order], item[order], moment[order]
     new = np.ones(len(user), bool)
     new[1:] = (user[1:] != user[:-1]) | (moment[1:] != moment[:-1])
-    basket = np.cumsum(new) - 1
-    _, kept = np.unique(np.stack([basket, item]), axis=1, return_index=True)
+    basket = np.cumsum(new, dtype=np.int64) - 1
+    _, kept = np.unique(basket * (item.max(initial=0) + 1) + item, return_index=True)
+    if len(kept) == len(item):
+        return Log(user, item, basket)
     kept.sort()
-    return Log(user[kept], item[kept], basket[kept].astype(np.int64))
+    return Log(user[kept], item[kept], basket[kept])
 
 
 def hold_out(log: Log, share: float, seed: int, *, test: bool = True) -> Baskets:

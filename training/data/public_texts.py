@@ -3,23 +3,23 @@
 import csv
 import gzip
 import lzma
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from training.data import tickets
 from training.data.public_sets import PublicSet
+from training.data.rows import Rows
 from training.data.sources import local_files
-from training.data.tables import Row
 
 
 class PublishedTexts(NamedTuple):
     """Rows by split; `validation` is empty where the publishers have none."""
 
-    train: list[Row]
-    test: list[Row]
-    validation: list[Row]
+    train: Rows
+    test: Rows
+    validation: Rows
 
 
 def read_public(public: PublicSet) -> PublishedTexts:
@@ -42,7 +42,7 @@ def _read_imdb(public: PublicSet) -> PublishedTexts:
                 yield row["text"], public.classes[int(row["label"])]
 
     train, test = local_files(public)
-    return PublishedTexts(_rows("train", pairs(train)), _rows("test", pairs(test)), [])
+    return PublishedTexts(Rows.of("train", pairs(train)), Rows.of("test", pairs(test)), Rows.of("", ()))
 
 
 def _read_sst2(public: PublicSet) -> PublishedTexts:
@@ -54,7 +54,7 @@ def _read_sst2(public: PublicSet) -> PublishedTexts:
                 yield row["sentence"].strip(), public.classes[int(row["label"])]
 
     files = zip(("train", "dev", "test"), local_files(public), strict=True)
-    train, validation, test = (_rows(split, pairs(path)) for split, path in files)
+    train, validation, test = (Rows.of(split, pairs(path)) for split, path in files)
     return PublishedTexts(train, test, validation)
 
 
@@ -62,28 +62,23 @@ def _read_ag_news(public: PublicSet) -> PublishedTexts:
     """Training articles are published as tokens; the test articles are made into tokens the same way."""
     train, test = local_files(public)
     with _open(train) as stream:
-        train_rows = _rows(
+        train_rows = Rows.of(
             "train", [(row["text"], public.classes[int(row["label"]) - 1]) for row in csv.DictReader(stream)]
         )
     with _open(test) as stream:
-        test_rows = _rows(
+        test_rows = Rows.of(
             "test",
             [
                 (news_tokens(f"{title} {text}"), public.classes[int(label) - 1])
                 for label, title, text in csv.reader(stream)
             ],
         )
-    return PublishedTexts(train_rows, test_rows, [])
+    return PublishedTexts(train_rows, test_rows, Rows.of("", ()))
 
 
 def _read_tickets(public: PublicSet) -> PublishedTexts:
     train, test = tickets.compose()
-    return PublishedTexts(_rows("train", train), _rows("test", test), [])
-
-
-def _rows(file: str, pairs: Iterable[tuple[str, str]]) -> list[Row]:
-    # From 2, as in a table: row 1 of a file is its header.
-    return [Row(text, label, f"{file}, row {number}") for number, (text, label) in enumerate(pairs, start=2)]
+    return PublishedTexts(Rows.of("train", train), Rows.of("test", test), Rows.of("", ()))
 
 
 def _open(path: Path) -> AbstractContextManager[IO[str]]:

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.architectures.base import ExampleKind
+from training.architectures.record import ExampleKind
 from training.architectures.registry import architectures_for
-from training.data.events import SUFFIXES, Columns, read_events
+from training.data.events import Reading, read_events
 from training.data.examples import Examples
+from training.data.files import ENDINGS
 from training.data.histories import Held, Liked, Pairs, Spans, Steps, Windows
 from training.data.interactions import Baskets, InteractionSet, Ints, Log, hold_out
 from training.data.movielens import read_movielens_1m, read_movielens_1m_ncf, read_movielens_100k
@@ -37,17 +38,15 @@ _READERS = {
 }
 
 
-def load_interactions(data: str, columns: Columns, *, repeats: bool, strict: bool) -> InteractionSet:
+def load_interactions(data: str, how: Reading) -> InteractionSet:
     """A named set, or a file of one's own."""
     if data in _READERS:
         return _READERS[data](data)
     path = Path(data)
-    if path.suffix not in SUFFIXES or not path.is_file():
+    if not path.is_file():
         known = ", ".join(name for name, public in PUBLIC_SETS.items() if public.task == "recommendation")
-        raise DataError(
-            f"--data {data!r} is neither a file ({', '.join(SUFFIXES)}) nor a named set ({known})"
-        )
-    return read_events(path, columns, repeats=repeats, strict=strict)
+        raise DataError(f"--data {data!r} is neither a file ({ENDINGS}) nor a named set ({known})")
+    return read_events(path, how)
 
 
 @dataclass(frozen=True)

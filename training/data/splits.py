@@ -44,6 +44,22 @@ def stratified_holdout(labels: npt.ArrayLike, size: int, seed: int) -> Holdout:
     return Holdout(train=np.setdiff1d(np.arange(len(target)), rows), held=rows)
 
 
+LEAST_DIVIDED_ROWS = 1000
+"""Of validation: below it, half of it would tell epochs apart badly, and give quantiles with large errors."""
+
+
+def calibration_rows(labels: npt.ArrayLike, seed: int) -> Rows | None:
+    """Half of validation, stratified: the rows that choose nothing, so that they are to the model as fresh ones are.
+
+    labels: int [rows] of validation. None where it is too small to be divided, or has a class in nearly each row.
+    """
+    target = np.asarray(labels, dtype=np.int64)
+    half = len(target) // 2
+    if len(target) < LEAST_DIVIDED_ROWS or half > len(target) - len(np.unique(target)):
+        return None
+    return stratified_holdout(target, half, seed).held
+
+
 def _quotas(counts: Rows, size: int) -> Rows:
     exact = counts * size / counts.sum()
     quota: Rows = np.minimum(np.floor(exact).astype(np.int64), counts - 1)

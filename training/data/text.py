@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
 
@@ -22,7 +23,7 @@ class Texts:
     raw: the texts themselves. ids: int32 [tokens of all], starts: int64 [rows + 1], labels: int64 [rows].
     """
 
-    raw: tuple[str, ...]
+    raw: Sequence[str]
     ids: Tensor
     starts: Tensor
     labels: Tensor
@@ -31,16 +32,20 @@ class Texts:
     def of(cls, raw: Sequence[str], ids: Sequence[Sequence[int]], labels: Sequence[int]) -> "Texts":
         """Rows of ids as they come from a tokenizer."""
         lengths = np.fromiter((len(row) for row in ids), np.int64, len(ids))
-        flat = (
-            np.concatenate([np.asarray(row, np.int32) for row in ids]) if len(ids) else np.empty(0, np.int32)
-        )
+        flat = np.fromiter((number for row in ids for number in row), np.int32, int(lengths.sum()))
+        return cls.flat(raw, flat, lengths, np.asarray(labels, np.int64))
+
+    @classmethod
+    def flat(
+        cls,
+        raw: Sequence[str],
+        ids: npt.NDArray[np.int32],
+        lengths: npt.NDArray[np.int64],
+        labels: npt.NDArray[np.int64],
+    ) -> "Texts":
+        """ids: int32 [tokens of all], one text after the other; lengths, labels: int64 [rows]."""
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        return cls(
-            tuple(raw),
-            torch.from_numpy(flat),
-            torch.from_numpy(starts),
-            torch.tensor(labels, dtype=torch.int64),
-        )
+        return cls(raw, torch.from_numpy(ids), torch.from_numpy(starts), torch.from_numpy(labels))
 
     def __len__(self) -> int:
         return len(self.labels)

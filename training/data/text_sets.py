@@ -5,43 +5,61 @@ validation, or came before, is left out and reported.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from training.data.faults import refuse
+from training.data.files import ENDINGS
+from training.data.labels import FEWEST_ROWS, check_classes, keep_classes, only_known
+from training.data.layout import split_tables, tables_in
 from training.data.public_sets import PUBLIC_SETS, PublicSet
 from training.data.public_texts import read_public
+from training.data.repeats import first_of_each
+from training.data.rows import Row, Rows, joined
 from training.data.splits import stratified_holdout
-from training.data.tables import SUFFIXES, Row, Table, read_table
+from training.data.tables import Flags, Table, open_table, read_table
 from training.errors import DataError
 
-TEST_SHARE, TEST_SEED = 0.2, 20
-"""A table without a test split: this share of each class is held out as test, before anything else."""
+log = logging.getLogger(__name__)
 
-FEWEST_ROWS = 3
-"""Rows of a class: one each to train on, to validate on and to test on."""
+TEST_SHARE, TEST_SEED = 0.2, 20
+"""Data without a test split: this share of each class is held out as test, before anything else."""
 
 
 @dataclass(frozen=True)
 class TextSet:
-    """A data set as it was published; `validation` is empty where some of train is to be held out."""
+    """A data set as it was published; `validation` is empty where some of train is to be held out.
+
+    choices: what was found out of the files and not said by a flag, such as the columns.
+    """
 
     name: str
     classes: tuple[str, ...]
-    train: list[Row]
-    validation: list[Row]
-    test: list[Row]
+    train: Rows
+    validation: Rows
+    test: Rows
     licence: str
     digest: str
     url: str | None
     skipped: tuple[str, ...] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
 
 
-def load_texts(data: str, text_column: str, label_column: str, *, strict: bool) -> TextSet:
-    """Read a named set, a table of text and label, or a folder with `train` and `test` (and `validation`).
+def load_texts(
+    data: str,
+    text_column: str = "",
+    label_column: str = "",
+    *,
+    strict: bool,
+    encoding: str = "",
+    separator: str = "",
+) -> TextSet:
+    """Read a named set, a table of text and label, or a folder of tables for train, validation and test.
 
-    strict: stop at faulty rows, naming all, instead of skipping and reporting them.
+    An empty column, encoding or separator is found out. strict: stop at faulty rows instead of skipping and reporting
+    them.
     """
     if data in PUBLIC_SETS:
         if PUBLIC_SETS[data].task != "text":
@@ -51,127 +69,112 @@ def load_texts(data: str, text_column: str, label_column: str, *, strict: bool) 
     if not path.exists():
         known = ", ".join(name for name, public in PUBLIC_SETS.items() if public.task == "text")
         raise DataError(f"--data {data!r} is neither a file, nor a folder, nor a named set ({known})")
-    read = _read_folder if path.is_dir() else _read_file
-    texts = without_repeats(read(path, text_column, label_column))
-    if strict and texts.skipped:
-        raise DataError(f"{path.name}: {len(texts.skipped)} faults:\n" + "\n".join(texts.skipped))
+    texts = _own(path, Flags(text_column, label_column, encoding, separator))
+    if strict:
+        refuse(path.name, texts.skipped)
     return texts
 
 
 def without_repeats(texts: TextSet) -> TextSet:
     """Leave out the training rows whose text is in test, in validation or earlier in train."""
-    elsewhere = {row.text: (row, "test") for row in texts.test}
-    elsewhere |= {row.text: (row, "validation") for row in texts.validation}
-    train, faults = _first_of_each(texts.train, elsewhere)
+    train, faults = first_of_each(texts.train, (("test", texts.test), ("validation", texts.validation)))
     return replace(texts, train=train, skipped=(*texts.skipped, *faults))
 
 
-def _first_of_each(
-    rows: Iterable[Row], elsewhere: dict[str, tuple[Row, str]] | None = None
-) -> tuple[list[Row], list[str]]:
-    known = dict(elsewhere or {})
-    kept: list[Row] = []
-    faults: list[str] = []
-    for row in rows:
-        if row.text not in known:
-            known[row.text] = row, ""
-            kept.append(row)
+def _own(path: Path, flags: Flags) -> TextSet:
+    """Read the user's files, and hold a test split out of train where there is none."""
+    files = _files_of(path) if path.is_dir() else {"train": [path]}
+    tables = _read_all(files, flags)
+    train, columns = tables["train"], tables["train"].columns
+    check_classes(files["train"][0].name, columns.label, train.rows.counts())
+    given = {split: tables[split].rows for split in ("test", "validation") if split in tables}
+    rows, repeats = first_of_each(train.rows, tuple(given.items()))
+    fewest = FEWEST_ROWS - len(given)
+    rows, classes, rare = keep_classes(files["train"][0].name, rows, fewest)
+    faults = [fault for table in tables.values() for fault in table.faults] + repeats + rare
+    for split, part in given.items():
+        given[split], unknown = only_known(part, classes)
+        faults += unknown
+    if "test" not in given:
+        rows, given["test"] = _hold_test_out(rows, classes)
+    elif not len(given["test"]):
+        raise DataError(f"{files['test'][0].name}: there is no good row to test on")
+    return TextSet(
+        name=path.name,
+        classes=classes,
+        train=rows,
+        validation=given.get("validation", Rows.of("", ())),
+        test=given["test"],
+        licence="the user's own",
+        digest=_digest(path for split in tables for path in files[split]),
+        url=None,
+        skipped=tuple(faults),
+        choices=train.choices,
+    )
+
+
+def _hold_test_out(rows: Rows, classes: Sequence[str]) -> tuple[Rows, Rows]:
+    size = max(round(len(rows) * TEST_SHARE), len(classes))
+    held = stratified_holdout(rows.classes(classes), size, TEST_SEED)
+    return rows.take(held.train), rows.take(held.held)
+
+
+def _files_of(root: Path) -> dict[str, list[Path]]:
+    """The tables of each part; one table alone is all that there is."""
+    files = split_tables(root)
+    if not files and len(alone := tables_in(root)) == 1:
+        files = {"train": alone}
+    if "train" not in files:
+        raise DataError(
+            f"{root}: expected a table of texts called train, and test if there is one ({ENDINGS})"
+        )
+    if "test" not in files:
+        log.info(
+            "%s: no test split, so %d %% of each class is held out of train", root.name, TEST_SHARE * 100
+        )
+    return files
+
+
+def _read_all(files: Mapping[str, Sequence[Path]], flags: Flags) -> dict[str, Table]:
+    """The tables by part, train first: its columns are those of all. A test without labels is none, and left out."""
+    train = _read_part(files["train"], flags)
+    flags = replace(flags, content=train.columns.content, label=train.columns.label)
+    tables = {"train": train}
+    for split in ("validation", "test"):
+        if split not in files:
             continue
-        first, split = known[row.text]
-        where = f"{first.where} of the {split} split" if split else first.where
-        other = "" if first.label == row.label else f", with the label {row.label!r} and not {first.label!r}"
-        faults.append(f"{row.where}: the same text as {where}{other}")
-    return kept, faults
-
-
-def _read_file(path: Path, text_column: str, label_column: str) -> TextSet:
-    table = read_table(path, text_column, label_column)
-    rows, repeats = _first_of_each(table.rows)
-    classes = class_names(rows, path.name)
-    labels = [classes.index(row.label) for row in rows]
-    held = stratified_holdout(labels, max(round(len(rows) * TEST_SHARE), len(classes)), TEST_SEED)
-    return _own(
-        path,
-        classes,
-        train=[rows[number] for number in held.train],
-        test=[rows[number] for number in held.held],
-        faults=(*table.faults, *repeats),
-        digest=_digest([path]),
-    )
-
-
-def _read_folder(root: Path, text_column: str, label_column: str) -> TextSet:
-    files = {split: _split_file(root, split) for split in ("train", "validation", "test")}
-    if missing := [split for split in ("train", "test") if files[split] is None]:
-        expected = " and ".join(f"{split}.csv (or {', '.join(SUFFIXES[1:])})" for split in missing)
-        raise DataError(f"{root}: expected {expected}")
-    found = {split: path for split, path in files.items() if path is not None}
-    tables = {split: read_table(path, text_column, label_column) for split, path in found.items()}
-    classes = class_names(tables["train"].rows, found["train"].name)
-    for split in tables.keys() - {"train"}:
-        _check_labels(tables[split].rows, classes)
-    return _own(
-        root,
-        classes,
-        train=tables["train"].rows,
-        test=tables["test"].rows,
-        validation=tables.get("validation", Table([])).rows,
-        faults=tuple(fault for table in tables.values() for fault in table.faults),
-        digest=_digest(found.values()),
-    )
-
-
-def _split_file(root: Path, split: str) -> Path | None:
-    found = [root / f"{split}{suffix}" for suffix in SUFFIXES if (root / f"{split}{suffix}").is_file()]
-    if len(found) > 1:
-        raise DataError(f"{root}: {' and '.join(path.name for path in found)}: expected one of them")
-    return found[0] if found else None
-
-
-def class_names(rows: Iterable[Row], file: str) -> tuple[str, ...]:
-    """The labels in order; `DataError` for one class, or one with too few rows to split."""
-    counts = Counter(row.label for row in rows)
-    if len(counts) < 2:
-        only = f"every row has the label {next(iter(counts))!r}" if counts else "there is no good row"
-        raise DataError(f"{file}: {only}; expected at least two classes")
-    for row in rows:
-        if counts[row.label] < FEWEST_ROWS:
-            raise DataError(
-                f"{row.where}: the label {row.label!r} has {counts[row.label]} rows, expected at least {FEWEST_ROWS}; "
-                "is it a typing error?"
+        if split == "test" and flags.label not in open_table(files[split][0], flags).header.columns:
+            log.warning(
+                "%s has no column %r: it is left out, and a test split is held out of train",
+                files[split][0].name,
+                flags.label,
             )
-    return tuple(sorted(counts))
+            continue
+        tables[split] = _read_part(files[split], flags)
+    return tables
 
 
-def _check_labels(rows: Iterable[Row], classes: tuple[str, ...]) -> None:
-    for row in rows:
-        if row.label not in classes:
-            raise DataError(f"{row.where}: the label {row.label!r} is not in train; it has {list(classes)}")
+def _read_part(paths: Sequence[Path], flags: Flags) -> Table:
+    """One table, or its pieces as one."""
+    tables = [read_table(path, flags) for path in paths]
+    if len(tables) == 1:
+        return tables[0]
+    faults = [fault for table in tables for fault in table.faults]
+    return replace(tables[0], rows=joined([table.rows for table in tables]), faults=faults)
 
 
 def _digest(files: Iterable[Path]) -> str:
     whole = hashlib.sha256()
     for file in files:
-        whole.update(file.read_bytes())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                whole.update(block)
     return whole.hexdigest()
-
-
-def _own(
-    path: Path,
-    classes: tuple[str, ...],
-    *,
-    train: list[Row],
-    test: list[Row],
-    faults: tuple[str, ...],
-    digest: str,
-    validation: list[Row] | None = None,
-) -> TextSet:
-    return TextSet(path.name, classes, train, validation or [], test, "the user's own", digest, None, faults)
 
 
 def _named(public: PublicSet) -> TextSet:
     train, test, validation = read_public(public)
-    digest = public.digest() if public.files else _content_digest(train + test)
+    digest = public.digest() if public.files else _content_digest([*train, *test])
     return TextSet(
         public.name, public.classes, train, validation, test, public.licence, digest, public.homepage
     )

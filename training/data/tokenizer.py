@@ -6,10 +6,12 @@ Ids begin with the padding, then the word that stands for every unknown one.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from training.data.writing import LOOKED_AT, Writing, look_at
 
 PAD_TOKEN, UNKNOWN_TOKEN = "<pad>", "<unk>"
 PAD_ID, UNKNOWN_ID = 0, 1
@@ -20,7 +22,14 @@ _LINE_BREAK = Regex(r"<br ?/?>")
 _WORD = Regex(r"<unk>|\w+(?:'\w+)*|[^\w\s]")
 
 
-def train_tokenizer(texts: Sequence[str], kind: Kind, vocabulary: int, min_count: int = 2) -> Tokenizer:
+def choose_kind(texts: Sequence[str]) -> tuple[Kind, Writing]:
+    """`words` where blanks and marks divide the texts into words, else `pieces`; the same texts give the same kind."""
+    step = max(1, len(texts) // LOOKED_AT)
+    writing = look_at(texts[row] for row in range(0, len(texts), step))
+    return ("words" if writing.separates else "pieces"), writing
+
+
+def train_tokenizer(texts: Iterable[str], kind: Kind, vocabulary: int, min_count: int = 2) -> Tokenizer:
     """At most `vocabulary` ids, the most frequent first; the same texts give the same tokenizer.
 
     min_count: occurrences that an id needs. Of a word seen once, a vector cannot be told from chance.
@@ -29,7 +38,7 @@ def train_tokenizer(texts: Sequence[str], kind: Kind, vocabulary: int, min_count
     that rare words are spelled from parts; a piece that begins a word begins with a low line.
     """
     learned = _empty(models.WordLevel({}, UNKNOWN_TOKEN) if kind == "words" else models.BPE(), kind)
-    learned.train_from_iterator(texts, _trainer(kind, vocabulary, min_count), length=len(texts))
+    learned.train_from_iterator(texts, _trainer(kind, vocabulary, min_count))
     model = json.loads(learned.to_str())["model"]
     ids = _numbered(model["vocab"])
     if kind == "words":

@@ -4,6 +4,7 @@ Decoding and resizing belong to `inference.processors`, augmentation to `trainin
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from torch import Tensor
 
 from inference.configs import ImageConfig
 from training.data.examples import Batch
-from training.data.image_folder import read_folder
+from training.data.image_folder import ImageFolder, read_folder
 from training.data.public_images import Part, read_public
 from training.data.public_sets import PUBLIC_SETS, PublicSet
+from training.data.tables import Flags
 from training.errors import DataError
 
 
@@ -43,7 +45,10 @@ class Images:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A data set as it was published: train and test, the classes in label order, and skipped files."""
+    """A data set as it was published: train and test, the classes in label order, and skipped files.
+
+    validation: None where some of train is to be held out. choices: the columns that were found in a table.
+    """
 
     name: str
     train: Images
@@ -53,10 +58,12 @@ class ImageSet:
     digest: str
     url: str | None
     skipped: tuple[str, ...] = field(default=())
+    validation: Images | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
 
 
-def load_images(data: str, processor: ImageConfig, *, strict: bool) -> ImageSet:
-    """Read a named set, or a folder of images by class.
+def load_images(data: str, processor: ImageConfig, *, strict: bool, flags: Flags | None = None) -> ImageSet:
+    """Read a named set, a folder of images by class, or a table that holds or names images.
 
     processor: how a folder's images become pixels, the same as in serving; named sets have their own size.
     strict: stop at the first fault instead of skipping and reporting it.
@@ -66,10 +73,10 @@ def load_images(data: str, processor: ImageConfig, *, strict: bool) -> ImageSet:
             raise DataError(f"data set {data!r} is for {PUBLIC_SETS[data].task}, not for vision")
         return _named(PUBLIC_SETS[data])
     path = Path(data)
-    if not path.is_dir():
+    if not path.exists():
         known = ", ".join(name for name, public in PUBLIC_SETS.items() if public.task == "vision")
-        raise DataError(f"--data {data!r} is neither a folder nor a named set ({known})")
-    return _own(path, processor, strict=strict)
+        raise DataError(f"--data {data!r} is neither a folder, nor a file, nor a named set ({known})")
+    return _own(path, read_folder(path, processor, strict=strict, flags=flags))
 
 
 def _named(public: PublicSet) -> ImageSet:
@@ -79,11 +86,15 @@ def _named(public: PublicSet) -> ImageSet:
     return ImageSet(public.name, train, test, found.classes, public.licence, digest, public.homepage)
 
 
-def _own(root: Path, processor: ImageConfig, *, strict: bool) -> ImageSet:
-    found = read_folder(root, processor, strict=strict)
+def _own(root: Path, found: ImageFolder) -> ImageSet:
     train, test = _images(found.train), _images(found.test)
-    digest, skipped = _content_digest(train, test), tuple(found.faults)
-    return ImageSet(root.name, train, test, found.classes, "the user's own", digest, None, skipped)
+    validation = _images(found.validation) if found.validation and len(found.validation.labels) else None
+    digest = _content_digest(*(part for part in (train, test, validation) if part is not None))
+    skipped = tuple(found.faults)
+    return ImageSet(
+        *(root.name, train, test, found.classes, "the user's own", digest, None, skipped, validation),
+        choices=found.choices,
+    )
 
 
 def _images(part: Part) -> Images:

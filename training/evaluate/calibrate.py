@@ -1,18 +1,22 @@
-"""Calibration on validation: temperature, conformal quantiles, an out-of-distribution threshold.
+"""Calibration on validation: the temperature, the prediction sets, an out-of-distribution threshold.
 
-All are fitted on the logits of validation examples. The temperature goes into the graph; the others into
-the manifest, measured after that temperature.
+The temperature goes into the graph; the others into the manifest, measured after that temperature. `temperature` and
+`conformal` know how each is found; this module knows on which rows.
 """
 
-import math
+from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
-COVERAGES = (0.9, 0.95, 0.99)
-DEFAULT_COVERAGE = 0.95
+from inference.configs import Conformal
+from inference.values import Array
+from training.data.splits import Rows
+from training.evaluate.conformal import LEAST_DEFAULT, By, choose_scoring, fit_sets
+from training.evaluate.temperature import Temperature, choose_temperature
+
 FALSE_ALARM_RATE = 0.01
 """Share of validation that lies above the out-of-distribution threshold."""
 
@@ -23,59 +27,59 @@ class Calibrated(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     temperature: float = 1.0
-    quantiles: dict[str, float] = {}
+    temperature_reason: str = ""
+    conformal: Conformal | None = None
     outlier_threshold: float | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _older_run(cls, found: Any) -> Any:
+        """`calibration.json` of a run that was begun before sets had a record of their own."""
+        if not isinstance(found, dict) or "quantiles" not in found:
+            return found
+        rest = {name: value for name, value in found.items() if name != "quantiles"}
+        if found["quantiles"]:
+            rest["conformal"] = Conformal(
+                quantiles=found["quantiles"], covered={}, default=str(LEAST_DEFAULT)
+            )
+        return rest
 
-def calibrate(logits: Tensor, labels: Tensor) -> Calibrated:
-    """logits: float [rows, classes] of validation, labels: int64 [rows]."""
+
+def calibrate(logits: Tensor, labels: Tensor, apart: Rows | None = None, by: By = "all") -> Calibrated:
+    """logits: float [rows, classes] of validation, labels: int64 [rows].
+
+    apart: the rows that did not choose the epoch. They alone give the quantiles, and the others the temperature and the
+    score. None: validation is too small to divide. Then every row gives a quantile its score by a temperature that was
+    fitted without it, and the sets make no allowance for the choice of the epoch.
+    """
     logits = logits.double()
-    temperature = fit_temperature(logits, labels)
-    scaled = logits / temperature
-    probabilities = scaled.softmax(1)
+    chosen, conformal = _whole(logits, labels, by) if apart is None else _divided(logits, labels, apart, by)
+    scaled = logits / chosen.value
     return Calibrated(
-        temperature=temperature,
-        quantiles={
-            str(coverage): conformal_quantile(probabilities, labels, coverage) for coverage in COVERAGES
-        },
+        temperature=chosen.value,
+        temperature_reason=chosen.reason,
+        conformal=conformal,
         outlier_threshold=torch.quantile(-scaled.logsumexp(1), 1 - FALSE_ALARM_RATE).item(),
     )
 
 
-def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The T that minimises the cross-entropy of logits / T (Guo et al. 2017, arXiv:1706.04599).
-
-    Golden-section search over log T in [1/20, 20]: the loss has one minimum in 1/T, being convex in it.
-    """
-    low, high = math.log(1 / 20), math.log(20)
-    shrink = (math.sqrt(5) - 1) / 2
-
-    def loss(log_temperature: float) -> float:
-        return F.cross_entropy(logits / math.exp(log_temperature), labels).item()
-
-    while high - low > 1e-5:
-        left, right = high - shrink * (high - low), low + shrink * (high - low)
-        if loss(left) < loss(right):
-            high = right
-        else:
-            low = left
-    return math.exp((low + high) / 2)
+def _whole(logits: Tensor, labels: Tensor, by: By) -> tuple[Temperature, Conformal | None]:
+    chosen = choose_temperature(logits, labels)
+    return chosen, fit_sets(_answers(logits / chosen.held_out[:, None]), labels.numpy(), by=by)
 
 
-def conformal_quantile(probabilities: Tensor, labels: Tensor, coverage: float) -> float:
-    """The quantile q such that {label: p ≥ 1 - q} holds the truth with at least this probability.
+def _divided(logits: Tensor, labels: Tensor, apart: Rows, by: By) -> tuple[Temperature, Conformal | None]:
+    choosing = torch.from_numpy(np.setdiff1d(np.arange(len(labels)), apart))
+    chosen = choose_temperature(logits[choosing], labels[choosing])
+    answers, truths = _answers(logits / chosen.value), labels.numpy()
+    scoring = choose_scoring(answers[choosing], truths[choosing], by)
+    accuracy = float((answers[choosing].argmax(axis=1) == truths[choosing]).mean())
+    return chosen, fit_sets(
+        answers[apart], truths[apart], by=by, scoring=scoring, accuracy=accuracy, apart=True
+    )
 
-    Split conformal prediction with the score 1 - p(truth) (Sadinle, Lei & Wasserman 2019, arXiv:1609.00451);
-    exact for examples exchangeable with validation.
-    """
-    scores = 1 - probabilities[torch.arange(len(labels)), labels]
-    rank = math.ceil((len(labels) + 1) * coverage)
-    return float(scores.sort().values[rank - 1]) if rank <= len(labels) else 1.0
 
-
-def covered(probabilities: Tensor, labels: Tensor, quantiles: dict[str, float]) -> dict[str, float]:
-    """Share of rows whose conformal set holds the truth, by coverage asked for."""
-    truth = probabilities[torch.arange(len(labels)), labels]
-    return {
-        coverage: float((truth >= 1 - quantile).double().mean()) for coverage, quantile in quantiles.items()
-    }
+def _answers(scaled: Tensor) -> Array:
+    """The probabilities as the graph gives them, in float32: there the sure ones tie at 1."""
+    probabilities: Array = scaled.float().softmax(1).numpy()
+    return probabilities

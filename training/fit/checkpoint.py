@@ -23,10 +23,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def save_checkpoint(contents: dict[str, Any], path: Path) -> None:
-    """All of it or nothing, for a run that is killed meanwhile."""
+    """All of it or nothing, for a run that is killed meanwhile; `RunError` where it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as partial:
-        torch.save(contents, partial)
+    with atomic_file(path) as partial, partial.open("wb") as stream:
+        try:
+            torch.save(contents, stream)
+        except RuntimeError as error:
+            # PyTorch ends its archive after a failed write too, and raises "unexpected pos" in its place.
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def load_weights(model: nn.Module, path: Path) -> nn.Module:

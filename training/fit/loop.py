@@ -42,6 +42,9 @@ Callback = Callable[[int], None]
 STATE_KEY = "reached"
 """Where a checkpoint holds the `TrainState`: the name is older than the class, and old runs resume by it."""
 
+MONITOR_KEY = "monitor"
+"""Where a checkpoint holds the name of the metric that its scores are of."""
+
 
 @dataclass
 class TrainState:
@@ -81,14 +84,15 @@ class Fit:
             data.train, config.batch_size, seed=config.seed, training=True, rank=rank, world=world
         )
         self.validation = Loader(
-            data.validation, EVALUATION_BATCH, seed=config.seed, training=False, rank=rank, world=world
+            data.choosing, EVALUATION_BATCH, seed=config.seed, training=False, rank=rank, world=world
         )
         optimizer = make_optimizer(self.model, config)
         self.schedule = make_schedule(optimizer, config, config.epochs * len(self.train))
         self.steps = Steps(fabric, loss_module, optimizer, teacher, pruner)
         self.average = MovingAverage(self.model, config.ema) if config.ema else None
         self.scores = self.task.metrics(data.facts).clone(prefix="val/").to(fabric.device)
-        self.watched = f"val/{self.task.monitor.metric}"
+        self.monitor = self.task.monitor_for(config)
+        self.watched = f"val/{self.monitor.metric}"
         self.state = TrainState()
         self._checkpointed_at = time.monotonic()
 
@@ -148,7 +152,7 @@ class Fit:
         return loss
 
     def _validate(self, progress: Progress, interrupt: Interrupt) -> float:
-        """The monitored score over the validation split."""
+        """The monitored score over the rows of validation that choose the epoch."""
         model = self._candidate().eval()
         mean_loss = MeanMetric(nan_strategy="disable").to(self.fabric.device)
         with torch.inference_mode(), self.fabric.autocast():
@@ -167,7 +171,7 @@ class Fit:
     def _keep_if_best(self, score: float) -> None:
         """Save the weights of the best epoch so far, or of the latest; never with a score that is no number."""
         state = self.state
-        higher = self.task.monitor.mode == "max"
+        higher = self.monitor.mode == "max"
         # An epoch that still prunes is no candidate: its weights have fewer zeros than were asked for.
         if not math.isfinite(score) or (self.pruner is not None and not self.pruner.finished(state.step)):
             state.since_best += 1
@@ -201,6 +205,7 @@ class Fit:
             "schedule": self.schedule.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),
             "global_step": self.state.step,
+            MONITOR_KEY: self.monitor.metric,
             STATE_KEY: asdict(self.state),
         }
         self._save(contents, self.files.resume_point)
@@ -213,6 +218,11 @@ class Fit:
         if STATE_KEY not in contents:
             raise RunError(
                 f"{self.files.resume_point} is of another version of Baton; remove the run to start over"
+            )
+        if (before := contents.get(MONITOR_KEY, self.monitor.metric)) != self.monitor.metric:
+            raise RunError(
+                f"{self.files.resume_point}: its epochs were compared by {before}, "
+                f"expected {self.monitor.metric}; remove the run to start over"
             )
         self.model.load_state_dict(
             {key.removeprefix(PREFIX): each for key, each in contents["state_dict"].items()}

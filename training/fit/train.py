@@ -18,6 +18,7 @@ from torch import nn
 from training.architectures.base import Network
 from training.architectures.registry import ARCHITECTURES
 from training.config import TrainConfig
+from training.data.faults import counted, worst_first
 from training.data.splits import write_holdout
 from training.errors import ConfigError, DataError, RunError
 from training.evaluate.figures import learning_curves
@@ -34,8 +35,6 @@ from training.tasks.base import Monitor, TaskData
 from training.tasks.registry import find_task
 
 log = logging.getLogger(__name__)
-
-SKIPPED_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -77,18 +76,23 @@ def read_data(config: TrainConfig) -> TaskData[Any]:
 
 
 def _report_skipped(lines: Sequence[str], target: Path) -> None:
-    """All of them in the run's directory, the first few on the screen."""
-    for line in lines[:SKIPPED_SHOWN]:
+    """All of them in the run's directory; on the screen ten at most, the kinds with the most rows first."""
+    for line in (shown := worst_first(lines)):
         log.warning("skipped %s", line)
-    if len(lines) > SKIPPED_SHOWN:
-        log.warning("… and %d more; all are in %s", len(lines) - SKIPPED_SHOWN, target)
+    if len(lines) > len(shown):
+        log.warning("… and %d more: %s; all are in %s", len(lines) - len(shown), counted(lines), target)
     atomic_write(target, "".join(f"{line}\n" for line in lines))
 
 
 def build_model(config: TrainConfig, data: TaskData[Any]) -> Network:
     """The model as initialised from the seed, or as it will be filled from a checkpoint."""
     torch.manual_seed(config.seed)
-    model: Network = find_task(config.task).build(config, data)
+    try:
+        model: Network = find_task(config.task).build(config, data)
+    except (
+        ValueError
+    ) as error:  # options that do not fit each other or the data, such as a patch that divides no side
+        raise ConfigError(f"model: {error}") from error
     return model
 
 
@@ -133,9 +137,10 @@ def fit_model(
     finally:
         for logger in fabric.loggers:
             logger.finalize("finished")
-    result = _result(state, task.monitor, model, time.monotonic() - started)
+    monitor = task.monitor_for(config)
+    result = _result(state, monitor, model, time.monotonic() - started)
     if is_first():
-        learning_curves(files.logs, files.curves, f"val/{task.monitor.metric}", task.monitor.mode)
+        learning_curves(files.logs, files.curves, f"val/{monitor.metric}", monitor.mode)
         atomic_write(files.fit, json.dumps(asdict(result), indent=2))
     fabric.barrier()  # the other processes read the files that the first has written
     return result

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inference.configs import Conformal
 from inference.manifest import DistilledFrom, Pruning
 from inference.options import Precision
 from training.config import TrainConfig
+from training.evaluate.conformal import describe_sets
 from training.evaluate.gate import describe as describe_gap
 from training.evaluate.gate import gaps
 from training.evaluate.report import Report
@@ -97,16 +99,43 @@ def _calibration(report: Report) -> str:
     if found is None:
         return ""
     lines = ["## Calibration\n"]
-    lines.append(
-        f"Temperature {found.temperature:.3f}, fitted on validation and folded into the graph; the expected "
-        f"calibration error on test ({found.bins} bins) went from {found.ece_before:.4f} to {found.ece_after:.4f}."
-    )
-    if report.conformal is not None:
-        sets = ", ".join(
-            f"{share} ({report.conformal.covered[share]:.3f})" for share in report.conformal.quantiles
+    before, after = f"{found.ece_before:.4f}", f"{found.ece_after:.4f}"
+    if found.method == "none":
+        lines.append(
+            f"No temperature was taken; the expected calibration error on test ({found.bins} bins) is {after}."
         )
-        lines.append(f"Prediction sets by the coverage asked for (and found on test): {sets}.")
-    return "\n".join(lines)
+    else:
+        lines.append(
+            f"Temperature {found.temperature:.3f}, fitted on validation and folded into the graph; the expected "
+            f"calibration error on test ({found.bins} bins) went from {before} to {after}."
+        )
+    if found.ece_low is not None and found.ece_high is not None and found.ece_noise is not None:
+        lines.append(
+            f"Its 95 % bootstrap interval is {found.ece_low:.4f} to {found.ece_high:.4f}; by chance alone a calibrated "
+            f"model has {found.ece_noise:.4f} on as many rows."
+        )
+    if found.reason:
+        lines.append(f"The reason for the temperature: {found.reason}.")
+    return "\n".join(lines) + _prediction_sets(report.conformal)
+
+
+def _prediction_sets(conformal: Conformal | None) -> str:
+    if conformal is None:
+        return "\n\nThere are no prediction sets: validation has too few rows."
+    rows = "\n".join(
+        f"| {level} | {covered:.4f} | {_figure(conformal.standard_error, level)} | "
+        f"{_figure(conformal.lowest, level)} | {_figure(conformal.sizes, level, 2)} |"
+        for level, covered in conformal.covered.items()
+    )
+    return (
+        f"\n\n## Prediction sets\n\nSets: {describe_sets(conformal)}.\n\n"
+        "| coverage | found on test | standard error by calibration | lowest of a class | labels in a set |\n"
+        f"|--:|--:|--:|--:|--:|\n{rows}"
+    )
+
+
+def _figure(figures: Mapping[str, float], level: str, digits: int = 4) -> str:
+    return f"{figures[level]:.{digits}f}" if level in figures else ""
 
 
 def _slices(report: Report) -> str:

@@ -43,10 +43,10 @@ def compare_with_dense(
     fits: the dense one and the pruned one. dense: the dense model as it would be deployed.
     """
     if not files.pruning.exists():
-        accepted = inside_budget(config, task.monitor.mode, *fits)
+        accepted = inside_budget(config, task.monitor_for(config).mode, *fits)
         record = Pruning(
             share=config.prune,
-            metric=task.monitor.metric,
+            metric=task.monitor_for(config).metric,
             dense_score=fits[0].score,
             score=fits[1].score,
             budget=config.prune_budget,

@@ -33,7 +33,7 @@ from training.release.card import add_int8, add_pruning, write_card
 from training.release.golden import golden_files, golden_tolerance
 from training.release.provenance import provenance
 from training.release.quantize import Quantization
-from training.run import RunFiles
+from training.run import RunFiles, removed_on_error
 from training.tasks.base import Task, TaskData
 
 MAX_BATCH_SIZE = 256
@@ -63,6 +63,12 @@ def make_candidate(artifacts: Artifacts, deployed: nn.Module, repository: Path) 
     """The bundle without its evaluation, version 1 of a repository of its own; returns its folder."""
     target = repository / artifacts.config.bundle_name / "1"
     shutil.rmtree(target, ignore_errors=True)
+    with removed_on_error(target):
+        _fill(target, artifacts, deployed)
+    return target
+
+
+def _fill(target: Path, artifacts: Artifacts, deployed: nn.Module) -> None:
     target.mkdir(parents=True)
     contents = {GRAPH_FILE: artifacts.graph.read_bytes(), **artifacts.task.files(artifacts.data)}
     contents |= golden_files(artifacts.task, artifacts.data, deployed)
@@ -73,7 +79,6 @@ def make_candidate(artifacts: Artifacts, deployed: nn.Module, repository: Path) 
     if artifacts.int8 is not None:
         _tolerate_int8(target)
         _write_manifest(target, artifacts, version=1, reports={})
-    return target
 
 
 def _tolerate_int8(candidate: Path) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from inference.manifest import Company
 from inference.runtime.session import OrtSession
+from training.config import TrainConfig
 from training.data.examples import as_arrays
 from training.release.measure import latency_ratio, score_on_validation
 from training.release.quantizers import write_quantized
@@ -75,9 +76,9 @@ class Quantization(BaseModel):
         return self.accepted is None or self.accepted.company is not None
 
 
-def quantize(task: Task, graph: Path, data: TaskData[Any], target: Path, budget: float) -> Quantization:
+def quantize(task: Task, graph: Path, data: TaskData[Any], target: Path, config: TrainConfig) -> Quantization:
     """Try the task's methods on `graph`; the fastest that is accepted is left in `target`, or nothing."""
-    comparison = _Comparison(task, graph, data, budget)
+    comparison = _Comparison(task, graph, data, config)
     tried: dict[Int8Method, Trial] = {}
     fastest: tuple[float, Int8Method] | None = None
     target.unlink(missing_ok=True)
@@ -92,8 +93,8 @@ def quantize(task: Task, graph: Path, data: TaskData[Any], target: Path, budget:
         if trial.faster:
             break
     return Quantization(
-        metric=task.monitor.metric,
-        budget=budget,
+        metric=comparison.monitor.metric,
+        budget=config.quantize_budget,
         score=comparison.score,
         size=comparison.size,
         tried=tried,
@@ -104,10 +105,11 @@ def quantize(task: Task, graph: Path, data: TaskData[Any], target: Path, budget:
 class _Comparison:
     """Compares quantized graphs with the fp32 one, and measures no more of them once they are refused."""
 
-    def __init__(self, task: Task, graph: Path, data: TaskData[Any], budget: float) -> None:
-        self._task, self._data, self._budget = task, data, budget
+    def __init__(self, task: Task, graph: Path, data: TaskData[Any], config: TrainConfig) -> None:
+        self._task, self._data, self._budget = task, data, config.quantize_budget
+        self.monitor = task.monitor_for(config)
         self._original, self.size = OrtSession(graph.read_bytes(), graph), graph.stat().st_size
-        self.score = score_on_validation(self._original, task, data)
+        self.score = score_on_validation(self._original, task, data, self.monitor.metric)
         self._one = as_arrays(task.inputs(data.validation.batch(torch.tensor([0]), torch.Generator())))
 
     def trial(self, small: Path) -> Trial:
@@ -120,8 +122,8 @@ class _Comparison:
         except BatchMatters as error:
             return Trial(score=None, size=size, latency_ratio=None, depends=str(error))
         session = OrtSession(small.read_bytes(), small)
-        score = score_on_validation(session, self._task, self._data)
-        lost = (self.score - score if self._task.monitor.mode == "max" else score - self.score) * 100
+        score = score_on_validation(session, self._task, self._data, self.monitor.metric)
+        lost = (self.score - score if self.monitor.mode == "max" else score - self.score) * 100
         ratio = latency_ratio(session, self._original, self._one) if lost <= self._budget else None
         return Trial(score=score, size=size, latency_ratio=ratio, company=company)
 

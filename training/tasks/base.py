@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
@@ -19,8 +20,8 @@ from inference.predictor import Predictor
 from inference.values import Payload, Tensors
 from training.architectures.base import Network
 from training.config import TrainConfig
-from training.data.examples import Batch, Examples
-from training.data.splits import Holdout
+from training.data.examples import Batch, Examples, Subset
+from training.data.splits import Holdout, Rows
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.report import Report
 
@@ -52,7 +53,8 @@ class TaskData(Generic[ExamplesT]):
     """The three splits; `test` is opened by `Task.evaluate` alone.
 
     held_out: which rows of the published train became validation; skipped: a line for every example that
-    was left out. A task narrows `facts` to its own record.
+    was left out; calibration: the rows of validation that choose no epoch, None where all do. A task narrows `facts`
+    to its own record.
     """
 
     train: ExamplesT
@@ -62,6 +64,15 @@ class TaskData(Generic[ExamplesT]):
     source: DataSource
     facts: Facts
     skipped: tuple[str, ...] = field(default=())
+    calibration: Rows | None = None
+
+    @property
+    def choosing(self) -> Examples:
+        """Validation without the rows of calibration: the examples that the epoch is chosen on."""
+        if self.calibration is None:
+            return self.validation
+        rows = np.setdiff1d(np.arange(len(self.validation)), self.calibration)
+        return Subset(self.validation, torch.from_numpy(rows))
 
 
 DataT = TypeVar("DataT", bound=TaskData[Any])
@@ -77,6 +88,7 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
     manifest_task: TaskName
     """The task that the manifest names, by which serving knows the bundle."""
     monitor: Monitor
+    """Unless `monitor_for` finds that the options imply another."""
     outputs: tuple[str, ...]
     """The graph's outputs, in order."""
     axes: Axes = MappingProxyType({})
@@ -90,6 +102,10 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
     """Settings of other tasks that this one has, too."""
     starts_from_same_split: bool = False
     """Whether `init_from` must be a run that held out the same rows, since weights belong to users or items."""
+
+    def monitor_for(self, config: TrainConfig) -> Monitor:
+        """The metric that chooses the epoch, stops early and bounds the loss of int8 and pruning."""
+        return self.monitor
 
     def load(self, config: TrainConfig) -> DataT:
         """Read the data and split them; the same configuration gives the same rows."""
@@ -110,7 +126,7 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
         ...
 
     def metrics(self, facts: FactsT_contra) -> MetricCollection:
-        """Fresh validation metrics, among them `monitor.metric`."""
+        """Fresh validation metrics, among them every one that `monitor_for` may choose."""
         ...
 
     def score(self, model: nn.Module, batch: Batch, metrics: MetricCollection) -> Tensor:
@@ -129,7 +145,7 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
         """Rows of the graph's inputs, first axis 1, as extreme as a client may send them: company for others."""
         ...
 
-    def calibrate(self, model: nn.Module, data: DataT) -> Calibrated:
+    def calibrate(self, model: nn.Module, data: DataT, config: TrainConfig) -> Calibrated:
         """Fit on validation how answers are corrected; no correction unless a task says so."""
         return Calibrated()
 

@@ -1,9 +1,11 @@
 """Shared by tasks that name a class: cross-entropy, its metrics, calibration and evaluation."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,18 +20,24 @@ from inference.manifest import Calibration, Evaluation
 from inference.predictor import Predictor
 from inference.values import Payload
 from training.config import TrainConfig
-from training.data.examples import BUNDLE_BATCH, Batch, Examples, Loader
+from training.data.examples import BUNDLE_BATCH, Batch, Loader
 from training.evaluate import metrics as measure
-from training.evaluate.calibrate import DEFAULT_COVERAGE, FALSE_ALARM_RATE, Calibrated, calibrate, covered
+from training.evaluate.calibrate import FALSE_ALARM_RATE, Calibrated, calibrate
+from training.evaluate.calibration_error import interval
+from training.evaluate.conformal import COVERAGES, describe_sets, least_rows, with_test_figures
 from training.evaluate.figures import confusion_matrix, reliability_diagram
 from training.evaluate.linear import Baseline
 from training.evaluate.report import Report
 from training.evaluate.slices import slice_scores
-from training.tasks.base import Facts
+from training.tasks.base import Facts, Monitor, TaskData
 from training.tasks.losses import distillation_loss
+
+log = logging.getLogger(__name__)
 
 DISTILLED = "distilled"
 """The key of a batch under which the teacher's logits are."""
+
+ACCURACY, BALANCED_ACCURACY = Monitor("accuracy", "max"), Monitor("balanced_accuracy", "max")
 
 GOLDEN_EXAMPLES = 10
 """They are replayed whenever a bundle is opened, so that each costs start-up time."""
@@ -58,6 +66,14 @@ def loss(logits: Tensor, batch: Batch, config: TrainConfig, facts: ClassFacts) -
     return (1 - config.distill_weight) * hard + config.distill_weight * soft
 
 
+def monitor_for(config: TrainConfig) -> Monitor:
+    """Accuracy; where each class weighs the same in the loss, so it does in the choice of the epoch.
+
+    With 2 % of positives the accuracy of an epoch that never answers "positive" is 0.98, and the best there is.
+    """
+    return BALANCED_ACCURACY if config.class_weights == "balanced" else ACCURACY
+
+
 def balanced_weights(counts: Sequence[int]) -> Tensor:
     """Weight of each class, rows / (classes · rows of the class): float32 [classes], 1 where balanced."""
     rows = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
@@ -65,24 +81,36 @@ def balanced_weights(counts: Sequence[int]) -> Tensor:
 
 
 def metrics(facts: ClassFacts) -> MetricCollection:
-    """Accuracy and macro F1 of validation."""
+    """Accuracy, macro F1 and balanced accuracy (the mean recall of the classes) of validation."""
     classes = len(facts.classes)
     return MetricCollection(
         {
             "accuracy": MulticlassAccuracy(classes, average="micro"),
             "macro_f1": MulticlassF1Score(classes, average="macro"),
+            BALANCED_ACCURACY.metric: MulticlassAccuracy(classes, average="macro"),
         }
     )
 
 
-def calibrate_on(model: nn.Module, examples: Examples, inputs: Callable[[Batch], Batch]) -> Calibrated:
+def calibrate_on(
+    model: nn.Module, data: TaskData[Any], inputs: Callable[[Batch], Batch], config: TrainConfig
+) -> Calibrated:
     """Fit the temperature and thresholds on the validation examples, in float32."""
     logits, labels = [], []
     with torch.inference_mode():
-        for batch in Loader(examples, BUNDLE_BATCH, seed=0, training=False):
+        for batch in Loader(data.validation, BUNDLE_BATCH, seed=0, training=False):
             logits.append(model(*inputs(batch).values()))
             labels.append(batch["label"])
-    return calibrate(torch.cat(logits), torch.cat(labels))
+    found = calibrate(torch.cat(logits), torch.cat(labels), data.calibration, config.coverage_by)
+    log.info("temperature %.3f: %s", found.temperature, found.temperature_reason)
+    if found.conformal is None:
+        log.warning(
+            "no prediction sets: %d validation rows, by %s, are too few for a coverage of %s, which takes %d",
+            len(data.validation), config.coverage_by, COVERAGES[0], least_rows(COVERAGES[0]),
+        )  # fmt: skip
+    else:
+        log.info("prediction sets: %s", describe_sets(found.conformal))
+    return found
 
 
 def golden_rows(labels: Tensor, classes: int) -> list[int]:
@@ -128,13 +156,8 @@ def evaluate(
             slices=slice_scores(columns, (logits.argmax(1) == labels).tolist()),
         ),
         row_scores=tuple((logits.argmax(1) == labels).double().tolist()),
-        calibration=Calibration(
-            temperature=calibrated.temperature,
-            ece_before=measure.expected_calibration_error(uncalibrated, labels),
-            ece_after=measure.expected_calibration_error(probabilities, labels),
-            bins=measure.ECE_BINS,
-        ),
-        conformal=_conformal(calibrated, probabilities, labels),
+        calibration=_calibration(calibrated, logits, labels),
+        conformal=_conformal(calibrated, logits, labels),
         out_of_distribution=_out_of_distribution(calibrated),
         pictures={
             "confusion_matrix.png": "Confusion matrix on test: rows are the truth, columns the guess",
@@ -171,15 +194,29 @@ def with_baseline(report: Report, baseline: Baseline, labels: Tensor, config: Tr
     )
 
 
-def _conformal(calibrated: Calibrated, probabilities: Tensor, labels: Tensor) -> Conformal | None:
-    """None where nothing was calibrated, as a task may choose."""
-    if not calibrated.quantiles:
-        return None
-    return Conformal(
-        quantiles=calibrated.quantiles,
-        covered=covered(probabilities, labels, calibrated.quantiles),
-        default=str(DEFAULT_COVERAGE),
+def _calibration(calibrated: Calibrated, logits: Tensor, labels: Tensor) -> Calibration:
+    """logits: float [rows, classes] of the graph, behind its temperature."""
+    uncalibrated = (logits.double() * calibrated.temperature).softmax(1)
+    probabilities = logits.double().softmax(1)
+    low, high, noise = interval(probabilities, labels)
+    return Calibration(
+        temperature=calibrated.temperature,
+        ece_before=measure.expected_calibration_error(uncalibrated, labels),
+        ece_after=measure.expected_calibration_error(probabilities, labels),
+        bins=measure.ECE_BINS,
+        method="none" if calibrated.temperature == 1 else "temperature",
+        reason=calibrated.temperature_reason,
+        ece_low=low,
+        ece_high=high,
+        ece_noise=noise,
     )
+
+
+def _conformal(calibrated: Calibrated, logits: Tensor, labels: Tensor) -> Conformal | None:
+    """None where nothing was calibrated, as a task may choose; probabilities in float32, as they are served."""
+    if calibrated.conformal is None:
+        return None
+    return with_test_figures(calibrated.conformal, logits.float().softmax(1).numpy(), labels.numpy())
 
 
 def _out_of_distribution(calibrated: Calibrated) -> OutOfDistribution | None:

@@ -22,13 +22,13 @@ from training.architectures.base import CatalogueSpec, LogStatistics, Recommende
 from training.architectures.losses import basket_loss
 from training.architectures.registry import find_architecture
 from training.config import TrainConfig
-from training.data.events import Columns
+from training.data.configured import log_reading
 from training.data.examples import CATALOGUE_BATCH, Batch
 from training.data.histories import Held
 from training.data.interactions import InteractionSet, ItemId, Log
 from training.data.recommendation import Splits, load_interactions, make_splits
 from training.data.splits import Holdout
-from training.evaluate.baselines import popularity
+from training.evaluate.baselines import Baseline, popularity
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.ranking import MeanFigure, hit_rate, ndcg, reciprocal_rank
 from training.evaluate.ranking_report import baselines, ranks_of, report
@@ -77,8 +77,7 @@ class RecommendationTask(TaskOf[RecommendationData, RecommendationFacts, Recomme
     starts_from_same_split = True
 
     def load(self, config: TrainConfig) -> RecommendationData:
-        columns = Columns(config.user_column, config.item_column, config.time_column, config.title_column)
-        found = load_interactions(config.data, columns, repeats=config.repeats, strict=config.strict)
+        found = load_interactions(config.data, log_reading(config))
         kind = find_architecture(self.name, config.arch).example_kind
         splits = make_splits(found, kind, config.history, config.negatives, config.validation, config.seed)
         rows = np.arange(len(found.log))
@@ -174,7 +173,7 @@ class RecommendationTask(TaskOf[RecommendationData, RecommendationFacts, Recomme
     def evaluate(
         self, predictor: Predictor, data: RecommendationData, calibrated: Calibrated, plots: Path
     ) -> Report:
-        test, facts = data.test, data.facts
+        test = data.test
 
         def score(rows: Tensor) -> Tensor:
             payloads = [self.payload(test, row) for row in rows.tolist()]
@@ -182,8 +181,12 @@ class RecommendationTask(TaskOf[RecommendationData, RecommendationFacts, Recomme
                 np.concatenate([outputs[SCORES] for outputs, _ in predictor.rows(payloads, CATALOGUE_BATCH)])
             )
 
-        rivals = baselines(facts.train_log, len(facts.ids), data.validation, repeats=facts.repeats)
-        return report(test, score, rivals, plots, history_lengths=not test.by_user)
+        return report(test, score, self.rivals(data), plots, history_lengths=not test.by_user)
+
+    def rivals(self, data: RecommendationData) -> dict[str, Baseline]:
+        """The baselines by name, fitted on the log that the model was trained on."""
+        facts = data.facts
+        return baselines(facts.train_log, len(facts.ids), data.validation, repeats=facts.repeats)
 
 
 class ScoresGraph(nn.Module):
@@ -200,7 +203,14 @@ class ScoresGraph(nn.Module):
 
 def _source(found: InteractionSet, splits: Splits) -> DataSource:
     rows = {"train": len(splits.train_log), "validation": len(splits.validation), "test": len(splits.test)}
-    return DataSource(name=found.name, url=found.url, licence=found.licence, digest=found.digest, rows=rows)
+    return DataSource(
+        name=found.name,
+        url=found.url,
+        licence=found.licence,
+        digest=found.digest,
+        rows=rows,
+        choices=dict(found.choices),
+    )
 
 
 def _facts(found: InteractionSet, splits: Splits, negatives: int) -> RecommendationFacts:

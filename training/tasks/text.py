@@ -1,12 +1,15 @@
 """Text: classification of a text of any length. A string in, a class out."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Generator, Tensor, nn
 from torchmetrics import MetricCollection
@@ -22,13 +25,16 @@ from training.architectures.classifier import ClassifierGraph
 from training.architectures.registry import find_architecture
 from training.architectures.words import PAD, Words
 from training.config import TrainConfig
+from training.data.configured import text_set
 from training.data.examples import Batch
-from training.data.splits import Holdout, stratified_holdout
-from training.data.tables import Row
+from training.data.faults import refuse
+from training.data.rows import Rows
+from training.data.splits import Holdout, calibration_rows, stratified_holdout
+from training.data.strings import Strings
 from training.data.text import Texts
-from training.data.text_sets import TextSet, load_texts
-from training.data.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
-from training.errors import ConfigError, DataError
+from training.data.text_sets import TextSet
+from training.data.tokenizer import PAD_ID, UNKNOWN_ID, choose_kind, train_tokenizer
+from training.errors import ConfigError
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.linear import Split, text_baseline
 from training.evaluate.report import Report
@@ -38,8 +44,13 @@ from training.tasks import classification
 from training.tasks.base import Axes, Int8Method, Monitor, TaskData, TaskOf
 from training.tasks.classification import ClassFacts
 
+log = logging.getLogger(__name__)
+
 COUNTING_BATCH = 256
 """Texts whose n-grams are counted at once: a row of ids each, padded to the longest of them."""
+
+TOKENIZED_BATCH = 1024
+"""Texts that the tokenizer's library holds at once: its own record of a text is many times as long as the ids."""
 
 SHORTEST_BUCKET = 16
 """Tokens. Buckets double from here: shorter ones would make smaller batches, and save little padding."""
@@ -65,32 +76,27 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
 
     name = "text"
     manifest_task: TaskName = "text"
-    monitor = Monitor("accuracy", "max")
+    monitor = classification.ACCURACY
     outputs: tuple[str, ...] = ("probabilities", "logits")
     axes: Axes = MappingProxyType({INPUT: {1: "length"}})
     int8_methods: tuple[Int8Method, ...] = ("dynamic", "static", "tables")
 
+    def monitor_for(self, config: TrainConfig) -> Monitor:
+        return classification.monitor_for(config)
+
     def load(self, config: TrainConfig) -> TextData:
         """The tokenizer is learned from the rows that are trained on, and from no other."""
-        texts = load_texts(config.data, config.text_column, config.label_column, strict=config.strict)
-        held = _held_out(texts, config)
-        pool = texts.train + texts.validation
-        splits = {
-            "train": [pool[row] for row in held.train],
-            "validation": [pool[row] for row in held.held],
-            "test": texts.test,
-        }
-        tokenizer = (
-            borrowed_tokenizer(config)
-            or train_tokenizer(
-                [row.text for row in splits["train"]], config.tokenizer, config.vocabulary, config.min_count
-            ).to_str()
-        )
+        texts = text_set(config)
+        held, splits = _split(texts, config)
+        tokenizer, kind = _tokenizer(config, splits["train"].texts)
         processor = TextProcessor(_processor(config), read_tokenizer(tokenizer))
-        encoded = {
-            split: encode(processor, rows, texts.classes, by_length=split != "train")
-            for split, rows in splits.items()
-        }
+        encoded: dict[str, Texts] = {}
+        wordless: list[str] = []
+        for split, rows in splits.items():
+            encoded[split], faults = encode(processor, rows, texts.classes, by_length=split != "train")
+            wordless += faults
+        if config.strict:
+            refuse(texts.name, wordless)
         return TextData(
             **encoded,
             held_out=held,
@@ -100,6 +106,7 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
                 licence=texts.licence,
                 digest=texts.digest,
                 rows={split: len(rows) for split, rows in encoded.items()},
+                choices={**texts.choices, **kind},
             ),
             facts=TextFacts(
                 classes=texts.classes,
@@ -107,7 +114,8 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
                 tokenizer=tokenizer,
                 vocabulary=read_tokenizer(tokenizer).get_vocab_size(),
             ),
-            skipped=texts.skipped,
+            skipped=(*texts.skipped, *wordless),
+            calibration=calibration_rows(encoded["validation"].labels.numpy(), config.seed),
         )
 
     def build(self, config: TrainConfig, data: TextData) -> TextNetwork:
@@ -149,8 +157,8 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
         rows = (words, words[:, :1], np.full_like(words, words[0, 0]), np.full_like(words, UNKNOWN_ID))
         return [{INPUT: row} for row in rows]
 
-    def calibrate(self, model: nn.Module, data: TextData) -> Calibrated:
-        return classification.calibrate_on(model, data.validation, self.inputs)
+    def calibrate(self, model: nn.Module, data: TextData, config: TrainConfig) -> Calibrated:
+        return classification.calibrate_on(model, data, self.inputs, config)
 
     def deployed(self, model: TextNetwork, calibrated: Calibrated) -> nn.Module:
         return ClassifierGraph(model.deployed(), calibrated.temperature)
@@ -200,20 +208,54 @@ def borrowed_tokenizer(config: TrainConfig) -> str | None:
     return next(iter(found.values()), None)
 
 
+def _tokenizer(config: TrainConfig, train: Strings) -> tuple[str, dict[str, str]]:
+    """The content of `tokenizer.json`, and the kind that was chosen by the texts where none was asked for."""
+    if borrowed := borrowed_tokenizer(config):
+        return borrowed, {}
+    if config.tokenizer != "auto":
+        return train_tokenizer(train, config.tokenizer, config.vocabulary, config.min_count).to_str(), {}
+    kind, writing = choose_kind(train)
+    log.info("tokenizer: %s, since %s (--tokenizer rules)", kind, writing)
+    return train_tokenizer(train, kind, config.vocabulary, config.min_count).to_str(), {
+        "tokenizer": f"{kind}: {writing}"
+    }
+
+
 def encode(
-    processor: TextProcessor, rows: Sequence[Row], classes: Sequence[str], *, by_length: bool
-) -> Texts:
-    """Tokenize and cut as serving does. by_length: shortest first, so that batches in order pad little."""
-    ids = [row[: processor.config.max_length] for row in processor.encode([row.text for row in rows])]
-    for row, found in zip(rows, ids, strict=True):
-        if not found:
-            raise DataError(f"{row.where}: {row.text[:80]!r} holds no word")
-    order = sorted(range(len(rows)), key=lambda place: len(ids[place])) if by_length else range(len(rows))
-    return Texts.of(
-        [rows[place].text for place in order],
-        [ids[place] for place in order],
-        [classes.index(rows[place].label) for place in order],
-    )
+    processor: TextProcessor, rows: Rows, classes: Sequence[str], *, by_length: bool
+) -> tuple[Texts, list[str]]:
+    """Tokenize and cut as serving does; rows without a token are left out, and a line is given on each.
+
+    by_length: shortest first, so that batches in order pad little.
+    """
+    found = [_ids(processor, batch) for batch in rows.texts.batches(TOKENIZED_BATCH)]
+    lengths = np.concatenate([lengths for _, lengths in found] or [np.zeros(0, np.int64)])
+    ids = np.concatenate([ids for ids, _ in found] or [np.zeros(0, np.int32)])
+    del found
+    faults = [
+        f"{rows.where(row)}: {rows.texts[row][:80]!r} holds no word"
+        for row in np.flatnonzero(lengths == 0).tolist()
+    ]
+    order = np.argsort(lengths, kind="stable") if by_length else np.arange(len(rows))
+    order = order[lengths[order] > 0]
+    if by_length:
+        starts = np.cumsum(lengths) - lengths
+        ids = np.concatenate(
+            [ids[start : start + lengths[row]] for row, start in zip(order, starts[order], strict=True)]
+            or [ids]
+        )
+    chosen = rows.take(order)
+    return Texts.flat(chosen.texts, ids, lengths[order], chosen.classes(classes)), faults
+
+
+def _ids(
+    processor: TextProcessor, texts: Sequence[str]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """The ids of some texts, int32 [tokens], and how many each has, int64 [rows]."""
+    longest = processor.config.max_length
+    rows = [row[:longest] for row in processor.encode(texts)]
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    return np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum())), lengths
 
 
 def hide_words(ids: Tensor, share: float, generator: Generator) -> Tensor:
@@ -232,13 +274,16 @@ def length_buckets(max_length: int) -> tuple[int, ...]:
     return (*buckets, max_length)
 
 
-def _held_out(texts: TextSet, config: TrainConfig) -> Holdout:
-    """Rows of train and, after them, of the published validation split where there is one."""
-    if texts.validation:
+def _split(texts: TextSet, config: TrainConfig) -> tuple[Holdout, dict[str, Rows]]:
+    """The published validation split, or a part of train; rows of the first count on after those of train."""
+    if len(texts.validation):
         whole = np.arange(len(texts.train) + len(texts.validation))
-        return Holdout(whole[: len(texts.train)], whole[len(texts.train) :])
-    labels = [texts.classes.index(row.label) for row in texts.train]
-    return stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
+        held = Holdout(whole[: len(texts.train)], whole[len(texts.train) :])
+        return held, {"train": texts.train, "validation": texts.validation, "test": texts.test}
+    labels = texts.train.classes(texts.classes)
+    held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
+    train, validation = texts.train.take(held.train), texts.train.take(held.held)
+    return held, {"train": train, "validation": validation, "test": texts.test}
 
 
 def _processor(config: TrainConfig) -> TextConfig:

@@ -24,9 +24,10 @@ from training.architectures.base import ImageNetwork
 from training.architectures.classifier import ClassifierGraph, ImageClassifier
 from training.architectures.registry import find_architecture
 from training.config import TrainConfig
+from training.data.configured import image_config, image_flags
 from training.data.examples import Batch
-from training.data.splits import stratified_holdout
-from training.data.vision import Images, load_images, pixel_statistics
+from training.data.splits import Holdout, calibration_rows, stratified_holdout
+from training.data.vision import Images, ImageSet, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
 from training.evaluate.linear import Split, image_baseline
 from training.evaluate.report import Report
@@ -59,16 +60,18 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
 
     name = "vision"
     manifest_task: TaskName = "vision"
-    monitor = Monitor("accuracy", "max")
+    monitor = classification.ACCURACY
     outputs: tuple[str, ...] = ("probabilities", "logits")
     int8_methods: tuple[Int8Method, ...] = ("static", "dynamic")
 
+    def monitor_for(self, config: TrainConfig) -> Monitor:
+        return classification.monitor_for(config)
+
     def load(self, config: TrainConfig) -> ImageData:
         image_columns(config.slice, NO_IMAGES, ())  # a column that is none is a fault before any work
-        images = load_images(config.data, _processor(config, *config.image_size), strict=config.strict)
-        labels = images.train.labels.numpy()
-        held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
-        train, validation = images.train.take(held.train), images.train.take(held.held)
+        processor = image_config(config, *config.image_size)
+        images = load_images(config.data, processor, strict=config.strict, flags=image_flags(config))
+        held, train, validation = _split(images, config)
         classes = images.classes
         rows = {"train": len(train), "validation": len(validation), "test": len(images.test)}
         return ImageData(
@@ -77,7 +80,12 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
             test=images.test,
             held_out=held,
             source=DataSource(
-                name=images.name, url=images.url, licence=images.licence, digest=images.digest, rows=rows
+                name=images.name,
+                url=images.url,
+                licence=images.licence,
+                digest=images.digest,
+                rows=rows,
+                choices=dict(images.choices),
             ),
             facts=ImageFacts(
                 classes=classes,
@@ -85,6 +93,7 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
                 slices=tuple(config.slice),
             ),
             skipped=images.skipped,
+            calibration=calibration_rows(validation.labels.numpy(), config.seed),
         )
 
     def build(self, config: TrainConfig, data: ImageData) -> ImageClassifier:
@@ -130,15 +139,15 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
             {INPUT: pixels} for pixels in (*noise, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8))
         ]
 
-    def calibrate(self, model: nn.Module, data: ImageData) -> Calibrated:
-        return classification.calibrate_on(model, data.validation, self.inputs)
+    def calibrate(self, model: nn.Module, data: ImageData, config: TrainConfig) -> Calibrated:
+        return classification.calibrate_on(model, data, self.inputs, config)
 
     def deployed(self, model: ImageClassifier, calibrated: Calibrated) -> nn.Module:
         return ClassifierGraph(model.deployed(), calibrated.temperature)
 
     def processor(self, config: TrainConfig, data: ImageData) -> ImageConfig:
         height, width, channels = data.train.pixels.shape[1:]
-        return _processor(config, height, width, channels)
+        return image_config(config, height, width, channels)
 
     def files(self, data: ImageData) -> Mapping[str, bytes]:
         return {LABELS_FILE: json.dumps(data.facts.classes, ensure_ascii=False, indent=1).encode()}
@@ -176,14 +185,11 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
         return classification.with_baseline(report, baseline, data.test.labels, config)
 
 
-def _processor(config: TrainConfig, height: int, width: int, channels: int) -> ImageConfig:
-    return ImageConfig(
-        kind="image",
-        height=height,
-        width=width,
-        mode="L" if channels == 1 else "RGB",
-        fit=config.image_fit,
-        interpolation="bilinear",
-        background=config.background,
-        max_pixels=config.max_pixels,
-    )
+def _split(images: ImageSet, config: TrainConfig) -> tuple[Holdout, Images, Images]:
+    """The published validation split, whose rows count on after those of train, or a part of train."""
+    if images.validation is not None:
+        whole, first = np.arange(len(images.train) + len(images.validation)), len(images.train)
+        return Holdout(whole[:first], whole[first:]), images.train, images.validation
+    labels = images.train.labels.numpy()
+    held = stratified_holdout(labels, round(config.validation * len(labels)), config.seed)
+    return held, images.train.take(held.train), images.train.take(held.held)

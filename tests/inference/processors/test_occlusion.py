@@ -1,5 +1,6 @@
 """Explanations: each part's drop is what a run without that part gives, and the parts are those of the input."""
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from inference.errors import InvalidInput, Unsupported
 from inference.predictor import Predictor
@@ -58,6 +59,7 @@ def test_the_cell_that_holds_the_light_is_what_makes_an_image_bright(tmp_path: P
     dark = predictor.session.run({"image": np.zeros((1, SIDE, SIDE, 1), np.uint8)})["probabilities"][0, 0]
     gained = seen["probability"] - float(dark)
     assert np.array(seen["drops"]) == pytest.approx(np.array([[0, 0], [gained, 0]]), abs=1e-3)
+    assert seen["strongest"] == seen["drops"][1][0] < 0, "with its sign, in probability"
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4])
@@ -215,3 +217,25 @@ def test_a_parameter_that_nobody_reads_is_refused(reader: TextProcessor) -> None
 def test_tensors_without_a_task_are_not_explained() -> None:
     assert not isinstance(TensorProcessor(), Occludes)
     assert isinstance(ImageProcessor(CONFIG), Occludes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (unicodedata.normalize("NFD", "한국 café"), ["한국", "café"]),
+        ("x\u0323\u0307y ok", ["x\u0323\u0307y", "ok"]),
+        ("👩‍👩‍👧 🇩🇪 ok", ["👩‍👩‍👧", "🇩🇪", "ok"]),
+    ],
+    ids=ascii,
+)
+def test_a_word_ends_where_a_readers_character_does(text: str, words: list[str]) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1, "ok": 2}, "<unk>"))
+    tokenizer.normalizer = normalizers.NFKC()  # so its places are those of the composed text
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+|[^\w\s]"), "removed", invert=True)
+    processor = TextProcessor(TEXT, tokenizer)
+    variants = processor.variants(text, {})
+    assert [word.text for word in variants.parts] == [unicodedata.normalize("NFD", word) for word in words]
+    assert [text[word.start : word.end] for word in variants.parts] == [word.text for word in variants.parts]
+    tokens = variants.whole.tensors["ids"].shape[1]
+    left = [variants.without(part)["ids"].shape[1] for part in range(variants.size)]
+    assert sum(tokens - rest for rest in left) == tokens, "each token is of one word"

@@ -9,7 +9,7 @@ import pytest
 from inference.errors import ManifestInvalid
 from inference.predictor import Predictor
 from inference.processors.image import ImageProcessor
-from inference.store.reference import QUANTILES, REFERENCE_FILE, Histogram, Reference
+from inference.store.reference import A_HAIR, QUANTILES, REFERENCE_FILE, Histogram, Reference
 from inference.values import Payload
 from tests.bundles import CONFIG, png, with_reference, write_brightness
 
@@ -32,18 +32,25 @@ def test_a_feature_of_many_values_has_bins_of_as_many_rows_each() -> None:
     assert set(counts) == {100}
 
 
-def test_a_feature_of_few_values_has_a_bin_for_each_and_one_for_what_is_above() -> None:
+def test_a_feature_of_few_values_has_a_bin_for_each_and_one_on_either_side() -> None:
     found = Histogram.of(np.array([0.0] * 70 + [2.0] * 30))
-    assert found.bounds == (0, 2)
-    assert found.counts == (70, 30, 0)
-    assert [found.place(value) for value in (-1, 0, 0.5, 2, 3)] == [0, 0, 1, 1, 2]
+    assert found.bounds == (-A_HAIR, 0, 2)
+    assert found.counts == (0, 70, 30, 0)
+    assert [found.place(value) for value in (-1, 0, 0.5, 2, 3)] == [0, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("sure", [1000, 920], ids=["always", "nearly always"])
+def test_a_confidence_that_is_one_has_a_bin_below_it(sure: int) -> None:
+    found = Histogram.of(np.concatenate([np.ones(sure), np.linspace(0.5, 0.9, 1000 - sure)]))
+    assert found.counts == (1000 - sure, sure, 0)
+    assert [found.place(value) for value in (0.7, 1)] == [0, 1]
 
 
 def test_a_value_that_many_rows_share_ends_its_bin() -> None:
     values = np.concatenate([np.zeros(600), np.linspace(0.001, 1, 400)])
     found = Histogram.of(values)
-    assert found.bounds[0] == 0
-    assert found.counts[0] == 600
+    assert found.bounds[:2] == (-A_HAIR, 0)
+    assert found.counts[:2] == (0, 600)
 
 
 def test_bins_are_found_for_one_value_as_they_were_for_all() -> None:
@@ -71,8 +78,8 @@ def test_a_bundle_without_a_reference_opens(tmp_path: Path) -> None:
         (lambda it: it.update(features={}), "features"),
         (lambda it: it.update(rows=999), "got 1000 rows, expected the 999 of all"),
         (lambda it: it["features"]["label"].update(bounds=[1, 0]), "expected them to rise"),
-        (lambda it: it["features"]["label"].update(counts=[500, 500]), "got 2, expected 3"),
-        (lambda it: it["features"]["label"].update(counts=[-1, 1001, 0]), "expected none below 0"),
+        (lambda it: it["features"]["label"].update(counts=[500, 500]), "got 2, expected 4"),
+        (lambda it: it["features"]["label"].update(counts=[0, -1, 1001, 0]), "expected none below 0"),
         (
             lambda it: it["features"].update(hue=it["features"]["label"]),
             "got hue, expected some of brightness",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.architectures import matrix_factorisation, neumf, sasrec, two_towers
+from training.architectures import recommenders
 from training.architectures.base import CatalogueSpec
 
 ITEMS, LENGTH, USERS = 12, 8, 9
@@ -19,13 +19,13 @@ CATALOGUE = CatalogueSpec(USERS, ITEMS, LENGTH, TITLES)
 
 
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    "sasrec": lambda: sasrec.build(CATALOGUE, width=8, heads=2),
-    "two-towers": lambda: two_towers.build(CATALOGUE, width=8),
-    "two-towers without titles": lambda: two_towers.build(
+    "sasrec": lambda: recommenders.sasrec(CATALOGUE, width=8, heads=2),
+    "two-towers": lambda: recommenders.two_towers(CATALOGUE, width=8),
+    "two-towers without titles": lambda: recommenders.two_towers(
         CATALOGUE._replace(titles=()), width=8, repeat=False
     ),
-    "mf": lambda: matrix_factorisation.build(CATALOGUE, width=4),
-    "neumf": lambda: neumf.build(CATALOGUE, width=4, layers=(8, 4, 2)),
+    "mf": lambda: recommenders.mf(CATALOGUE, width=4),
+    "neumf": lambda: recommenders.neumf(CATALOGUE, width=4, layers=(8, 4, 2)),
 }
 
 

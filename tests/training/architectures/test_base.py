@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from training.architectures.base import Architecture, LogStatistics, Network, Recommender
+from training.architectures.base import LogStatistics, Network, Recommender
 from training.architectures.losses import basket_loss
+from training.architectures.record import Architecture
 from training.architectures.registry import ARCHITECTURES
 
 
@@ -18,7 +19,10 @@ def build(shape: int, *, width: int = 4, rate: float = 0.1, blocks: int | Sequen
 
 def test_unknown_option_is_refused_with_the_ones_there_are() -> None:
     (fault,) = ARCHITECTURES["resnet"].faults_of({"withs": [1]})
-    assert fault == "withs: resnet has no such option; it has widths, blocks, stem_stride, dropout"
+    assert (
+        fault
+        == "withs: resnet has no such option; it has widths, blocks, stem_stride, dropout; did you mean widths?"
+    )
 
 
 @pytest.mark.parametrize(

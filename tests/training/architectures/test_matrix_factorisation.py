@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 
-from training.architectures import matrix_factorisation
+from training.architectures import matrix_factorisation, recommenders
 from training.architectures.base import CatalogueSpec, LogStatistics
 
 CATALOGUE = CatalogueSpec(users=3, items=4)
@@ -12,7 +12,7 @@ CATALOGUE = CatalogueSpec(users=3, items=4)
 
 def model_of(l2: float) -> matrix_factorisation.MatrixFactorisation:
     torch.manual_seed(0)
-    model = matrix_factorisation.build(CATALOGUE, width=2, spread=0.5, l2=l2)
+    model = recommenders.mf(CATALOGUE, width=2, spread=0.5, l2=l2)
     torch.nn.init.normal_(model.user_bias.weight)
     torch.nn.init.normal_(model.item_bias)
     return model

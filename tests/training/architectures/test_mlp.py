@@ -2,12 +2,12 @@
 
 import torch
 
-from training.architectures import mlp
+from training.architectures import vision
 
 
 def test_pixels_in_another_order_are_as_good_with_the_first_weights_in_that_order() -> None:
     torch.manual_seed(0)
-    network = mlp.build((1, 4, 4), 3, hidden=[8]).eval()
+    network = vision.mlp((1, 4, 4), 3, hidden=[8]).eval()
     images, order = torch.rand(5, 1, 4, 4), torch.randperm(16)
     shuffled = images.flatten(1)[:, order].reshape(images.shape)
     expected = network(images)

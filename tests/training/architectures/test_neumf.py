@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training.architectures.recommenders import CATALOGUE, ITEMS, USERS, made
-from training.architectures import matrix_factorisation, neumf
+from training.architectures import matrix_factorisation, neumf, recommenders
 from training.config import load_config
 from training.errors import ConfigError
 from training.fit.train import FitResult, fit, load_data
@@ -23,7 +23,7 @@ def test_neumf_scores_a_pair_as_it_scores_the_catalogue() -> None:
 def started() -> tuple[matrix_factorisation.MatrixFactorisation, neumf.NeuMF]:
     """A factorisation, and a NeuMF that began as it."""
     source = made("mf")
-    model = neumf.build(CATALOGUE, width=4 + neumf.BIASES, layers=(8, 4, 2)).eval()
+    model = recommenders.neumf(CATALOGUE, width=4 + neumf.BIASES, layers=(8, 4, 2)).eval()
     assert isinstance(source, matrix_factorisation.MatrixFactorisation)
     model.begin_as(source.state_dict())
     return source, model

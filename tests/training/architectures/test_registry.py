@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.architectures.base import Architecture
+from training.architectures.record import Architecture
 from training.architectures.registry import (
     ARCHITECTURES,
     BUILT_IN,

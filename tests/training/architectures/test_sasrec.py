@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.training.architectures.recommenders import CATALOGUE, histories, made
-from training.architectures import sasrec
+from training.architectures import recommenders, sasrec
 
 
 def test_no_state_of_sasrec_sees_what_comes_after_it() -> None:
@@ -18,7 +18,7 @@ def test_no_state_of_sasrec_sees_what_comes_after_it() -> None:
 
 def test_sampled_softmax_over_many_draws_is_the_full_softmax() -> None:
     torch.manual_seed(0)
-    full = sasrec.build(CATALOGUE._replace(items=2000), width=8)
+    full = recommenders.sasrec(CATALOGUE._replace(items=2000), width=8)
     states, expected = 0.3 * torch.randn(50, 8), torch.randint(1, 2001, (50,))
     whole = full.softmax_loss(states, expected)
     full.sampled = 1500

@@ -3,14 +3,14 @@
 import torch
 
 from tests.training.architectures.test_text_architectures import WORDS, random_ids
-from training.architectures import textcnn
+from training.architectures import text
 from training.architectures.bag import BagOfNgrams
 from training.architectures.words import Words
 
 
 def test_the_place_of_an_ngram_in_the_text_is_forgotten() -> None:
     torch.manual_seed(0)
-    network = textcnn.build(Words(30, 16), 3, width=8, filters=4, sizes=[3]).eval()
+    network = text.textcnn(Words(30, 16), 3, width=8, filters=4, sizes=[3]).eval()
     # Padded with words whose vectors are zero, so that no n-gram but the one is there.
     torch.nn.init.zeros_(network.vectors.weight[9].detach())
     early, late = ([9, 9, 5, 6, 7, 9, 9, 9, 9], [9, 9, 9, 9, 9, 5, 6, 7, 9])
@@ -22,7 +22,7 @@ def test_the_place_of_an_ngram_in_the_text_is_forgotten() -> None:
 
 def test_a_bag_beside_the_filters_answers_half() -> None:
     torch.manual_seed(0)
-    model = textcnn.build(WORDS, 3, width=8, filters=4, bag=1 << 10)
+    model = text.textcnn(WORDS, 3, width=8, filters=4, bag=1 << 10)
     model.prepare([(random_ids(20, 12, seed=1), torch.arange(20) % 3)])
     assert model.bag is not None
     ids = random_ids(6, 9)
@@ -35,7 +35,7 @@ def test_a_bag_beside_the_filters_answers_half() -> None:
 
 def test_each_text_is_learned_by_the_filters_or_by_the_bag() -> None:
     torch.manual_seed(0)
-    model = textcnn.build(WORDS, 3, width=8, filters=4, bag=1 << 10, dropout=0.0).train()
+    model = text.textcnn(WORDS, 3, width=8, filters=4, bag=1 << 10, dropout=0.0).train()
     assert model.bag is not None
     model.bag.dropout.p = 0.0
     ids = random_ids(64, 9)
@@ -46,5 +46,5 @@ def test_each_text_is_learned_by_the_filters_or_by_the_bag() -> None:
 
 
 def test_a_new_head_has_the_bag_with_it() -> None:
-    names = textcnn.build(WORDS, 3, width=8, filters=4, bag=1 << 10).head_names()
+    names = text.textcnn(WORDS, 3, width=8, filters=4, bag=1 << 10).head_names()
     assert {"head.weight", "bag.weight", "bag.ratio", "bag.bias"} <= names

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from training.architectures import vit
+from training.architectures import vision
 
 
 def test_without_positions_the_order_of_the_patches_is_nothing_to_it() -> None:
     torch.manual_seed(0)
-    network = vit.build((1, 8, 8), 3, patch=4, width=16).eval()
+    network = vision.vit((1, 8, 8), 3, patch=4, width=16).eval()
     images = torch.rand(2, 1, 8, 8)
     swapped = torch.cat([images[:, :, 4:], images[:, :, :4]], 2)
     assert not torch.allclose(network(swapped), network(images), atol=1e-4)
@@ -21,4 +21,4 @@ def test_without_positions_the_order_of_the_patches_is_nothing_to_it() -> None:
 )
 def test_patches_that_do_not_divide_the_image_are_refused(options: dict[str, int], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        vit.build((1, 8, 8), 3, **options)
+        vision.vit((1, 8, 8), 3, **options)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tests.training.data.test_text import sample_texts
-from training.data.examples import Loader, as_arrays, restart, seeded
+from training.data.examples import Loader, Subset, as_arrays, restart, seeded
 
 
 def test_two_processes_see_what_one_with_the_doubled_batch_would() -> None:
@@ -23,6 +23,15 @@ def test_an_incomplete_batch_is_dropped_in_training_alone(training: bool, sizes:
     loader = Loader(sample_texts(), 200, seed=0, training=training)
     assert [len(batch["label"]) for batch in loader] == sizes
     assert len(loader) == len(sizes)
+
+
+def test_a_subset_has_its_own_rows_alone() -> None:
+    texts, rows = sample_texts(), torch.tensor([7, 2, 300])
+    found = Subset(texts, rows)
+    whole = texts.batch(rows, torch.Generator())
+    (batch,) = Loader(found, 10, seed=0, training=False)
+    assert all(torch.equal(batch[name], whole[name]) for name in whole)
+    assert sorted(found.order(torch.Generator(), 1).tolist()) == [0, 1, 2]
 
 
 def test_an_epoch_that_is_resumed_has_the_batches_that_were_left() -> None:

@@ -70,10 +70,20 @@ def test_one_class_is_refused(tmp_path: Path) -> None:
         read_folder(tmp_path, GREY, strict=False)
 
 
-def test_empty_class_is_refused_by_name(folder: Path) -> None:
+def test_a_class_of_too_few_images_is_left_out_by_name_and_stops_a_strict_run(folder: Path) -> None:
     (folder / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: a class needs at least two"):
-        read_folder(folder, GREY, strict=False)
+    (folder / "single").mkdir()
+    Image.new("L", (5, 9), 99).save(folder / "single" / "0.png")
+    images = read_folder(folder, GREY, strict=False)
+    assert images.classes == ("dark", "light")
+    assert images.faults[0].endswith(
+        "empty: a class needs at least two readable images, it has 0 and is left out"
+    )
+    assert images.faults[1].endswith(
+        "single: a class needs at least two readable images, it has 1 and is left out"
+    )
+    with pytest.raises(DataError, match="single: a class needs at least two"):
+        read_folder(folder, GREY, strict=True)
 
 
 def test_train_and_test_folders_are_kept_apart(folder: Path, tmp_path: Path) -> None:

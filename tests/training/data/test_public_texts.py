@@ -62,4 +62,4 @@ def test_a_named_set_is_read_from_its_own_format(
     paths = [packed(tmp_path / file, text) for file, text in files.items()]
     monkeypatch.setattr(public_texts, "local_files", lambda _: paths)
     found = read_public(PUBLIC_SETS[name])
-    assert found == ([train], [test], [] if validation is None else [validation])
+    assert list(map(list, found)) == [[train], [test], [] if validation is None else [validation]]

@@ -5,18 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.data.events import Columns
+from training.data.events import Reading
 from training.data.interactions import hold_out
 from training.data.recommendation import load_interactions, make_splits
 from training.data.shop import read_shop
 from training.errors import DataError
 
-COLUMNS = Columns("user", "item")
-
 
 def test_data_that_are_neither_a_name_nor_a_file_list_the_names() -> None:
     with pytest.raises(DataError, match=r"--data 'nope' is neither a file .* nor a named set \(shop, "):
-        load_interactions("nope", COLUMNS, repeats=False, strict=False)
+        load_interactions("nope", Reading())
 
 
 @pytest.mark.slow
@@ -37,7 +35,7 @@ def test_windows_predict_every_item_but_the_first_once(tmp_path: Path) -> None:
     text = "user,item\n" + "".join(f"u{u},i{t:02d}\n" for u in range(4) for t in range(12))
     path = tmp_path / "sales.csv"
     path.write_text(text)
-    found = load_interactions(str(path), COLUMNS, repeats=False, strict=True)
+    found = load_interactions(str(path), Reading(strict=True))
     train = make_splits(found, "sequences", 4, 4, 0.1, seed=0).train
     batch = train.batch(torch.arange(len(train)), torch.Generator())
     assert batch["history"].shape[1] == 4

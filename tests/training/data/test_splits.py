@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.splits import stratified_holdout, write_holdout
+from training.data.splits import LEAST_DIVIDED_ROWS, calibration_rows, stratified_holdout, write_holdout
 from training.errors import DataError, RunError
 
 LABELS = np.repeat([0, 1, 2], [500, 300, 7])
@@ -22,6 +22,16 @@ def test_split_keeps_the_share_of_each_class_and_never_takes_all_of_one() -> Non
     assert np.abs(counts - 80 * np.array([500, 300, 7]) / 807).max() < 1
     most = stratified_holdout(LABELS, 804, seed=1)
     assert np.bincount(LABELS[most.train]).tolist() == [1, 1, 1]
+
+
+def test_half_of_a_large_validation_calibrates_and_none_of_a_small_one() -> None:
+    labels = np.arange(LEAST_DIVIDED_ROWS) % 7
+    half = calibration_rows(labels, seed=0)
+    assert half is not None
+    assert len(half) == LEAST_DIVIDED_ROWS // 2
+    assert np.ptp(np.bincount(labels[half])) <= 1
+    assert calibration_rows(labels[1:], seed=0) is None
+    assert calibration_rows(np.arange(LEAST_DIVIDED_ROWS), seed=0) is None, "each row is a class"
 
 
 def test_split_is_a_function_of_the_seed() -> None:

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from training.data.tables import Table, read_table
+from training.data.tables import Flags, Table, read_table
 from training.errors import DataError
 
 GOOD = [(f"good film number {n}", "pos") for n in range(8)] + [
@@ -32,14 +32,14 @@ def write(
 
 
 def load(path: Path) -> Table:
-    return read_table(path, "text", "label")
+    return read_table(path)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_every_format_gives_the_same_rows(tmp_path: Path, suffix: str) -> None:
     rows = [('He said, "no".\nTwice.', "a"), ("schön\tgut", "b")]
     path = write(tmp_path / f"mail{suffix}", rows, ("body", "kind"))
-    table = read_table(path, "body", "kind")
+    table = read_table(path, Flags("body", "kind"))
     assert [(row.text, row.label) for row in table.rows] == rows
     first = 2 if suffix in (".csv", ".tsv") else 1
     assert [row.where for row in table.rows] == [f"mail{suffix}, row {first + n}" for n in range(2)]
@@ -64,9 +64,11 @@ def test_row_with_too_many_cells_is_skipped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_missing_column_is_named_with_those_there_are(tmp_path: Path, suffix: str) -> None:
-    path = write(tmp_path / f"mail{suffix}", GOOD, ("body", "label"))
+    path = write(tmp_path / f"mail{suffix}", GOOD, ("ink", "paper"))
     with pytest.raises(
-        DataError, match=r"no column 'text'; it has 'body', 'label'. Name yours with --text-column"
+        DataError,
+        match=r"no column 'text' or 'label' or of another usual name; it has 'ink', 'paper'. "
+        "Name yours with --text-column and --label-column",
     ):
         load(path)
 
@@ -88,7 +90,7 @@ def test_a_quote_left_open_is_suspected_where_a_text_runs_over_lines(tmp_path: P
     path = tmp_path / "mail.csv"
     path.write_text('text,label\n"ink,pos\npaper,neg\n')
     assert load(path).faults == [
-        "mail.csv, row 2: label is empty; its text runs over 3 lines, is a quote left open?"
+        "mail.csv, row 2: 1 of 2 cells; one runs over 2 lines, is a quote left open?"
     ]
 
 

@@ -34,7 +34,7 @@ def test_embedded_digits_need_no_network(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_unknown_data_lists_the_named_sets() -> None:
-    with pytest.raises(DataError, match=r"neither a folder nor a named set \(digits, fashion"):
+    with pytest.raises(DataError, match=r"neither a folder, nor a file, nor a named set \(digits, fashion"):
         load_images("no-such-set", GREY, strict=True)
 
 

@@ -35,6 +35,19 @@ def test_neighbours_are_cosines_over_the_items_of_the_history() -> None:
     assert scores[1, 1].item() == pytest.approx(with_second + 1 / np.sqrt(2 * 3), abs=1e-5)
 
 
+def test_shrinkage_lowers_the_cosines_of_few_users_and_leaves_an_item_itself() -> None:
+    shrunk = ItemNeighbours(LOG, ITEMS, 10, shrinkage=4.0).scores(held([1]), torch.tensor([0]))[0]
+    assert shrunk.tolist() == pytest.approx([1, 2 / (np.sqrt(2 * 3) + 4), 0, 0], abs=1e-5)
+
+
+def test_decay_weighs_the_newer_items_more_by_their_latest_place() -> None:
+    knn = ItemNeighbours(LOG, ITEMS, 10, decay=1.0)
+    older, newer = knn.scores(held([1, 3, 3], [3, 1, 3]), torch.tensor([0, 1]))
+    assert older[0].item() == pytest.approx(1 / 3, abs=1e-5), "two items follow"
+    assert newer[0].item() == pytest.approx(1 / 2, abs=1e-5), "one item follows"
+    assert older[2].item() == newer[2].item() == pytest.approx(1, abs=1e-5)
+
+
 def test_only_the_nearest_neighbours_are_kept_and_ties_go_by_popularity() -> None:
     scores = ItemNeighbours(LOG, ITEMS, neighbours=1).scores(held([1]), torch.tensor([0]))[0]
     assert scores.argsort(descending=True).tolist() == [0, 1, 2, 3], "itself, then by popularity"

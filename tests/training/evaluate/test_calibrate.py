@@ -1,32 +1,13 @@
-"""Calibration on validation: the temperature, the sets, the outliers."""
+"""Calibration on validation: which rows give the temperature, the sets and the outliers."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 
-from tests.training.evaluate.test_metrics import CLASSES, LABELS, LOGITS, PROBABILITIES, ROWS
-from training.data.examples import seeded
-from training.evaluate.calibrate import (
-    COVERAGES,
-    FALSE_ALARM_RATE,
-    Calibrated,
-    calibrate,
-    conformal_quantile,
-    covered,
-    fit_temperature,
-)
-
-
-def test_temperature_is_the_one_that_the_logits_were_made_with() -> None:
-    labels = torch.multinomial(PROBABILITIES, 50, replacement=True, generator=seeded(3)).T.flatten()
-    assert fit_temperature(2.5 * LOGITS.repeat(50, 1), labels) == pytest.approx(2.5, rel=0.05)
-
-
-def test_conformal_sets_hold_the_truth_as_often_as_asked() -> None:
-    half = ROWS // 2
-    quantile = conformal_quantile(PROBABILITIES[:half], LABELS[:half], 0.9)
-    found = covered(PROBABILITIES[half:], LABELS[half:], {"0.9": quantile})
-    assert found["0.9"] == pytest.approx(0.9, abs=0.06)
-    assert conformal_quantile(PROBABILITIES[:5], LABELS[:5], 0.99) == 1.0
+from tests.training.evaluate.test_metrics import LABELS, LOGITS
+from training.evaluate.calibrate import FALSE_ALARM_RATE, Calibrated, calibrate
 
 
 def test_calibration_flags_the_stated_share_of_validation_as_outliers() -> None:
@@ -39,12 +20,40 @@ def test_calibration_flags_the_stated_share_of_validation_as_outliers() -> None:
 
 
 def test_a_larger_coverage_asks_for_a_larger_set() -> None:
-    quantiles = list(calibrate(LOGITS, LABELS).quantiles.values())
-    assert len(quantiles) == len(COVERAGES)
-    assert quantiles == sorted(quantiles)
-    assert CLASSES > 2
+    conformal = calibrate(LOGITS, LABELS).conformal
+    assert conformal is not None
+    assert [*conformal.quantiles] == ["0.9", "0.95", "0.99", "0.995"], "and 0.999 takes 999 rows"
+    assert [*conformal.quantiles.values()] == sorted(conformal.quantiles.values())
+    assert (conformal.rows, conformal.apart) == (len(LABELS), False)
+
+
+def test_rows_apart_give_the_quantiles_and_the_others_the_temperature() -> None:
+    apart = np.arange(0, len(LABELS), 2)
+    found = calibrate(LOGITS, LABELS, apart)
+    assert found.conformal is not None
+    assert (found.conformal.rows, found.conformal.apart) == (len(apart), True)
+    others = LOGITS.clone()
+    others[apart] = torch.randn(len(apart), LOGITS.shape[1], dtype=torch.float64) * 30
+    spoiled = calibrate(others, LABELS, apart)
+    assert spoiled.temperature == found.temperature
+    assert spoiled.conformal is not None
+    assert spoiled.conformal.quantiles != found.conformal.quantiles
+
+
+def test_a_coverage_by_class_has_a_quantile_for_each() -> None:
+    conformal = calibrate(LOGITS, LABELS, by="class").conformal
+    assert conformal is not None
+    assert {len(quantiles) for quantiles in conformal.class_quantiles.values()} == {LOGITS.shape[1]}
 
 
 def test_the_defaults_change_nothing() -> None:
     untouched = Calibrated()
-    assert (untouched.temperature, untouched.quantiles, untouched.outlier_threshold) == (1.0, {}, None)
+    assert (untouched.temperature, untouched.conformal, untouched.outlier_threshold) == (1.0, None, None)
+
+
+def test_the_calibration_of_an_older_run_is_read() -> None:
+    older = {"temperature": 1.2, "quantiles": {"0.9": 0.3, "0.95": 0.5}, "outlier_threshold": -2.0}
+    found = Calibrated.model_validate_json(json.dumps(older))
+    assert found.conformal is not None
+    assert (found.temperature, found.conformal.quantiles["0.95"], found.conformal.rows) == (1.2, 0.5, 0)
+    assert Calibrated.model_validate_json(json.dumps({**older, "quantiles": {}})).conformal is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.ranking import sorted_ranks
 from training.evaluate.ranking import (
     MeanFigure,
     coverage,
@@ -42,6 +43,25 @@ def test_full_ranking_of_baskets_agrees_with_brute_force() -> None:
     found = torch.stack([hit_rate(ranks, 5), ndcg(ranks, 5), reciprocal_rank(ranks)], 1)
     slow = [plain(scores[i].tolist(), expected[i], seen[i], 5) for i in range(40)]
     torch.testing.assert_close(found, torch.tensor(slow, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("levels", [1, 3, 1000], ids=["all equal", "many ties", "few ties"])
+def test_counting_gives_the_ranks_of_a_stable_sort(levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    scores = torch.from_numpy(rng.integers(0, levels, (60, 50)).astype(np.float32))
+    expected = pad([set(rng.choice(50, rng.integers(1, 20), replace=False) + 1) for _ in range(60)])
+    assert torch.equal(full_ranks(scores, expected), sorted_ranks(scores, expected))
+    seen = torch.from_numpy(rng.integers(0, 51, (60, 8)))
+    hidden = scores.clone()
+    for row in range(60):
+        for item in set(seen[row].tolist()) - set(expected[row].tolist()) - {0}:
+            hidden[row, item - 1] = -math.inf
+    assert torch.equal(full_ranks(scores, expected, seen), sorted_ranks(hidden, expected))
+
+
+def test_a_score_that_is_no_number_gains_nothing() -> None:
+    scores = torch.tensor([[math.nan, 1.0, 2.0]] * 2)
+    assert full_ranks(scores, torch.tensor([[1], [3]])).tolist() == [[3], [1]]
 
 
 def test_a_test_item_among_its_own_negatives_counts_once() -> None:

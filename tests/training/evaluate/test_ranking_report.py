@@ -7,7 +7,7 @@ import torch
 
 from training.data.histories import Held, Spans
 from training.data.interactions import make_log
-from training.evaluate.baselines import Popularity
+from training.evaluate.baselines import Baseline, ItemNeighbours, Popularity
 from training.evaluate.ranking_report import MAIN, PLOT, baselines, ranks_of, report, score_all
 
 USERS, ITEMS = 12, 30
@@ -51,6 +51,17 @@ def test_margins_over_a_baseline_carry_an_interval_and_the_plot_is_there(tmp_pat
     assert found.pictures.keys() == {PLOT}
     assert (tmp_path / PLOT).stat().st_size > 0
     assert [(one.value, one.rows, one.score) for one in found.evaluation.slices] == [("1–9", USERS, 1.0)]
+
+
+def test_every_row_is_kept_beside_the_baselines_for_the_paired_test(tmp_path: Path) -> None:
+    rivals: dict[str, Baseline] = {
+        "popularity": Popularity(LOG, ITEMS),
+        "item_knn": ItemNeighbours(LOG, ITEMS, 5),
+    }
+    found = report(held(), knowing, rivals, tmp_path, history_lengths=True)
+    assert found.row_scores == (1.0,) * USERS
+    assert found.baselines.keys() == {"popularity", "item knn"}
+    assert {len(rows) for rows in found.baselines.values()} == {USERS}
 
 
 def test_buying_the_same_again_is_a_baseline_of_shops_alone() -> None:

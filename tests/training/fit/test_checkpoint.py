@@ -1,7 +1,9 @@
 """Checkpoints: whole or not there, without code, and of the same model."""
 
 import os
+import resource
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -43,11 +45,25 @@ def test_a_save_that_fails_leaves_the_older_checkpoint(
     path = tmp_path / "resume.ckpt"
     save_checkpoint({"step": 1}, path)
 
-    def full(contents: object, partial: Path) -> None:
-        partial.write_bytes(b"half")
+    def full(contents: object, partial: BinaryIO) -> None:
+        partial.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(RunError, match=r"resume\.ckpt: cannot be written: disk full"):
         save_checkpoint({"step": 2}, path)
     assert read_checkpoint(path) == {"step": 1}
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_of_a_checkpoint(tmp_path: Path) -> None:
+    """A limit on the size of files fails as a full disk does, in the middle of a write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(
+            RunError, match=r"best\.ckpt: cannot be written: File too large; the same command resumes"
+        ):
+            save_checkpoint(weights(nn.Linear(300, 300)), tmp_path / "best.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torchmetrics import MetricCollection
 
 from training.config import TrainConfig, load_config
 from training.data.examples import Loader, restart, seeded
@@ -20,6 +21,7 @@ from training.fit.optim import make_optimizer, make_schedule
 from training.fit.steps import Steps
 from training.fit.train import FitResult, build_model, fit, load_data
 from training.run import RunFiles
+from training.tasks.base import Monitor
 from training.tasks.registry import find_task
 
 FLAGS = (
@@ -113,8 +115,39 @@ def test_a_lower_score_is_better_where_the_task_says_so(
 ) -> None:
     scripted(monkeypatch, 0.5, 0.3, 0.4)
     task = find_task("vision")
-    monkeypatch.setattr(type(task), "monitor", task.monitor.__class__("accuracy", "min"))
+    monkeypatch.setattr(type(task), "monitor_for", lambda *_: Monitor("accuracy", "min"))
     assert run(configure(tmp_path, "--epochs", "3")).score == 0.3
+
+
+@pytest.mark.parametrize(("weights", "kept"), [("balanced", 2), ("none", 1)])
+def test_the_epoch_is_chosen_by_the_metric_that_the_options_imply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: str, kept: int
+) -> None:
+    majority, better = (0.98, 0.5), (0.94, 0.9)
+    found = iter(majority + better)
+
+    def compute(_: object) -> dict[str, float]:
+        return {f"val/{name}": next(found) for name in ("accuracy", "balanced_accuracy")}
+
+    monkeypatch.setattr(MetricCollection, "compute", compute)
+    config = configure(tmp_path, "--epochs", "2", "--class-weights", weights)
+    result = run(config)
+    assert (result.metric, result.score) == (
+        ("balanced_accuracy", 0.9) if weights == "balanced" else ("accuracy", 0.98)
+    )
+    assert read_checkpoint(RunFiles(config.run_directory).best)["global_step"] == kept * STEPS
+
+
+def test_a_run_whose_epochs_were_compared_by_another_metric_is_not_resumed(tmp_path: Path) -> None:
+    config = configure(tmp_path, "--epochs", "1")
+    files = RunFiles(config.run_directory)
+    run(config)
+    save_checkpoint({**read_checkpoint(files.resume_point), "monitor": "macro_f1"}, files.resume_point)
+    files.fit.unlink()
+    with pytest.raises(
+        RunError, match="compared by macro_f1, expected accuracy; remove the run to start over"
+    ):
+        run(config)
 
 
 def test_a_run_without_a_finite_score_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,21 +50,49 @@ def test_all_that_was_measured_has_its_section(tmp_path: Path) -> None:
     report = PLAIN.model_copy(
         update={
             "evaluation": evaluation,
-            "calibration": Calibration(temperature=1.5, ece_before=0.1, ece_after=0.01, bins=15),
-            "conformal": Conformal(quantiles={"0.95": 0.7}, covered={"0.95": 0.951}, default="0.95"),
+            "calibration": Calibration(
+                temperature=1.5,
+                ece_before=0.1,
+                ece_after=0.01,
+                bins=15,
+                reason="held-out NLL is lower",
+                ece_low=0.004,
+                ece_high=0.012,
+                ece_noise=0.006,
+            ),
+            "conformal": Conformal(
+                quantiles={"0.95": 0.7},
+                covered={"0.95": 0.951},
+                default="0.95",
+                rows=2500,
+                apart=True,
+                standard_error={"0.95": 0.0044},
+                sizes={"0.95": 1.104},
+                lowest={"0.95": 0.82},
+            ),
             "pictures": {"confusion.png": "Confusion"},
         }
     )
     text = written(tmp_path, report, DistilledFrom(name="big", version=7, digest="0" * 64))
     assert sections(text) == [
-        "By class", "Calibration", "Slices of test", "Robustness", "Plots", "Data and training",
+        "By class", "Calibration", "Prediction sets", "Slices of test", "Robustness", "Plots", "Data and training",
     ]  # fmt: skip
     assert "| 3 | 0.100 | 0.200 | 0.300 | 4 |" in text
     assert "from 0.1000 to 0.0100" in text
-    assert "Prediction sets by the coverage asked for (and found on test): 0.95 (0.951)." in text
+    assert "interval is 0.0040 to 0.0120; by chance alone a calibrated model has 0.0060" in text
+    assert "| 0.95 | 0.9510 | 0.0044 | 0.8200 | 1.10 |" in text
+    assert "2,500 calibration rows that chose nothing" in text
     assert "| blur, radius 1 | 0.7000 |" in text
     assert "![Confusion](confusion.png)" in text
     assert "- Distilled from the bundle big, version 7" in text
+
+
+def test_a_model_that_cannot_be_calibrated_says_so(tmp_path: Path) -> None:
+    none = Calibration(temperature=1, ece_before=0.1, ece_after=0.1, bins=15, method="none", reason="40 rows")
+    text = written(tmp_path, PLAIN.model_copy(update={"calibration": none}))
+    assert "No temperature was taken" in text
+    assert "The reason for the temperature: 40 rows." in text
+    assert "no prediction sets" in text
 
 
 def test_int8_is_told_whether_it_was_accepted_or_not(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_the_score_is_that_of_the_graph_on_validation(graph: Path) -> None:
     data = task.load(load_config("vision", ("--data", "digits", "--arch", "mlp")))
     logits = GraphModel(session(graph))(data.validation.pixels)
     right = (logits.argmax(1) == data.validation.labels).double().mean().item()
-    assert score_on_validation(session(graph), task, data) == pytest.approx(right)
+    assert score_on_validation(session(graph), task, data, "accuracy") == pytest.approx(right)
 
 
 class Stepped:

@@ -112,7 +112,8 @@ def test_another_budget_is_measured_anew_and_off_means_none(root: Path, tmp_path
 
 def quantized(root: Path, target: Path, budget: float = 0.5) -> Quantization:
     task = find_task("vision")
-    return quantize(task, RunFiles(root / "run").graph, task.load(configure(root)), target, budget)
+    config = configure(root, "--quantize-budget", str(budget))
+    return quantize(task, RunFiles(root / "run").graph, task.load(config), target, config)
 
 
 def try_only(monkeypatch: pytest.MonkeyPatch, *methods: Int8Method) -> None:

@@ -39,4 +39,6 @@ def test_each_method_leaves_its_sign_in_the_graph(
 
 
 def test_every_method_is_tried_by_some_task() -> None:
-    assert {method for task in BUILT_IN for method in task.int8_methods} == set(get_args(Int8Method))
+    assert {method for task in map(find_task, BUILT_IN) for method in task.int8_methods} == set(
+        get_args(Int8Method)
+    )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from inference.processors.base import StackingProcessor
 from inference.values import Tensors
-from training.architectures import mlp
+from training.architectures import vision
 from training.architectures.classifier import ClassifierGraph, ImageClassifier
 from training.data.examples import as_arrays, seeded
 from training.release.export import export
@@ -37,7 +37,7 @@ def collate(rows: Sequence[int]) -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def graph() -> nn.Module:
     torch.manual_seed(0)
-    return ClassifierGraph(ImageClassifier(mlp.build((1, 4, 4), 3, hidden=(8,)), [0.3], [0.4]), 1.5).eval()
+    return ClassifierGraph(ImageClassifier(vision.mlp((1, 4, 4), 3, hidden=(8,)), [0.3], [0.4]), 1.5).eval()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from training.config import load_config
 from training.tasks import classification
 from training.tasks.classification import DISTILLED, ClassFacts
 from training.tasks.losses import distillation_loss
+from training.tasks.registry import find_task
 
 FACTS = ClassFacts(("a", "b"), (3, 1))
 LOGITS, LABELS = torch.tensor([[1.0, -1.0], [0.5, 2.0]]), torch.tensor([0, 1])
@@ -33,3 +34,13 @@ def test_a_teacher_has_its_share_of_the_loss() -> None:
 def test_golden_rows_are_the_first_of_each_class_that_validation_has() -> None:
     assert classification.golden_rows(torch.tensor([2, 2, 0, 2, 0]), 4) == [2, 0]
     assert len(classification.golden_rows(torch.arange(30), 30)) == classification.GOLDEN_EXAMPLES
+
+
+def test_balanced_accuracy_is_half_where_one_of_two_classes_is_never_named() -> None:
+    config = load_config("text", ("--class-weights", "balanced"))
+    monitor = find_task("text").monitor_for(config)
+    metrics = classification.metrics(FACTS)
+    metrics.update(torch.tensor([[1.0, 0.0]]).expand(50, 2), torch.tensor([0] * 49 + [1]))
+    found = metrics.compute()
+    assert found["accuracy"].item() == pytest.approx(0.98)
+    assert found[monitor.metric].item() == pytest.approx(0.5)

@@ -8,7 +8,7 @@ from training.tasks.registry import BUILT_IN, TASKS, find_task
 
 
 def test_every_task_has_an_architecture_and_the_other_way_round() -> None:
-    assert tuple(TASKS) == task_names() == tuple(task.name for task in BUILT_IN)
+    assert tuple(TASKS) == task_names() == tuple(find_task(name).name for name in BUILT_IN)
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -12,10 +12,11 @@ from tokenizers import Tokenizer
 from inference.predictor import Predictor
 from inference.values import Payload
 from training.config import TrainConfig, load_config
+from training.data.faults import SHOWN
 from training.data.text import Texts
 from training.data.tokenizer import UNKNOWN_ID
 from training.evaluate.robustness import of_texts
-from training.fit.train import SKIPPED_SHOWN, load_data
+from training.fit.train import load_data
 from training.pipeline import train
 from training.run import RunFiles
 from training.tasks.registry import find_task
@@ -171,8 +172,8 @@ def test_skipped_rows_are_shown_in_part_and_kept_in_whole(
     lines = files.skipped.read_text().splitlines()
     assert lines == [f"mail.csv, row {row}: text is empty" for row in range(42, 57)]
     shown = [record.getMessage() for record in caplog.records if record.name == "training.fit.train"]
-    assert len(shown) == SKIPPED_SHOWN + 1
-    assert shown[-1] == f"… and 5 more; all are in {files.skipped}"
+    assert len(shown) == SHOWN + 1
+    assert shown[-1] == f"… and 5 more: 15 × text is empty; all are in {files.skipped}"
 
 
 def test_word_dropout_hides_that_share_of_the_words_and_no_padding() -> None:

@@ -1,0 +1,156 @@
+"""The rows of a file of events in parts, so that a file of any size passes through: CSV, TSV, JSON lines and Parquet.
+
+Rows are numbered as a spreadsheet shows them: the header of a CSV file is row 1. A line of JSON and a row of Parquet
+count from 1. Values stay as the file has them; `events` makes events of them.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from training.data.files import UNREADABLE, open_bytes, undecodable
+from training.data.interactions import Ints
+from training.data.records import open_parquet
+from training.data.tables import Source
+from training.errors import DataError
+
+PART_ROWS = 1 << 14
+"""Of JSON lines and Parquet."""
+
+BLOCK_BYTES = 1 << 18
+"""Of a CSV, read at once; no row may be longer. Blocks of 4 MiB hold 50 MB more of memory, and are no faster."""
+
+
+class Part(NamedTuple):
+    """Rows as they come: an array [rows] of each column, and int64 [rows], their numbers."""
+
+    columns: dict[str, Any]
+    numbers: Ints
+
+
+class Unreadable(NamedTuple):
+    """A row that is none."""
+
+    number: int
+    fault: str
+
+
+Parts = Iterator[Part | Unreadable]
+
+
+def read_parts(source: Source, names: Sequence[str]) -> Parts:
+    """The named columns, part by part; `DataError` where the file as a whole cannot be read."""
+    readers = {"parquet": _parquet, "jsonl": _json_lines}
+    path = source.path
+    try:
+        yield from readers.get(source.format.kind, _delimited)(source, names)
+    except UnicodeError as error:
+        raise undecodable(path, source.dialect.encoding) from error
+    except pa.ArrowInvalid as error:
+        if "UTF8" in str(error):
+            raise undecodable(path, source.dialect.encoding) from error
+        hint = "; is a quote left open?" if "straddling" in str(error) else ""
+        raise DataError(
+            f"{path.name}: cannot be read as {source.format.kind.upper()}: {error}{hint}"
+        ) from error
+    except UNREADABLE as error:
+        raise DataError(f"{path.name}: cannot be read: {error}") from error
+
+
+def _delimited(source: Source, names: Sequence[str]) -> Parts:
+    odd: list[Unreadable] = []
+
+    def note(row: Any) -> str:
+        lines = row.text.strip().count("\n") + 1
+        suspicion = f"; it runs over {lines} lines, is a quote left open?" if lines > 1 else ""
+        odd.append(
+            Unreadable(row.number, f"{row.actual_columns} fields, expected {row.expected_columns}{suspicion}")
+        )
+        return "skip"
+
+    encoding = source.dialect.encoding
+    with open_bytes(source.path) as stream:
+        reader = csv.open_csv(
+            stream,
+            # One thread: only then does the reader know the numbers of the rows that it skips.
+            read_options=csv.ReadOptions(
+                use_threads=False,
+                block_size=BLOCK_BYTES,
+                encoding="utf8" if encoding == "utf-8-sig" else encoding,
+            ),
+            parse_options=csv.ParseOptions(
+                delimiter=source.dialect.separator, newlines_in_values=True, invalid_row_handler=note
+            ),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), include_columns=list(names)
+            ),
+        )
+        following = 2
+        for batch in reader:
+            numbers = _numbers(following, len(batch), odd)
+            following = int(numbers[-1]) + 1 if len(numbers) else following
+            yield Part(dict(zip(names, batch.columns, strict=True)), numbers)
+    yield from odd
+
+
+def _numbers(first: int, count: int, odd: Sequence[Unreadable]) -> Ints:
+    """int64 [count]: the rows from `first` on that are not odd."""
+    passed = [row.number for row in odd if row.number >= first]
+    numbers = np.arange(first, first + count + len(passed), dtype=np.int64)
+    return numbers[~np.isin(numbers, passed)][:count] if passed else numbers
+
+
+def _json_lines(source: Source, names: Sequence[str]) -> Parts:
+    rows: list[list[str | None]] = []
+    numbers: list[int] = []
+    with io.TextIOWrapper(open_bytes(source.path), source.dialect.encoding) as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            row = _cells(line, names)
+            if isinstance(row, str):
+                yield Unreadable(number, row)
+                continue
+            rows.append(row)
+            numbers.append(number)
+            if len(rows) == PART_ROWS:
+                yield _part(rows, numbers, names)
+                rows, numbers = [], []
+    if rows:
+        yield _part(rows, numbers, names)
+
+
+def _part(rows: Sequence[Sequence[str | None]], numbers: Sequence[int], names: Sequence[str]) -> Part:
+    columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+    return Part(dict(zip(names, columns, strict=True)), np.array(numbers, np.int64))
+
+
+def _cells(line: str, names: Sequence[str]) -> list[str | None] | str:
+    """The named values as text, or the line's fault."""
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        return f"no JSON: {error.msg} at character {error.pos + 1}"
+    if not isinstance(record, dict):
+        return f"{record!r}, expected a JSON object"
+    values = [record.get(name) for name in names]
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, list | dict | bool):
+            return f"{name} is {value!r}, expected a text or a number"
+        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            return f"{name} holds half a character (a lone surrogate)"
+    return [None if value is None else str(value) for value in values]
+
+
+def _parquet(source: Source, names: Sequence[str]) -> Parts:
+    number = 1
+    with open_parquet(source.path) as file:
+        for batch in file.iter_batches(PART_ROWS, columns=list(names)):
+            columns = {name: batch.column(name) for name in names}
+            yield Part(columns, np.arange(number, number + len(batch), dtype=np.int64))
+            number += len(batch)
