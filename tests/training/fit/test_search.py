@@ -1,7 +1,9 @@
 """`--search`: trials on validation within a budget, the best taken, none done twice."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,7 @@ from training.config import TrainConfig, load_config
 from training.errors import ConfigError, RunError
 from training.fit import search
 from training.fit.search import chosen_settings, draws
-from training.fit.train import load_data
+from training.fit.train import FitResult, fit, load_data
 from training.run import RunFiles, open_run
 
 FLAGS = ("--data", "tickets", "--arch", "bag", "--epochs", "1", "--batch-size", "200", "--threads", "1")
@@ -51,8 +53,12 @@ def test_the_best_trial_becomes_the_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert again == config
 
 
-def test_no_trial_begins_when_the_budget_is_spent(tmp_path: Path) -> None:
-    _, files = run(configure(tmp_path, "--search", "3", "--search-minutes", "0.0001"))
+def test_no_trial_begins_when_the_budget_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*given: Any) -> FitResult:
+        return replace(fit(*given), seconds=61.0)
+
+    monkeypatch.setattr(search, "fit", slow)
+    _, files = run(configure(tmp_path, "--search", "3", "--search-minutes", "1"))
     scores = [trial["score"] for trial in json.loads(files.search.read_text())["trials"]]
     assert scores[0] is not None
     assert scores[1:] == [None, None]
