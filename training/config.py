@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -20,6 +21,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -32,6 +34,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from training.architectures.defaults import defaults_of
 from training.architectures.registry import ARCHITECTURES, architectures_for, embedded_pair, task_names
 from training.errors import ConfigError, did_you_mean
 from training.flags import check_flags
@@ -40,7 +43,7 @@ from training.lineage import kind_of
 RUN_SPECIFIC = frozenset(
     {"run", "models", "name", "config", "resume", "version", "threads", "progress"}
     | {"log_every_steps", "checkpoint_every_s", "quantize", "quantize_budget", "slice", "robustness"}
-    | {"find_rate", "debug", "foreign"}
+    | {"find_rate", "debug", "foreign", "baseline", "force"}
 )
 """Settings that do not change the weights: a run may be resumed with other values of these."""
 
@@ -147,6 +150,9 @@ class TrainConfig(BaseSettings):
     vocabulary: Annotated[int, TEXT] = Field(
         default=30_000, ge=3, description="most ids, the frequent words first"
     )
+    min_count: Annotated[PositiveInt, TEXT] = Field(
+        default=2, description="a word (or pair of pieces) that train holds less often has no id of its own"
+    )
     max_length: Annotated[PositiveInt, TEXT] = Field(
         default=512, description="tokens that are read of a text"
     )
@@ -205,7 +211,15 @@ class TrainConfig(BaseSettings):
 
     # Optimisation
     epochs: PositiveInt = Field(default=20, description="passes over the training data")
+    least_steps: NonNegativeInt = Field(
+        default=0,
+        description="epochs are added until there are so many steps; 0: none, and where --epochs is given",
+    )
     batch_size: PositiveInt = Field(default=128, description="examples a step, in each process")
+    least_batches: NonNegativeInt = Field(
+        default=0,
+        description="batch_size is halved until an epoch has so many steps; 0: never, and where --batch-size is given",
+    )
     optimizer: Literal["sgd", "adam", "adamw"] = Field(
         default="adamw",
         description="sgd with Nesterov momentum; adam decays through the gradient, adamw apart",
@@ -213,6 +227,13 @@ class TrainConfig(BaseSettings):
     learning_rate: PositiveFloat = Field(default=1e-3, description="peak of the schedule")
     find_rate: bool = Field(
         default=False, description="instead of training: try rising rates and suggest a learning_rate"
+    )
+    search: NonNegativeInt = Field(
+        default=0,
+        description="settings to try on validation, the defaults first; the best are used. Flags are never varied",
+    )
+    search_minutes: NonNegativeFloat = Field(
+        default=0.0, description="with search: no new trial begins when so many are spent; 0: any"
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd; the first beta of adam and adamw")
     weight_decay: NonNegativeFloat = Field(
@@ -280,6 +301,15 @@ class TrainConfig(BaseSettings):
         description="score 2,000 test rows with noise, blur, rotation and FGSM, or typing errors",
     )
 
+    baseline: bool = Field(
+        default=True,
+        description="train a baseline beside the model and compare them on test: TF-IDF with a linear SVM for texts, "
+        "colours and coarse pixels with a linear or a nearest-neighbour classifier for images",
+    )
+    force: bool = Field(
+        default=False, description="publish a model, too, that is significantly below its baseline"
+    )
+
     # Compression
     quantize: Literal["auto", "off"] = Field(
         default="auto", description="auto: an int8 graph too, where it stays inside the budget"
@@ -327,6 +357,13 @@ class TrainConfig(BaseSettings):
     )
     progress: bool = Field(default=True, description="show a progress bar, or in a log a line for each epoch")
     debug: bool = Field(default=False, description="show where in the code a mistake was met, too")
+
+    _given: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Settings that flags or a file gave, `model.NAME` for the architecture's options: a search leaves them."""
+        return self._given
 
     @classmethod
     def settings_customise_sources(
@@ -442,8 +479,34 @@ def load_config(task: str, argv: Sequence[str] = ()) -> TrainConfig:
         raise ConfigError(f"the flags cannot be read: {error}; lists and objects are JSON") from error
     chosen = {**_read_toml(Path(flags["config"])), **flags} if flags.get("config") else dict(flags)
     data, arch = embedded_pair(task)
-    chosen = {"data": data, "arch": arch, **_taken_over(task, chosen), **chosen}
-    return make_config({**shipped_recipe(str(chosen["data"]), str(chosen["arch"])), **chosen})
+    taken = _taken_over(task, chosen)
+    chosen = {"data": data, "arch": arch, **taken, **chosen}
+    start = bool(chosen.get("init_from"))
+    recipe = shipped_recipe(str(chosen["data"]), str(chosen["arch"]), transferred=start)
+    config = make_config({**recipe, **_rules_off(chosen), **chosen, **_options_over(recipe, chosen, taken)})
+    config._given = frozenset(chosen) | {f"model.{option}" for option in chosen.get("model", ())}
+    return config
+
+
+RULES = {"epochs": "least_steps", "batch_size": "least_batches"}
+"""A setting, and the rule that changes it to the size of the data."""
+
+
+def _rules_off(chosen: Mapping[str, Any]) -> dict[str, int]:
+    """0 for the rules of settings that are given: a flag is never changed."""
+    return {rule: 0 for setting, rule in RULES.items() if setting in chosen}
+
+
+def _options_over(
+    recipe: Mapping[str, Any], chosen: Mapping[str, Any], taken: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The architecture's options that were given, over its defaults.
+
+    They replace those of a data set's recipe, and those of another model are taken as they are.
+    """
+    if "model" not in chosen or taken or recipe_file(chosen["data"], chosen["arch"]) is not None:
+        return {}
+    return {"model": {**recipe.get("model", {}), **chosen["model"]}}
 
 
 def _taken_over(task: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -478,12 +541,22 @@ def default_of(setting: str) -> Any:
     return list(default) if isinstance(default, tuple) else default
 
 
-def shipped_recipe(data: str, arch: str) -> dict[str, Any]:
-    """The architecture's own settings, under those that were measured for this set; empty where there are neither."""
-    shipped = {file.name: file for file in (resources.files("training") / "configs").iterdir()}
-    file = shipped.get(f"{Path(data).name}-{arch}.toml")
+def shipped_recipe(data: str, arch: str, *, transferred: bool = False) -> dict[str, Any]:
+    """The settings under every flag: those that were measured for this set, or the architecture's defaults.
+
+    transferred: the model starts from another one.
+    """
     own = dict(ARCHITECTURES[arch].settings) if arch in ARCHITECTURES else {}
-    return {**own, **tomllib.loads(file.read_text())} if file is not None else own
+    file = recipe_file(data, arch)
+    if file is not None:
+        return {**own, **tomllib.loads(file.read_text())}
+    return {**own, **defaults_of(arch).for_start(transferred=transferred)}
+
+
+def recipe_file(data: str, arch: str) -> Traversable | None:
+    """The recipe of a data set, if it has one."""
+    shipped = {file.name: file for file in (resources.files("training") / "configs").iterdir()}
+    return shipped.get(f"{Path(data).name}-{arch}.toml")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

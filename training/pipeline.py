@@ -1,6 +1,7 @@
 """The steps of a training in order, each from artefact to artefact.
 
-    data → fit → prune → calibrate → outliers → export → verify → quantize → candidate → reference → evaluate → publish
+    data → search → fit → prune → calibrate → outliers → export → verify → quantize → candidate → reference → evaluate
+         → compare with the baseline → publish
 
 A step leaves its artefact in the run's directory, and an artefact that is there is read instead. So a run that was
 stopped, at any step and in the middle of an epoch, resumes by the same command.
@@ -23,11 +24,16 @@ from training.architectures.classifier import ClassifierGraph
 from training.architectures.outliers import OutlierScore
 from training.config import TrainConfig
 from training.data.examples import Batch
+from training.errors import RunError
 from training.evaluate.calibrate import Calibrated
+from training.evaluate.gate import Gap, gaps
+from training.evaluate.gate import describe as describe_gap
 from training.evaluate.outliers import OutlierChoice, dump, restore
 from training.evaluate.report import Report
+from training.fit.budget import settled
 from training.fit.processes import leave_group
 from training.fit.pruning import prune
+from training.fit.search import chosen_settings
 from training.fit.teacher import read_teacher
 from training.fit.train import best_model, fit, load_data
 from training.release.compress import compare_with_dense, describe, inside_budget
@@ -59,6 +65,8 @@ def train(config: TrainConfig) -> Path:
     log.info(
         "data: %s: %s", data.source.name, ", ".join(f"{n:,} {split}" for split, n in data.source.rows.items())
     )
+    config = chosen_settings(settled(config, len(data.train)), files, data)
+    log.info("settings: %d epochs in batches of %d", config.epochs, config.batch_size)
     fitted = fit(config, files, data)
     log.info(
         "fit: %s validation %s %.4f after %d epochs", config.keep, fitted.metric, fitted.score, fitted.epochs
@@ -100,6 +108,7 @@ def train(config: TrainConfig) -> Path:
     forget_other_slices(config, files)
     reports: dict[Precision, Report] = {"fp32": evaluate(task, candidate, data, calibrated, files)}
     reports["fp32"] = with_robustness(reports["fp32"], config, task, candidate, model, data, files)
+    reports["fp32"] = with_baselines(reports["fp32"], config, task, data, files)
     if int8 is not None:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
     for precision, report in reports.items():
@@ -111,6 +120,7 @@ def train(config: TrainConfig) -> Path:
         log.info("test, %s: %s", precision, "\n  ".join(by_model(report.evaluation.metrics)))
         for line in never_right(recalls_of(report.evaluation), "test"):
             log.warning("%s", line)
+    refuse_below_baseline(config, gaps(reports["fp32"]))
     published = publish(artifacts, candidate, reports, files)
     atomic_write(files.published, json.dumps({"bundle": str(published)}))
     return published
@@ -121,6 +131,7 @@ def run_worker_rank(config: TrainConfig) -> None:
     files = open_run(config)
     if already_published(config, files) is None:
         data = load_data(config, files)
+        config = chosen_settings(settled(config, len(data.train)), files, data)
         fit(config, files, data)
         if config.prune:
             prune(config, files, data)
@@ -271,6 +282,29 @@ def with_robustness(
     report = report.model_copy(update={"evaluation": evaluation})
     atomic_write(files.report, report.model_dump_json(indent=1))
     return report
+
+
+def with_baselines(
+    report: Report, config: TrainConfig, task: Task, data: TaskData[Any], files: RunFiles
+) -> Report:
+    """The report beside its baselines; kept with the report."""
+    if not config.baseline or report.baselines:
+        return report
+    report = task.with_baselines(report, data, config)
+    atomic_write(files.report, report.model_dump_json(indent=1))
+    return report
+
+
+def refuse_below_baseline(config: TrainConfig, found: Mapping[str, Gap]) -> None:
+    """Warn of every baseline that is better; `RunError` where one is so significantly, unless forced."""
+    for name, gap in found.items():
+        (log.warning if gap.noticeable else log.info)("baseline: %s", describe_gap(name, gap))
+    below = [name for name, gap in found.items() if gap.significant]
+    if below and not config.force:
+        raise RunError(
+            f"not published: the model is significantly below its baseline ({', '.join(below)}). "
+            "Another --arch or --search 10 may help; the same command with --force publishes this one"
+        )
 
 
 def _read_quantization(files: RunFiles) -> Quantization | None:

@@ -83,6 +83,15 @@ class RunFiles:
         return self.root / "fit.json"
 
     @property
+    def search(self) -> Path:
+        """The trials of `--search`, and the one that was chosen."""
+        return self.root / "search.json"
+
+    def trial(self, number: int) -> "RunFiles":
+        """The files of one trial of `--search`, in a folder of the run."""
+        return RunFiles(self.root / "search" / str(number))
+
+    @property
     def teacher(self) -> Path:
         """The bundle that the model is distilled from, if any."""
         return self.root / "teacher.json"

@@ -20,7 +20,11 @@ from training.run import RunFiles, open_run
 from training.tasks.registry import find_task
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
-FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+FIXED = (
+    *("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress"),
+    *("--learning-rate", "1e-3", "--weight-decay", "0.01", "--warmup", "0.05", "--label-smoothing", "0"),
+    "--no-baseline",  # which is above two epochs
+)
 
 RECORDED_SCORE, RECORDED_LOSS = 0.8958, 0.4360
 
@@ -94,6 +98,19 @@ def test_pixels_of_a_golden_example_are_those_it_was_trained_on(root: Path) -> N
         decoded = predictor.processor.decode(task.payload(data.validation, row))
         seen = predictor.processor.preprocess(decoded).tensors["image"]
         assert (seen[0] == data.validation.pixels[row].numpy()).all()
+
+
+def test_model_below_its_baseline_is_published_by_force_alone(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "run", tmp_path / "run")
+    RunFiles(tmp_path / "run").published.unlink()
+    config = configure(tmp_path).model_copy(update={"baseline": True})
+    with pytest.raises(RunError, match=r"significantly below its baseline \(colours and coarse pixels\)"):
+        train(config)
+    assert not (tmp_path / "models").exists()
+    bundle = train(config.model_copy(update={"force": True}))
+    assert "significantly below it" in (bundle / "card.md").read_text()
+    figures = manifest_of(tmp_path)["graphs"]["fp32"]["evaluation"]["metrics"]
+    assert figures["colours and coarse pixels: accuracy"] > figures["accuracy"]
 
 
 def test_finished_run_is_not_done_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

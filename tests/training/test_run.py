@@ -29,6 +29,7 @@ NAMES = {
     "curves": "learning_curves.png",
     "rates": "learning_rate.png",
     "fit": "fit.json",
+    "search": "search.json",
     "teacher": "teacher.json",
     "pruning": "pruning.json",
     "calibration": "calibration.json",
@@ -59,7 +60,9 @@ def test_a_run_is_resumed_by_the_same_settings_and_refused_by_others(tmp_path: P
     config = configure(tmp_path)
     begin_run(config, open_run(config))
     assert open_run(config).root == tmp_path
-    with pytest.raises(RunError, match=r"another configuration; .*\n  epochs: \d+, now 99$"):
+    with pytest.raises(
+        RunError, match=r"another configuration; .*\n  epochs: \d+, now 99\n  least_steps: \d+, now 0$"
+    ):
         open_run(configure(tmp_path, "--epochs", "99"))
     with pytest.raises(RunError, match="already holds this run"):
         open_run(configure(tmp_path, "--no-resume"))

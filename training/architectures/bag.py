@@ -6,7 +6,7 @@
       → sum, plus a bias                                          [n, columns]
       → logits                                                    [n, classes]
 
-    row of the table = ratio · (weight + prior), where only `weight` is learned
+    row of the table = ratio · (weight + prior), where only `weight` is learned, of the n-grams that train holds
 
 `ratio` is the naive Bayes log-count ratio of Wang & Manning 2012 ("Baselines and Bigrams", aclanthology.org/P12-2018):
 log of how much likelier a text of the class is to hold the n-gram than one of another class. It starts the
@@ -34,6 +34,15 @@ SPREAD_FACTOR = 2_654_435_761  # Knuth's multiplicative hash: 2³² over the gol
 SMOOTHING = 1.0
 """Texts added to every count (Wang & Manning 2012): an n-gram of one class alone has a finite ratio."""
 
+STEP = 0.1
+"""Of the ratio: a typical one is then 0.1, so that Adam's steps on the weights are of a good size for a long text."""
+
+MOST_BUCKETS = 1 << 20
+"""Where none are asked for: the n-grams of 10,000 reviews are 900,000."""
+
+MOST_VALUES = 1 << 25
+"""Of the table where no buckets are asked for: a file of 134 MB. With many classes a row is wide."""
+
 
 def hash_ngrams(ids: Tensor, longest: int, buckets: int) -> Tensor:
     """int64 ids [n, length] → int64 [n, grams]: the bucket of every n-gram of 1 … `longest` words.
@@ -53,41 +62,64 @@ def hash_ngrams(ids: Tensor, longest: int, buckets: int) -> Tensor:
 
 
 class BagOfNgrams(TextNetwork):
-    """The table, factored into counts and learned weights. The last row belongs to no n-gram: zero."""
+    """The table, factored into counts and learned weights.
+
+    It has a row for each bucket that a text of train is in; `place` says which. No other is ever asked for in
+    training, and its ratio is zero. The last row belongs to no n-gram: zero.
+    """
 
     ratio: Tensor
+    place: Tensor
 
-    def __init__(self, classes: int, longest: int, buckets: int, prior: float, dropout: float) -> None:
+    def __init__(
+        self,
+        classes: int,
+        longest: int,
+        buckets: int,
+        prior: float,
+        dropout: float,
+        *,
+        by_length: bool = False,
+        step: float = 1.0,
+    ) -> None:
+        """by_length: see `build`. step: factor of the ratio, and so of Adam's steps, for a rate of its own."""
         super().__init__()
-        columns = 1 if classes == 2 else classes
+        columns = columns_for(classes)
         self.classes, self.longest, self.buckets, self.prior = classes, longest, buckets, prior
+        self.by_length, self.step = by_length, step
         self.weight = nn.Parameter(torch.zeros(buckets + 1, columns))
         self.bias = nn.Parameter(torch.zeros(columns))
         self.dropout = nn.Dropout(dropout)
         self.register_buffer("ratio", torch.ones(buckets + 1, columns))
+        self.register_buffer("place", torch.arange(buckets + 1), persistent=False)
         self.ratio[buckets] = 0
 
     def forward(self, ids: Tensor) -> Tensor:
-        grams = hash_ngrams(ids, self.longest, self.buckets)
-        rows = self.ratio[grams] * (self.weight[grams] + self.prior)
-        return as_logits(self.dropout(rows).sum(1) + self.bias)
+        rows = self.place[hash_ngrams(ids, self.longest, self.buckets)]
+        values = self.ratio[rows] * (self.weight[rows] + self.prior)
+        return as_logits(self.dropout(values).sum(1) + self.bias)
 
     def prepare(self, texts: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Set the ratios."""
-        counts = torch.zeros(self.classes, self.buckets + 1)
+        """Set the ratios, and drop the rows that no text has."""
+        counts, rows = torch.zeros(self.classes, self.buckets + 1), 0
         for ids, labels in texts:
+            rows += len(ids)
             grams = hash_ngrams(ids, self.longest, self.buckets)
-            places = labels[:, None] * (self.buckets + 1) + grams
-            counts += torch.bincount(places.flatten(), minlength=counts.numel()).view_as(counts)
+            where = (labels[:, None] * (self.buckets + 1) + grams).flatten()
+            counts.view(-1).index_add_(0, where, torch.ones(len(where)))
         counts[:, self.buckets] = 0
-        self.ratio.copy_(log_count_ratio(counts, SMOOTHING)[-self.ratio.shape[1] :].T)
-        # Divided so that a typical ratio is 0.1: Adam's steps on the weights are then of a good size.
-        self.ratio /= 10
+        seen = counts.sum(0).nonzero()[:, 0]
+        self.place = torch.full((self.buckets + 1,), len(seen)).index_put((seen,), torch.arange(len(seen)))
+        counts = counts[:, seen]
+        found = log_count_ratio(counts, SMOOTHING)[-self.weight.shape[1] :].T
+        scale = 1 / typical_score(counts.sum(0) / rows, found) if self.by_length else STEP
+        self.ratio = nn.functional.pad(found * scale * self.step, (0, 0, 0, 1))
+        self.weight = nn.Parameter(torch.zeros_like(self.ratio))
 
     def deployed(self) -> nn.Module:
-        """The same function with the table multiplied out, half as big."""
+        """The same function with the table multiplied out, a row for every bucket."""
         with torch.no_grad():
-            return FoldedBag(self, self.ratio * (self.weight + self.prior))
+            return FoldedBag(self, (self.ratio * (self.weight + self.prior))[self.place])
 
 
 class FoldedBag(nn.Module):
@@ -117,6 +149,26 @@ def log_count_ratio(counts: Tensor, smoothing: float) -> Tensor:
     odds = inside / inside.sum(1, keepdim=True)
     against = outside / outside.sum(1, keepdim=True)
     return torch.where(seen, (odds / against).log(), 0.0)
+
+
+def typical_score(shares: Tensor, ratio: Tensor) -> float:
+    """The size of a text's score by naive Bayes, were its n-grams independent: √ of the mean sum of squares.
+
+    shares: float [grams] of the texts that hold each. ratio: float [grams, columns].
+    """
+    squares = (shares[:, None] * ratio.square()).sum(0).mean()
+    return float(squares.clamp(min=1e-6).sqrt())
+
+
+def columns_for(classes: int) -> int:
+    """Numbers a row: one for two classes, their log-odds."""
+    return 1 if classes == 2 else classes
+
+
+def buckets_for(classes: int) -> int:
+    """Where none are asked for: as many as `MOST_BUCKETS`, fewer where the table would pass `MOST_VALUES`."""
+    affordable = MOST_VALUES // columns_for(classes)
+    return min(MOST_BUCKETS, 1 << (affordable.bit_length() - 1))
 
 
 def as_logits(scores: Tensor) -> Tensor:

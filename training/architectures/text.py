@@ -23,14 +23,21 @@ def bag(
     classes: int,
     *,
     ngrams: int = 2,
-    buckets: int = 1 << 20,
+    buckets: int = 0,
     prior: float = 0.4,
     dropout: float = 0.0,
+    by_length: bool = False,
 ) -> "BagOfNgrams":
-    """ngrams: longest n-gram in words. buckets: rows of the table. prior: share of naive Bayes to begin with."""
-    from training.architectures.bag import BagOfNgrams
+    """ngrams: longest n-gram in words. prior: share of naive Bayes to begin with.
 
-    return BagOfNgrams(classes, ngrams, buckets, prior, dropout)
+    buckets: rows of the table; 0: 1,048,576, or fewer with more than 32 classes.
+    by_length: ratios are divided by the score of a typical text, and not by 10, which suits a long one: three words are
+    then as good a beginning as three hundred, and learn as fast.
+    """
+    from training.architectures.bag import BagOfNgrams, buckets_for
+
+    table = buckets or buckets_for(classes)
+    return BagOfNgrams(classes, ngrams, table, prior, dropout, by_length=by_length)
 
 
 def textcnn(
@@ -42,15 +49,18 @@ def textcnn(
     sizes: Sequence[int] = (3, 4, 5),
     dropout: float = 0.5,
     spread: float = 0.25,
+    bag: int = 0,
 ) -> "TextCNN":
     """width: of a word's vector. filters: of each size. sizes: in words.
 
     spread: the vectors begin between -spread and spread. The paper's 0.25 (section 3.3) is the spread of word2vec's;
     where there are only random ones, less of it leaves less to be unlearned.
+    bag: most buckets of a bag of words and word pairs beside the filters; 0: none.
     """
+    from training.architectures.bag import buckets_for
     from training.architectures.textcnn import TextCNN
 
-    return TextCNN(words, classes, width, filters, sizes, dropout, spread)
+    return TextCNN(words, classes, width, filters, sizes, dropout, spread, min(bag, buckets_for(classes)))
 
 
 def lstm(

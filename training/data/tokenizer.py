@@ -15,9 +15,6 @@ from training.data.writing import LOOKED_AT, Writing, look_at
 
 PAD_TOKEN, UNKNOWN_TOKEN = "<pad>", "<unk>"
 PAD_ID, UNKNOWN_ID = 0, 1
-MIN_COUNT = 2
-"""A word seen once in training cannot be told from chance."""
-
 Kind = Literal["words", "pieces"]
 
 # A text may hold the unknown word itself where somebody else has tokenized it, as in AG News.
@@ -32,14 +29,16 @@ def choose_kind(texts: Sequence[str]) -> tuple[Kind, Writing]:
     return ("words" if writing.separates else "pieces"), writing
 
 
-def train_tokenizer(texts: Iterable[str], kind: Kind, vocabulary: int) -> Tokenizer:
+def train_tokenizer(texts: Iterable[str], kind: Kind, vocabulary: int, min_count: int = 2) -> Tokenizer:
     """At most `vocabulary` ids, the most frequent first; the same texts give the same tokenizer.
+
+    min_count: occurrences that an id needs. Of a word seen once, a vector cannot be told from chance.
 
     words: one id a word. pieces: byte-pair encoding within words (Sennrich et al. 2016, arXiv:1508.07909), so
     that rare words are spelled from parts; a piece that begins a word begins with a low line.
     """
     learned = _empty(models.WordLevel({}, UNKNOWN_TOKEN) if kind == "words" else models.BPE(), kind)
-    learned.train_from_iterator(texts, _trainer(kind, vocabulary))
+    learned.train_from_iterator(texts, _trainer(kind, vocabulary, min_count))
     model = json.loads(learned.to_str())["model"]
     ids = _numbered(model["vocab"])
     if kind == "words":
@@ -72,7 +71,7 @@ def _empty(model: models.Model, kind: Kind) -> Tokenizer:
     return tokenizer
 
 
-def _trainer(kind: Kind, vocabulary: int) -> trainers.Trainer:
+def _trainer(kind: Kind, vocabulary: int, min_count: int) -> trainers.Trainer:
     make = trainers.WordLevelTrainer if kind == "words" else trainers.BpeTrainer
     special = [PAD_TOKEN, UNKNOWN_TOKEN]
-    return make(vocab_size=vocabulary, min_frequency=MIN_COUNT, special_tokens=special, show_progress=False)
+    return make(vocab_size=vocabulary, min_frequency=min_count, special_tokens=special, show_progress=False)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from training.evaluate.report import Report
+
 Array: TypeAlias = npt.NDArray[np.floating] | npt.NDArray[np.bool_]
 
 LEVEL = 0.05
@@ -59,6 +61,20 @@ def below_baseline(model: Array, baseline: Array) -> Gap:
     error = float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
     p_value = _p_value(differences[differences != 0])
     return Gap(float(differences.mean()), error, p_value, p_value < LEVEL)
+
+
+def gaps(report: Report) -> dict[str, Gap]:
+    """The gap to each baseline of the report, by its name."""
+    model = np.asarray(report.row_scores)
+    return {name: below_baseline(model, np.asarray(rows)) for name, rows in report.baselines.items()}
+
+
+def describe(name: str, gap: Gap) -> str:
+    """One line for the log and the card."""
+    told = f"{gap.difference:+.4f} ± {gap.standard_error:.4f} against {name} on the same rows"
+    if gap.significant:
+        return f"{told}: significantly below it (p {gap.p_value:.2g}, level {LEVEL:g})"
+    return f"{told}: below it by more than a standard error" if gap.noticeable else told
 
 
 def _p_value(unequal: npt.NDArray[np.float64]) -> float:

@@ -16,6 +16,7 @@ from training.config import TrainConfig
 from training.data.examples import Loader
 from training.errors import RunError
 from training.evaluate.figures import rate_curve
+from training.fit.budget import settled
 from training.fit.optim import make_optimizer
 from training.fit.steps import LossModule, Steps
 from training.fit.train import build_model, open_fabric, read_data
@@ -56,6 +57,7 @@ class RateFound:
 def find_rate(config: TrainConfig) -> RateFound:
     """Sweep the rate on the configured model and data; writes one plot into the run's directory, no more."""
     files, data = RunFiles(config.run_directory), read_data(config)
+    config = settled(config, len(data.train))
     rates, losses = _sweep(config, data)
     usable = np.isfinite(losses)
     usable[:BEGINNING] = False

@@ -22,6 +22,7 @@ from training.data.faults import counted, worst_first
 from training.data.splits import write_holdout
 from training.errors import ConfigError, DataError, RunError
 from training.evaluate.figures import learning_curves
+from training.fit.budget import settled
 from training.fit.checkpoint import load_weights
 from training.fit.loop import Callback, Fit, TrainState
 from training.fit.processes import is_first, processes
@@ -64,11 +65,11 @@ def load_data(config: TrainConfig, files: RunFiles) -> TaskData[Any]:
 def read_data(config: TrainConfig) -> TaskData[Any]:
     """The task's data, enough of them for a step."""
     data: TaskData[Any] = find_task(config.task).load(config)
-    count = processes(config).all
-    if len(data.train) < config.batch_size * count:
+    count, batch_size = processes(config).all, settled(config, len(data.train)).batch_size
+    if len(data.train) < batch_size * count:
         each = f" in each of {count} processes" if count > 1 else ""
         raise DataError(
-            f"{len(data.train)} training examples do not fill a batch of {config.batch_size}{each}; "
+            f"{len(data.train)} training examples do not fill a batch of {batch_size}{each}; "
             "give a smaller --batch-size"
         )
     return data

@@ -9,6 +9,8 @@ from inference.manifest import DistilledFrom, Pruning
 from inference.options import Precision
 from training.config import TrainConfig
 from training.evaluate.conformal import describe_sets
+from training.evaluate.gate import describe as describe_gap
+from training.evaluate.gate import gaps
 from training.evaluate.report import Report
 from training.evaluate.slices import worst_gap
 from training.fit.train import FitResult
@@ -29,6 +31,7 @@ def write_card(
     """Figures on test first, then plots, data and training."""
     sections = (
         _head(config, data, report),
+        _baselines(report),
         _per_class(report),
         _calibration(report),
         _outliers(report),
@@ -75,6 +78,11 @@ def _head(config: TrainConfig, data: TaskData[Any], report: Report) -> str:
         f"Figures on the {report.evaluation.rows:,} examples of the test split, taken through this bundle "
         f"with ONNX Runtime; nothing was chosen on them.\n\n| metric | test |\n|---|--:|\n{rows}"
     )
+
+
+def _baselines(report: Report) -> str:
+    lines = [f"- {describe_gap(name, gap)}" for name, gap in gaps(report).items()]
+    return "\n".join(["## Baseline\n", *lines]) if lines else ""
 
 
 def _per_class(report: Report) -> str:

@@ -30,7 +30,8 @@ def provenance(config: TrainConfig, fitted: FitResult) -> Provenance:
 def command(config: TrainConfig) -> str:
     """The command line that trains this: the data's name, the seed, and the settings that differ from the recipe."""
     named = {name: getattr(config, name) for name in ("task", "data", "arch")}
-    recipe = flat_config(make_config({**shipped_recipe(config.data, config.arch), **named}))
+    shipped = shipped_recipe(config.data, config.arch, transferred=bool(config.init_from))
+    recipe = flat_config(make_config({**shipped, **named}))
     words = ["baton", "train", config.task, "--data", Path(config.data).name, "--arch", config.arch]
     words += ["--seed", str(config.seed)]
     for name, value in flat_config(config).items():

@@ -208,6 +208,10 @@ class TaskOf(Protocol[DataT, FactsT_contra, ModelT]):
         """The main metric by corruption of the test rows, through the bundle in `candidate`; {} where it has none."""
         return {}
 
+    def with_baselines(self, report: Report, data: DataT, config: TrainConfig) -> Report:
+        """The report beside the baselines of the same rows, fitted here; as it is where `evaluate` has had them."""
+        return report
+
 
 Task: TypeAlias = TaskOf[Any, Any, Any]
 """Any task, as the pipeline knows it."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
 from inference.configs import Conformal, OutOfDistribution
 from inference.manifest import Calibration, Evaluation
@@ -27,6 +28,7 @@ from training.evaluate.calibrate import FALSE_ALARM_RATE, Calibrated, calibrate
 from training.evaluate.calibration_error import interval
 from training.evaluate.conformal import COVERAGES, describe_sets, least_rows, with_test_figures
 from training.evaluate.figures import confusion_matrix, reliability_diagram
+from training.evaluate.linear import Baseline
 from training.evaluate.outliers import (
     RATES,
     OutlierChoice,
@@ -253,6 +255,7 @@ def evaluate(
             confusion=counts,
             slices=slice_scores(columns, (logits.argmax(1) == labels).tolist()),
         ),
+        row_scores=tuple((logits.argmax(1) == labels).double().tolist()),
         calibration=_calibration(calibrated, logits, labels),
         conformal=_conformal(calibrated, logits, labels),
         out_of_distribution=_out_of_distribution(calibrated),
@@ -260,6 +263,34 @@ def evaluate(
             "confusion_matrix.png": "Confusion matrix on test: rows are the truth, columns the guess",
             "reliability.png": "Reliability on test, before and after temperature scaling",
         },
+    )
+
+
+def with_baseline(report: Report, baseline: Baseline, labels: Tensor, config: TrainConfig) -> Report:
+    """The report with the baseline's figures on the same rows; labels int64 [rows].
+
+    With balanced class weights a row counts by the inverse of its class, as in the loss: the mean score of either is
+    then the balanced accuracy.
+    """
+    answers = torch.from_numpy(baseline.answers)
+    classes = int(torch.cat([answers, labels]).max()) + 1
+    counts = labels.bincount(minlength=classes).tolist()
+    balanced = config.class_weights == "balanced"
+    weights = (balanced_weights(counts)[labels] if balanced else torch.ones(len(labels))).double()
+    figures = {
+        "accuracy": multiclass_accuracy(answers, labels, classes, average="micro"),
+        "macro_f1": multiclass_f1_score(answers, labels, classes, average="macro"),
+    }
+    metrics = {f"{baseline.name}: {name}": float(value) for name, value in figures.items()}
+    evaluation = report.evaluation.model_copy(update={"metrics": {**report.evaluation.metrics, **metrics}})
+    own = torch.tensor(report.row_scores, dtype=torch.float64) * weights
+    others = (answers == labels).double() * weights
+    return report.model_copy(
+        update={
+            "evaluation": evaluation,
+            "row_scores": tuple(own.tolist()),
+            "baselines": {**report.baselines, baseline.name: tuple(others.tolist())},
+        }
     )
 
 

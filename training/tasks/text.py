@@ -37,6 +37,7 @@ from training.data.text_sets import TextSet
 from training.data.tokenizer import PAD_ID, UNKNOWN_ID, choose_kind, train_tokenizer
 from training.errors import ConfigError
 from training.evaluate.calibrate import Calibrated
+from training.evaluate.linear import Split, text_baseline
 from training.evaluate.outliers import OutlierChoice
 from training.evaluate.report import Report
 from training.evaluate.robustness import of_texts
@@ -227,6 +228,11 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
     ) -> dict[str, float]:
         return of_texts(Predictor.open(candidate, "fp32", prove=False), data.test)
 
+    def with_baselines(self, report: Report, data: TextData, config: TrainConfig) -> Report:
+        splits = (Split(each.raw, each.labels.numpy()) for each in (data.train, data.validation, data.test))
+        baseline = text_baseline(*splits, balanced=config.class_weights == "balanced")
+        return classification.with_baseline(report, baseline, data.test.labels, config)
+
 
 def _words_of(facts: TextFacts) -> list[str]:
     """The words of the vocabulary, without padding and the unknown one."""
@@ -257,10 +263,12 @@ def _tokenizer(config: TrainConfig, train: Strings) -> tuple[str, dict[str, str]
     if borrowed := borrowed_tokenizer(config):
         return borrowed, {}
     if config.tokenizer != "auto":
-        return train_tokenizer(train, config.tokenizer, config.vocabulary).to_str(), {}
+        return train_tokenizer(train, config.tokenizer, config.vocabulary, config.min_count).to_str(), {}
     kind, writing = choose_kind(train)
     log.info("tokenizer: %s, since %s (--tokenizer rules)", kind, writing)
-    return train_tokenizer(train, kind, config.vocabulary).to_str(), {"tokenizer": f"{kind}: {writing}"}
+    return train_tokenizer(train, kind, config.vocabulary, config.min_count).to_str(), {
+        "tokenizer": f"{kind}: {writing}"
+    }
 
 
 def encode(

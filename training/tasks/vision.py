@@ -30,6 +30,7 @@ from training.data.examples import Batch
 from training.data.splits import Holdout, calibration_rows, stratified_holdout
 from training.data.vision import Images, ImageSet, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
+from training.evaluate.linear import Split, image_baseline
 from training.evaluate.outliers import OutlierChoice
 from training.evaluate.report import Report
 from training.evaluate.robustness import of_images
@@ -204,6 +205,14 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
     ) -> dict[str, float]:
         predictor = Predictor.open(candidate, "fp32", prove=False)
         return of_images(predictor, model, data.test, self.payload, config.background)
+
+    def with_baselines(self, report: Report, data: ImageData, config: TrainConfig) -> Report:
+        splits = (
+            Split(each.pixels.numpy(), each.labels.numpy())
+            for each in (data.train, data.validation, data.test)
+        )
+        baseline = image_baseline(*splits, balanced=config.class_weights == "balanced")
+        return classification.with_baseline(report, baseline, data.test.labels, config)
 
 
 def _split(images: ImageSet, config: TrainConfig) -> tuple[Holdout, Images, Images]:

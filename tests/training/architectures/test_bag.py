@@ -1,11 +1,12 @@
 """The bag of n-grams: hashing, the ratio of Wang & Manning, and its folded graph."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from tests.training.architectures.test_text_architectures import WORDS, random_ids
-from training.architectures.bag import BagOfNgrams, hash_ngrams, log_count_ratio
+from training.architectures.bag import BagOfNgrams, buckets_for, hash_ngrams, log_count_ratio
 from training.architectures.registry import architectures_for
 
 
@@ -50,3 +51,21 @@ def test_folded_bag_is_the_same_function() -> None:
     nn.init.normal_(bag.weight)
     ids = random_ids(5, 20)
     torch.testing.assert_close(bag.deployed()(ids), bag(ids))
+
+
+def test_rows_are_kept_of_the_ngrams_that_train_holds_and_of_no_other() -> None:
+    bag = BagOfNgrams(3, longest=2, buckets=1 << 12, prior=0.4, dropout=0.0).eval()
+    ids = random_ids(6, 8, seed=3)
+    bag.prepare([(ids, torch.arange(6) % 3)])
+    assert len(bag.weight) == len(
+        set(hash_ngrams(ids, 2, 1 << 12).flatten().tolist())
+    )  # and the row of no n-gram
+    nn.init.normal_(bag.weight)
+    assert bag(torch.full((1, 1), 499)).tolist() == [bag.bias.tolist()]
+    both = torch.cat([ids, random_ids(6, 8, seed=4)])
+    torch.testing.assert_close(bag.deployed()(both), bag(both))
+
+
+@pytest.mark.parametrize(("classes", "buckets"), [(2, 1 << 20), (32, 1 << 20), (33, 1 << 19), (200, 1 << 17)])
+def test_a_table_of_many_classes_has_fewer_buckets(classes: int, buckets: int) -> None:
+    assert buckets_for(classes) == buckets

@@ -50,7 +50,17 @@ def test_finding_a_rate_prints_it_draws_it_and_leaves_the_run_free(
     assert [entry.name for entry in tmp_path.iterdir()] == ["learning_rate.png"]
     # The suggested rate then trains in the same place.
     again = main(
-        ["train", *flags, "--learning-rate", str(rate), "--epochs", "1", "--models", str(tmp_path / "m")]
+        [
+            "train",
+            *flags,
+            "--learning-rate",
+            str(rate),
+            "--epochs",
+            "1",
+            "--models",
+            str(tmp_path / "m"),
+            "--no-baseline",
+        ]
     )
     assert again == 0
     assert json.loads((tmp_path / "config.json").read_text())["learning_rate"] == rate

@@ -13,7 +13,18 @@ from training.release.compress import sparsity
 from training.run import RunFiles
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
-FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+FIXED = (
+    "--seed",
+    "5",
+    "--precision",
+    "32-true",
+    "--threads",
+    "1",
+    "--accelerator",
+    "cpu",
+    "--no-progress",
+    "--no-baseline",
+)
 PRUNED = ("--prune", "0.8", "--prune-epochs", "2", "--quantize", "off", "--no-robustness")
 
 

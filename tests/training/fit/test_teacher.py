@@ -31,7 +31,18 @@ TEXT = (
     "textcnn",
 )
 SMALL_TEXT = ("--model", '{"width": 16, "filters": 8}', "--learning-rate", "0.01")
-FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+FIXED = (
+    "--seed",
+    "5",
+    "--precision",
+    "32-true",
+    "--threads",
+    "1",
+    "--accelerator",
+    "cpu",
+    "--no-progress",
+    "--no-baseline",
+)
 
 
 def places(root: Path) -> tuple[str, ...]:
@@ -142,7 +153,11 @@ def test_a_text_student_takes_the_tokenizer_of_its_teacher_over(text_teacher: Pa
 @pytest.mark.parametrize("arch", ["textcnn", "transformer", "gru"])
 def test_a_text_model_starts_from_another_with_its_tokenizer(arch: str, tmp_path: Path) -> None:
     """The bundle where its graph keeps the weights apart, else the run."""
-    models = {"textcnn": '{"width": 16, "filters": 8}', "transformer": '{"width": 16}', "gru": '{"width": 8}'}
+    models = {
+        "textcnn": '{"width": 16, "filters": 8, "bag": 0}',
+        "transformer": '{"width": 16}',
+        "gru": '{"width": 8}',
+    }
     flags = ("--arch", arch, "--model", models[arch], "--learning-rate", "0.003", "--epochs", "1")
     base = (*TEXT, *flags)
     begun = load_config("text", (*base, *places(tmp_path / "source"), "--vocabulary", "300"))

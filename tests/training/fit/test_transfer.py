@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "vit": {},
 }
 FLAGS = ("--data", "digits", "--name", "digits", "--batch-size", "64", "--quantize", "off", "--seed", "5")
-FIXED = ("--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+FIXED = ("--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress", "--no-baseline")
 SLOW = ("--learning-rate", "2e-4")
 IMAGES = Images(
     torch.randint(0, 256, (80, 8, 8, 1), dtype=torch.uint8, generator=seeded(3)),

@@ -24,7 +24,18 @@ from training.tasks.vision import VisionTask
 pytestmark = pytest.mark.slow
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
-FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+FIXED = (
+    "--seed",
+    "5",
+    "--precision",
+    "32-true",
+    "--threads",
+    "1",
+    "--accelerator",
+    "cpu",
+    "--no-progress",
+    "--no-baseline",
+)
 
 
 def configure(root: Path, *more: str) -> TrainConfig:

@@ -21,7 +21,17 @@ from training.tasks.registry import find_task
 pytestmark = pytest.mark.slow
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "1", "--batch-size", "64")
-FIXED = ("--quantize", "off", "--no-robustness", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+FIXED = (
+    "--quantize",
+    "off",
+    "--no-robustness",
+    "--threads",
+    "1",
+    "--accelerator",
+    "cpu",
+    "--no-progress",
+    "--no-baseline",
+)
 
 
 def configure(root: Path, *more: str) -> TrainConfig:

@@ -25,8 +25,29 @@ from training.tasks.text import hide_words, length_buckets
 pytestmark = pytest.mark.slow
 
 FLAGS = ("--data", "tickets", "--arch", "textcnn", "--name", "tickets", "--epochs", "3", "--batch-size", "64")
-MODEL = ("--model", '{"width": 24, "filters": 16}', "--learning-rate", "0.01", "--word-dropout", "0.1")
-FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+MODEL = (
+    *(
+        "--model",
+        '{"width": 24, "filters": 16, "bag": 0}',
+        "--learning-rate",
+        "0.01",
+        "--word-dropout",
+        "0.1",
+    ),
+    *("--warmup", "0.05", "--min-count", "2", "--keep", "best"),
+)
+FIXED = (
+    "--seed",
+    "5",
+    "--precision",
+    "32-true",
+    "--threads",
+    "1",
+    "--accelerator",
+    "cpu",
+    "--no-progress",
+    "--no-baseline",
+)
 
 RECORDED_LOSS = 0.1873
 """Of validation, after the first epoch."""
