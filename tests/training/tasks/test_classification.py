@@ -15,7 +15,7 @@ LOGITS, LABELS = torch.tensor([[1.0, -1.0], [0.5, 2.0]]), torch.tensor([0, 1])
 
 
 def test_a_rare_class_weighs_as_much_as_the_others_where_they_are_balanced() -> None:
-    config = load_config("vision", ("--class-weights", "balanced"))
+    config = load_config("vision", ("--class-weights", "balanced", "--label-smoothing", "0"))
     each = F.cross_entropy(LOGITS, LABELS, reduction="none")
     # 4 rows over 2 classes of 3 and 1: weights 2/3 and 2.
     expected = (each[0] * 2 / 3 + each[1] * 2) / (2 / 3 + 2)
@@ -24,7 +24,8 @@ def test_a_rare_class_weighs_as_much_as_the_others_where_they_are_balanced() -> 
 
 
 def test_a_teacher_has_its_share_of_the_loss() -> None:
-    config = load_config("vision", ("--distill-weight", "0.25", "--distill-temperature", "3"))
+    flags = ("--distill-weight", "0.25", "--distill-temperature", "3", "--label-smoothing", "0")
+    config = load_config("vision", flags)
     teacher = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
     loss = classification.loss(LOGITS, {"label": LABELS, DISTILLED: teacher}, config, FACTS)
     hard, soft = F.cross_entropy(LOGITS, LABELS), distillation_loss(LOGITS, teacher, 3.0)
