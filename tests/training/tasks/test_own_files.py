@@ -49,7 +49,7 @@ def test_texts_without_blanks_get_pieces_and_the_choice_is_recorded(tmp_path: Pa
     ]
     data = load("text", write(tmp_path / "mail.csv", rows), "--arch", "bag")
     assert data.source.choices["tokenizer"].startswith("pieces: 100% of the letters")
-    assert 20 < data.facts.vocabulary < 2 + len(data.train)
+    assert data.facts.vocabulary > 20
     asked = load("text", tmp_path / "mail.csv", "--arch", "bag", "--tokenizer", "words")
     assert "tokenizer" not in asked.source.choices
     assert asked.facts.vocabulary == 2 + len(asked.train), "each text is a word of its own"
