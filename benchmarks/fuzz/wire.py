@@ -110,6 +110,11 @@ class Wire(asyncio.Transport):
         """asyncio."""
         self._protocol = protocol
 
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """asyncio."""
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
     def get_write_buffer_size(self) -> int:
         """asyncio."""
         return 1 if self._told else 0

@@ -54,7 +54,7 @@ class DataPlane:
                 context.large_run = context.large
                 batcher.enqueue(tensors, rows, context, request)
             else:
-                _enqueue_parts(request, batcher.plan.max_batch_size)
+                SplitRequest(request, batcher.plan.max_batch_size).begin()
         except Exception as error:
             request.leave()
             if isinstance(error, BatonError):
@@ -166,32 +166,39 @@ class _Inference(_Request[Tensors]):
             drift.observe((Features(self.tensors),), (outputs,), self.rows)
 
 
-def _enqueue_parts(request: _Inference, most: int) -> None:
-    """Queue a request of more rows than a batch as runs of at most `most` rows."""
-    rows, tensors = request.rows, request.tensors
-    begins = range(0, rows, most)
-    first = {name: array[:most] for name, array in tensors.items()}
-    request.context.large_run = request.context.large and has_many(first)
-    runs = _SplitRequest(request, begins)
-    for place, begin in enumerate(begins):
-        part = {name: array[begin : begin + most] for name, array in tensors.items()}
-        size = min(most, rows - begin)
-        request.model.batcher.enqueue(part, size, request.context, _RunReply(runs, place, size))
+class SplitRequest:
+    """A request of more rows than a batch, as runs of at most `most` rows; it is answered with the last of them.
 
+    Only as many runs are queued as keep the sessions busy. With all of them in the queue, a row that comes behind
+    twelve such requests would wait for every row of theirs; so it waits for a few batches of each.
+    """
 
-class _SplitRequest:
-    """A request of more rows than a batch: it is answered with the last of its runs."""
-
-    __slots__ = ("_begins", "_queue_ns", "_run_ns", "_unanswered", "_whole", "request")
+    __slots__ = ("_begins", "_most", "_queue_ns", "_run_ns", "_unanswered", "_unqueued", "_whole", "request")
 
     _whole: dict[str, Array]
 
-    def __init__(self, request: _Inference, begins: Sequence[int]) -> None:
-        """`begins`: of the rows of each run."""
-        self.request = request
-        self._begins, self._whole = begins, {}
-        self._unanswered = len(begins)
+    def __init__(self, request: _Inference, most: int) -> None:
+        self.request, self._most = request, most
+        self._begins = range(0, request.rows, most)
+        self._unanswered, self._unqueued = len(self._begins), iter(range(len(self._begins)))
+        self._whole = {}
         self._queue_ns = self._run_ns = 0
+
+    def begin(self) -> None:
+        """Queue the first runs."""
+        first = {name: array[: self._most] for name, array in self.request.tensors.items()}
+        self.request.context.large_run = self.request.context.large and has_many(first)
+        for _ in range(self.request.model.batcher.plan.instances + 1):
+            self._queue_next()
+
+    def _queue_next(self) -> None:
+        place = next(self._unqueued, None)
+        if place is None:
+            return
+        request, begin = self.request, self._begins[place]
+        part = {name: array[begin : begin + self._most] for name, array in request.tensors.items()}
+        size = min(self._most, request.rows - begin)
+        request.model.batcher.enqueue(part, size, request.context, _RunReply(self, place, size))
 
     def answer(self, place: int, outputs: Tensors, rows: int) -> None:
         """The rows of one run."""
@@ -218,9 +225,11 @@ class _SplitRequest:
         self._unanswered -= 1
         times = self.request.context.times
         # The batcher writes each run's own; the client is told how long the first waited and all ran.
-        self._queue_ns = min(self._queue_ns or times.queue, times.queue)
+        self._queue_ns = self._queue_ns or times.queue
         self._run_ns += times.run
-        if not self._unanswered:
+        if self._unanswered:
+            self._queue_next()
+        else:
             times.queue, times.run = self._queue_ns, self._run_ns
             self.request.set_result(self._whole)
 
@@ -230,7 +239,7 @@ class _RunReply:
 
     __slots__ = ("_place", "_rows", "_runs")
 
-    def __init__(self, runs: _SplitRequest, place: int, rows: int) -> None:
+    def __init__(self, runs: SplitRequest, place: int, rows: int) -> None:
         self._runs, self._place, self._rows = runs, place, rows
 
     @property

@@ -6,6 +6,7 @@ the socket is read into the body's own memory, and a binary tensor is a view of 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -25,6 +26,71 @@ AT_ONCE = 256 * 1024
 """Bytes of one read, as uvloop reads otherwise; so many tell that there is more."""
 
 _ALIGNED = 64  # of the first tensor: as ONNX Runtime's own
+
+HEAVY_BYTES = 4 << 20
+"""Of a body, from which on a crowd of them has a pace."""
+
+_CROWD = 4
+"""Connections with heavy bodies, or refused ones, that wait to be read."""
+
+_CROWD_BYTES_PER_S = 256e6
+"""Of a crowd together: a sixth of the event loop's time, of which forty clients that send fast took two thirds."""
+
+
+class LargeReads:
+    """Whose turn it is to be read, of the connections with large bodies: one in each round of the event loop.
+
+    libuv reads up to 32 times from a connection that has more (`uv__read`), and from each that has some. Forty
+    clients that send fast would keep the event loop for a tenth of a second.
+    """
+
+    def __init__(self) -> None:
+        self._ready: deque[Callable[[], None]] = deque()
+        self._delayed = 0
+        self._busy_until = 0.0
+
+    def wait(
+        self,
+        transport: asyncio.Transport,
+        reader: asyncio.BaseProtocol,
+        got: int,
+        *,
+        heavy: bool,
+        is_paused: Callable[[], bool] = bool,
+    ) -> None:
+        """Have `reader`, who `got` so many bytes, wait for its turn.
+
+        It is given more then, unless it `is_paused` or another reads the connection.
+        """
+        loop = asyncio.get_running_loop()
+        transport.pause_reading()
+
+        def go_on() -> None:
+            if transport.get_protocol() is reader and not (is_paused() or transport.is_closing()):
+                transport.resume_reading()
+
+        if heavy and self._delayed + len(self._ready) >= _CROWD:
+            now = loop.time()
+            self._busy_until = max(self._busy_until, now) + got / _CROWD_BYTES_PER_S
+            self._delayed += 1
+            loop.call_later(self._busy_until - now, self._after_delay, go_on)
+        else:
+            self._enter(go_on)
+
+    def _after_delay(self, go_on: Callable[[], None]) -> None:
+        self._delayed -= 1
+        self._enter(go_on)
+
+    def _enter(self, go_on: Callable[[], None]) -> None:
+        self._ready.append(go_on)
+        if len(self._ready) == 1:
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        self._ready[0]()
+        self._ready.popleft()
+        if self._ready:
+            asyncio.get_running_loop().call_soon(self._next)
 
 
 class GrowingBody:
@@ -65,14 +131,17 @@ class BigBody(asyncio.BufferedProtocol):
         tensors_at: int | None,
         came: Callable[[int], bool],
         use: Callable[[memoryview], None],
+        reads: LargeReads,
     ) -> None:
         """`begun`: the bytes that came with the head. `tensors_at`: where tensors begin in the body.
 
         `came` is told of bytes that are kept, and says whether to go on; else the connection was given back. Memory
         that no byte has come to is not counted, since it is not there yet. `use` is given the whole, read-only, when
-        `protocol` has the connection again. With `tensors_at` None the bytes are thrown away, and it is given none.
+        `protocol` has the connection again. With `tensors_at` None the bytes are thrown away, and it is
+        given none. The connection is read in its turn among `reads`.
         """
         self._protocol, self._transport, self._came, self._use = protocol, transport, came, use
+        self._reads = reads
         self._kept = tensors_at is not None
         if tensors_at is not None:
             # Enough room to begin where the tensors come to lie aligned, however long the JSON before them is.
@@ -106,7 +175,8 @@ class BigBody(asyncio.BufferedProtocol):
             self.give_back()
             self._use(whole)
         elif nbytes >= LEAST_BYTES:
-            take_turns(self._transport, self)
+            heavy = not self._kept or self._size >= HEAVY_BYTES
+            self._reads.wait(self._transport, self, nbytes, heavy=heavy)
 
     def give_back(self) -> None:
         """Let the connection's own protocol read again, and the memory go.
@@ -131,23 +201,6 @@ class BigBody(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """asyncio: it reads again."""
         self._protocol.resume_writing()
-
-
-def take_turns(
-    transport: asyncio.Transport, reader: asyncio.BaseProtocol, is_paused: Callable[[], bool] = bool
-) -> None:
-    """Have others be read before `reader` is given more, unless it `is_paused` by then.
-
-    libuv reads up to 32 times from a connection that has more (`uv__read`). Forty clients that send fast would keep the
-    event loop for a tenth of a second.
-    """
-
-    def go_on() -> None:
-        if transport.get_protocol() is reader and not (is_paused() or transport.is_closing()):
-            transport.resume_reading()
-
-    transport.pause_reading()
-    asyncio.get_running_loop().call_soon(go_on)
 
 
 def _hand_over(transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:

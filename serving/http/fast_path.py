@@ -20,7 +20,7 @@ from serving.engine.dataplane import DataPlane
 from serving.engine.explaining import ExplanationPlane
 from serving.engine.fair_pool import FairPool
 from serving.engine.inflight import Hold, InflightBytes
-from serving.engine.large_work import LargeWork
+from serving.engine.large_work import LargeWork, Pacer
 from serving.engine.observers import Observer, PayloadObserver, RawHeaders
 from serving.engine.registry import ModelRegistry
 from serving.engine.served_model import ServedModel
@@ -39,7 +39,7 @@ from serving.settings import Settings, listed
 log = logging.getLogger("baton.http")
 
 _MAX_REFUSALS = 256  # remembered; they differ by model, limit and seconds to wait
-_PIECE_BYTES = 1 << 20  # of a decompressed body, made at a time
+_PIECE_BYTES = 512 << 10  # of a decompressed body, made at a time: a millisecond or less
 _OFF_LOOP_BYTES = 64 * 1024  # bodies over this are (de)compressed on a thread, since zlib lets go of the GIL
 
 
@@ -299,28 +299,33 @@ class FastPath:
             model = self._registry.get(route.name, route.version)
             encoding = headers[b"content-encoding"].decode("latin-1")
             if is_compressed(encoding):
-                body = await self._decompressed(body, encoding, client.hold)
+                pace = Pacer(context, route.name)
+                body = await self._decompressed(body, encoding, client.hold, pace)
         except Exception as error:
             client.send(self._finished(route, self._refused(route, model, error), headers, context))
         else:
             self.respond(route, headers, body, client, context, plain=True)
 
-    async def _decompressed(self, body: bytes | memoryview, encoding: str, hold: Hold | None) -> bytes:
+    async def _decompressed(
+        self, body: bytes | memoryview, encoding: str, hold: Hold | None, pace: Pacer
+    ) -> bytes:
         """The body decompressed in pieces: the bytes of each are taken before it is made."""
         stream, hold = Decompression(body, encoding, self._max_body_bytes), hold or Hold(self.inflight)
-        loop, pieces, held = asyncio.get_running_loop(), list[bytes](), hold.size
+        pieces, held = list[bytes](), hold.size
         size = _OFF_LOOP_BYTES
         while not stream.ended:
             hold.grow(size, "body")
             if len(body) < _OFF_LOOP_BYTES and not pieces:
                 pieces.append(stream.piece(size))
             else:
-                pieces.append(await loop.run_in_executor(self._pool, stream.piece, size))
+                pieces.append(await self._work.run(_piece, stream, size, pace=pace))
                 size = _PIECE_BYTES
             held += len(pieces[-1])
             hold.settle(held, "body")
+        if len(pieces) == 1:
+            return pieces[0]
         hold.grow(held, "body")  # for the whole beside its pieces
-        content = await loop.run_in_executor(self._pool, b"".join, pieces)
+        content = await self._work.run(_join, pieces, pace=pace)
         hold.settle(len(content), "body")
         return content
 
@@ -405,6 +410,17 @@ def _forget(error: BaseException | None) -> None:
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
+
+
+def _piece(stream: Decompression, size: int, pace: Pacer) -> bytes:
+    return stream.piece(size)
+
+
+def _join(pieces: list[bytes], pace: Pacer) -> bytes:
+    """All of them, which are forgotten here: to give megabytes back takes the event loop for milliseconds."""
+    whole = b"".join(pieces)
+    pieces.clear()
+    return whole
 
 
 def _failure(route: Route, error: BaseException) -> Answer:

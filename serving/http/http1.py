@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from inference.errors import InflightExceeded, InputTooLarge, counted
 from serving.engine.inflight import Hold, InflightBytes
 from serving.http.asgi import Scope
+from serving.http.big_body import LEAST_BYTES, LargeReads
 from serving.http.bounds import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -32,7 +33,10 @@ from serving.lifecycle import Lifecycle
 log = logging.getLogger("baton.http")
 
 _CLOSE_DELAY_S = 1.0
-"""Between a refusal and the close. Bytes that still come are thrown away so long: closing on them loses the answer."""
+"""Between a refusal, or the last bytes behind it, and the close: closing on bytes that come loses the answer."""
+
+_MAX_CLOSE_DELAY_S = 10.0
+"""Of a client that goes on sending."""
 
 _PIPELINED_BYTES = 8192
 """Of uvicorn's objects for a request that is queued behind another on its connection."""
@@ -43,12 +47,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     inflight: InflightBytes
     lifecycle: Lifecycle
+    reads: LargeReads
     keep_alive_s = 75.0
     receive_timeout_s = 30.0
 
     _awaits_request = True  # no byte of the next request has been parsed
     _in_head = False  # the parser has begun one
     _ignores_input = False  # after a refusal
+    _ignored_at = 0.0  # the last bytes behind a refusal, in the loop's time
     _server_stops = False
     _heads_parsed = 0
     _chunks_parsed = 0  # parts of bodies, as the parser gives them
@@ -75,6 +81,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes of a request. Pieces of a head are gathered before they are parsed."""
         if self._ignores_input:
+            self._ignored_at = self.loop.time()
+            if len(data) >= LEAST_BYTES and not self.transport.is_closing():
+                self.reads.wait(self.transport, self, len(data), heavy=True)
             return
         if self._awaits_request:
             self._head.parsed_bytes = 0
@@ -363,7 +372,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write(refusal)
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(_CLOSE_DELAY_S, self.transport.close)
+        self._ignored_at = self.loop.time()
+        self._close_when_silent(self._ignored_at + _MAX_CLOSE_DELAY_S)
+
+    def _close_when_silent(self, until: float) -> None:
+        """Close when nothing has come for a while, at `until` in any case."""
+        now = self.loop.time()
+        due = min(self._ignored_at + _CLOSE_DELAY_S, until)
+        if now >= due:
+            self.transport.close()
+        else:
+            self.loop.call_later(due - now, self._close_when_silent, until)
 
 
 def bounded_protocol(
@@ -373,6 +392,7 @@ def bounded_protocol(
     attributes = {
         "inflight": inflight,
         "lifecycle": lifecycle,
+        "reads": LargeReads(),
         "keep_alive_s": keep_alive_s,
         "receive_timeout_s": receive_timeout_s,
     }

@@ -16,7 +16,15 @@ from serving.engine.inflight import SMALL, Hold
 from serving.engine.observers import RawHeaders
 from serving.http.admission import address_of
 from serving.http.answer import Answer, on_the_wire
-from serving.http.big_body import AT_ONCE, JOINED_BYTES, LEAST_BYTES, BigBody, GrowingBody, take_turns
+from serving.http.big_body import (
+    AT_ONCE,
+    HEAVY_BYTES,
+    JOINED_BYTES,
+    LEAST_BYTES,
+    BigBody,
+    GrowingBody,
+    LargeReads,
+)
 from serving.http.fast_path import FastPath
 from serving.http.http1 import BoundedProtocol
 from serving.http.matching import Route
@@ -211,8 +219,11 @@ class FastProtocol(BoundedProtocol):
                 return
         heads, flow = self._heads_parsed, self.flow
         super().data_received(data)
-        if len(data) >= AT_ONCE and not (flow.read_paused or self._big or self.transport.is_closing()):
-            take_turns(self.transport, self, lambda: flow.read_paused)
+        if len(data) >= AT_ONCE and not (
+            flow.read_paused or self._big or self._ignores_input or self.transport.is_closing()
+        ):
+            heavy = self._received_bytes >= HEAVY_BYTES or self._hot is None
+            self.reads.wait(self.transport, self, len(data), heavy=heavy, is_paused=lambda: flow.read_paused)
         if whole and self._hot is not None and self._heads_parsed == heads + 1:
             self._remember(data, self._hot)
 
@@ -313,7 +324,7 @@ class FastProtocol(BoundedProtocol):
             return self._big is not None
 
         tensors_at = None if cycle.refused is not None else head.tensors_at
-        self._big = BigBody(self, self.transport, begun, head.body_bytes, tensors_at, came, use)
+        self._big = BigBody(self, self.transport, begun, head.body_bytes, tensors_at, came, use, self.reads)
 
     def _take(self, size: int, part: str) -> None:
         if self._hot is None or self._hot.refused is None:  # else it goes by
@@ -368,6 +379,7 @@ def protocol_of(fast_path: FastPath, keep_alive_s: float, receive_timeout_s: flo
         "fast_path": fast_path,
         "inflight": fast_path.inflight,
         "lifecycle": fast_path.lifecycle,
+        "reads": LargeReads(),
         "heads": {},
         "defaults": DefaultHeaders(),
         "keep_alive_s": keep_alive_s,

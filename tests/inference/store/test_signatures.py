@@ -221,7 +221,8 @@ def test_what_the_command_signs_with_its_own_key_is_believed(tmp_path: Path, leg
     signer = Bundle.open(folder, trust=Trust.read(public)).signer
     assert signer is not None
     assert signer.comment == "release 7"
-    assert f"minisign public key {signer.key_id}" in public.read_text()
+    # minisign writes the id as a number, without the zeros before it: every sixteenth key has some.
+    assert int(public.read_text().split("\n")[0].rpartition(" ")[2], 16) == int(signer.key_id, 16)
     assert sign(folder, secret, no_password).key_id == signer.key_id
 
 

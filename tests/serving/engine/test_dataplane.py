@@ -13,7 +13,7 @@ import pytest
 from inference.errors import BatonError, ClientDisconnected, DeadlineExceeded, InferenceFailed, InvalidInput
 from inference.values import Payload, Tensors
 from serving.engine.context import RequestContext, clock_ns
-from serving.engine.dataplane import DataPlane, _enqueue_parts, named, prepare
+from serving.engine.dataplane import DataPlane, SplitRequest, named, prepare
 from serving.engine.fair_pool import FairPool
 from serving.engine.served_model import ServedModel
 from tests.bundles import png
@@ -177,17 +177,48 @@ def test_a_fault_of_ours_names_the_model_and_its_kind() -> None:
     assert named(ours, "m") is ours
 
 
+class Queue:
+    """The entries of a batcher of two instances that runs nothing."""
+
+    def __init__(self) -> None:
+        self.plan = SimpleNamespace(instances=2)
+        self.entries: list[tuple[Tensors, int, RequestContext, Any]] = []
+
+    def enqueue(self, *entry: Any) -> None:
+        self.entries.append(cast("Any", entry))
+
+
+def split(queue: Queue, tensors: Tensors, context: RequestContext, answered: list[Tensors]) -> None:
+    """A request of ten rows, queued in runs of at most two."""
+    request = SimpleNamespace(
+        model=SimpleNamespace(batcher=queue),
+        context=context,
+        rows=10,
+        tensors=tensors,
+        set_result=answered.append,
+        answered=False,
+    )
+    SplitRequest(cast("Any", request), 2).begin()
+
+
 @pytest.mark.parametrize(
-    ("large", "width", "aside"), [(True, 5000, True), (True, 10, False), (False, 5000, False)]
+    ("large", "width", "aside"), [(True, 10_000, True), (True, 10, False), (False, 10_000, False)]
 )
 def test_parts_of_many_strings_each_are_not_for_the_loop(large: bool, width: int, aside: bool) -> None:
-    enqueued: list[RequestContext] = []
-    batcher = SimpleNamespace(enqueue=lambda tensors, rows, context, reply: enqueued.append(context))
-    request = SimpleNamespace(
-        model=SimpleNamespace(batcher=batcher),
-        context=RequestContext(large=large),
-        rows=10,
-        tensors={"x": np.full((10, width), "text", np.object_)},
-    )
-    _enqueue_parts(cast("Any", request), 4)
-    assert [context.large_run for context in enqueued] == [aside] * 3
+    queue = Queue()
+    split(queue, {"x": np.full((10, width), "text", np.object_)}, RequestContext(large=large), [])
+    assert [entry[2].large_run for entry in queue.entries] == [aside] * 3
+
+
+def test_a_request_of_many_runs_leaves_the_queue_to_others() -> None:
+    queue, answered = Queue(), list[Tensors]()
+    rows = np.arange(10)
+    split(queue, {"x": rows}, RequestContext(), answered)
+    assert len(queue.entries) == 3, "one for each session, and one that waits"
+    for run in range(5):
+        tensors, size, _, reply = queue.entries[run]
+        assert size == len(tensors["x"])
+        reply.set_result({"y": tensors["x"] * 2})
+        assert len(queue.entries) == min(5, run + 4)
+    (outputs,) = answered
+    assert outputs["y"].tolist() == (rows * 2).tolist()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.http.big_body import AT_ONCE, BigBody, take_turns
+from serving.http.big_body import AT_ONCE, BigBody, LargeReads
 
 
 class Transport(asyncio.Transport):
@@ -50,7 +50,14 @@ def test_the_whole_is_given_once_and_its_tensors_lie_aligned(tensors_at: int) ->
     transport, given = Transport(), list[Any]()
     protocol = asyncio.Protocol()
     body = BigBody(
-        protocol, transport, memoryview(sent)[:10], len(sent), tensors_at, lambda _: True, given.append
+        protocol,
+        transport,
+        memoryview(sent)[:10],
+        len(sent),
+        tensors_at,
+        lambda _: True,
+        given.append,
+        LargeReads(),
     )
     assert transport.readers == [body]
     put(body, sent[10:500])
@@ -67,8 +74,10 @@ def test_a_body_that_is_not_kept_ends_where_the_next_request_begins() -> None:
     size = 200_000
     transport, given = Transport(), list[Any]()
     counted: list[int] = []
-    came = counted.append  # would end it
-    body = BigBody(asyncio.Protocol(), transport, memoryview(b"x" * 7), size, None, came, given.append)  # type: ignore[arg-type]
+    came: Any = counted.append  # would end it
+    body = BigBody(
+        asyncio.Protocol(), transport, memoryview(b"x" * 7), size, None, came, given.append, LargeReads()
+    )
 
     async def read() -> None:
         while not given:
@@ -89,7 +98,7 @@ def test_memory_is_counted_as_it_is_touched_and_huge_pages_whole(size: int, firs
         counted.append(more)
         return True
 
-    body = BigBody(asyncio.Protocol(), transport, memoryview(b""), size, 0, came, given.append)
+    body = BigBody(asyncio.Protocol(), transport, memoryview(b""), size, 0, came, given.append, LargeReads())
     put(body, bytes(40_000))
     assert sum(counted) == first
 
@@ -103,7 +112,9 @@ def test_memory_is_counted_as_it_is_touched_and_huge_pages_whole(size: int, firs
 
 def test_a_body_without_room_is_not_read_on() -> None:
     transport, given = Transport(), list[Any]()
-    body = BigBody(asyncio.Protocol(), transport, memoryview(b""), 100, 0, lambda _: False, given.append)
+    body = BigBody(
+        asyncio.Protocol(), transport, memoryview(b""), 100, 0, lambda _: False, given.append, LargeReads()
+    )
     body.get_buffer(-1)
     body.buffer_updated(100)
     assert given == []
@@ -113,7 +124,14 @@ def test_a_body_without_room_is_not_read_on() -> None:
 def test_the_memory_goes_though_the_transport_still_knows_the_reader(ended: str) -> None:
     transport, given = Transport(), list[Any]()
     body = BigBody(
-        asyncio.Protocol(), transport, memoryview(b""), 1000, 0, lambda _: ended == "whole", given.append
+        asyncio.Protocol(),
+        transport,
+        memoryview(b""),
+        1000,
+        0,
+        lambda _: ended == "whole",
+        given.append,
+        LargeReads(),
     )
     room = weakref.ref(body.get_buffer(-1).obj)
     if ended == "whole":
@@ -129,7 +147,14 @@ def test_others_are_read_before_a_client_that_sends_fast_is_read_again() -> None
     async def read() -> None:
         transport = Transport()
         body = BigBody(
-            asyncio.Protocol(), transport, memoryview(b""), 8 * AT_ONCE, 0, lambda _: True, lambda _: None
+            asyncio.Protocol(),
+            transport,
+            memoryview(b""),
+            8 * AT_ONCE,
+            0,
+            lambda _: True,
+            lambda _: None,
+            LargeReads(),
         )
         transport.calls.clear()
         body.buffer_updated(100)
@@ -151,9 +176,38 @@ def test_reading_that_was_paused_meanwhile_stays_so() -> None:
     async def read(*, paused: bool) -> list[str]:
         transport, reader = Transport(), asyncio.Protocol()
         transport.set_protocol(reader)
-        take_turns(transport, reader, lambda: paused)
+        LargeReads().wait(transport, reader, AT_ONCE, heavy=False, is_paused=lambda: paused)
         await asyncio.sleep(0)
         return transport.calls
 
     assert asyncio.run(read(paused=True)) == ["pause"]
     assert asyncio.run(read(paused=False)) == ["pause", "resume"]
+
+
+def test_of_those_that_send_fast_one_is_read_in_each_round() -> None:
+    async def rounds() -> list[int]:
+        reads, transports = LargeReads(), [Transport() for _ in range(3)]
+        for transport in transports:
+            transport.set_protocol(reader := asyncio.Protocol())
+            reads.wait(transport, reader, AT_ONCE, heavy=False)
+        seen = []
+        for _ in range(4):
+            await asyncio.sleep(0)
+            seen.append(sum(transport.calls.count("resume") for transport in transports))
+        return seen
+
+    assert asyncio.run(rounds()) == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(("crowd", "heavy", "delayed"), [(4, True, 1), (3, True, 0), (40, False, 0)])
+def test_a_crowd_of_heavy_bodies_has_a_pace(crowd: int, heavy: bool, delayed: int) -> None:
+    async def waits() -> list[float]:
+        loop, reads, delays = asyncio.get_running_loop(), LargeReads(), list[float]()
+        loop.call_later = lambda delay, *_: delays.append(delay)  # type: ignore[assignment, method-assign]
+        for _ in range(crowd + 1):
+            transport = Transport()
+            transport.set_protocol(reader := asyncio.Protocol())
+            reads.wait(transport, reader, 256_000, heavy=heavy)
+        return delays
+
+    assert asyncio.run(waits()) == [pytest.approx(0.001, rel=0.01)] * delayed

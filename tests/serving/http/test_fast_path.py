@@ -18,7 +18,7 @@ import pytest
 
 from inference.values import Array, Tensors
 from serving.engine.observers import RawHeaders
-from serving.http.big_body import BigBody
+from serving.http.big_body import BigBody, LargeReads
 from serving.http.fast_path import Client, FastPath
 from serving.http.matching import Route
 from serving.settings import Settings
@@ -537,6 +537,7 @@ def test_a_big_body_is_answered_without_uvloop() -> None:
                         0,
                         lambda _: True,
                         lambda body: taken.append(bytes(body)),
+                        LargeReads(),
                     )
 
         server = await loop.create_server(Connection, "127.0.0.1", 0)

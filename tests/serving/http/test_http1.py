@@ -336,6 +336,17 @@ def test_who_sends_too_slowly_gets_408(hasty: ThreadedServer, begun: bytes, drop
 
 
 @pytest.mark.slow
+def test_a_refused_client_that_goes_on_sending_reads_the_answer(server: ThreadedServer) -> None:
+    with closing(connect(server)) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: here\r\nX: " + b"x" * (2 * MAX_HEAD_BYTES))
+        for _ in range(10):  # for twice as long as a silent one is given
+            time.sleep(0.2)
+            connection.sendall(b"x" * 1000)
+        ((status, _),) = refusals(everything(connection))
+    assert status == 431
+
+
+@pytest.mark.slow
 def test_a_big_body_that_stalls_is_408_and_counted(hasty: ThreadedServer) -> None:
     outcomes = hasty.app.registry.get("flex").metrics.outcomes
     sent = big(1.0)
