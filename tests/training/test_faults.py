@@ -64,7 +64,7 @@ def nearly_empty_class() -> str:
 
 def split_without_a_class() -> str:
     images("cat", "dog", root="photos/train")
-    images("cat", root="photos/test")
+    images("cat", root="photos/test", each=2)
     return "photos"
 
 
@@ -200,8 +200,8 @@ FAULTS = [
         "text",
         "an empty folder",
         empty_folder,
-        "empty: expected a table of texts called train, and test if there is one (.csv, .tsv, .jsonl, .ndjson, .parquet, "
-        "or one of lines with .gz, .bz2, .xz after it)",
+        "empty: expected a table of texts called train, and test if there is one (.csv, .tsv, .jsonl, "
+        ".ndjson, .parquet, or one of lines with .gz, .bz2, .xz after it)",
         stops=True,
     ),
     Fault("recommendation", "no user", shop(",i1,9"), "shop.csv, row 34: no user"),

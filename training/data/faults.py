@@ -13,7 +13,7 @@ SHOWN = 10
 
 _SAME_WORDS = 4
 """Words after the place by which two faults are of one kind: names, numbers and texts that differ come later."""
-_PLACE = re.compile(r"^.*?: (?=\D)")
+_PLACE = re.compile(r"^.*?: ")
 _VARYING = re.compile(r"'[^']*'|\d+")
 
 

@@ -84,7 +84,7 @@ def table_source(
         header = parquet_header(paths[0])
         columns = Columns(column, _label_column(header, column, flags) or _no_label(header))
         images = (image for path in paths for image in _in_parquet(path, columns, files))
-        return Source(paths[0].name, images), {"image_column": column, "label_column": columns.label}
+        return Source(paths[0].name, images), {flags.content_setting: column, "label_column": columns.label}
     images_of: list[Labelled] = []
     faults: list[str] = []
     for path in paths:

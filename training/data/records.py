@@ -122,7 +122,7 @@ def parquet_header(path: Path) -> Header:
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """From the schema's key `huggingface`, as the library datasets writes it (its `Features.arrow_schema`)."""
+    """From the schema's key `huggingface`, as the library datasets writes it."""
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
         return {

@@ -57,6 +57,11 @@ class Flags:
     separator: str = ""
     content_flag: str = "--text-column"
 
+    @property
+    def content_setting(self) -> str:
+        """The setting of that flag, as the manifest names it."""
+        return self.content_flag.removeprefix("--").replace("-", "_")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -134,7 +139,7 @@ def _choices(source: Source, columns: Columns, flags: Flags) -> dict[str, str]:
     """What was found out and not said by a flag, told in the log where it is not the rule."""
     choices = {}
     if (columns.content, columns.label) != (flags.content, flags.label):
-        choices = {"content_column": columns.content, "label_column": columns.label}
+        choices = {flags.content_setting: columns.content, "label_column": columns.label}
         if columns != TEXT_AND_LABEL:
             log.info(
                 "%s: %r is taken as %s and %r as --label-column, by their names; a flag says otherwise",

@@ -223,10 +223,12 @@ def encode(
 
     by_length: shortest first, so that batches in order pad little.
     """
-    found = [_ids(processor, batch) for batch in rows.texts.batches(TOKENIZED_BATCH)]
-    lengths = np.concatenate([lengths for _, lengths in found] or [np.zeros(0, np.int64)])
-    ids = np.concatenate([ids for ids, _ in found] or [np.zeros(0, np.int32)])
-    del found
+    flat, counts = bytearray(), []  # grows in place: joining arrays at the end would hold all ids twice
+    for batch in rows.texts.batches(TOKENIZED_BATCH):
+        found, count = _ids(processor, batch)
+        flat += found.tobytes()
+        counts.append(count)
+    ids, lengths = np.frombuffer(flat, np.int32), np.concatenate([np.zeros(0, np.int64), *counts])
     faults = [
         f"{rows.where(row)}: {rows.texts[row][:80]!r} holds no word"
         for row in np.flatnonzero(lengths == 0).tolist()

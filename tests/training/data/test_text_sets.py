@@ -44,8 +44,7 @@ def test_strict_run_stops_at_the_same_faults_and_lists_all(tmp_path: Path) -> No
         (
             "rare.csv",
             [("a", "x"), ("b", "y"), *((f"{n}", "z") for n in range(4))],
-            "rare.csv: 1 of 3 labels have the 3 rows that training, validation and test need, expected at least two; "
-            "too few have 'x' (1), 'y' (1). Is --label-column the right one?",
+            "expected at least two; too few have 'x' (1), 'y' (1). Is --label-column the right one?",
         ),
         (
             "mail.txt",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from training.data.tokenizer import PAD_ID, UNKNOWN_ID, train_tokenizer
+from training.data.tokenizer import PAD_ID, UNKNOWN_ID, choose_kind, train_tokenizer
 
 
 @pytest.mark.parametrize("kind", ["words", "pieces"])
@@ -42,3 +42,32 @@ def test_rare_words_are_spelled_from_pieces() -> None:
     tokenizer = train_tokenizer(["low lower lowest slow slower"] * 3, "pieces", 40)
     assert UNKNOWN_ID not in tokenizer.encode("slowest").ids
     assert tokenizer.encode("slowest").tokens[0].startswith("▁")
+
+
+WRITINGS: dict[str, tuple[list[str], str]] = {
+    "English": (["The film isn't good, not at all."], "words"),
+    "German": (["Die Donaudampfschifffahrtsgesellschaft fährt heute nicht."], "words"),
+    "Korean": (["이 영화는 정말 재미있어요 그리고 좋아요"], "words"),
+    "Japanese": (["この映画は本当に面白かったです。また見たいと思います。"], "pieces"),
+    "Chinese": (["这部电影真的很好看，我还想再看一遍。"], "pieces"),
+    "Thai": (["ภาพยนตร์เรื่องนี้สนุกมากฉันชอบมันจริงๆ"], "pieces"),
+    "genes": (["ACGT" * 40, "GATTACA" * 30], "pieces"),
+    "a loanword": (["We ate 寿司 and it was a very good evening in town"] * 3, "words"),
+}
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_pieces_are_chosen_where_words_do_not_separate(writing: str) -> None:
+    texts, expected = WRITINGS[writing]
+    assert choose_kind(texts)[0] == expected
+    assert choose_kind(texts) == choose_kind(list(texts))
+
+
+def test_texts_without_blanks_give_a_vocabulary_by_pieces() -> None:
+    texts = [
+        f"{subject}は{word}です"
+        for subject in ("映画", "音楽", "料理")
+        for word in ("面白い", "退屈", "最高")
+    ]
+    assert train_tokenizer(texts, "words", 1000).get_vocab_size() == 2
+    assert train_tokenizer(texts, choose_kind(texts)[0], 1000).get_vocab_size() > 20
