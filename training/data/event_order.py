@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from training.data.interactions import Ints, Log
+from training.data.interactions import Log
 
 Codes = npt.NDArray[np.int32]
 
@@ -31,13 +31,13 @@ class Events(NamedTuple):
 class Repeats(NamedTuple):
     """The rows whose user has the item in an earlier one.
 
-    again, first: int64 [repeats], places of such a row and of the first one of its user and item. same_basket: those
+    again, first: int32 [repeats], places of such a row and of the first one of its user and item. same_basket: those
     of `again` that stand in one basket with the one before. later: how many do not.
     """
 
-    again: Ints
-    first: Ints
-    same_basket: Ints
+    again: Codes
+    first: Codes
+    same_basket: Codes
     later: int
 
 
@@ -74,11 +74,11 @@ def in_order(columns: list[npt.NDArray[Any]]) -> Events:
 def find_repeats(events: Events, items: int) -> Repeats:
     """Which rows repeat; `items`: how many there are."""
     pair = events.user.astype(np.int64) * items + events.item
-    order = np.argsort(pair, kind="stable")
+    order = np.argsort(pair, kind="stable").astype(np.int32)
     pair = pair[order]
     repeats = np.flatnonzero(pair[1:] == pair[:-1]) + 1
     if not len(repeats):
-        nothing = np.empty(0, np.int64)
+        nothing = np.empty(0, np.int32)
         return Repeats(nothing, nothing, nothing, 0)
     begins = np.flatnonzero(np.diff(pair, prepend=-1))
     del pair
@@ -88,7 +88,7 @@ def find_repeats(events: Events, items: int) -> Repeats:
     return Repeats(again, first, again[same], int((~same).sum()))
 
 
-def make_event_log(events: Events, dropped: Ints) -> tuple[Log, Codes]:
+def make_event_log(events: Events, dropped: Codes) -> tuple[Log, Codes]:
     """The log without the rows at `dropped`, and the rows' numbers in the file."""
     keep = np.ones(len(events), bool)
     keep[dropped] = False
