@@ -104,7 +104,7 @@ def test_a_recommender_from_outside_is_trained_and_published(
 ) -> None:
     with architectures.registered(HISTORY_MEAN):
         flags = ("--data", "shop", "--arch", "history-mean", "--model", '{"width": 16}')
-        bundle = published(tmp_path, "recommendation", *flags)
+        bundle = published(tmp_path, "recommendation", "--force", *flags)
         assert HistoryMean.asked == {"loss", "deployed"}
         assert "published" in capsys.readouterr().out
         assert f"  {'history-mean':16} an MLP on the mean of the history\n" in help_of("recommendation")

@@ -49,8 +49,9 @@ def make_schedule(optimizer: Optimizer, config: TrainConfig, steps: int) -> LRSc
     Frozen parameters have the rate 0, so that neither a resumed run nor another process has state to share.
     """
     if config.schedule == "one-cycle":
+        # The rise needs two steps: one of none would be divided by.
         peaks = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(optimizer, peaks, steps, pct_start=max(config.warmup, 1 / steps))
+        return OneCycleLR(optimizer, peaks, steps, pct_start=min(max(config.warmup, 2 / steps), 0.99))
     factor = rate_factor(config.schedule, config.warmup, steps)
     if not config.init_from:
         return LambdaLR(optimizer, factor)

@@ -4,6 +4,7 @@
 """
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from inference.manifest import Pruning
 from inference.runtime.session import OrtSession
+from training.architectures.outliers import OUTLIER_OUTPUT
 from training.config import TrainConfig
 from training.data.examples import as_arrays
 from training.fit.train import FitResult
@@ -88,7 +90,18 @@ def _beside_dense(task: Task, data: TaskData[Any], files: RunFiles, dense: nn.Mo
 
 
 def sparsity(graph: Path) -> float:
-    """Share of zeros among the graph's weights of two axes or more."""
-    arrays = [numpy_helper.to_array(one) for one in onnx.load(graph).graph.initializer]
+    """Share of zeros among the network's weights of two axes or more; those of its outlier score are none of it."""
+    loaded = onnx.load(graph).graph
+    needed = _ancestors(loaded, [one.name for one in loaded.output if one.name != OUTLIER_OUTPUT])
+    arrays = [numpy_helper.to_array(one) for one in loaded.initializer if one.name in needed]
     weights = [array for array in arrays if array.ndim > 1 and array.dtype == np.float32]
     return sum(int((array == 0).sum()) for array in weights) / sum(array.size for array in weights)
+
+
+def _ancestors(graph: onnx.GraphProto, outputs: Sequence[str]) -> set[str]:
+    """The names of all values that some outputs are computed from. Nodes stand in the order of their runs."""
+    needed = set(outputs)
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+    return needed

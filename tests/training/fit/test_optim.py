@@ -59,6 +59,18 @@ def test_one_cycle_peaks_at_the_configured_rate(tmp_path: Path) -> None:
     assert rates.index(max(rates)) == 4
 
 
+@pytest.mark.parametrize("steps", [3, 100])
+def test_one_cycle_without_a_warm_up_rises_at_once(tmp_path: Path, steps: int) -> None:
+    config = configure(tmp_path, "--schedule", "one-cycle", "--warmup", "0", "--learning-rate", "0.2")
+    optimizer = make_optimizer(MODEL, config)
+    schedule, rates = make_schedule(optimizer, config, steps), list[float]()
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert max(rates) == pytest.approx(0.2)
+
+
 def test_a_frozen_body_has_the_rate_zero_until_its_epoch(tmp_path: Path) -> None:
     config = configure(tmp_path, "--epochs", "4").model_copy(
         update={"init_from": "models/other", "freeze_epochs": 1, "unfrozen_rate": 0.5, "schedule": "constant"}
