@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from training.architectures.defaults import Defaults
 from training.config import TrainConfig, load_config
 from training.errors import ConfigError, RunError
 from training.fit import search
@@ -73,7 +74,8 @@ def test_a_search_resumes_with_the_trials_that_it_began(
         run(configure(tmp_path, "--search", "2", "--search-minutes", "0.0001"))
 
 
-def test_an_architecture_without_a_space_is_refused(tmp_path: Path) -> None:
+def test_an_architecture_without_a_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config("recommendation", ("--data", "shop", "--arch", "mf", "--search", "2"))
+    monkeypatch.setattr(search, "defaults_of", lambda _: Defaults())
     with pytest.raises(ConfigError, match="no setting to vary"):
         draws(config)
