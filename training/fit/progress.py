@@ -1,9 +1,10 @@
-"""The progress of a fit: a bar in a terminal, and elsewhere (a job's log) a line for each epoch."""
+"""The progress of a fit: a bar in a terminal, and elsewhere (a job's log) a line for an epoch, twenty of them at most."""
 
 import logging
 import shutil
 import sys
 import time
+from math import ceil
 
 from tqdm import tqdm
 
@@ -18,6 +19,9 @@ LOSS = "train/loss"
 EVERY_STEPS = 10
 """Between two refreshes of the bar, each of which reads the clock and writes to the terminal."""
 
+MOST_LINES = 20
+"""Of epochs: small data have a hundred, of a tenth of a second each."""
+
 
 class Progress:
     """Epoch, loss, metrics and the time left for the whole run; by the first process, if the configuration asks."""
@@ -29,12 +33,14 @@ class Progress:
         self._started, self._first, self._done = time.monotonic(), done, done
         self._unseen = 0
         self._label, self._watched = "", watched
+        self._stays = True
         self._bar: tqdm | None = None
         self._told: dict[str, str] = {}
 
     def begin(self, epoch: int, done: int) -> None:
         """Start an epoch, of which `done` batches are done."""
         self._label = f"epoch {epoch + 1}/{self._epochs}"
+        self._stays = (epoch + 1) % ceil(self._epochs / MOST_LINES) == 0 or epoch + 1 == self._epochs
         if self._shown and sys.stderr.isatty():
             # tqdm finds no width of its own in a terminal that does not tell its size.
             columns = shutil.get_terminal_size().columns
@@ -44,6 +50,7 @@ class Progress:
                 initial=done,
                 unit="step",
                 ncols=columns,
+                leave=self._stays,
                 mininterval=0.2,
                 bar_format="{desc}: {percentage:3.0f}%|{bar}| {n}/{total}, {rate_fmt}{postfix}",
             )
@@ -61,12 +68,12 @@ class Progress:
         self._show()
 
     def end(self) -> None:
-        """End the epoch; its line stays."""
+        """End the epoch; its line stays, or one of several epochs where there are many."""
         self._show()
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        elif self._shown:
+        elif self._shown and self._stays:
             told = ", ".join(f"{name} {value}" for name, value in self._told.items())
             log.info("%s: %s, %s left", self._label, told, self._left())
 

@@ -36,6 +36,16 @@ def test_a_log_is_told_of_each_epoch(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert second.endswith(", 0:00 left")
 
 
+def test_a_log_of_many_epochs_is_told_of_twenty(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    progress = Progress(configure(tmp_path, "--epochs", "110", "--progress"), "loss", 1, 0)
+    for epoch in range(110):
+        progress.begin(epoch, 0)
+        progress.end()
+    told = [record.message.partition(":")[0] for record in caplog.records]
+    assert told == [*(f"epoch {epoch}/110" for epoch in range(6, 110, 6)), "epoch 110/110"]
+
+
 def test_the_time_left_is_at_the_pace_of_this_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
