@@ -1,4 +1,4 @@
-"""The progress of a fit: a bar in a terminal, and elsewhere (a job's log) a line for an epoch, twenty of them at most."""
+"""The progress of a fit: a bar in a terminal; elsewhere (a job's log) a line for an epoch, twenty of them at most."""
 
 import logging
 import shutil
