@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.fixed import FIXED
 from training.config import load_config
 from training.data.examples import Loader
 from training.data.vision import Images
@@ -20,18 +21,6 @@ from training.pipeline import train
 # Neither dropout nor batch norm: those differ where a batch is cut in two.
 MODEL = ("--data", "digits", "--name", "digits", "--arch", "vit")
 OPTIONS = ("--model", '{"patch": 4, "width": 16, "depth": 1, "heads": 2, "dropout": 0}')
-FIXED = (
-    "--seed",
-    "5",
-    "--precision",
-    "32-true",
-    "--threads",
-    "1",
-    "--accelerator",
-    "cpu",
-    "--no-progress",
-    "--no-baseline",
-)
 SHORT = ("--epochs", "3", "--optimizer", "sgd", "--learning-rate", "0.1", "--ema", "0.9")
 PRUNED = ("--prune", "0.3", "--prune-epochs", "1")
 BATCH = 64

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.training.fixed import FIXED
 from training.config import TrainConfig, load_config
 from training.errors import ConfigError
 from training.pipeline import train
@@ -13,18 +14,6 @@ from training.release.compress import sparsity
 from training.run import RunFiles
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
-FIXED = (
-    "--seed",
-    "5",
-    "--precision",
-    "32-true",
-    "--threads",
-    "1",
-    "--accelerator",
-    "cpu",
-    "--no-progress",
-    "--no-baseline",
-)
 PRUNED = ("--prune", "0.8", "--prune-epochs", "2", "--quantize", "off", "--no-robustness")
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 import torch
 
+from tests.training.fixed import FIXED
 from training.config import TrainConfig, load_config
 from training.data.examples import seeded
 from training.errors import ConfigError, RunError
@@ -31,18 +32,6 @@ TEXT = (
     "textcnn",
 )
 SMALL_TEXT = ("--model", '{"width": 16, "filters": 8}', "--learning-rate", "0.01")
-FIXED = (
-    "--seed",
-    "5",
-    "--precision",
-    "32-true",
-    "--threads",
-    "1",
-    "--accelerator",
-    "cpu",
-    "--no-progress",
-    "--no-baseline",
-)
 
 
 def places(root: Path) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from inference.predictor import Predictor
 from inference.proving.golden import Golden
 from inference.store.bundle import Bundle
 from tests.serving.servers import start
+from tests.training.fixed import FIXED
 from training.config import TrainConfig, load_config
 from training.pipeline import train
 from training.release import quantize as step
@@ -25,18 +26,6 @@ from training.tasks.vision import VisionTask
 pytestmark = pytest.mark.slow
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
-FIXED = (
-    "--seed",
-    "5",
-    "--precision",
-    "32-true",
-    "--threads",
-    "1",
-    "--accelerator",
-    "cpu",
-    "--no-progress",
-    "--no-baseline",
-)
 
 
 def configure(root: Path, *more: str) -> TrainConfig:

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from inference.predictor import Predictor
 from inference.values import Payload
+from tests.training.fixed import FIXED
 from training.config import TrainConfig, load_config
 from training.data.faults import SHOWN
 from training.data.text import Texts
@@ -35,18 +36,6 @@ MODEL = (
         "0.1",
     ),
     *("--warmup", "0.05", "--min-count", "2", "--keep", "best"),
-)
-FIXED = (
-    "--seed",
-    "5",
-    "--precision",
-    "32-true",
-    "--threads",
-    "1",
-    "--accelerator",
-    "cpu",
-    "--no-progress",
-    "--no-baseline",
 )
 
 RECORDED_LOSS = 0.1873
