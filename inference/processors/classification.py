@@ -8,7 +8,7 @@ import numpy as np
 
 from inference.configs import Conformal, OutOfDistribution
 from inference.errors import ManifestInvalid, counted
-from inference.processors.prediction_sets import prediction_sets
+from inference.processors.prediction_sets import label_set
 from inference.values import Array, Prediction, Tensors
 
 if TYPE_CHECKING:
@@ -78,22 +78,19 @@ class Classification:
         is lies above the manifest's threshold.
         """
         row = outputs["probabilities"][0]
-        order = np.argsort(-row, kind="stable")  # in a tie the lower class comes first, on every machine
-        best = int(order[0])
+        order = np.argsort(
+            -row, kind="stable"
+        ).tolist()  # in a tie the lower class comes first, on every machine
+        wide = row.tolist()
         answer: Prediction = {
-            "label": self.labels[best],
-            "probability": round(float(row[best]), _DIGITS),
-            "probabilities": {self.labels[i]: round(float(row[i]), _DIGITS) for i in order},
+            "label": self.labels[order[0]],
+            "probability": round(wide[order[0]], _DIGITS),
+            "probabilities": {self.labels[i]: round(wide[i], _DIGITS) for i in order},
         }
         if self.conformal is not None:
-            members = prediction_sets(outputs["probabilities"], self.conformal, self.conformal.default)[0]
-            answer["label_set"] = [self.labels[i] for i in order if members[i]]
-        if self.out_of_distribution is not None:
-            score = _outlier_score(outputs, self.out_of_distribution.output)
-            answer["outlier"] = score > self.out_of_distribution.threshold
+            answer["label_set"] = [self.labels[i] for i in label_set(wide, order, self.conformal)]
+        if (outliers := self.out_of_distribution) is not None:
+            # The graph's own output, or the energy where the bundle is of an older release.
+            scores = outputs[outliers.output][0] if outliers.output else energy(outputs["logits"])
+            answer["outlier"] = float(scores[0]) > outliers.threshold
         return answer
-
-
-def _outlier_score(outputs: Tensors, name: str | None) -> float:
-    """Of one row: the graph's own output, or the energy where the bundle is of an older release."""
-    return float(energy(outputs["logits"])[0] if name is None else outputs[name][0, 0])

@@ -4,6 +4,8 @@ Training finds the quantiles by the scores of this module, and serving answers b
 `training.evaluate.conformal`'s.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from inference.configs import Conformal, Score
@@ -45,3 +47,20 @@ def prediction_sets(probabilities: Array, conformal: Conformal, coverage: str) -
     members = within(probabilities, conformal, coverage)
     members[np.arange(len(members)), probabilities.argmax(axis=1)] = True
     return members
+
+
+def label_set(probabilities: Sequence[float], order: Sequence[int], conformal: Conformal) -> list[int]:
+    """The set of one row by the default coverage, as `prediction_sets` has it, in the given order: likeliest first.
+
+    With the usual score it is found without NumPy, whose calls would take longer than all else of an answer.
+    """
+    coverage = conformal.default
+    if conformal.score != "lac":
+        members = prediction_sets(np.array([probabilities]), conformal, coverage)[0]
+        return [label for label in order if members[label]]
+    if conformal.by == "class":
+        most = conformal.class_quantiles[coverage]
+    else:
+        most = (conformal.quantiles[coverage],) * len(probabilities)
+    rest = [label for label in order[1:] if 1.0 - probabilities[label] <= most[label]]
+    return [order[0], *rest]
