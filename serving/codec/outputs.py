@@ -123,7 +123,9 @@ class OutputEncoder:
             opening = b","
         parts.append(b"]}")
         json_bytes = sum(map(len, parts)) if any(output.binary for output in requested) else None
-        first, *rest = _gathered([*parts, *blobs])
+        parts += blobs
+        blobs.clear()
+        first, *rest = _gathered(parts, pace)
         return InferAnswer(bytes(first), json_bytes, rest)
 
     def is_large(self, requested: Sequence[RequestedOutput], outputs: Tensors) -> bool:
@@ -184,15 +186,21 @@ def _encoded_bytes(output: RequestedOutput, array: Array) -> int:
     return array.size * (4 + 2 * min(8, array.dtype.itemsize))
 
 
-def _gathered(parts: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """The same bytes in fewer parts: small ones are joined, up to `_PART_BYTES`."""
+def _gathered(parts: list[bytes | memoryview], pace: Pace) -> Iterator[bytes | memoryview]:
+    """The same bytes in fewer parts: small ones are joined, up to `_PART_BYTES`.
+
+    `parts` is emptied on the way: to give all of them back at once would hold the interpreter for 10 ms.
+    """
     small: list[bytes | memoryview] = []
     size = 0
-    for part in parts:
+    parts.reverse()
+    while parts:
+        part = parts.pop()
         if len(part) >= _PART_BYTES or size >= _PART_BYTES:
             if small:
                 yield b"".join(small)
             small, size = [], 0
+            pace()
         if len(part) >= _PART_BYTES:
             yield part
         else:

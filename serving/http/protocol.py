@@ -6,6 +6,7 @@ unusual — chunked, pipelined, HTTP/1.0, too large, another path — goes uvico
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -72,7 +73,7 @@ class FastCycle(Hold):
 
     __slots__ = (
         "_body", "_protocol", "disconnected", "headers", "keep_alive", "refused", "response_complete", "route",
-        "waiting_for_100_continue",
+        "unread", "waiting_for_100_continue",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +86,7 @@ class FastCycle(Hold):
         self._body: bytes | list[bytes] | GrowingBody = b""
         self.disconnected = self.response_complete = False
         self.keep_alive = True
+        self.unread: Sequence[bytes | memoryview] = ()
 
     @property
     def address(self) -> str:
@@ -179,7 +181,7 @@ class FastCycle(Hold):
         ):  # the client reads slower than it asks: no next request until it has read
             protocol.flow.pause_reading()
             self.response_complete = False
-            protocol.unwritten = self
+            protocol.unwritten, self.unread = self, answer.rest
             protocol.keep_unread(answer.size)
             return
         if not self.keep_alive:
@@ -236,6 +238,7 @@ class FastProtocol(BoundedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is closed, perhaps before its request was here whole."""
         self._abandon()
+        self._forget_unwritten()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -285,7 +288,7 @@ class FastProtocol(BoundedProtocol):
     def resume_writing(self) -> None:
         """asyncio: the client has read the answers that were waiting for it."""
         super().resume_writing()
-        cycle, self.unwritten = self.unwritten, None
+        cycle = self._forget_unwritten()
         if cycle is not None:
             cycle.response_complete = True
             if not cycle.keep_alive:
@@ -299,6 +302,14 @@ class FastProtocol(BoundedProtocol):
             return
         self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
+
+    def _forget_unwritten(self) -> FastCycle | None:
+        """The request whose answer waited for its client, without that answer."""
+        cycle, self.unwritten = self.unwritten, None
+        if cycle is not None and cycle.unread:
+            self.fast_path.forget(list(cycle.unread))
+            cycle.unread = ()
+        return cycle
 
     def _begin(self, route: Route, headers: RawHeaders) -> FastCycle:
         refused = self.fast_path.turn_away(route, headers, self.address)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -233,3 +234,43 @@ def _failures(server: ThreadedServer) -> int:
     """Requests that ended in an error, of all models."""
     outcomes = [model.metrics.outcomes for model in server.app.registry.served()]
     return sum(count for each in outcomes for outcome, count in each.items() if outcome != SUCCESS)
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["is read late", "is never read"])
+def test_an_answer_that_waited_is_given_back_on_a_thread(
+    large: ThreadedServer, monkeypatch: pytest.MonkeyPatch, reads: bool
+) -> None:
+    forgotten: list[list[bytes | memoryview]] = []
+    sizes: list[int] = []
+    fast_path = large.app.fast_path
+    forget = fast_path.forget
+
+    def watched(parts: list[bytes | memoryview]) -> None:
+        sizes.append(sum(map(len, parts)))
+        forgotten.append(parts)
+        forget(parts)
+
+    monkeypatch.setattr(fast_path, "forget", watched)
+    numbers = np.random.default_rng(0).random(1_500_000, np.float32)
+    tensor = {"name": "x", "shape": [1, len(numbers)], "datatype": "FP32"}
+    head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": numbers.nbytes}}]}).encode()
+    url = urlsplit(large.url)
+    lines = (
+        "POST /v2/models/same/infer HTTP/1.1",
+        "Host: here",
+        f"Content-Length: {len(head) + numbers.nbytes}",
+        f"Inference-Header-Content-Length: {len(head)}",
+    )
+    with socket.create_connection((url.hostname or "", url.port or 0), timeout=30) as connection:
+        connection.sendall("\r\n".join((*lines, "", "")).encode() + head + numbers.tobytes())
+        assert connection.recv(9) == b"HTTP/1.1 "
+        time.sleep(0.3)
+        connection.settimeout(1.0)  # the server is silent when it has sent all
+        with suppress(TimeoutError):
+            while reads:
+                connection.recv(1 << 20)
+    until = time.monotonic() + 30
+    while not (forgotten and not forgotten[0]) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert forgotten == [[]], "all parts are let go, once"
+    assert sizes[0] > 5_000_000
