@@ -44,6 +44,7 @@ _WHOLE = {1: "B", 3: "H", 4: "I"}
 
 _EOI, _SOS, _APP1, _APP2, _TEM = 0xD9, 0xDA, 0xE1, 0xE2, 0x01
 _RESTARTS = range(0xD0, 0xD8)
+_PROGRESSIVE = 2  # in the last two bits of a frame's marker
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _XMP_ORIENTATION = r'tiff:Orientation(?:="|>)([0-9])'
@@ -119,7 +120,7 @@ def _jpeg(data: bytes, field: str, max_pixels: int) -> ImageFile:
     """Segments up to the first scan, without EXIF and the index of more images; then the number of scans."""
     kept, exif = [], b""
     at = begin = 2
-    pixels = segments = junk = 0
+    pixels = segments = junk = components = 0
     while at + 4 <= len(data):
         if data[at] != 0xFF or data[at + 1] in (0x00, 0xFF):
             junk += 1
@@ -137,19 +138,22 @@ def _jpeg(data: bytes, field: str, max_pixels: int) -> ImageFile:
         segments += 1
         _check(segments, MAX_SEGMENTS, "segment", "before the first scan of a JPEG", field)
         content, end = at + 4, at + 2 + int.from_bytes(data[at + 2 : at + 4])
-        if marker in _FRAMES and min(end, len(data)) - content >= 5:
-            height, width = struct.unpack_from(">HH", data, content + 1)
+        if marker in _FRAMES and min(end, len(data)) - content >= 6:
+            height, width, found = struct.unpack_from(">HHB", data, content + 1)
             check_size(width, height, field, max_pixels)
-            pixels = width * height
+            pixels, components = width * height, 0 if marker & 3 == _PROGRESSIVE else found
         is_exif = marker == _APP1 and data.startswith(b"Exif\x00\x00", content)
         if is_exif or (marker == _APP2 and data.startswith(b"MPF\x00", content)):
             exif = exif or (data[content:end] if is_exif else b"")
             kept.append(data[begin:at])
             begin = end
         at = max(end, at + 2)
+    # A sequential file whose first scan has all components has no other: libjpeg ends with it. To look for more would
+    # take a tenth of the time of decoding.
+    one = components and data[at + 1 : at + 2] == b"\xda" and data[at + 4 : at + 5] == bytes([components])
     scans = MAX_SCANS if not pixels else min(MAX_SCANS, SCANS_OF_THE_LARGEST * max_pixels // pixels)
     # No scan is without these two bytes, and few files have them elsewhere.
-    if data.count(b"\xff\xda", at) > scans:
+    if not one and data.count(b"\xff\xda", at) > scans:
         _check(_scans(data, at, scans), scans, "scan", f"in a JPEG of {counted(pixels, 'pixel')}", field)
     if kept:
         data = b"".join((data[:2], *kept, data[begin:]))

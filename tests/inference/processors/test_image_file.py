@@ -164,6 +164,29 @@ def test_the_scans_of_a_jpeg_are_bounded_and_fewer_may_be_in_a_large_one(
             look_at(data, "body", 24 * 16)
 
 
+def test_scans_are_looked_for_where_the_first_one_leaves_components_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sequential file of one scan is not searched; of a part of the components, or a progressive one, it is."""
+    plain, progressive = encoded("JPEG"), encoded("JPEG", progressive=True)
+    scan = plain.index(b"\xff\xda")
+    parted = bytearray(plain)
+    parted[scan + 4] = 1
+    monkeypatch.setattr(image_file, "MAX_SCANS", 0)
+    assert look_at(plain, "body", MANY).data == plain
+    for searched in (bytes(parted), progressive):
+        with pytest.raises(InvalidInput, match="scans? or more"):
+            look_at(searched, "body", MANY)
+
+
+def test_a_sequential_jpeg_ends_with_a_scan_of_all_components() -> None:
+    """What `look_at` takes from libjpeg: another scan behind it is an error, and is not decoded."""
+    plain = encoded("JPEG")
+    again = plain[:-2] + plain[plain.index(b"\xff\xda") :]
+    with pytest.raises(OSError, match="broken data stream"):
+        Image.open(io.BytesIO(again)).load()
+
+
 def test_what_only_looks_like_scans_is_not_counted() -> None:
     """In a comment, and behind the image's end, where cameras put a film."""
     plain = encoded("JPEG")
