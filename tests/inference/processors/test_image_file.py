@@ -175,7 +175,7 @@ def test_scans_are_looked_for_where_the_first_one_leaves_components_out(
     monkeypatch.setattr(image_file, "MAX_SCANS", 0)
     assert look_at(plain, "body", MANY).data == plain
     for searched in (bytes(parted), progressive):
-        with pytest.raises(InvalidInput, match="scans? or more"):
+        with pytest.raises(InvalidInput, match=r"scans? or more"):
             look_at(searched, "body", MANY)
 
 
