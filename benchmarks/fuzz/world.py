@@ -203,7 +203,14 @@ async def opened(models: Path, faults: Faults | None = None, **changed: Any) -> 
         "poll_s": 0,
         **changed,
     }
-    settings = Settings(models=models, port=0, **chosen)
+    # A wrong token is kept waiting, for seconds where there were many: a world has no time for that.
+    with patch("serving.access.administration.LAST_WAIT_S", 0.0):
+        async with _opened(Settings(models=models, port=0, **chosen), faults) as world:
+            yield world
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, faults: Faults | None) -> AsyncIterator[World]:
     threads = ("serving.app.ThreadPoolExecutor", "serving.engine.large_work.ThreadPoolExecutor")
     with patch(threads[0], _pool), patch(threads[1], _pool):
         app = create_app(settings)
