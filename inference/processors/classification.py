@@ -78,10 +78,9 @@ class Classification:
         is lies above the manifest's threshold.
         """
         row = outputs["probabilities"][0]
-        order = np.argsort(
-            -row, kind="stable"
-        ).tolist()  # in a tie the lower class comes first, on every machine
         wide = row.tolist()
+        # In a tie the lower class comes first, on every machine.
+        order = np.argsort(-row, kind="stable").tolist()
         answer: Prediction = {
             "label": self.labels[order[0]],
             "probability": round(wide[order[0]], _DIGITS),

@@ -42,10 +42,17 @@ _BYTE_ORDERS = {b"II": "<", b"MM": ">"}
 _WHOLE = {1: "B", 3: "H", 4: "I"}
 """EXIF's types of whole numbers."""
 
-_EOI, _SOS, _APP1, _APP2, _TEM = 0xD9, 0xDA, 0xE1, 0xE2, 0x01
+_EOI, _APP1, _APP2, _TEM = 0xD9, 0xE1, 0xE2, 0x01
 _RESTARTS = range(0xD0, 0xD8)
-_PROGRESSIVE = 2  # in the last two bits of a frame's marker
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SOS = 0xDA
+"""The marker of a JPEG's scan."""
+
+PROGRESSIVE = 2
+"""In the last two bits of the marker of a JPEG's frame."""
+
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""The markers of a JPEG's frames, which have its size."""
+
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _XMP_ORIENTATION = r'tiff:Orientation(?:="|>)([0-9])'
 
@@ -120,7 +127,8 @@ def _jpeg(data: bytes, field: str, max_pixels: int) -> ImageFile:
     """Segments up to the first scan, without EXIF and the index of more images; then the number of scans."""
     kept, exif = [], b""
     at = begin = 2
-    pixels = segments = junk = components = 0
+    pixels = segments = junk = 0
+    components = b""  # how many, as a sequential file says it
     while at + 4 <= len(data):
         if data[at] != 0xFF or data[at + 1] in (0x00, 0xFF):
             junk += 1
@@ -133,15 +141,16 @@ def _jpeg(data: bytes, field: str, max_pixels: int) -> ImageFile:
             junk += 2
             _check(junk, MAX_JUNK_BYTES, "byte", "between the segments of a JPEG", field)
             continue
-        if marker in (_SOS, _EOI):
+        if marker in (SOS, _EOI):
             break
         segments += 1
         _check(segments, MAX_SEGMENTS, "segment", "before the first scan of a JPEG", field)
         content, end = at + 4, at + 2 + int.from_bytes(data[at + 2 : at + 4])
-        if marker in _FRAMES and min(end, len(data)) - content >= 6:
-            height, width, found = struct.unpack_from(">HHB", data, content + 1)
+        if marker in FRAMES and min(end, len(data)) - content >= 5:
+            height, width = struct.unpack_from(">HH", data, content + 1)
             check_size(width, height, field, max_pixels)
-            pixels, components = width * height, 0 if marker & 3 == _PROGRESSIVE else found
+            pixels = width * height
+            components = b"" if marker & 3 == PROGRESSIVE else data[content + 5 : content + 6]
         is_exif = marker == _APP1 and data.startswith(b"Exif\x00\x00", content)
         if is_exif or (marker == _APP2 and data.startswith(b"MPF\x00", content)):
             exif = exif or (data[content:end] if is_exif else b"")
@@ -150,7 +159,7 @@ def _jpeg(data: bytes, field: str, max_pixels: int) -> ImageFile:
         at = max(end, at + 2)
     # A sequential file whose first scan has all components has no other: libjpeg ends with it. To look for more would
     # take a tenth of the time of decoding.
-    one = components and data[at + 1 : at + 2] == b"\xda" and data[at + 4 : at + 5] == bytes([components])
+    one = components and data[at + 1 : at + 2] == bytes([SOS]) and data[at + 4 : at + 5] == components
     scans = MAX_SCANS if not pixels else min(MAX_SCANS, SCANS_OF_THE_LARGEST * max_pixels // pixels)
     # No scan is without these two bytes, and few files have them elsewhere.
     if not one and data.count(b"\xff\xda", at) > scans:
@@ -164,7 +173,7 @@ def _scans(data: bytes, at: int, enough: int) -> int:
     """The scans of a JPEG from `at` to its end, or one more than `enough`."""
     scans = 0
     while scans <= enough and (found := _NEXT_MARKER.search(data, at)) and found[1][0] != _EOI:
-        scans += found[1][0] == _SOS
+        scans += found[1][0] == SOS
         at = found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2]))
     return scans
 

@@ -9,9 +9,9 @@ import struct
 
 from PIL import Image
 
+from inference.processors.image_file import FRAMES, PROGRESSIVE, SOS
+
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN, _PROGRESSIVE = 0xDA, 2  # the latter in the last two bits of a frame's marker
 _OPAQUE = (0, 2)  # PNG's colour types without alpha, unless a tRNS chunk names a colour
 # Pillow keeps a pixel in four bytes, whatever its colours.
 _COPIES, _COPIES_WITH_ALPHA = 2, 5
@@ -60,11 +60,11 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, bool] | None:
     progressive = False
     while at < end and data[at] == 0xFF:
         marker = data[at + 1]
-        if marker == _SCAN:
+        if marker == SOS:
             return (across, down, progressive) if across and down else None
-        if marker in _FRAMES:
+        if marker in FRAMES:
             height, width = struct.unpack_from(">HH", data, at + 5)
             across, down = max(across, width), max(down, height)
-            progressive = progressive or marker & 3 == _PROGRESSIVE
+            progressive = progressive or marker & 3 == PROGRESSIVE
         at += 2 + (data[at + 2] << 8 | data[at + 3])
     return None

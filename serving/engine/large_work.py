@@ -78,14 +78,12 @@ class Pacer:
     def __init__(self, context: RequestContext, model: str) -> None:
         """`model` is named in an error."""
         self._context, self._model = context, model
-        self._turns = Turns()
         self._begun_ns = self._spent_ns = 0
         self._late_s = 0.0
 
     def begin(self, turns: Turns) -> None:
-        """On the thread, before its first piece; raises as `__call__` does. `end` has to follow, after an error too."""
+        """On the thread that has its turn, before its first piece; raises as `__call__` does."""
         self._turns = turns
-        turns.take()
         self._check(clock_ns())
         self._begun_ns, self._spent_ns = clock_ns(), time.thread_time_ns()
 
@@ -102,10 +100,6 @@ class Pacer:
         self._late_s = max(0.0, (clock_ns() - now_ns) * 1e-9 - rest_s - _PUNCTUAL_S)
         self._turns.wait_again()
         self._begun_ns, self._spent_ns = clock_ns(), time.thread_time_ns()
-
-    def end(self) -> None:
-        """On the thread, behind its last piece."""
-        self._turns.give()
 
     def _check(self, now_ns: int) -> None:
         context = self._context
@@ -141,11 +135,12 @@ class LargeWork:
 
 
 def _begin(function: Callable[..., T], arguments: tuple[Any, ...], pace: Pacer, turns: Turns) -> T:
+    turns.take()
     try:
         pace.begin(turns)  # whoever left while it waited is not worked for
         return function(*arguments, pace)
     finally:
-        pace.end()
+        turns.give()
 
 
 async def _told(work: Coroutine[Any, Any, None], failed: Callable[[Exception], None]) -> None:

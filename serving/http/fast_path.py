@@ -286,10 +286,11 @@ class FastPath:
         except BatonError:
             return None
 
-    def forget(self, parts: list[bytes | memoryview]) -> None:
+    def let_go(self, parts: list[bytes | memoryview]) -> None:
         """Give the memory of an answer's parts back by and by; at once it would take the event loop for 15 ms."""
         pace = Pacer(RequestContext(), "")
-        self._work.start(self._work.run(_drop, parts, pace=pace), lambda error: log.error("%s", error))
+        # It fails when the threads have ended, as at a shutdown, and then the parts go at once.
+        self._work.start(self._work.run(_drop, parts, pace=pace), lambda _: None)
 
     async def _respond_decompressed(
         self,

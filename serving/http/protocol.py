@@ -238,7 +238,7 @@ class FastProtocol(BoundedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it is closed, perhaps before its request was here whole."""
         self._abandon()
-        self._forget_unwritten()
+        self._let_go_unwritten()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -288,7 +288,7 @@ class FastProtocol(BoundedProtocol):
     def resume_writing(self) -> None:
         """asyncio: the client has read the answers that were waiting for it."""
         super().resume_writing()
-        cycle = self._forget_unwritten()
+        cycle = self._let_go_unwritten()
         if cycle is not None:
             cycle.response_complete = True
             if not cycle.keep_alive:
@@ -303,11 +303,11 @@ class FastProtocol(BoundedProtocol):
         self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
 
-    def _forget_unwritten(self) -> FastCycle | None:
+    def _let_go_unwritten(self) -> FastCycle | None:
         """The request whose answer waited for its client, without that answer."""
         cycle, self.unwritten = self.unwritten, None
         if cycle is not None and cycle.unread:
-            self.fast_path.forget(list(cycle.unread))
+            self.fast_path.let_go(list(cycle.unread))
             cycle.unread = ()
         return cycle
 

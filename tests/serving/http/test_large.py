@@ -240,17 +240,17 @@ def _failures(server: ThreadedServer) -> int:
 def test_an_answer_that_waited_is_given_back_on_a_thread(
     large: ThreadedServer, monkeypatch: pytest.MonkeyPatch, reads: bool
 ) -> None:
-    forgotten: list[list[bytes | memoryview]] = []
+    given_back: list[list[bytes | memoryview]] = []
     sizes: list[int] = []
     fast_path = large.app.fast_path
-    forget = fast_path.forget
+    let_go = fast_path.let_go
 
     def watched(parts: list[bytes | memoryview]) -> None:
         sizes.append(sum(map(len, parts)))
-        forgotten.append(parts)
-        forget(parts)
+        given_back.append(parts)
+        let_go(parts)
 
-    monkeypatch.setattr(fast_path, "forget", watched)
+    monkeypatch.setattr(fast_path, "let_go", watched)
     numbers = np.random.default_rng(0).random(1_500_000, np.float32)
     tensor = {"name": "x", "shape": [1, len(numbers)], "datatype": "FP32"}
     head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": numbers.nbytes}}]}).encode()
@@ -270,7 +270,7 @@ def test_an_answer_that_waited_is_given_back_on_a_thread(
             while reads:
                 connection.recv(1 << 20)
     until = time.monotonic() + 30
-    while not (forgotten and not forgotten[0]) and time.monotonic() < until:
+    while not (given_back and not given_back[0]) and time.monotonic() < until:
         time.sleep(0.01)
-    assert forgotten == [[]], "all parts are let go, once"
+    assert given_back == [[]], "all parts are let go, once"
     assert sizes[0] > 5_000_000
