@@ -1,10 +1,10 @@
-"""The procedure by which the defaults of `bag` and `textcnn` are found: settings drawn, and judged on validation.
+"""A procedure to find defaults of `bag` and `textcnn`: settings drawn, and judged on validation.
 
     python -m benchmarks.find_defaults --arch bag --trials 24
 
 A trial has the settings of the TOML file, some drawn anew from its [search], as `--search` does. It is
 fitted on each of the sets below, and its score is the mean accuracy on their validation rows, as points above a linear
-SVM of TF-IDF on the same rows. The best trial's settings are written into the TOML file by hand.
+SVM of TF-IDF on the same rows. Whoever takes the best trial writes its settings into the TOML file.
 
 `benchmarks.own_data` measures other sets than these; BATON_DATA names their folder.
 

@@ -110,7 +110,7 @@ def _trained(name: str, data: Path, arch: str, root: Path, flags: Sequence[str])
     evaluation = manifest["graphs"]["fp32"]["evaluation"]
     figures = evaluation["metrics"]
     baseline = next(value for key, value in figures.items() if key.endswith(": accuracy"))
-    warned = "below" in (bundle / "card.md").read_text()
+    warned = "below it" in (bundle / "card.md").read_text()  # as `gate.describe` words it
     scored = Scored(name, arch, evaluation["rows"], figures["accuracy"], baseline, warned)
     print(data.name, *scored[1:], flush=True)
     return scored

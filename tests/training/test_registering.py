@@ -22,6 +22,7 @@ from inference.processors.base import StackingProcessor
 from inference.processors.classification import LABELS_FILE
 from inference.store.bundle import Bundle
 from inference.values import Payload, Tensors
+from tests.training.fixed import ALIKE
 from training.__main__ import help_of, main, usage
 from training.architectures import registry as architectures
 from training.architectures.base import CatalogueSpec, LogStatistics, Network, Recommender
@@ -41,7 +42,7 @@ from training.tasks import registry as tasks
 from training.tasks.base import Monitor, TaskData, TaskOf
 from training.tasks.classification import ClassFacts
 
-FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+FIXED = ("--seed", "5", "--precision", "32-true", *ALIKE)
 
 
 def published(root: Path, task: str, *flags: str) -> Path:

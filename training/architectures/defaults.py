@@ -5,8 +5,8 @@
     [transfer]          over them where the model starts from another (`init_from`), with a [transfer.model]
     [search]            the values that `--search` draws from, with a [search.model]
 
-They are plain data, and no module of PyTorch is imported to read them. `python -m benchmarks.find_defaults` is the
-procedure for those of text.
+They are plain data, and no module of PyTorch is imported to read them. `python -m benchmarks.find_defaults` is a
+procedure to find those of text.
 """
 
 import tomllib

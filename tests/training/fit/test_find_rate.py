@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.training.fixed import ALIKE
 from training.__main__ import main
 from training.errors import RunError
 from training.fit.find_rate import steepest
 
-FIXED = ("--seed", "5", "--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress")
+FIXED = ("--seed", "5", "--precision", "32-true", *ALIKE)
 
 
 def test_the_suggestion_is_where_the_loss_falls_fastest_by_the_logarithm_of_the_rate() -> None:

@@ -65,7 +65,7 @@ def test_no_trial_begins_when_the_budget_is_spent(tmp_path: Path, monkeypatch: p
     assert scores[1:] == [None, None]
 
 
-def test_a_search_resumes_with_the_trials_that_it_began(
+def test_a_search_that_was_begun_with_other_trials_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(configure(tmp_path, "--search", "2", "--search-minutes", "0.0001"))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.training.fixed import ALIKE
 from training.architectures.classifier import ClassifierGraph, ImageClassifier
 from training.architectures.registry import find_architecture
 from training.config import load_config
@@ -28,7 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "vit": {},
 }
 FLAGS = ("--data", "digits", "--name", "digits", "--batch-size", "64", "--quantize", "off", "--seed", "5")
-FIXED = ("--precision", "32-true", "--threads", "1", "--accelerator", "cpu", "--no-progress", "--no-baseline")
+FIXED = ("--precision", "32-true", *ALIKE, "--no-baseline")
 SLOW = ("--learning-rate", "2e-4")
 IMAGES = Images(
     torch.randint(0, 256, (80, 8, 8, 1), dtype=torch.uint8, generator=seeded(3)),

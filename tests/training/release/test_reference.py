@@ -11,6 +11,7 @@ from inference.errors import DigestMismatch
 from inference.predictor import Predictor
 from inference.store.bundle import Bundle
 from inference.store.reference import REFERENCE_FILE, Histogram
+from tests.training.fixed import ALIKE
 from training.config import TrainConfig, load_config
 from training.errors import DataError, RunError
 from training.pipeline import train
@@ -21,17 +22,7 @@ from training.tasks.registry import find_task
 pytestmark = pytest.mark.slow
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "1", "--batch-size", "64")
-FIXED = (
-    "--quantize",
-    "off",
-    "--no-robustness",
-    "--threads",
-    "1",
-    "--accelerator",
-    "cpu",
-    "--no-progress",
-    "--no-baseline",
-)
+FIXED = ("--quantize", "off", "--no-robustness", *ALIKE, "--no-baseline")
 
 
 def configure(root: Path, *more: str) -> TrainConfig:
