@@ -504,9 +504,11 @@ def _options_over(
 
     They replace those of a data set's recipe, and those of another model are taken as they are.
     """
-    if "model" not in chosen or taken or recipe_file(chosen["data"], chosen["arch"]) is not None:
+    given = chosen.get("model")
+    measured = recipe_file(str(chosen["data"]), str(chosen["arch"])) is not None
+    if not isinstance(given, Mapping) or taken or measured:
         return {}
-    return {"model": {**recipe.get("model", {}), **chosen["model"]}}
+    return {"model": {**recipe.get("model", {}), **given}}
 
 
 def _taken_over(task: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
