@@ -7,7 +7,7 @@ which says where the fault is.
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,41 +72,59 @@ def _reader(stream: Any, separator: str) -> Any:
 
 def read_delimited(path: Path, columns: Columns, dialect: Dialect, header: Sequence[str]) -> Chunks:
     """The rows by pyarrow, odd ones at the end; `ArrowInvalid` where it cannot read the table."""
+    odd: list[tuple[int, Cells]] = []
+
+    def note(row: Any) -> None:
+        odd.append((row.number, next(_reader(io.StringIO(row.text, newline=""), dialect.separator))))
+
+    for batch, numbers in stream_rows(path, columns, dialect, _BLOCK_BYTES, note):
+        yield Chunk(batch.column(0), batch.column(1), numbers)
+    yield from _chunked(odd, columns, dialect, header)
+
+
+def stream_rows(
+    path: Path, names: Sequence[str], dialect: Dialect, block_bytes: int, note: Callable[[Any], None]
+) -> Iterator[tuple[Any, Index]]:
+    """Batches of the named columns as texts, by pyarrow, and their rows' numbers.
+
+    A row with another number of cells than the header is given to `note`, as pyarrow's `InvalidRow`, and skipped.
+    """
     import pyarrow
     import pyarrow.csv
 
-    odd: list[tuple[int, Cells]] = []
+    skipped: list[int] = []
 
-    def note(row: Any) -> str:
-        odd.append((row.number, next(_reader(io.StringIO(row.text, newline=""), dialect.separator))))
+    def skip(row: Any) -> str:
+        skipped.append(row.number)
+        note(row)
         return "skip"
 
     with open_bytes(path) as stream:
         reader = pyarrow.csv.open_csv(
             stream,
+            # One thread: only then does the reader know the numbers of the rows that it skips.
             read_options=pyarrow.csv.ReadOptions(
                 use_threads=False,
-                block_size=_BLOCK_BYTES,
+                block_size=block_bytes,
                 encoding="utf8" if dialect.encoding == "utf-8-sig" else dialect.encoding,
             ),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=dialect.separator, newlines_in_values=True, invalid_row_handler=note
+                delimiter=dialect.separator, newlines_in_values=True, invalid_row_handler=skip
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pyarrow.string()), include_columns=list(columns)
+                column_types=dict.fromkeys(names, pyarrow.string()), include_columns=list(names)
             ),
         )
-        number = 2  # the header of a table is row 1
+        following = 2  # the header of a table is row 1
         for batch in reader:
-            numbers = _numbers(number, len(batch), odd)
-            number = int(numbers[-1]) + 1 if len(numbers) else number
-            yield Chunk(batch.column(0), batch.column(1), numbers)
-    yield from _chunked(odd, columns, dialect, header)
+            numbers = _numbers(following, len(batch), skipped)
+            following = int(numbers[-1]) + 1 if len(numbers) else following
+            yield batch, numbers
 
 
-def _numbers(first: int, count: int, odd: Sequence[tuple[int, Cells]]) -> Index:
-    """int64 [count]: the rows from `first` on that are not odd."""
-    passed = [number for number, _ in odd if number >= first]
+def _numbers(first: int, count: int, skipped: Sequence[int]) -> Index:
+    """int64 [count]: the rows from `first` on that were not skipped."""
+    passed = [number for number in skipped if number >= first]
     numbers = np.arange(first, first + count + len(passed), dtype=np.int64)
     return numbers[~np.isin(numbers, passed)][:count] if passed else numbers
 

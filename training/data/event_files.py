@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv
 
+from training.data.delimited import stream_rows
 from training.data.files import UNREADABLE, open_bytes, undecodable
 from training.data.interactions import Ints
 from training.data.records import open_parquet
@@ -65,44 +65,16 @@ def read_parts(source: Source, names: Sequence[str]) -> Parts:
 def _delimited(source: Source, names: Sequence[str]) -> Parts:
     odd: list[Unreadable] = []
 
-    def note(row: Any) -> str:
+    def note(row: Any) -> None:
         lines = row.text.strip().count("\n") + 1
         suspicion = f"; it runs over {lines} lines, is a quote left open?" if lines > 1 else ""
         odd.append(
             Unreadable(row.number, f"{row.actual_columns} fields, expected {row.expected_columns}{suspicion}")
         )
-        return "skip"
 
-    encoding = source.dialect.encoding
-    with open_bytes(source.path) as stream:
-        reader = csv.open_csv(
-            stream,
-            # One thread: only then does the reader know the numbers of the rows that it skips.
-            read_options=csv.ReadOptions(
-                use_threads=False,
-                block_size=BLOCK_BYTES,
-                encoding="utf8" if encoding == "utf-8-sig" else encoding,
-            ),
-            parse_options=csv.ParseOptions(
-                delimiter=source.dialect.separator, newlines_in_values=True, invalid_row_handler=note
-            ),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), include_columns=list(names)
-            ),
-        )
-        following = 2
-        for batch in reader:
-            numbers = _numbers(following, len(batch), odd)
-            following = int(numbers[-1]) + 1 if len(numbers) else following
-            yield Part(dict(zip(names, batch.columns, strict=True)), numbers)
+    for batch, numbers in stream_rows(source.path, names, source.dialect, BLOCK_BYTES, note):
+        yield Part(dict(zip(names, batch.columns, strict=True)), numbers)
     yield from odd
-
-
-def _numbers(first: int, count: int, odd: Sequence[Unreadable]) -> Ints:
-    """int64 [count]: the rows from `first` on that are not odd."""
-    passed = [row.number for row in odd if row.number >= first]
-    numbers = np.arange(first, first + count + len(passed), dtype=np.int64)
-    return numbers[~np.isin(numbers, passed)][:count] if passed else numbers
 
 
 def _json_lines(source: Source, names: Sequence[str]) -> Parts:
