@@ -7,13 +7,13 @@ which says where the fault is.
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from training.data.chunks import Chunk, Chunks, Header
+from training.data.chunks import Chunk, Chunks, Header, chunk_of
 from training.data.columns import Columns
 from training.data.files import SAMPLE_BYTES, open_bytes, open_text
 from training.data.strings import BATCH, Index
@@ -138,21 +138,11 @@ def read_by_csv(path: Path, columns: Columns, dialect: Dialect, header: Sequence
 
 
 def _chunked(
-    rows: Iterator[tuple[int, Cells]] | Sequence[tuple[int, Cells]],
-    columns: Columns,
-    dialect: Dialect,
-    header: Sequence[str],
+    rows: Iterable[tuple[int, Cells]], columns: Columns, dialect: Dialect, header: Sequence[str]
 ) -> Chunks:
     """Numbered rows of cells as chunks. A row without its last cells is good where both columns are there."""
-    import pyarrow
-
     places = header.index(columns.content), header.index(columns.label)
     kept: list[tuple[str, str, int]] = []
-
-    def chunk() -> Chunk:
-        contents, labels, numbers = zip(*kept, strict=True)
-        kept.clear()
-        return Chunk(pyarrow.array(contents), pyarrow.array(labels), np.array(numbers, np.int64))
 
     for number, cells in rows:
         if max(places) < len(cells) <= len(header):
@@ -160,9 +150,10 @@ def _chunked(
         else:
             yield number, _odd_row(cells, len(header))
         if len(kept) == BATCH:
-            yield chunk()
+            yield chunk_of(kept)
+            kept.clear()
     if kept:
-        yield chunk()
+        yield chunk_of(kept)
 
 
 def _odd_row(cells: Cells, expected: int) -> str:
