@@ -113,10 +113,7 @@ def _choices(source: Source, columns: Columns, how: Reading) -> dict[str, str]:
         log.info("%s: by their names: %s", source.path.name, told)
     if not columns.time:
         log.info("%s: no column of times, so rows count as in order (--time-column)", source.path.name)
-    if not how.separator and source.dialect.separator not in (
-        "",
-        "\t" if source.format.kind == "tsv" else ",",
-    ):
+    if not how.separator and source.dialect.separator != source.format.separator:
         found["separator"] = source.dialect.separator
         log.info("%s: cells are separated by %r (--separator)", source.path.name, source.dialect.separator)
     return found
