@@ -42,9 +42,6 @@ class FileNames:
             for name in {path.relative_to(root).as_posix(), path.name, path.stem}:
                 self._found.setdefault(name, []).append(path)
 
-    def __len__(self) -> int:
-        return len(self._found)
-
     def find(self, name: str, split: str = "") -> list[Path]:
         """The files that a cell may mean; of several those in the folder called `split`, if any."""
         found = self._found.get(name.strip().removeprefix("./"), [])
@@ -66,7 +63,7 @@ def names_images(path: Path, flags: Flags, files: FileNames) -> bool:
     """Whether a table holds images or names them, and has labels."""
     header = open_table(path, flags).header
     try:
-        if format_of(path) is not None and _bytes_columns(path):
+        if _bytes_columns(path):
             return True
         return (
             bool(flags.content or _columns_of_names(header, files))
