@@ -67,7 +67,6 @@ class Only:
 
 CLASSIFICATION = Only(("vision", "text"))
 VISION, TEXT, RECOMMENDATION = Only(("vision",)), Only(("text",)), Only(("recommendation",))
-VISION_AND_TEXT = Only(("vision", "text"))
 
 
 LONGEST_NAME = 128
@@ -130,7 +129,7 @@ class TrainConfig(BaseSettings):
         default="",
         description="the column of a table that holds the images or their files' names; found by its content if empty",
     )
-    label_column: Annotated[str, VISION_AND_TEXT] = Field(
+    label_column: Annotated[str, CLASSIFICATION] = Field(
         default="", description="the column that holds the label; found by its usual names if empty"
     )
     encoding: str = Field(

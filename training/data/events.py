@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from training.data.event_columns import Columns, find_columns
-from training.data.event_faults import Faults, always
+from training.data.event_faults import SHOWN, Faults, always
 from training.data.event_files import Part, read_parts
 from training.data.event_order import (
     Codes,
@@ -82,7 +82,7 @@ def read_events(path: Path, how: Reading = AS_FOUND) -> InteractionSet:
     if len(names.items) < 2 or len(names.users) < 2:
         found = f"{len(names.users)} users and {len(names.items)} items"
         raise DataError(
-            "\n".join([f"{path.name}: found {found}, expected at least two of each", *faults.lines()[:10]])
+            "\n".join([f"{path.name}: found {found}, expected at least two of each", *faults.lines()[:SHOWN]])
         )
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
