@@ -45,7 +45,6 @@ REPEATS_SHARE = 0.05
 
 _WHOLE = re.compile(r"\d+\.0")
 
-
 NOT_NAMED = Columns()
 
 
