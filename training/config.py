@@ -67,7 +67,6 @@ class Only:
 
 CLASSIFICATION = Only(("vision", "text"))
 VISION, TEXT, RECOMMENDATION = Only(("vision",)), Only(("text",)), Only(("recommendation",))
-VISION_AND_TEXT = Only(("vision", "text"))
 
 
 LONGEST_NAME = 128
@@ -130,7 +129,7 @@ class TrainConfig(BaseSettings):
         default="",
         description="the column of a table that holds the images or their files' names; found by its content if empty",
     )
-    label_column: Annotated[str, VISION_AND_TEXT] = Field(
+    label_column: Annotated[str, CLASSIFICATION] = Field(
         default="", description="the column that holds the label; found by its usual names if empty"
     )
     encoding: str = Field(
@@ -504,9 +503,11 @@ def _options_over(
 
     They replace those of a data set's recipe, and those of another model are taken as they are.
     """
-    if "model" not in chosen or taken or recipe_file(chosen["data"], chosen["arch"]) is not None:
+    given = chosen.get("model")
+    measured = recipe_file(str(chosen["data"]), str(chosen["arch"])) is not None
+    if not isinstance(given, Mapping) or taken or measured:
         return {}
-    return {"model": {**recipe.get("model", {}), **chosen["model"]}}
+    return {"model": {**recipe.get("model", {}), **given}}
 
 
 def _taken_over(task: str, chosen: Mapping[str, Any]) -> dict[str, Any]:

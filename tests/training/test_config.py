@@ -60,6 +60,25 @@ def test_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
         load_config("vision", ("--data", "d", "--arch", "cnn", "--config", str(tmp_path / "bad.toml")))
 
 
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ('arch = "cnn"\nmodel = 3\n', "model"),
+        ('arch = "cnn"\ndata = 5\n[model]\nwidths = [8, 16]\n', "data"),
+    ],
+    ids=["options that are a number", "data that are a number"],
+)
+def test_a_file_with_values_of_another_kind_is_a_fault_and_no_traceback(
+    tmp_path: Path, settings: str, wrong: str
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(settings)
+    with pytest.raises(ConfigError) as caught:
+        load_config("vision", ("--config", str(file)))
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in lines] == [wrong]
+
+
 def test_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EPOCHS", "99")
     assert load_config("vision", ("--data", "digits", "--arch", "cnn")).epochs != 99

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from training.architectures.bag import MODULUS, SPREAD_FACTOR
 from training.architectures.words import PAD
 
 OUTLIER_OUTPUT = "outlier_score"
@@ -16,11 +17,6 @@ OUTLIER_OUTPUT = "outlier_score"
 
 GAIN_STEPS = 16
 """Steps of a nat in which the table of word pairs is stored: a byte reaches 16 nats."""
-
-PAIR_FACTOR = 2_654_435_761
-"""Knuth's multiplicative hash. Keys stay below 2³¹, so that the product stays inside int64."""
-
-PAIR_MODULUS = (1 << 31) - 1
 
 
 class Signals(NamedTuple):
@@ -160,7 +156,8 @@ class WordPairs(OutlierScore):
 
 def pair_buckets(previous: Tensor, ids: Tensor, vocabulary: int, buckets: int) -> Tensor:
     """The row of the table for each pair of neighbours, int64; the first word's neighbour is `PAD`."""
-    return (previous * vocabulary + ids) % PAIR_MODULUS * PAIR_FACTOR % PAIR_MODULUS % buckets
+    key = (previous * vocabulary + ids) % MODULUS  # below 2³¹, so that the product stays inside int64
+    return key * SPREAD_FACTOR % MODULUS % buckets
 
 
 SCORES: dict[str, type[OutlierScore]] = {

@@ -4,6 +4,7 @@ Small data are read whole, by the readers that training uses, so that each of th
 data the path alone is looked at: their rows are read once, when PyTorch is there.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -48,8 +49,20 @@ def check_data(config: TrainConfig) -> None:
         raise DataError(
             f"--data {config.data!r} is neither {kind.expected} nor a named set ({', '.join(known)}){like}"
         )
-    if _at_most(path, SMALL):
+    # A table's images lie beside it.
+    whole = path.parent if config.task == "vision" and path.is_file() else path
+    if _at_most(whole, SMALL):
+        _read_quietly(kind, config)
+
+
+def _read_quietly(kind: Kind, config: TrainConfig) -> None:
+    log = logging.getLogger("training.data")
+    level = log.level
+    log.setLevel(logging.ERROR)  # the task reads the same data again, and then its warnings are told
+    try:
         kind.read(config)
+    finally:
+        log.setLevel(level)
 
 
 def _at_most(path: Path, most: int) -> bool:

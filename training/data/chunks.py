@@ -1,8 +1,10 @@
 """What every reader of a table gives: a header, then chunks of rows, and the rows that it could not read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from training.data.strings import Index
 
@@ -30,3 +32,12 @@ class Chunk(NamedTuple):
 
 Chunks: TypeAlias = Iterator[Chunk | tuple[int, str]]
 """Chunks in the file's order; between them, or at the end, the number of a row that could not be read, and why."""
+
+
+def chunk_of(rows: Iterable[tuple[str | None, str | None, int]]) -> Chunk:
+    """Rows of content, label and number; at least one."""
+    import pyarrow
+
+    contents, labels, numbers = zip(*rows, strict=True)
+    texts = pyarrow.string()
+    return Chunk(pyarrow.array(contents, texts), pyarrow.array(labels, texts), np.array(numbers, np.int64))

@@ -10,52 +10,37 @@ from training.errors import DataError
 
 
 class Wanted(NamedTuple):
-    """One of the columns: its flag, its plain name, which always wins, and its other usual names."""
+    """One of the columns: its plain name, which always wins, and its other usual names."""
 
-    flag: str
     plain: str
     usual: frozenset[str]
 
+    @property
+    def flag(self) -> str:
+        return f"--{self.plain}-column"
+
+
+def names(words: str) -> frozenset[str]:
+    """Usual names, as a line of text."""
+    return frozenset(words.split())
+
 
 TEXT = Wanted(
-    "--text-column",
     "text",
-    frozenset(
-        {
-            "sentence",
-            "review",
-            "content",
-            "comment",
-            "body",
-            "message",
-            "tweet",
-            "question",
-            "query",
-            "utterance",
-        }
-        | {"document", "article", "post", "headline", "title", "description", "abstract", "email", "sms"}
-        | {"review_text", "comment_text", "tweet_text", "text_content"}
+    names(
+        "sentence review content comment body message tweet question query utterance document article post "
+        "headline title description abstract email sms review_text comment_text tweet_text text_content"
     ),
 )
 LABEL = Wanted(
-    "--label-column",
     "label",
-    frozenset(
-        {
-            "class",
-            "category",
-            "target",
-            "sentiment",
-            "labels",
-            "intent",
-            "topic",
-            "emotion",
-            "polarity",
-            "rating",
-        }
-        | {"stars", "genre", "class_name", "label_name", "breed", "species", "language", "y"}
+    names(
+        "class category target sentiment labels intent topic emotion polarity rating stars genre class_name "
+        "label_name breed species language y"
     ),
 )
+
+_LONGEST_SHOWN = 40
 
 
 class Columns(NamedTuple):
@@ -89,16 +74,16 @@ def find_columns(file: str, columns: Sequence[str], content: str, label: str) ->
 
 def find_column(file: str, columns: Sequence[str], wanted: Wanted, given: str) -> str | None:
     """The column that is meant, or None; DataError where two may be, or the one that was given is not there."""
-    names = [given] if given else _candidates(columns, wanted)
+    found = [given] if given else _candidates(columns, wanted)
     if given and given not in columns:
         raise unknown_columns(file, columns, [wanted], given)
-    if len(names) > 1:
+    if len(found) > 1:
         raise DataError(
-            f"{file}: {wanted.plain} may be {' or '.join(map(repr, names))}. Say which with {wanted.flag}"
+            f"{file}: {wanted.plain} may be {' or '.join(map(repr, found))}. Say which with {wanted.flag}"
         )
-    if names and list(columns).count(names[0]) > 1:
-        raise DataError(f"{file}: two columns are called {names[0]!r}, expected one")
-    return names[0] if names else None
+    if found and list(columns).count(found[0]) > 1:
+        raise DataError(f"{file}: two columns are called {found[0]!r}, expected one")
+    return found[0] if found else None
 
 
 def unknown_columns(
@@ -108,7 +93,7 @@ def unknown_columns(
     missing = " or ".join(repr(given or one.plain) for one in wanted)
     return DataError(
         f"{file}: no column {missing}{'' if given else ' or of another usual name'}; it has "
-        f"{', '.join(repr(_short(column)) for column in columns) or 'none, is the file empty?'}. "
+        f"{', '.join(repr(short(column)) for column in columns) or 'none, is the file empty?'}. "
         f"Name yours with {' and '.join(one.flag for one in wanted)}"
     )
 
@@ -124,5 +109,6 @@ def _normal(column: str) -> str:
     return column.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def _short(column: str) -> str:
-    return column if len(column) <= 40 else f"{column[:40]}…"
+def short(column: str) -> str:
+    """A column's name as a message shows it."""
+    return column if len(column) <= _LONGEST_SHOWN else f"{column[:_LONGEST_SHOWN]}…"

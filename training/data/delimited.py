@@ -7,13 +7,13 @@ which says where the fault is.
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from training.data.chunks import Chunk, Chunks, Header
+from training.data.chunks import Chunk, Chunks, Header, chunk_of
 from training.data.columns import Columns
 from training.data.files import SAMPLE_BYTES, open_bytes, open_text
 from training.data.strings import BATCH, Index
@@ -72,41 +72,59 @@ def _reader(stream: Any, separator: str) -> Any:
 
 def read_delimited(path: Path, columns: Columns, dialect: Dialect, header: Sequence[str]) -> Chunks:
     """The rows by pyarrow, odd ones at the end; `ArrowInvalid` where it cannot read the table."""
+    odd: list[tuple[int, Cells]] = []
+
+    def note(row: Any) -> None:
+        odd.append((row.number, next(_reader(io.StringIO(row.text, newline=""), dialect.separator))))
+
+    for batch, numbers in stream_rows(path, columns, dialect, _BLOCK_BYTES, note):
+        yield Chunk(batch.column(0), batch.column(1), numbers)
+    yield from _chunked(odd, columns, dialect, header)
+
+
+def stream_rows(
+    path: Path, names: Sequence[str], dialect: Dialect, block_bytes: int, note: Callable[[Any], None]
+) -> Iterator[tuple[Any, Index]]:
+    """Batches of the named columns as texts, by pyarrow, and their rows' numbers.
+
+    A row with another number of cells than the header is given to `note`, as pyarrow's `InvalidRow`, and skipped.
+    """
     import pyarrow
     import pyarrow.csv
 
-    odd: list[tuple[int, Cells]] = []
+    skipped: list[int] = []
 
-    def note(row: Any) -> str:
-        odd.append((row.number, next(_reader(io.StringIO(row.text, newline=""), dialect.separator))))
+    def skip(row: Any) -> str:
+        skipped.append(row.number)
+        note(row)
         return "skip"
 
     with open_bytes(path) as stream:
         reader = pyarrow.csv.open_csv(
             stream,
+            # One thread: only then does the reader know the numbers of the rows that it skips.
             read_options=pyarrow.csv.ReadOptions(
                 use_threads=False,
-                block_size=_BLOCK_BYTES,
+                block_size=block_bytes,
                 encoding="utf8" if dialect.encoding == "utf-8-sig" else dialect.encoding,
             ),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=dialect.separator, newlines_in_values=True, invalid_row_handler=note
+                delimiter=dialect.separator, newlines_in_values=True, invalid_row_handler=skip
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pyarrow.string()), include_columns=list(columns)
+                column_types=dict.fromkeys(names, pyarrow.string()), include_columns=list(names)
             ),
         )
-        number = 2  # the header of a table is row 1
+        following = 2  # the header of a table is row 1
         for batch in reader:
-            numbers = _numbers(number, len(batch), odd)
-            number = int(numbers[-1]) + 1 if len(numbers) else number
-            yield Chunk(batch.column(0), batch.column(1), numbers)
-    yield from _chunked(odd, columns, dialect, header)
+            numbers = _numbers(following, len(batch), skipped)
+            following = int(numbers[-1]) + 1 if len(numbers) else following
+            yield batch, numbers
 
 
-def _numbers(first: int, count: int, odd: Sequence[tuple[int, Cells]]) -> Index:
-    """int64 [count]: the rows from `first` on that are not odd."""
-    passed = [number for number, _ in odd if number >= first]
+def _numbers(first: int, count: int, skipped: Sequence[int]) -> Index:
+    """int64 [count]: the rows from `first` on that were not skipped."""
+    passed = [number for number in skipped if number >= first]
     numbers = np.arange(first, first + count + len(passed), dtype=np.int64)
     return numbers[~np.isin(numbers, passed)][:count] if passed else numbers
 
@@ -120,21 +138,11 @@ def read_by_csv(path: Path, columns: Columns, dialect: Dialect, header: Sequence
 
 
 def _chunked(
-    rows: Iterator[tuple[int, Cells]] | Sequence[tuple[int, Cells]],
-    columns: Columns,
-    dialect: Dialect,
-    header: Sequence[str],
+    rows: Iterable[tuple[int, Cells]], columns: Columns, dialect: Dialect, header: Sequence[str]
 ) -> Chunks:
     """Numbered rows of cells as chunks. A row without its last cells is good where both columns are there."""
-    import pyarrow
-
     places = header.index(columns.content), header.index(columns.label)
     kept: list[tuple[str, str, int]] = []
-
-    def chunk() -> Chunk:
-        contents, labels, numbers = zip(*kept, strict=True)
-        kept.clear()
-        return Chunk(pyarrow.array(contents), pyarrow.array(labels), np.array(numbers, np.int64))
 
     for number, cells in rows:
         if max(places) < len(cells) <= len(header):
@@ -142,9 +150,10 @@ def _chunked(
         else:
             yield number, _odd_row(cells, len(header))
         if len(kept) == BATCH:
-            yield chunk()
+            yield chunk_of(kept)
+            kept.clear()
     if kept:
-        yield chunk()
+        yield chunk_of(kept)
 
 
 def _odd_row(cells: Cells, expected: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from training.data.columns import names, short
 from training.errors import DataError
 
 
@@ -43,41 +44,37 @@ class Wanted(NamedTuple):
         return f"--{self.plain}-column"
 
 
-def _names(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
 USER = Wanted(
     "user",
     (
-        _names("user"),
-        _names(
+        names("user"),
+        names(
             "userid uid username customer customerid customerno customernumber customercode client clientid "
             "buyer buyerid member memberid visitor visitorid account accountid shopper shopperid reviewer "
             "reviewerid profile profileid person personid cust custid kunde kundennr kundennummer kundenid "
             "cliente clienteid"
         ),
-        _names("session sessionid usersession visit visitid"),
+        names("session sessionid usersession visit visitid"),
     ),
 )
 ITEM = Wanted(
     "item",
     (
-        _names("item"),
-        _names(
+        names("item"),
+        names(
             "itemid itemno itemcode itemnumber product productid productno productcode productnumber sku "
             "skuid stockcode asin article articleid articleno articlenumber articlecode movieid bookid isbn "
             "songid trackid artistid gameid businessid recipeid animeid courseid newsid videoid listingid "
             "contentid artikel artikelnr artikelnummer artikelid producto productoid produit"
         ),
-        _names("movie film book song track artist game recipe anime course video content"),
+        names("movie film book song track artist game recipe anime course video content"),
     ),
 )
 TIME = Wanted(
     "time",
     (
-        _names("timestamp unixtime unixtimestamp unixreviewtime ts"),
-        _names(
+        names("timestamp unixtime unixtimestamp unixreviewtime ts"),
+        names(
             "time date datetime eventtime eventdate eventtimestamp createdat created creationdate orderdate "
             "ordertime orderedat ordertimestamp orderpurchasetimestamp invoicedate purchasedate purchasetime "
             "purchasedat transactiondate transactiontime saledate salesdate reviewtime reviewdate "
@@ -89,18 +86,16 @@ TIME = Wanted(
 TITLE = Wanted(
     "title",
     (
-        _names(
+        names(
             "title itemtitle itemname producttitle productname articletitle articlename movietitle moviename "
             "booktitle songtitle songname tracktitle trackname artistname gamename recipename animename "
             "coursename"
         ),
-        _names("description itemdescription productdescription bezeichnung artikelbezeichnung descripcion"),
-        _names("product article artikel movie film book song track artist game recipe anime course video"),
+        names("description itemdescription productdescription bezeichnung artikelbezeichnung descripcion"),
+        names("product article artikel movie film book song track artist game recipe anime course video"),
     ),
     asks=False,
 )
-
-_LONGEST_SHOWN = 40
 
 
 def find_columns(file: str, there: Sequence[str], given: Columns) -> Columns:
@@ -121,19 +116,19 @@ def _find(file: str, there: Sequence[str], wanted: Wanted, given: str) -> str:
             raise _missing(file, there, [wanted], given)
         return given
     for tier in wanted.tiers:
-        names = list(dict.fromkeys(name for name in there if _letters(name) in tier))
-        if len(names) > 1 and wanted.asks:
-            listed = " or ".join(map(repr, names))
+        found = list(dict.fromkeys(name for name in there if _letters(name) in tier))
+        if len(found) > 1 and wanted.asks:
+            listed = " or ".join(map(repr, found))
             raise DataError(f"{file}: the {wanted.plain} may be {listed}; say which with {wanted.flag}")
-        if names:
-            return names[0]
+        if found:
+            return found[0]
     return ""
 
 
 def _missing(file: str, there: Sequence[str], wanted: Sequence[Wanted], given: str = "") -> DataError:
     """The columns that are there, and the flags that name them."""
     missing = repr(given) if given else " or ".join(repr(one.plain) for one in wanted)
-    has = ", ".join(repr(_short(name)) for name in there) or "none, is the file empty?"
+    has = ", ".join(repr(short(name)) for name in there) or "none, is the file empty?"
     flags = " and ".join(one.flag for one in wanted)
     usual = "" if given else ", nor one of another usual name"
     headless = there and all(_is_number(name) for name in there)
@@ -143,10 +138,6 @@ def _missing(file: str, there: Sequence[str], wanted: Sequence[Wanted], given: s
 
 def _letters(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
 
 
 def _is_number(text: str) -> bool:

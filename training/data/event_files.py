@@ -4,18 +4,16 @@ Rows are numbered as a spreadsheet shows them: the header of a CSV file is row 1
 count from 1. Values stay as the file has them; `events` makes events of them.
 """
 
-import io
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv
 
-from training.data.files import UNREADABLE, open_bytes, undecodable
+from training.data.delimited import stream_rows
+from training.data.files import UNREADABLE, undecodable
 from training.data.interactions import Ints
-from training.data.records import open_parquet
+from training.data.records import is_whole, objects, open_parquet
 from training.data.tables import Source
 from training.errors import DataError
 
@@ -65,62 +63,31 @@ def read_parts(source: Source, names: Sequence[str]) -> Parts:
 def _delimited(source: Source, names: Sequence[str]) -> Parts:
     odd: list[Unreadable] = []
 
-    def note(row: Any) -> str:
+    def note(row: Any) -> None:
         lines = row.text.strip().count("\n") + 1
         suspicion = f"; it runs over {lines} lines, is a quote left open?" if lines > 1 else ""
         odd.append(
             Unreadable(row.number, f"{row.actual_columns} fields, expected {row.expected_columns}{suspicion}")
         )
-        return "skip"
 
-    encoding = source.dialect.encoding
-    with open_bytes(source.path) as stream:
-        reader = csv.open_csv(
-            stream,
-            # One thread: only then does the reader know the numbers of the rows that it skips.
-            read_options=csv.ReadOptions(
-                use_threads=False,
-                block_size=BLOCK_BYTES,
-                encoding="utf8" if encoding == "utf-8-sig" else encoding,
-            ),
-            parse_options=csv.ParseOptions(
-                delimiter=source.dialect.separator, newlines_in_values=True, invalid_row_handler=note
-            ),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), include_columns=list(names)
-            ),
-        )
-        following = 2
-        for batch in reader:
-            numbers = _numbers(following, len(batch), odd)
-            following = int(numbers[-1]) + 1 if len(numbers) else following
-            yield Part(dict(zip(names, batch.columns, strict=True)), numbers)
+    for batch, numbers in stream_rows(source.path, names, source.dialect, BLOCK_BYTES, note):
+        yield Part(dict(zip(names, batch.columns, strict=True)), numbers)
     yield from odd
-
-
-def _numbers(first: int, count: int, odd: Sequence[Unreadable]) -> Ints:
-    """int64 [count]: the rows from `first` on that are not odd."""
-    passed = [row.number for row in odd if row.number >= first]
-    numbers = np.arange(first, first + count + len(passed), dtype=np.int64)
-    return numbers[~np.isin(numbers, passed)][:count] if passed else numbers
 
 
 def _json_lines(source: Source, names: Sequence[str]) -> Parts:
     rows: list[list[str | None]] = []
     numbers: list[int] = []
-    with io.TextIOWrapper(open_bytes(source.path), source.dialect.encoding) as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            row = _cells(line, names)
-            if isinstance(row, str):
-                yield Unreadable(number, row)
-                continue
-            rows.append(row)
-            numbers.append(number)
-            if len(rows) == PART_ROWS:
-                yield _part(rows, numbers, names)
-                rows, numbers = [], []
+    for number, record in objects(source.path, source.dialect.encoding):
+        row = _cells(record, names)
+        if isinstance(row, str):
+            yield Unreadable(number, row)
+            continue
+        rows.append(row)
+        numbers.append(number)
+        if len(rows) == PART_ROWS:
+            yield _part(rows, numbers, names)
+            rows, numbers = [], []
     if rows:
         yield _part(rows, numbers, names)
 
@@ -130,19 +97,15 @@ def _part(rows: Sequence[Sequence[str | None]], numbers: Sequence[int], names: S
     return Part(dict(zip(names, columns, strict=True)), np.array(numbers, np.int64))
 
 
-def _cells(line: str, names: Sequence[str]) -> list[str | None] | str:
+def _cells(record: Any, names: Sequence[str]) -> list[str | None] | str:
     """The named values as text, or the line's fault."""
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        return f"no JSON: {error.msg} at character {error.pos + 1}"
-    if not isinstance(record, dict):
-        return f"{record!r}, expected a JSON object"
+    if isinstance(record, str):
+        return record
     values = [record.get(name) for name in names]
     for name, value in zip(names, values, strict=True):
         if isinstance(value, list | dict | bool):
             return f"{name} is {value!r}, expected a text or a number"
-        if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        if isinstance(value, str) and not is_whole(value):
             return f"{name} holds half a character (a lone surrogate)"
     return [None if value is None else str(value) for value in values]
 

@@ -41,9 +41,8 @@ class Times:
         day_first, month_first = self._both(column)
         self._day_first.append(day_first)
         self._month_first.append(month_first)
-        for place in np.flatnonzero(np.isnan(day_first) | np.isnan(month_first))[
-            : LISTED - len(self._unread)
-        ].tolist():
+        unread = np.flatnonzero(np.isnan(day_first) | np.isnan(month_first))
+        for place in unread[: LISTED - len(self._unread)].tolist():
             self._unread[self._rows + place] = repr(column[place].as_py())
         self._rows += len(column)
 

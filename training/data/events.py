@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from training.data.event_columns import Columns, find_columns
-from training.data.event_faults import Faults, always
+from training.data.event_faults import SHOWN, Faults, always
 from training.data.event_files import Part, read_parts
 from training.data.event_order import (
     Codes,
@@ -44,7 +44,6 @@ REPEATS_SHARE = 0.05
 """Of the rows, above which they are kept: ratings have next to none, orders a third and more."""
 
 _WHOLE = re.compile(r"\d+\.0")
-
 
 NOT_NAMED = Columns()
 
@@ -82,7 +81,7 @@ def read_events(path: Path, how: Reading = AS_FOUND) -> InteractionSet:
     if len(names.items) < 2 or len(names.users) < 2:
         found = f"{len(names.users)} users and {len(names.items)} items"
         raise DataError(
-            "\n".join([f"{path.name}: found {found}, expected at least two of each", *faults.lines()[:10]])
+            "\n".join([f"{path.name}: found {found}, expected at least two of each", *faults.lines()[:SHOWN]])
         )
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -113,10 +112,7 @@ def _choices(source: Source, columns: Columns, how: Reading) -> dict[str, str]:
         log.info("%s: by their names: %s", source.path.name, told)
     if not columns.time:
         log.info("%s: no column of times, so rows count as in order (--time-column)", source.path.name)
-    if not how.separator and source.dialect.separator not in (
-        "",
-        "\t" if source.format.kind == "tsv" else ",",
-    ):
+    if not how.separator and source.dialect.separator != source.format.separator:
         found["separator"] = source.dialect.separator
         log.info("%s: cells are separated by %r (--separator)", source.path.name, source.dialect.separator)
     return found

@@ -46,6 +46,11 @@ class Format(NamedTuple):
     kind: Kind
     packed: str = ""
 
+    @property
+    def separator(self) -> str:
+        """The usual one; empty where there is none."""
+        return {"csv": ",", "tsv": "\t"}.get(self.kind, "")
+
 
 def format_of(path: Path) -> Format | None:
     """By the name's ends; None where it is no table."""

@@ -30,23 +30,26 @@ def find_sources(root: Path, flags: Flags) -> tuple[dict[str, Source], dict[str,
 
 def _tables_of(root: Path, flags: Flags) -> tuple[dict[str, Source], dict[str, str]] | None:
     """The tables of the parts, or the only table that says what the images are; None where there is none."""
-    if not (split_tables(root) or tables_in(root)):
+    tables = split_tables(root)
+    if not (tables or tables_in(root)):
         return None
     files = FileNames(root)
-    tables = split_tables(root) or _only_table(root, flags, files)
+    if not tables:
+        only = _only_table(root, flags, files)
+        return _tables({"train": [only]}, flags, files) if only else None
     named = {split: paths for split, paths in tables.items() if names_images(paths[0], flags, files)}
     for split in tables.keys() - named.keys():
         log.warning("%s names no images with labels: it is left out", tables[split][0])
     return _tables(named, flags, files) if "train" in named else None
 
 
-def _only_table(root: Path, flags: Flags, files: FileNames) -> dict[str, list[Path]]:
+def _only_table(root: Path, flags: Flags, files: FileNames) -> Path | None:
     found = [path for path in tables_in(root) if not path.stem.lower().startswith(_TEMPLATE)]
     naming = [path for path in found if names_images(path, flags, files)]
     if len(naming) > 1:
         listed = " or ".join(path.name for path in naming)
         raise DataError(f"{root}: the images may be those of {listed}; give one of them as --data")
-    return {"train": naming} if naming else {}
+    return naming[0] if naming else None
 
 
 def _tables(

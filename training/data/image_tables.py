@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data.chunks import Header
-from training.data.columns import LABEL, Columns, Wanted, find_column, unknown_columns
+from training.data.columns import LABEL, Columns, Wanted, find_column, names, unknown_columns
 from training.data.files import format_of
 from training.data.labelled import Labelled, Source
 from training.data.labels import check_classes
@@ -17,7 +17,7 @@ from training.data.records import open_parquet, parquet_header
 from training.data.tables import Flags, label_of, open_table, read_table
 from training.errors import DataError
 
-IMAGE = Wanted("--image-column", "image", frozenset({"img", "picture", "photo", "pixels"}))
+IMAGE = Wanted("image", names("img picture photo pixels"))
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"})
 """Of the files that a name without a suffix may mean."""
@@ -42,9 +42,6 @@ class FileNames:
             for name in {path.relative_to(root).as_posix(), path.name, path.stem}:
                 self._found.setdefault(name, []).append(path)
 
-    def __len__(self) -> int:
-        return len(self._found)
-
     def find(self, name: str, split: str = "") -> list[Path]:
         """The files that a cell may mean; of several those in the folder called `split`, if any."""
         found = self._found.get(name.strip().removeprefix("./"), [])
@@ -66,7 +63,7 @@ def names_images(path: Path, flags: Flags, files: FileNames) -> bool:
     """Whether a table holds images or names them, and has labels."""
     header = open_table(path, flags).header
     try:
-        if format_of(path) is not None and _bytes_columns(path):
+        if _bytes_columns(path):
             return True
         return (
             bool(flags.content or _columns_of_names(header, files))
@@ -180,13 +177,13 @@ def _bytes_column(path: Path, flags: Flags) -> str | None:
 
 
 def _in_parquet(path: Path, columns: Columns, files: FileNames) -> Iterator[Labelled]:
-    names: Mapping[str, tuple[str, ...]] = parquet_header(path).class_names
+    class_names: Mapping[str, tuple[str, ...]] = parquet_header(path).class_names
     number = 0
     with open_parquet(path) as file:
         for batch in file.iter_batches(_BATCH, columns=list(columns)):
             for cell, value in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
                 number += 1
-                label = label_of(value, names.get(columns.label, ()))
+                label = label_of(value, class_names.get(columns.label, ()))
                 yield Labelled(_content(cell, files), label, f"{path.name}, row {number}")
 
 

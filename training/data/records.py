@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from training.data.chunks import Chunk, Chunks, Header
+from training.data.chunks import Chunk, Chunks, Header, chunk_of
 from training.data.columns import Columns
 from training.data.files import open_text
 from training.data.strings import BATCH
@@ -25,7 +25,7 @@ SEVERAL_LABELS = (
 def json_header(path: Path, encoding: str) -> Header:
     """The keys of the first objects, in their order."""
     sample = [
-        record for _, record in islice(_objects(path, encoding), SAMPLE_ROWS) if isinstance(record, dict)
+        record for _, record in islice(objects(path, encoding), SAMPLE_ROWS) if isinstance(record, dict)
     ]
     keys = dict.fromkeys(key for record in sample for key in record)
     return Header(path.name, tuple(keys), sample)
@@ -33,29 +33,18 @@ def json_header(path: Path, encoding: str) -> Header:
 
 def read_json_lines(path: Path, columns: Columns, encoding: str) -> Chunks:
     """The rows; a line that is no JSON object, and a content that is no text, come as faults."""
-    import pyarrow
-
     kept: list[tuple[str | None, str | None, int]] = []
-
-    def chunk() -> Chunk:
-        texts, labels, numbers = zip(*kept, strict=True)
-        return Chunk(
-            pyarrow.array(texts, pyarrow.string()),
-            pyarrow.array(labels, pyarrow.string()),
-            np.array(numbers, np.int64),
-        )
-
-    for number, record in _objects(path, encoding):
+    for number, record in objects(path, encoding):
         row = _cells(path, number, record, columns)
         if isinstance(row, str):
             yield number, row
             continue
         kept.append((*row, number))
         if len(kept) == BATCH:
-            yield chunk()
+            yield chunk_of(kept)
             kept.clear()
     if kept:
-        yield chunk()
+        yield chunk_of(kept)
 
 
 def _cells(path: Path, number: int, record: Any, columns: Columns) -> tuple[str | None, str | None] | str:
@@ -65,7 +54,7 @@ def _cells(path: Path, number: int, record: Any, columns: Columns) -> tuple[str 
     content, label = record.get(columns.content), record.get(columns.label)
     if content is not None and not isinstance(content, str):
         return f"{columns.content} is {content!r}, expected a text"
-    if content is not None and not _is_whole(content):
+    if content is not None and not is_whole(content):
         return f"{columns.content} holds half a character (a lone surrogate)"
     if isinstance(label, list):
         raise DataError(f"{path.name}, row {number}: {columns.label} {SEVERAL_LABELS}")
@@ -74,7 +63,8 @@ def _cells(path: Path, number: int, record: Any, columns: Columns) -> tuple[str 
     return content, None if label is None else str(label)
 
 
-def _is_whole(text: str) -> bool:
+def is_whole(text: str) -> bool:
+    """Whether each of its characters is whole: JSON can write half of a pair, a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -82,7 +72,7 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _objects(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
+def objects(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
     """Each line's number, and its object or its fault; empty lines are passed over."""
     with open_text(path, encoding) as stream:
         for number, line in enumerate(stream, start=1):

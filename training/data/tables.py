@@ -99,7 +99,7 @@ def open_table(path: Path, flags: Flags = Flags()) -> Source:
         if found.kind == "jsonl":
             return Source(path, found, Dialect(encoding, ""), json_header(path, encoding))
         text = sample.decode(encoding, "ignore")
-        separator = flags.separator or find_separator(text, "\t" if found.kind == "tsv" else ",")
+        separator = flags.separator or find_separator(text, found.separator)
         dialect = Dialect(encoding, separator)
         return Source(path, found, dialect, read_header(path, dialect, text))
     except UnicodeError as error:
@@ -145,12 +145,10 @@ def _choices(source: Source, columns: Columns, flags: Flags) -> dict[str, str]:
                 "%s: %r is taken as %s and %r as --label-column, by their names; a flag says otherwise",
                 *(source.path.name, columns.content, flags.content_flag, columns.label),
             )
-    if source.format.kind in ("csv", "tsv") and not flags.separator:
-        usual = "\t" if source.format.kind == "tsv" else ","
-        if source.dialect.separator != usual:
-            choices["separator"] = source.dialect.separator
-            named = SEPARATORS[source.dialect.separator]
-            log.info("%s: cells are separated by a %s (--separator rules)", source.path.name, named)
+    if not flags.separator and source.dialect.separator != source.format.separator:
+        choices["separator"] = source.dialect.separator
+        named = SEPARATORS[source.dialect.separator]
+        log.info("%s: cells are separated by a %s (--separator rules)", source.path.name, named)
     if source.dialect.encoding.startswith("utf-16") and not flags.encoding:
         choices["encoding"] = source.dialect.encoding
         log.info("%s: read as UTF-16, as its first bytes say (--encoding rules)", source.path.name)
@@ -168,9 +166,8 @@ def _read(source: Source, columns: Columns, choices: dict[str, str]) -> Table:
     try:
         chunks = read_delimited(source.path, columns, source.dialect, source.header.columns)
         return _collect(source, chunks, columns, choices)
-    except (
-        pyarrow.ArrowInvalid
-    ):  # a cell longer than a block, or bytes in another encoding: the csv module says where
+    except pyarrow.ArrowInvalid:
+        # A cell longer than a block, or bytes in another encoding: the csv module says where.
         chunks = read_by_csv(source.path, columns, source.dialect, source.header.columns)
         return _collect(source, chunks, columns, choices)
 

@@ -66,7 +66,7 @@ def load_images(data: str, processor: ImageConfig, *, strict: bool, flags: Flags
     """Read a named set, a folder of images by class, or a table that holds or names images.
 
     processor: how a folder's images become pixels, the same as in serving; named sets have their own size.
-    strict: stop at the first fault instead of skipping and reporting it.
+    strict: refuse data with faults, the worst of them named, instead of skipping and reporting them.
     """
     if data in PUBLIC_SETS:
         if PUBLIC_SETS[data].task != "vision":
