@@ -511,7 +511,7 @@ def _options_over(
 
 
 def _taken_over(task: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    source = kind_of(Path(chosen["init_from"])) if chosen.get("init_from") else None
+    source = kind_of(Path(str(chosen["init_from"]))) if chosen.get("init_from") else None
     if source is None or source.task != task or chosen.get("arch", source.arch) != source.arch:
         return {}
     return {"arch": source.arch, "model": source.options}
@@ -562,8 +562,8 @@ def recipe_file(data: str, arch: str) -> Traversable | None:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"config: cannot read {path}: {error}") from error
 
 

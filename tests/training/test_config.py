@@ -60,13 +60,21 @@ def test_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
         load_config("vision", ("--data", "d", "--arch", "cnn", "--config", str(tmp_path / "bad.toml")))
 
 
+def test_a_file_that_is_no_utf8_is_a_fault_and_no_traceback(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_bytes(b'name = "caf\xe9"\n')
+    with pytest.raises(ConfigError, match=r"config: cannot read .*mine\.toml"):
+        load_config("vision", ("--config", str(file)))
+
+
 @pytest.mark.parametrize(
     ("settings", "wrong"),
     [
         ('arch = "cnn"\nmodel = 3\n', "model"),
         ('arch = "cnn"\ndata = 5\n[model]\nwidths = [8, 16]\n', "data"),
+        ('arch = "cnn"\ninit_from = 5\n', "init_from"),
     ],
-    ids=["options that are a number", "data that are a number"],
+    ids=["options that are a number", "data that are a number", "a model to start from that is a number"],
 )
 def test_a_file_with_values_of_another_kind_is_a_fault_and_no_traceback(
     tmp_path: Path, settings: str, wrong: str
