@@ -208,11 +208,6 @@ def _outlier_scores(predictor: Predictor, payloads: Sequence[Payload]) -> Tensor
     return torch.tensor(np.array(rows))
 
 
-def spread_rows(rows: int, most: int) -> Tensor:
-    """At most so many row numbers, evenly spread: int64 [n]."""
-    return torch.linspace(0, rows - 1, min(rows, most)).round().long()
-
-
 def golden_rows(labels: Tensor, classes: int) -> list[int]:
     """The first validation row of each class, up to ten classes."""
     chosen = [int((labels == label).nonzero()[0, 0]) for label in range(classes) if (labels == label).any()]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from training.evaluate import linear
 from training.evaluate.linear import Classifier, Split, best_of, image_baseline, image_features, text_baseline
 
 
@@ -25,6 +26,16 @@ def test_colours_are_seen_by_the_image_baseline() -> None:
         *(Split(pixels[rows], labels[rows]) for rows in (slice(40), slice(40, 50), slice(50, 60)))
     )
     assert (found.answers == labels[50:]).all()
+
+
+def test_the_few_images_of_a_big_set_are_of_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is read class by class, so that its first images are of the first classes alone."""
+    monkeypatch.setattr(linear, "MOST_IMAGES", 20)
+    labels = np.arange(80) // 20
+    pixels = np.random.default_rng(0).integers(0, 20, (80, 8, 8, 1)).astype(np.uint8)
+    pixels += (60 * labels).astype(np.uint8)[:, None, None, None]
+    split = Split(pixels, labels)
+    assert (image_baseline(split, split, split).answers == labels).all()
 
 
 def test_features_are_the_means_of_cells_and_the_shares_of_colours() -> None:
