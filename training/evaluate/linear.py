@@ -86,7 +86,9 @@ def text_baseline(train: Split, validation: Split, test: Split, *, balanced: boo
         *(Split(vectors.transform(each.features), each.labels) for each in (validation, test)),
     )
     weight = "balanced" if balanced else None
-    tried = ((f"C {penalty:g}", LinearSVC(C=penalty, class_weight=weight)) for penalty in PENALTIES)
+    tried = (
+        (f"C {penalty:g}", LinearSVC(C=penalty, class_weight=weight, random_state=0)) for penalty in PENALTIES
+    )
     return best_of("TF-IDF and linear SVM", tried, *splits)
 
 
