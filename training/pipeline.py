@@ -85,7 +85,8 @@ def train(config: TrainConfig) -> Path:
     log.info("verify: at most %.2g from PyTorch, and no row sees its company", parity.max_abs_diff)
     pruning = None
     if pruned is not None:
-        dense = task.deployed(best_model(config, files.best, data), calibrated).eval()
+        whole = best_model(config, files.best, data)
+        dense = with_score(task.deployed(whole, calibrated).eval(), outliers)
         pruning = compare_with_dense(config, task, data, files, (fitted, pruned), dense)
         log.info("prune: %s", describe(pruning))
     quantized = quantized_graph(config, task, data, files)

@@ -23,7 +23,7 @@ from training.fit.train import FitResult
 from training.release.export import export
 from training.release.measure import latency_ratio
 from training.run import RunFiles, atomic_write
-from training.tasks.base import Task, TaskData
+from training.tasks.base import Task, TaskData, outputs_of
 
 
 def inside_budget(config: TrainConfig, mode: str, dense: FitResult, pruned: FitResult) -> bool:
@@ -79,7 +79,7 @@ def _beside_dense(task: Task, data: TaskData[Any], files: RunFiles, dense: nn.Mo
         return task.inputs(data.validation.batch(torch.tensor(rows), torch.Generator()))
 
     before = files.pruned.graph
-    export(dense, inputs(0, 1), task.outputs, before, task.axes)
+    export(dense, inputs(0, 1), outputs_of(task, dense), before, task.axes)
     pruned, whole = (OrtSession(graph.read_bytes(), graph) for graph in (files.graph, before))
     return {
         "sparsity": sparsity(files.graph),
