@@ -268,10 +268,12 @@ def with_baseline(report: Report, baseline: Baseline, labels: Tensor, config: Tr
     then the balanced accuracy.
     """
     answers = torch.from_numpy(baseline.answers)
-    classes = int(torch.cat([answers, labels]).max()) + 1
-    counts = labels.bincount(minlength=classes).tolist()
-    balanced = config.class_weights == "balanced"
-    weights = (balanced_weights(counts)[labels] if balanced else torch.ones(len(labels))).double()
+    classes = len(report.evaluation.per_class)
+    weights = torch.ones(len(labels), dtype=torch.float64)
+    if config.class_weights == "balanced":
+        # Test may lack a class.
+        _, place, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+        weights = balanced_weights(counts.tolist())[place].double()
     figures = {
         "accuracy": multiclass_accuracy(answers, labels, classes, average="micro"),
         "macro_f1": multiclass_f1_score(answers, labels, classes, average="macro"),
