@@ -205,7 +205,7 @@ def with_foreign(
             "out_of_distribution": outlier_record(choice),
         }
     )
-    atomic_write(files.report if precision == "fp32" else files.int8_report, report.model_dump_json(indent=1))
+    atomic_write(files.report_of(precision), report.model_dump_json(indent=1))
     return report
 
 
@@ -323,7 +323,7 @@ def evaluate(
     precision: Precision = "fp32",
 ) -> Report:
     """Figures on test through the candidate bundle, golden examples replayed first; fp32's are drawn."""
-    artefact = files.report if precision == "fp32" else files.int8_report
+    artefact = files.report_of(precision)
     if not artefact.exists():
         plots = files.plots if precision == "fp32" else files.plots / precision
         plots.mkdir(parents=True, exist_ok=True)

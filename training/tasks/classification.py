@@ -230,6 +230,7 @@ def evaluate(
     logits = torch.from_numpy(
         np.concatenate([row["logits"] for row, _ in predictor.rows(payloads, BUNDLE_BATCH)])
     )
+    right = logits.argmax(1) == labels
     probabilities = logits.double().softmax(1)
     uncalibrated = (logits.double() * calibrated.temperature).softmax(1)
     counts = measure.confusion(probabilities, labels)
@@ -248,10 +249,10 @@ def evaluate(
             metrics=measure.classification_metrics(probabilities, labels),
             per_class=measure.class_scores(counts, classes),
             confusion=counts,
-            slices=slice_scores(columns, (logits.argmax(1) == labels).tolist()),
+            slices=slice_scores(columns, right.tolist()),
         ),
-        row_scores=tuple((logits.argmax(1) == labels).double().tolist()),
-        calibration=_calibration(calibrated, logits, labels),
+        row_scores=tuple(right.double().tolist()),
+        calibration=_calibration(calibrated, uncalibrated, probabilities, labels),
         conformal=_conformal(calibrated, logits, labels),
         out_of_distribution=_out_of_distribution(calibrated),
         pictures={
@@ -291,10 +292,10 @@ def with_baseline(report: Report, baseline: Baseline, labels: Tensor, config: Tr
     )
 
 
-def _calibration(calibrated: Calibrated, logits: Tensor, labels: Tensor) -> Calibration:
-    """logits: float [rows, classes] of the graph, behind its temperature."""
-    uncalibrated = (logits.double() * calibrated.temperature).softmax(1)
-    probabilities = logits.double().softmax(1)
+def _calibration(
+    calibrated: Calibrated, uncalibrated: Tensor, probabilities: Tensor, labels: Tensor
+) -> Calibration:
+    """Probabilities float64 [rows, classes], before the temperature and behind it."""
     low, high, noise = interval(probabilities, labels)
     return Calibration(
         temperature=calibrated.temperature,
