@@ -31,6 +31,7 @@ from training.evaluate.gate import describe as describe_gap
 from training.evaluate.outliers import OutlierChoice, dump, restore
 from training.evaluate.report import Report
 from training.fit.budget import settled
+from training.fit.checkpoint import read_checkpoint, save_checkpoint
 from training.fit.processes import leave_group
 from training.fit.pruning import prune
 from training.fit.search import chosen_settings
@@ -43,7 +44,7 @@ from training.release.quantize import Quantization, describe_trial, quantize
 from training.release.recalls import never_right, recalls_of, validation_recalls
 from training.release.reference import make_reference
 from training.release.verify import company_of, verify
-from training.run import RunFiles, already_published, atomic_file, atomic_write, open_run
+from training.run import RunFiles, already_published, atomic_write, open_run
 from training.tasks.base import Task, TaskData, outputs_of
 from training.tasks.classification import measure_outliers, outlier_record
 from training.tasks.registry import find_task
@@ -165,9 +166,8 @@ def choose_outliers(
             return None
         for stale in (files.parity, files.quantization, files.int8_report, files.report):
             stale.unlink(missing_ok=True)
-        with atomic_file(files.outliers) as partial:
-            torch.save(dump(*found), partial)
-    score, choice = restore(torch.load(files.outliers, weights_only=True))
+        save_checkpoint(dump(*found), files.outliers)
+    score, choice = restore(read_checkpoint(files.outliers))
     described = ", ".join(f"{name} {value:.3f}" for name, value in choice.candidates.items())
     log.info("outliers: %s; AUROC on rows made from validation: %s", choice.score, described)
     return score, choice
