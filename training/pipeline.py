@@ -45,7 +45,7 @@ from training.release.recalls import never_right, recalls_of, validation_recalls
 from training.release.reference import make_reference
 from training.release.verify import company_of, verify
 from training.run import RunFiles, already_published, atomic_write, open_run
-from training.tasks.base import Task, TaskData, outputs_of
+from training.tasks.base import Foreign, Task, TaskData, outputs_of
 from training.tasks.classification import measure_outliers, outlier_record
 from training.tasks.registry import find_task
 
@@ -113,10 +113,11 @@ def train(config: TrainConfig) -> Path:
     reports["fp32"] = with_baselines(reports["fp32"], config, task, data, files)
     if int8 is not None:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
-    for precision, report in reports.items():
-        if outliers is not None:
+    if outliers is not None:
+        foreign = task.foreign(data, config)
+        for precision, report in reports.items():
             reports[precision] = with_foreign(
-                report, config, task, candidate, data, files, outliers[1], precision
+                report, foreign, task, candidate, data, files, outliers[1], precision
             )
     for precision, report in reports.items():
         log.info("test, %s: %s", precision, "\n  ".join(by_model(report.evaluation.metrics)))
@@ -182,7 +183,7 @@ def with_score(deployed: nn.Module, outliers: tuple[OutlierScore, OutlierChoice]
 
 def with_foreign(
     report: Report,
-    config: TrainConfig,
+    foreign: Sequence[Foreign],
     task: Task,
     candidate: Path,
     data: TaskData[Any],
@@ -191,7 +192,6 @@ def with_foreign(
     precision: Precision,
 ) -> Report:
     """The report with the outlier score measured on test and foreign rows; kept with the report."""
-    foreign = task.foreign(data, config)
     expected = {one.name for one in foreign if one.kind != "first words"}
     if {one.name for one in report.evaluation.foreign} == expected and report.evaluation.false_alarms:
         return report

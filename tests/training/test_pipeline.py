@@ -23,6 +23,7 @@ from training.evaluate.outliers import OutlierChoice
 from training.pipeline import by_model, choose_outliers, train
 from training.run import RunFiles, open_run
 from training.tasks.registry import find_task
+from training.tasks.vision import VisionTask
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
 FIXED = (
@@ -258,3 +259,26 @@ def test_an_outlier_score_is_read_back_and_another_file_refused(tmp_path: Path) 
     files.outliers.write_bytes(b"no score")
     with pytest.raises(RunError, match=r"outliers\.pt: cannot be read as a checkpoint"):
         _choose(files)
+
+
+def test_foreign_rows_are_made_once_for_both_precisions(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(root / "run", tmp_path / "run")
+    files = RunFiles(tmp_path / "run")
+    for artefact in (files.published, files.report, files.int8_report):
+        artefact.unlink(missing_ok=True)
+    calls, make = [], VisionTask.foreign
+
+    def counted(*given: Any) -> Any:
+        calls.append(given)
+        return make(*given)
+
+    monkeypatch.setattr(VisionTask, "foreign", counted)
+    train(configure(tmp_path))
+    assert len(calls) == 1
+    graphs = manifest_of(tmp_path)["graphs"]
+    assert {name: len(graph["evaluation"]["foreign"]) for name, graph in graphs.items()} == {
+        "fp32": 6,
+        "int8": 6,
+    }
