@@ -22,9 +22,9 @@ from inference.predictor import Predictor
 from inference.processors.classification import energy
 from inference.values import Payload
 from training.config import make_config
+from training.data.examples import spread_rows
 from training.evaluate.outliers import RATES, auroc, shares_above
 from training.lineage import newest_version
-from training.tasks.classification import spread_rows
 from training.tasks.foreign import Pixels, first_words, foreign_images, foreign_texts
 from training.tasks.registry import find_task
 

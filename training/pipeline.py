@@ -31,6 +31,7 @@ from training.evaluate.gate import describe as describe_gap
 from training.evaluate.outliers import OutlierChoice, dump, restore
 from training.evaluate.report import Report
 from training.fit.budget import settled
+from training.fit.checkpoint import read_checkpoint, save_checkpoint
 from training.fit.processes import leave_group
 from training.fit.pruning import prune
 from training.fit.search import chosen_settings
@@ -43,8 +44,8 @@ from training.release.quantize import Quantization, describe_trial, quantize
 from training.release.recalls import never_right, recalls_of, validation_recalls
 from training.release.reference import make_reference
 from training.release.verify import company_of, verify
-from training.run import RunFiles, already_published, atomic_file, atomic_write, open_run
-from training.tasks.base import Task, TaskData, outputs_of
+from training.run import RunFiles, already_published, atomic_write, open_run
+from training.tasks.base import Foreign, Task, TaskData, outputs_of
 from training.tasks.classification import measure_outliers, outlier_record
 from training.tasks.registry import find_task
 
@@ -85,7 +86,8 @@ def train(config: TrainConfig) -> Path:
     log.info("verify: at most %.2g from PyTorch, and no row sees its company", parity.max_abs_diff)
     pruning = None
     if pruned is not None:
-        dense = task.deployed(best_model(config, files.best, data), calibrated).eval()
+        whole = best_model(config, files.best, data)
+        dense = with_score(task.deployed(whole, calibrated).eval(), outliers)
         pruning = compare_with_dense(config, task, data, files, (fitted, pruned), dense)
         log.info("prune: %s", describe(pruning))
     quantized = quantized_graph(config, task, data, files)
@@ -111,10 +113,11 @@ def train(config: TrainConfig) -> Path:
     reports["fp32"] = with_baselines(reports["fp32"], config, task, data, files)
     if int8 is not None:
         reports["int8"] = evaluate(task, candidate, data, calibrated, files, "int8")
-    for precision, report in reports.items():
-        if outliers is not None:
+    if outliers is not None:
+        foreign = task.foreign(data, config)
+        for precision, report in reports.items():
             reports[precision] = with_foreign(
-                report, config, task, candidate, data, files, outliers[1], precision
+                report, foreign, task, candidate, data, files, outliers[1], precision
             )
     for precision, report in reports.items():
         log.info("test, %s: %s", precision, "\n  ".join(by_model(report.evaluation.metrics)))
@@ -164,9 +167,8 @@ def choose_outliers(
             return None
         for stale in (files.parity, files.quantization, files.int8_report, files.report):
             stale.unlink(missing_ok=True)
-        with atomic_file(files.outliers) as partial:
-            torch.save(dump(*found), partial)
-    score, choice = restore(torch.load(files.outliers, weights_only=True))
+        save_checkpoint(dump(*found), files.outliers)
+    score, choice = restore(read_checkpoint(files.outliers))
     described = ", ".join(f"{name} {value:.3f}" for name, value in choice.candidates.items())
     log.info("outliers: %s; AUROC on rows made from validation: %s", choice.score, described)
     return score, choice
@@ -181,7 +183,7 @@ def with_score(deployed: nn.Module, outliers: tuple[OutlierScore, OutlierChoice]
 
 def with_foreign(
     report: Report,
-    config: TrainConfig,
+    foreign: Sequence[Foreign],
     task: Task,
     candidate: Path,
     data: TaskData[Any],
@@ -190,7 +192,6 @@ def with_foreign(
     precision: Precision,
 ) -> Report:
     """The report with the outlier score measured on test and foreign rows; kept with the report."""
-    foreign = task.foreign(data, config)
     expected = {one.name for one in foreign if one.kind != "first words"}
     if {one.name for one in report.evaluation.foreign} == expected and report.evaluation.false_alarms:
         return report
@@ -204,7 +205,7 @@ def with_foreign(
             "out_of_distribution": outlier_record(choice),
         }
     )
-    atomic_write(files.report if precision == "fp32" else files.int8_report, report.model_dump_json(indent=1))
+    atomic_write(files.report_of(precision), report.model_dump_json(indent=1))
     return report
 
 
@@ -322,7 +323,7 @@ def evaluate(
     precision: Precision = "fp32",
 ) -> Report:
     """Figures on test through the candidate bundle, golden examples replayed first; fp32's are drawn."""
-    artefact = files.report if precision == "fp32" else files.int8_report
+    artefact = files.report_of(precision)
     if not artefact.exists():
         plots = files.plots if precision == "fp32" else files.plots / precision
         plots.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from inference.errors import BatonError
+from inference.options import Precision
 from inference.processors.text import TOKENIZER_FILE
 from inference.store.bundle import Bundle
 from training.config import TrainConfig, default_of
@@ -160,6 +161,10 @@ class RunFiles:
     def int8_report(self) -> Path:
         """The same figures of the int8 graph."""
         return self.root / "report.int8.json"
+
+    def report_of(self, precision: Precision) -> Path:
+        """The figures of that precision's graph."""
+        return self.report if precision == "fp32" else self.int8_report
 
     @property
     def plots(self) -> Path:

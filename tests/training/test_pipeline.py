@@ -1,8 +1,10 @@
 """The whole line on the embedded digits: from data to a bundle that answers, and what it refuses."""
 
 import json
+import resource
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,16 @@ from inference.errors import GoldenMismatch
 from inference.predictor import Predictor
 from inference.store.bundle import Bundle
 from tests.training.fixed import FIXED
+from training.architectures.outliers import Energy
 from training.config import TrainConfig, load_config
 from training.data import splits
 from training.errors import ConfigError, DataError, RunError
-from training.pipeline import by_model, train
+from training.evaluate.calibrate import Calibrated
+from training.evaluate.outliers import OutlierChoice
+from training.pipeline import by_model, choose_outliers, train
 from training.run import RunFiles, open_run
 from training.tasks.registry import find_task
+from training.tasks.vision import VisionTask
 
 FLAGS = ("--data", "digits", "--arch", "mlp", "--name", "digits", "--epochs", "2", "--batch-size", "64")
 # Without the baseline, which is above two epochs.
@@ -226,3 +232,54 @@ def test_unknown_slice_is_a_fault_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="slice: 'colour' is no column of images"):
         train(configure(tmp_path, "--slice", "colour"))
     assert not (tmp_path / "run").exists()
+
+
+def _choose(files: RunFiles) -> Any:
+    """The step of the outlier score, of a task that has chosen the energy."""
+    chosen = Energy(), OutlierChoice(score="energy", thresholds={}, candidates={}, sets={})
+    task: Any = SimpleNamespace(outliers=lambda *_: chosen)
+    data: Any = None
+    return choose_outliers(task, torch.nn.Identity(), Calibrated(), data, files)
+
+
+def test_a_full_disk_leaves_no_half_of_an_outlier_score(tmp_path: Path) -> None:
+    """A limit on the size of files fails as a full disk does, in the middle of a write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 9, before[1]))
+    try:
+        with pytest.raises(RunError, match=r"outliers\.pt: cannot be written: File too large"):
+            _choose(RunFiles(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_outlier_score_is_read_back_and_another_file_refused(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path)
+    assert _choose(files)[1] == _choose(files)[1]
+    files.outliers.write_bytes(b"no score")
+    with pytest.raises(RunError, match=r"outliers\.pt: cannot be read as a checkpoint"):
+        _choose(files)
+
+
+def test_foreign_rows_are_made_once_for_both_precisions(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(root / "run", tmp_path / "run")
+    files = RunFiles(tmp_path / "run")
+    for artefact in (files.published, files.report, files.int8_report):
+        artefact.unlink(missing_ok=True)
+    calls, make = [], VisionTask.foreign
+
+    def counted(*given: Any) -> Any:
+        calls.append(given)
+        return make(*given)
+
+    monkeypatch.setattr(VisionTask, "foreign", counted)
+    train(configure(tmp_path))
+    assert len(calls) == 1
+    graphs = manifest_of(tmp_path)["graphs"]
+    assert {name: len(graph["evaluation"]["foreign"]) for name, graph in graphs.items()} == {
+        "fp32": 6,
+        "int8": 6,
+    }

@@ -54,6 +54,7 @@ def test_files_have_the_names_by_which_older_runs_resume() -> None:
     assert own == {*NAMES, "pruned"}
     assert {name: getattr(files, name).relative_to("run").as_posix() for name in NAMES} == NAMES
     assert files.pruned == RunFiles(Path("run/pruned"))
+    assert (files.report_of("fp32"), files.report_of("int8")) == (files.report, files.int8_report)
 
 
 def test_a_run_is_resumed_by_the_same_settings_and_refused_by_others(tmp_path: Path) -> None:

@@ -122,6 +122,11 @@ class Loader:
         return self.examples.batch(rows, seeded(self.seed, epoch, position, self.rank))
 
 
+def spread_rows(rows: int, most: int) -> Tensor:
+    """At most so many row numbers, evenly spread: int64 [n]."""
+    return torch.linspace(0, rows - 1, min(rows, most), dtype=torch.float64).round().long()
+
+
 def as_arrays(tensors: Mapping[str, Tensor]) -> Tensors:
     """Tensors as contiguous arrays, which ONNX Runtime takes without a copy."""
     return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in tensors.items()}

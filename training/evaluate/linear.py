@@ -21,6 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from training.data.examples import spread_rows
+
 Labels = npt.NDArray[np.int64]
 Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
@@ -84,13 +86,16 @@ def text_baseline(train: Split, validation: Split, test: Split, *, balanced: boo
         *(Split(vectors.transform(each.features), each.labels) for each in (validation, test)),
     )
     weight = "balanced" if balanced else None
-    tried = ((f"C {penalty:g}", LinearSVC(C=penalty, class_weight=weight)) for penalty in PENALTIES)
+    tried = (
+        (f"C {penalty:g}", LinearSVC(C=penalty, class_weight=weight, random_state=0)) for penalty in PENALTIES
+    )
     return best_of("TF-IDF and linear SVM", tried, *splits)
 
 
 def image_baseline(train: Split, validation: Split, test: Split, *, balanced: bool = False) -> Baseline:
     """Features are pixels, uint8 [rows, height, width, channels]. balanced: as for texts."""
-    few = Split(train.features[:MOST_IMAGES], train.labels[:MOST_IMAGES])
+    rows = spread_rows(len(train.labels), MOST_IMAGES).numpy()  # a folder is read class by class
+    few = Split(train.features[rows], train.labels[rows])
     splits = (Split(image_features(each.features), each.labels) for each in (few, validation, test))
     return best_of("colours and coarse pixels", _image_classifiers("balanced" if balanced else None), *splits)
 

@@ -46,7 +46,7 @@ def chosen_settings(config: TrainConfig, files: RunFiles, data: TaskData[Any]) -
     if not config.search:
         return config
     trials = _trials(config, files, data)
-    highest = find_task(config.task).monitor.mode == "max"
+    highest = find_task(config.task).monitor_for(config).mode == "max"
     best = (max if highest else min)(range(len(trials)), key=lambda number: trials[number].fitted.score)
     if is_first():
         log.info("search:\n%s", table(trials, best))
@@ -54,7 +54,7 @@ def chosen_settings(config: TrainConfig, files: RunFiles, data: TaskData[Any]) -
         _record(files, best, scores)
         if not files.fit.exists():
             _adopt(files.trial(best), files)
-    return with_drawn(config, trials[best].drawn)
+    return settled(with_drawn(config, trials[best].drawn), len(data.train))
 
 
 def _trials(config: TrainConfig, files: RunFiles, data: TaskData[Any]) -> list[Trial]:

@@ -4,7 +4,6 @@
 """
 
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,9 @@ from training.data.examples import as_arrays
 from training.fit.train import FitResult
 from training.release.export import export
 from training.release.measure import latency_ratio
+from training.release.outliers import ancestors
 from training.run import RunFiles, atomic_write
-from training.tasks.base import Task, TaskData
+from training.tasks.base import Task, TaskData, outputs_of
 
 
 def inside_budget(config: TrainConfig, mode: str, dense: FitResult, pruned: FitResult) -> bool:
@@ -79,7 +79,7 @@ def _beside_dense(task: Task, data: TaskData[Any], files: RunFiles, dense: nn.Mo
         return task.inputs(data.validation.batch(torch.tensor(rows), torch.Generator()))
 
     before = files.pruned.graph
-    export(dense, inputs(0, 1), task.outputs, before, task.axes)
+    export(dense, inputs(0, 1), outputs_of(task, dense), before, task.axes)
     pruned, whole = (OrtSession(graph.read_bytes(), graph) for graph in (files.graph, before))
     return {
         "sparsity": sparsity(files.graph),
@@ -92,16 +92,7 @@ def _beside_dense(task: Task, data: TaskData[Any], files: RunFiles, dense: nn.Mo
 def sparsity(graph: Path) -> float:
     """Share of zeros among the network's weights of two axes or more; those of its outlier score are none of it."""
     loaded = onnx.load(graph).graph
-    needed = _ancestors(loaded, [one.name for one in loaded.output if one.name != OUTLIER_OUTPUT])
+    needed = ancestors(loaded, [one.name for one in loaded.output if one.name != OUTLIER_OUTPUT])
     arrays = [numpy_helper.to_array(one) for one in loaded.initializer if one.name in needed]
     weights = [array for array in arrays if array.ndim > 1 and array.dtype == np.float32]
     return sum(int((array == 0).sum()) for array in weights) / sum(array.size for array in weights)
-
-
-def _ancestors(graph: onnx.GraphProto, outputs: Sequence[str]) -> set[str]:
-    """The names of all values that some outputs are computed from. Nodes stand in the order of their runs."""
-    needed = set(outputs)
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-    return needed

@@ -4,6 +4,7 @@ Quantized layers give features that lie a little apart from those that the score
 same number in every graph of a bundle, so the graph itself brings the score back to it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,22 @@ def nodes_of_the_score(model: ModelProto) -> list[str]:
     outputs = [output.name for output in model.graph.output]
     if OUTLIER_OUTPUT not in outputs:
         return []
-    answer = _ancestors(model, [name for name in outputs if name != OUTLIER_OUTPUT])
-    return sorted(_ancestors(model, [OUTLIER_OUTPUT]) - answer)
+    score = ancestors(model.graph, [OUTLIER_OUTPUT])
+    answer = ancestors(model.graph, [name for name in outputs if name != OUTLIER_OUTPUT])
+    return sorted(
+        node.name
+        for node in model.graph.node
+        if node.name and score.intersection(node.output) and answer.isdisjoint(node.output)
+    )
+
+
+def ancestors(graph: onnx.GraphProto, outputs: Sequence[str]) -> set[str]:
+    """The names of all values that some outputs are computed from. Nodes stand in the order of their runs."""
+    needed = set(outputs)
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+    return needed
 
 
 def rescale_outliers(graph: Path, task: Task, data: TaskData[Any]) -> None:
@@ -55,16 +70,3 @@ def rescale_outliers(graph: Path, task: Task, data: TaskData[Any]) -> None:
         ]
     )
     onnx.save(model, graph)
-
-
-def _ancestors(model: ModelProto, outputs: list[str]) -> set[str]:
-    """Names of the nodes on the way to those values."""
-    makers = {name: node for node in model.graph.node for name in node.output}
-    found: set[str] = set()
-    waiting = list(outputs)
-    while waiting:
-        node = makers.get(waiting.pop())
-        if node is not None and node.name not in found:
-            found.add(node.name)
-            waiting.extend(node.input)
-    return found

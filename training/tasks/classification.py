@@ -208,11 +208,6 @@ def _outlier_scores(predictor: Predictor, payloads: Sequence[Payload]) -> Tensor
     return torch.tensor(np.array(rows))
 
 
-def spread_rows(rows: int, most: int) -> Tensor:
-    """At most so many row numbers, evenly spread: int64 [n]."""
-    return torch.linspace(0, rows - 1, min(rows, most)).round().long()
-
-
 def golden_rows(labels: Tensor, classes: int) -> list[int]:
     """The first validation row of each class, up to ten classes."""
     chosen = [int((labels == label).nonzero()[0, 0]) for label in range(classes) if (labels == label).any()]
@@ -235,6 +230,7 @@ def evaluate(
     logits = torch.from_numpy(
         np.concatenate([row["logits"] for row, _ in predictor.rows(payloads, BUNDLE_BATCH)])
     )
+    right = logits.argmax(1) == labels
     probabilities = logits.double().softmax(1)
     uncalibrated = (logits.double() * calibrated.temperature).softmax(1)
     counts = measure.confusion(probabilities, labels)
@@ -253,10 +249,10 @@ def evaluate(
             metrics=measure.classification_metrics(probabilities, labels),
             per_class=measure.class_scores(counts, classes),
             confusion=counts,
-            slices=slice_scores(columns, (logits.argmax(1) == labels).tolist()),
+            slices=slice_scores(columns, right.tolist()),
         ),
-        row_scores=tuple((logits.argmax(1) == labels).double().tolist()),
-        calibration=_calibration(calibrated, logits, labels),
+        row_scores=tuple(right.double().tolist()),
+        calibration=_calibration(calibrated, uncalibrated, probabilities, labels),
         conformal=_conformal(calibrated, logits, labels),
         out_of_distribution=_out_of_distribution(calibrated),
         pictures={
@@ -273,10 +269,12 @@ def with_baseline(report: Report, baseline: Baseline, labels: Tensor, config: Tr
     then the balanced accuracy.
     """
     answers = torch.from_numpy(baseline.answers)
-    classes = int(torch.cat([answers, labels]).max()) + 1
-    counts = labels.bincount(minlength=classes).tolist()
-    balanced = config.class_weights == "balanced"
-    weights = (balanced_weights(counts)[labels] if balanced else torch.ones(len(labels))).double()
+    classes = len(report.evaluation.per_class)
+    weights = torch.ones(len(labels), dtype=torch.float64)
+    if config.class_weights == "balanced":
+        # Test may lack a class.
+        _, place, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+        weights = balanced_weights(counts.tolist())[place].double()
     figures = {
         "accuracy": multiclass_accuracy(answers, labels, classes, average="micro"),
         "macro_f1": multiclass_f1_score(answers, labels, classes, average="macro"),
@@ -294,10 +292,10 @@ def with_baseline(report: Report, baseline: Baseline, labels: Tensor, config: Tr
     )
 
 
-def _calibration(calibrated: Calibrated, logits: Tensor, labels: Tensor) -> Calibration:
-    """logits: float [rows, classes] of the graph, behind its temperature."""
-    uncalibrated = (logits.double() * calibrated.temperature).softmax(1)
-    probabilities = logits.double().softmax(1)
+def _calibration(
+    calibrated: Calibrated, uncalibrated: Tensor, probabilities: Tensor, labels: Tensor
+) -> Calibration:
+    """Probabilities float64 [rows, classes], before the temperature and behind it."""
     low, high, noise = interval(probabilities, labels)
     return Calibration(
         temperature=calibrated.temperature,

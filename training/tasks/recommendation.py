@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -64,6 +65,12 @@ class RecommendationData(TaskData[Any]):
     validation: Held
     test: Held
     facts: RecommendationFacts
+
+    @cached_property
+    def rivals(self) -> dict[str, Baseline]:
+        """The baselines by name, fitted once on the log that the model is trained on: every precision meets them."""
+        facts = self.facts
+        return baselines(facts.train_log, len(facts.ids), self.validation, repeats=facts.repeats)
 
 
 class RecommendationTask(TaskOf[RecommendationData, RecommendationFacts, Recommender]):
@@ -181,12 +188,7 @@ class RecommendationTask(TaskOf[RecommendationData, RecommendationFacts, Recomme
                 np.concatenate([outputs[SCORES] for outputs, _ in predictor.rows(payloads, CATALOGUE_BATCH)])
             )
 
-        return report(test, score, self.rivals(data), plots, history_lengths=not test.by_user)
-
-    def rivals(self, data: RecommendationData) -> dict[str, Baseline]:
-        """The baselines by name, fitted on the log that the model was trained on."""
-        facts = data.facts
-        return baselines(facts.train_log, len(facts.ids), data.validation, repeats=facts.repeats)
+        return report(test, score, data.rivals, plots, history_lengths=not test.by_user)
 
 
 class ScoresGraph(nn.Module):

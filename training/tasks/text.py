@@ -27,7 +27,7 @@ from training.architectures.registry import find_architecture
 from training.architectures.words import PAD, Words
 from training.config import TrainConfig
 from training.data.configured import text_set
-from training.data.examples import Batch
+from training.data.examples import Batch, spread_rows
 from training.data.faults import refuse
 from training.data.rows import Rows
 from training.data.splits import Holdout, calibration_rows, stratified_holdout
@@ -170,7 +170,7 @@ class TextTask(TaskOf[TextData, TextFacts, TextNetwork]):
         """Candidates are the scores of features and the surprise of the words themselves."""
         tokenizer = read_tokenizer(data.facts.tokenizer)
         longest = int(data.validation.lengths.max())
-        rows = classification.spread_rows(len(data.validation), classification.CHOOSING_ROWS).tolist()
+        rows = spread_rows(len(data.validation), classification.CHOOSING_ROWS).tolist()
         made = foreign_texts(
             [data.validation.raw[row] for row in rows], _words_of(data.facts), classification.CHOOSING_SEED
         )
@@ -241,7 +241,7 @@ def _words_of(facts: TextFacts) -> list[str]:
 
 
 def _some(texts: Sequence[str]) -> list[str]:
-    rows = classification.spread_rows(len(texts), classification.MEASURED_ROWS)
+    rows = spread_rows(len(texts), classification.MEASURED_ROWS)
     return [texts[row] for row in rows.tolist()]
 
 

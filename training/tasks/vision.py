@@ -26,7 +26,7 @@ from training.architectures.outliers import OutlierScore
 from training.architectures.registry import find_architecture
 from training.config import TrainConfig
 from training.data.configured import image_config, image_flags
-from training.data.examples import Batch
+from training.data.examples import Batch, spread_rows
 from training.data.splits import Holdout, calibration_rows, stratified_holdout
 from training.data.vision import Images, ImageSet, load_images, pixel_statistics
 from training.evaluate.calibrate import Calibrated
@@ -148,14 +148,14 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
     def outliers(
         self, model: ImageClassifier, calibrated: Calibrated, data: ImageData
     ) -> tuple[OutlierScore, OutlierChoice]:
-        rows = classification.spread_rows(len(data.validation), classification.CHOOSING_ROWS)
+        rows = spread_rows(len(data.validation), classification.CHOOSING_ROWS)
         made = foreign_images(data.validation.pixels[rows].numpy(), classification.CHOOSING_SEED)
         foreign = {name: _unlabelled(pixels) for name, pixels in made.items()}
         graph = self.deployed(model, calibrated)
         return classification.choose_outliers(graph, data.train, data.validation, self.inputs, foreign)
 
     def foreign(self, data: ImageData, config: TrainConfig) -> list[Foreign]:
-        rows = classification.spread_rows(len(data.test), classification.MEASURED_ROWS)
+        rows = spread_rows(len(data.test), classification.MEASURED_ROWS)
         made = foreign_images(data.test.pixels[rows].numpy(), classification.MEASURING_SEED)
         found = [
             Foreign(name, "generated", self._payloads(_unlabelled(pixels))) for name, pixels in made.items()
@@ -169,7 +169,7 @@ class VisionTask(TaskOf[ImageData, ImageFacts, ImageClassifier]):
         return self._payloads(data.test)
 
     def _payloads(self, images: Images) -> list[Payload]:
-        rows = classification.spread_rows(len(images), classification.MEASURED_ROWS)
+        rows = spread_rows(len(images), classification.MEASURED_ROWS)
         return [self.payload(images, row) for row in rows.tolist()]
 
     def deployed(self, model: ImageClassifier, calibrated: Calibrated) -> ClassifierGraph:

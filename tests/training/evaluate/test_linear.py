@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from training.evaluate import linear
 from training.evaluate.linear import Classifier, Split, best_of, image_baseline, image_features, text_baseline
 
 
@@ -16,6 +17,17 @@ def test_a_pair_of_words_is_seen_by_the_text_baseline() -> None:
     assert found.setting.startswith("C ")
 
 
+def test_a_text_of_unknown_words_has_one_answer_whatever_was_drawn_before() -> None:
+    """It has the intercept alone, which is near zero here: its sign is that of the solver's draws."""
+    texts = [f"{pair} {number}" for number in range(20) for pair in ("not good", "good not")]
+    split = Split(texts, np.array([0, 1] * 20))
+    answers = set()
+    for seed in range(4):
+        np.random.seed(seed)  # scikit-learn draws from these unless it is given a seed
+        answers |= set(text_baseline(split, split, Split([""], split.labels[:1])).answers.tolist())
+    assert len(answers) == 1
+
+
 def test_colours_are_seen_by_the_image_baseline() -> None:
     draws = np.random.default_rng(0)
     labels = np.arange(60) % 2
@@ -25,6 +37,16 @@ def test_colours_are_seen_by_the_image_baseline() -> None:
         *(Split(pixels[rows], labels[rows]) for rows in (slice(40), slice(40, 50), slice(50, 60)))
     )
     assert (found.answers == labels[50:]).all()
+
+
+def test_the_few_images_of_a_big_set_are_of_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is read class by class, so that its first images are of the first classes alone."""
+    monkeypatch.setattr(linear, "MOST_IMAGES", 20)
+    labels = np.arange(80) // 20
+    pixels = np.random.default_rng(0).integers(0, 20, (80, 8, 8, 1)).astype(np.uint8)
+    pixels += (60 * labels).astype(np.uint8)[:, None, None, None]
+    split = Split(pixels, labels)
+    assert (image_baseline(split, split, split).answers == labels).all()
 
 
 def test_features_are_the_means_of_cells_and_the_shares_of_colours() -> None:

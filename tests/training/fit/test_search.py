@@ -54,6 +54,28 @@ def test_the_best_trial_becomes_the_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert again == config
 
 
+def test_the_settings_of_a_search_are_those_that_its_best_trial_was_fitted_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few rows want smaller batches than the one that was drawn."""
+    tried: list[TrainConfig] = []
+
+    def rising(config: TrainConfig, *others: Any) -> FitResult:
+        tried.append(config)
+        return replace(fit(config, *others), score=float(len(tried)))
+
+    monkeypatch.setattr(search, "fit", rising)
+    monkeypatch.setattr(search, "draws", lambda _: [{}, {"batch_size": 128}])
+    flags = ("--data", "tickets", "--arch", "bag", "--threads", "1", "--search", "2")
+    config = load_config("text", (*flags, *SMALL, "--run", str(tmp_path / "run")))
+    files = open_run(config)
+    data = load_data(config, files)
+    sixty = replace(data.train, starts=data.train.starts[:61], labels=data.train.labels[:60])
+    few = replace(data, train=sixty)
+    assert chosen_settings(config, files, few) == tried[1]
+    assert tried[1].batch_size == 4
+
+
 def test_no_trial_begins_when_the_budget_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*given: Any) -> FitResult:
         return replace(fit(*given), seconds=61.0)

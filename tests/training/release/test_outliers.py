@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import helper
 
 from inference.runtime.session import OrtSession
 from training.architectures.classifier import ClassifierGraph
@@ -72,6 +73,23 @@ def test_nodes_of_the_score_are_those_that_no_answer_needs(graph: Path) -> None:
     assert not convolutions & set(names)
     del model.graph.output[-1]
     assert nodes_of_the_score(model) == []
+
+
+def test_nodes_of_the_score_are_found_behind_nodes_without_a_name() -> None:
+    """And a node that gives the answer, too, is not the score's."""
+    nodes = [
+        helper.make_node("Split", ["x"], ["half", "logits"], "both", num_outputs=2),
+        helper.make_node("Relu", ["half"], ["first"], "named"),
+        helper.make_node("Relu", ["first"], ["second"]),
+        helper.make_node("Relu", ["second"], ["third"]),
+        helper.make_node("Relu", ["third"], [OUTLIER_OUTPUT], "last"),
+    ]
+    x, *outputs = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        for name in ("x", "logits", OUTLIER_OUTPUT)
+    )
+    model = helper.make_model(helper.make_graph(nodes, "g", [x], outputs))
+    assert nodes_of_the_score(model) == ["last", "named"]
 
 
 def test_the_threshold_of_a_graph_whose_features_moved_is_one_again(

@@ -1,10 +1,15 @@
 """The loss of classifiers, their golden rows, and a task that calibrates nothing."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 
+from inference.manifest import Evaluation
 from training.config import load_config
+from training.evaluate.linear import Baseline
+from training.evaluate.metrics import class_scores
+from training.evaluate.report import Report
 from training.tasks import classification
 from training.tasks.classification import DISTILLED, ClassFacts
 from training.tasks.losses import distillation_loss
@@ -45,3 +50,39 @@ def test_balanced_accuracy_is_half_where_one_of_two_classes_is_never_named() -> 
     found = metrics.compute()
     assert found["accuracy"].item() == pytest.approx(0.98)
     assert found[monitor.metric].item() == pytest.approx(0.5)
+
+
+def _report(*right: float) -> Report:
+    """Of a model of three classes that was right on some rows of test."""
+    per_class = class_scores([[1, 0, 0]] * 3, ("a", "b", "c"))
+    evaluation = Evaluation(split="test", rows=len(right), metrics={"accuracy": 0.5}, per_class=per_class)
+    return Report(evaluation=evaluation, row_scores=right)
+
+
+def test_a_baseline_stands_beside_the_model_with_its_figures_and_rows() -> None:
+    baseline = Baseline("name", "C 1", np.array([0, 0, 2, 2]))
+    config = load_config("text")
+    found = classification.with_baseline(_report(1, 1, 0, 1), baseline, torch.tensor([0, 0, 1, 2]), config)
+    assert found.evaluation.metrics == {
+        "accuracy": 0.5,
+        "name: accuracy": 0.75,
+        "name: macro_f1": pytest.approx((1 + 0 + 2 / 3) / 3),
+    }
+    assert (found.row_scores, found.baselines) == ((1, 1, 0, 1), {"name": (1, 1, 0, 1)})
+
+
+def test_a_test_split_of_one_class_has_a_baseline_too() -> None:
+    baseline = Baseline("name", "C 1", np.zeros(2, np.int64))
+    found = classification.with_baseline(
+        _report(1, 0), baseline, torch.zeros(2, dtype=torch.int64), load_config("text")
+    )
+    assert found.evaluation.metrics["name: accuracy"] == 1
+
+
+def test_balanced_rows_have_the_mean_recall_of_the_classes_that_test_has() -> None:
+    """Class b has no row of test: it has no recall, and takes no weight from the others."""
+    config = load_config("text", ("--class-weights", "balanced"))
+    baseline = Baseline("name", "C 1", np.array([0, 0, 0, 0]))
+    found = classification.with_baseline(_report(1, 1, 0, 1), baseline, torch.tensor([0, 0, 0, 2]), config)
+    assert np.mean(found.row_scores) == pytest.approx((2 / 3 + 1) / 2)
+    assert np.mean(found.baselines["name"]) == pytest.approx((1 + 0) / 2)

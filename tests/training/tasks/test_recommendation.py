@@ -1,7 +1,10 @@
 """The recommendation task: its facts, and the examples that each architecture asks for."""
 
 import json
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ import torch
 
 from training.config import load_config
 from training.data.histories import Liked, Pairs, Steps
+from training.evaluate.calibrate import Calibrated
+from training.tasks import recommendation
 from training.tasks.recommendation import RecommendationData, RecommendationTask
 
 TASK = RecommendationTask()
@@ -61,3 +66,18 @@ def test_the_rows_of_the_proof_are_histories_of_any_item(data: RecommendationDat
     assert (long.shape[1], short.shape[1]) == (data.validation.length, 2)
     assert len(np.unique(alike)) == 1
     assert 1 <= long.min() <= long.max() <= len(data.facts.ids)
+
+
+def test_baselines_are_fitted_once_for_all_precisions(
+    data: RecommendationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[dict[str, Any]] = []
+    monkeypatch.setattr(recommendation, "baselines", lambda *_, **__: {"one": len(fitted)})
+    monkeypatch.setattr(
+        recommendation, "report", lambda _held, _score, rivals, *_, **__: fitted.append(rivals)
+    )
+    predictor: Any = None
+    own = replace(data)  # the other tests' has none of these
+    for _ in ("fp32", "int8"):
+        TASK.evaluate(predictor, own, Calibrated(), tmp_path)
+    assert fitted == [{"one": 0}, {"one": 0}]
